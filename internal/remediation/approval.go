@@ -1,0 +1,70 @@
+package remediation
+
+import (
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// ApprovalState is where an approval stands.
+type ApprovalState string
+
+// The states of an approval (design.md section 4).
+const (
+	ApprovalPending    ApprovalState = "pending"
+	ApprovalApproved   ApprovalState = "approved"
+	ApprovalRejected   ApprovalState = "rejected"
+	ApprovalExpired    ApprovalState = "expired"
+	ApprovalSuperseded ApprovalState = "superseded"
+)
+
+// ApprovalStates lists them all.
+func ApprovalStates() []ApprovalState {
+	return []ApprovalState{ApprovalPending, ApprovalApproved, ApprovalRejected, ApprovalExpired, ApprovalSuperseded}
+}
+
+// Can reports whether an approval may go from s to t. An approved plan may
+// still be superseded, when its resource changed before it was applied.
+func (s ApprovalState) Can(t ApprovalState) bool {
+	switch s {
+	case ApprovalPending:
+		return t == ApprovalApproved || t == ApprovalRejected || t == ApprovalExpired || t == ApprovalSuperseded
+	case ApprovalApproved:
+		return t == ApprovalSuperseded
+	}
+	return false
+}
+
+// Check returns a conflict error when s may not become t.
+func (s ApprovalState) Check(t ApprovalState) error {
+	if s.Can(t) {
+		return nil
+	}
+	return fault.Errorf(fault.Conflict, "change approval state", "%s cannot become %s", s, t)
+}
+
+// Approval is the record that lets a plan run. Plan is the hash it binds to.
+type Approval struct {
+	ID          string        `json:"id"`
+	Remediation ID            `json:"remediation"`
+	Plan        Hash          `json:"plan"`
+	Account     string        `json:"account"`
+	State       ApprovalState `json:"state"`
+	// Policy is the id of the policy that decided how approval is given.
+	Policy string `json:"policy"`
+	// Automatic approvals are granted by the policy itself.
+	Automatic bool       `json:"automatic"`
+	Quorum    int        `json:"quorum"` // people needed; at least 1 unless Automatic
+	Decisions []Decision `json:"decisions"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	Version   int64      `json:"version"`
+}
+
+// Decision is one person's word on an approval.
+type Decision struct {
+	Principal string    `json:"principal"`
+	Grant     bool      `json:"grant"`
+	Reason    string    `json:"reason,omitempty"` // at most 1,000 characters
+	At        time.Time `json:"at"`
+}

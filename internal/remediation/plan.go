@@ -1,0 +1,137 @@
+package remediation
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/finding"
+)
+
+// Plan is what a remediation will do, to the exact API call. It is immutable:
+// an approval binds to its Hash, and execution refuses a change that it does
+// not hold.
+type Plan struct {
+	Remediation ID         `json:"remediation"`
+	Kind        Kind       `json:"kind"`
+	Finding     finding.ID `json:"finding"`
+	Control     string     `json:"control"`
+	Playbook    string     `json:"playbook"`
+	// PlaybookRevision and Runbook.Revision are SHA-256 of the files, in hexadecimal.
+	PlaybookRevision string         `json:"playbook_revision"`
+	Runbook          Runbook        `json:"runbook"`
+	Parameters       map[string]any `json:"parameters"`
+	Account          string         `json:"account"`
+	Region           string         `json:"region"`
+	Resource         string         `json:"resource"`
+	Role             string         `json:"role"` // role name assumed in Account
+	// GuardsRevision is the SHA-256 of the guards in force when planned.
+	GuardsRevision string `json:"guards_revision"`
+	// Violation is what the live read found, check by check.
+	Violation []CheckResult `json:"violation"`
+	Calls     []PlannedCall `json:"calls"`
+	// Open says that planning could not go on to the end; such a plan always needs approval.
+	Open       bool   `json:"open"`
+	OpenReason string `json:"open_reason,omitempty"`
+
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Runbook pins a Systems Manager Automation document.
+type Runbook struct {
+	Name     string `json:"name"`
+	Revision string `json:"revision"` // SHA-256 of Content, hexadecimal
+	Content  string `json:"content"`  // the document itself, so that a later edit changes nothing
+}
+
+// PlannedCall is one call that the plan expects, in order. Reads are listed so
+// that a person sees the whole; only calls for which Class.NeedsApproval are
+// enforced.
+type PlannedCall struct {
+	Seq       int            `json:"seq"`
+	Step      string         `json:"step"` // runbook step that makes the call
+	Service   string         `json:"service"`
+	Operation string         `json:"operation"`
+	Account   string         `json:"account"`
+	Region    string         `json:"region"`
+	Class     apimodel.Class `json:"class"`
+	// Resource identifies what is changed, for people and for the before-image:
+	// "arn:aws:s3:::bucket (bucket policy)".
+	Resource string         `json:"resource,omitempty"`
+	Input    map[string]any `json:"input"`
+	// FromOutputs names the input members whose value is known only after apply
+	// ("Grants", "Filters[0].Values"); every other member is fixed.
+	FromOutputs []string `json:"from_outputs,omitempty"`
+	// Before is the before-image that planning read; nil for reads and for
+	// operations without one.
+	Before *Image `json:"before,omitempty"`
+	// Diff lists the members that the change touches, sorted by path.
+	Diff []MemberChange `json:"diff,omitempty"`
+	// Irreversible says that no inverse is known; Inverse describes it otherwise.
+	Irreversible bool   `json:"irreversible"`
+	Inverse      string `json:"inverse,omitempty"` // "s3:DeletePublicAccessBlock"
+}
+
+// Image is the state of what an operation changes, as a read answered it.
+type Image struct {
+	// Exists is false when the read answered one of the "absent" errors.
+	Exists bool           `json:"exists"`
+	Data   map[string]any `json:"data,omitempty"`
+}
+
+// MemberChange is one line of a plan's diff. Values are compact JSON text; ""
+// means absent.
+type MemberChange struct {
+	Path   string `json:"path"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// CheckResult is the outcome of one check of a playbook against the live
+// resource.
+type CheckResult struct {
+	Check  string `json:"check"`
+	Passed bool   `json:"passed"`
+	Detail string `json:"detail"` // what was read, one line for a person
+}
+
+// Changes counts the calls that need approval.
+func (p Plan) Changes() int {
+	n := 0
+	for _, c := range p.Calls {
+		if c.Class.NeedsApproval() {
+			n++
+		}
+	}
+	return n
+}
+
+// Irreversible reports whether any call has no known inverse.
+func (p Plan) Irreversible() bool {
+	for _, c := range p.Calls {
+		if c.Irreversible {
+			return true
+		}
+	}
+	return false
+}
+
+// Hash is the SHA-256 of the plan as canonical JSON: keys sorted, times in UTC.
+// It covers every field, so a plan that differs in anything is another plan.
+// Values must be JSON-representable; []byte counts as base64 text.
+func (p Plan) Hash() (Hash, error) {
+	p.CreatedAt, p.ExpiresAt = p.CreatedAt.UTC(), p.ExpiresAt.UTC()
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("hash plan: %w", err)
+	}
+	// encoding/json sorts map keys and writes struct fields in order, so one
+	// more pass is needed only for numbers read back as float64 or json.Number:
+	// both print alike because the stored plan is the text that was hashed.
+	sum := sha256.Sum256(raw)
+	return Hash(hex.EncodeToString(sum[:])), nil
+}
