@@ -1,0 +1,68 @@
+// Package org describes the organization that Parry answers for: its partition,
+// management account, units, accounts with their member role, and regions.
+// Types and pure functions only; ingest/org fills them from AWS.
+package org
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/parry-security/parry/internal/fault"
+)
+
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+
+// Organization is what Parry knows of the AWS Organization.
+type Organization struct {
+	Partition         string    `json:"partition" yaml:"partition"` // aws, aws-cn, aws-us-gov; default aws
+	ManagementAccount string    `json:"management_account" yaml:"management_account"`
+	HubAccount        string    `json:"hub_account" yaml:"hub_account"` // the account that Parry's own credentials belong to
+	HomeRegion        string    `json:"home_region" yaml:"home_region"`
+	MemberRole        string    `json:"member_role" yaml:"member_role"` // role name assumed in every member; default ParryMemberRole
+	ExternalID        string    `json:"external_id" yaml:"external_id"` // asked for by every member role's trust policy
+	Accounts          []Account `json:"accounts" yaml:"accounts"`
+}
+
+// Account is one member account.
+type Account struct {
+	ID   string `json:"id" yaml:"id"`
+	Name string `json:"name" yaml:"name"`
+	Unit string `json:"unit" yaml:"unit"` // organizational unit path: "dev", "prod/payments"
+}
+
+// Validate checks ids and fills nothing.
+func (o Organization) Validate() error {
+	const op = "check organization"
+	if !accountID.MatchString(o.HubAccount) {
+		return fault.Errorf(fault.Invalid, op, "hub_account %q is not a 12-digit account id", o.HubAccount)
+	}
+	if o.ManagementAccount != "" && !accountID.MatchString(o.ManagementAccount) {
+		return fault.Errorf(fault.Invalid, op, "management_account %q is not a 12-digit account id", o.ManagementAccount)
+	}
+	seen := map[string]bool{}
+	for i, a := range o.Accounts {
+		if !accountID.MatchString(a.ID) {
+			return fault.Errorf(fault.Invalid, op, "accounts[%d].id %q is not a 12-digit account id", i, a.ID)
+		}
+		if seen[a.ID] {
+			return fault.Errorf(fault.Invalid, op, "accounts[%d].id %s is listed twice", i, a.ID)
+		}
+		seen[a.ID] = true
+	}
+	return nil
+}
+
+// Account gives the member account with id.
+func (o Organization) Account(id string) (Account, bool) {
+	for _, a := range o.Accounts {
+		if a.ID == id {
+			return a, true
+		}
+	}
+	return Account{}, false
+}
+
+// RoleARN gives the ARN of the member role in account.
+func (o Organization) RoleARN(account string) string {
+	return fmt.Sprintf("arn:%s:iam::%s:role/%s", o.Partition, account, o.MemberRole)
+}
