@@ -1,0 +1,28 @@
+package pattern
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Envelope is an EventBridge event as it stands on a bus (spec/eventbus.md
+// section 2): what patterns are written against.
+type Envelope struct {
+	Version    string          `json:"version"` // always "0"
+	ID         string          `json:"id"`
+	DetailType string          `json:"detail-type"`
+	Source     string          `json:"source"`
+	Account    string          `json:"account"`
+	Time       time.Time       `json:"time"`
+	Region     string          `json:"region"`
+	Resources  []string        `json:"resources"`
+	Detail     json.RawMessage `json:"detail"`
+}
+
+// The sources and detail types that Parry reads and writes.
+const (
+	SourceSecurityHub  = "aws.securityhub"
+	FindingsImported   = "Security Hub Findings - Imported"
+	SourceParry        = "parry"
+	RemediationChanged = "Parry Remediation State Change" // detail: remediation.StateChange
+)

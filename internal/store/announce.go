@@ -1,0 +1,52 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+// Announce gives the effects of a remediation's change of state: the event on
+// the bus and the audit record. It is a function of its input, so a repeated
+// transition announces itself under the same message id.
+func Announce(change remediation.StateChange, actor string, at time.Time) (Effects, error) {
+	r := change.Remediation
+	detail, err := json.Marshal(change)
+	if err != nil {
+		return Effects{}, fmt.Errorf("announce remediation %s: %w", r.ID, err)
+	}
+	id := fmt.Sprintf("evt-%s-%d-%s", r.ID, r.Version, change.To)
+	envelope, err := json.Marshal(pattern.Envelope{
+		Version: "0", ID: id, DetailType: pattern.RemediationChanged, Source: pattern.SourceParry,
+		Account: r.Account, Region: r.Region, Time: at.UTC().Truncate(time.Second),
+		Resources: []string{r.Resource}, Detail: detail,
+	})
+	if err != nil {
+		return Effects{}, fmt.Errorf("announce remediation %s: %w", r.ID, err)
+	}
+	audit, err := json.Marshal(map[string]any{
+		"from": change.From, "to": change.To, "plan_hash": r.PlanHash, "reason": r.Reason,
+		"account": r.Account, "region": r.Region, "resource": r.Resource, "approval": change.ApprovalID, "changes": change.Changes,
+	})
+	if err != nil {
+		return Effects{}, fmt.Errorf("audit remediation %s: %w", r.ID, err)
+	}
+	return Effects{
+		Outbox: []Message{{ID: id, Topic: TopicEvent, Payload: envelope}},
+		Audit:  []AuditRecord{{At: at.UTC(), Actor: actor, Action: "remediation." + string(change.To), Object: string(r.ID), Detail: audit}},
+	}, nil
+}
+
+// Hand adds a job for the next stage to e: its id is the topic and key, so the
+// same hand-over twice is one job.
+func (e Effects) Hand(topic, key string, payload any) (Effects, error) {
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return Effects{}, fmt.Errorf("hand %s to %s: %w", key, topic, err)
+	}
+	e.Outbox = append(e.Outbox, Message{ID: topic + "-" + key, Topic: topic, Payload: raw})
+	return e, nil
+}
