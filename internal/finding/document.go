@@ -1,0 +1,181 @@
+package finding
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// The limits on one finding as it is handed in.
+const (
+	// MaxBytes is AWS's limit for one serialised finding (240 KB).
+	MaxBytes = 240 * 1024
+	// MaxDepth bounds nesting. The deepest member of ASFF has 11 levels.
+	MaxDepth = 40
+)
+
+// Finding is one ASFF document. It is a value: every method that changes
+// something gives a changed copy, so a Finding may be shared freely.
+//
+// Invariant: numbers are kept as json.Number, so that a document is written as
+// it was read.
+type Finding struct {
+	doc map[string]any
+}
+
+// Parse reads one finding. It checks size, depth and that the text is exactly
+// one JSON object, and nothing about ASFF: that is Validate.
+func Parse(raw []byte) (Finding, error) {
+	if len(raw) > MaxBytes {
+		return Finding{}, fault.Errorf(fault.Invalid, "parse finding", "%d bytes are more than the limit of %d", len(raw), MaxBytes).
+			WithHint("drop Resources[].Details from the finding, or split it by resource")
+	}
+	doc, err := decodeObject(raw)
+	if err != nil {
+		return Finding{}, fault.E(fault.Invalid, "parse finding", err)
+	}
+	return Finding{doc: doc}, nil
+}
+
+// decodeObject reads raw as one JSON object within MaxDepth, numbers unchanged.
+func decodeObject(raw []byte) (map[string]any, error) {
+	if err := checkDepth(raw); err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, describeJSON(raw, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("text after the JSON value")
+	}
+	doc, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("not a JSON object")
+	}
+	return doc, nil
+}
+
+// checkDepth counts brackets outside strings. It runs before the decoder, so
+// that a hostile document costs one pass and no memory.
+func checkDepth(raw []byte) error {
+	depth, inString := 0, false
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		switch {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > MaxDepth {
+				return errors.New("nested too deeply")
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}
+
+// describeJSON adds the line to a syntax error, since findings come from files
+// and people read the message.
+func describeJSON(raw []byte, err error) error {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	at := min(int(syntax.Offset), len(raw))
+	line := 1 + bytes.Count(raw[:at], []byte{'\n'})
+	return fault.Errorf(fault.Invalid, "", "line %d: %w", line, err)
+}
+
+// FromMap gives a finding over a copy of doc. Tests and normalizers use it.
+func FromMap(doc map[string]any) (Finding, error) {
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return Finding{}, fault.E(fault.Invalid, "make finding", err)
+	}
+	return Parse(raw)
+}
+
+// JSON gives the document as text: members sorted, no HTML escapes.
+func (f Finding) JSON() json.RawMessage {
+	doc := f.doc
+	if doc == nil {
+		doc = map[string]any{}
+	}
+	return encode(doc)
+}
+
+// encode cannot fail: a document holds only what a decoder made.
+func encode(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return json.RawMessage("null")
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+// MarshalJSON makes a Finding usable as a member of other documents.
+func (f Finding) MarshalJSON() ([]byte, error) { return f.JSON(), nil }
+
+// UnmarshalJSON is Parse.
+func (f *Finding) UnmarshalJSON(raw []byte) error {
+	g, err := Parse(raw)
+	if err != nil {
+		return err
+	}
+	*f = g
+	return nil
+}
+
+// IsZero reports whether f holds no document.
+func (f Finding) IsZero() bool { return len(f.doc) == 0 }
+
+// clone copies the top level only; what lies below is never written in place.
+func (f Finding) clone() Finding {
+	doc := make(map[string]any, len(f.doc)+4)
+	for k, v := range f.doc {
+		doc[k] = v
+	}
+	return Finding{doc: doc}
+}
+
+// With gives f with the top-level member name set to v, which must be made of
+// map[string]any, []any, string, json.Number and bool. Nil removes the member.
+func (f Finding) With(name string, v any) Finding {
+	g := f.clone()
+	if v == nil {
+		delete(g.doc, name)
+	} else {
+		g.doc[name] = v
+	}
+	return g
+}
+
+// withMember gives f with member set inside the object name.
+func (f Finding) withMember(name, member string, v any) Finding {
+	old, _ := f.doc[name].(map[string]any)
+	obj := make(map[string]any, len(old)+1)
+	for k, x := range old {
+		obj[k] = x
+	}
+	if v == nil {
+		delete(obj, member)
+	} else {
+		obj[member] = v
+	}
+	if len(obj) == 0 {
+		return f.With(name, nil)
+	}
+	return f.With(name, obj)
+}
