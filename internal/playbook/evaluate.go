@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,6 +78,30 @@ func (p Playbook) Calls(r Resource) ([]apimodel.Call, error) {
 		calls = append(calls, apimodel.Call{Service: read.Service, Operation: read.Operation, Account: r.Account, Region: r.Region, Input: input})
 	}
 	return calls, nil
+}
+
+// Gather makes the reads of p for r through call; one that AWS answers with an
+// absent code is an empty document.
+func (p Playbook) Gather(r Resource, call func(step string, c apimodel.Call) (apimodel.Reply, error)) (Readings, error) {
+	calls, err := p.Calls(r)
+	if err != nil {
+		return nil, err
+	}
+	readings := make(Readings, len(calls))
+	for i, c := range calls {
+		read := p.Reads[i]
+		reply, err := call("read:"+read.Name, c)
+		var api *apimodel.APIError
+		switch {
+		case err == nil:
+			readings[read.Name] = reply.Output
+		case errors.As(err, &api) && read.AbsentCode(api.Code):
+			readings[read.Name] = map[string]any{}
+		default:
+			return nil, err
+		}
+	}
+	return readings, nil
 }
 
 // AbsentCode reports whether an API error code means that there is none.

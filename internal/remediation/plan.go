@@ -135,3 +135,8 @@ func (p Plan) Hash() (Hash, error) {
 	sum := sha256.Sum256(raw)
 	return Hash(hex.EncodeToString(sum[:])), nil
 }
+
+// APICall gives the call as the gate takes it.
+func (c PlannedCall) APICall() apimodel.Call {
+	return apimodel.Call{Service: c.Service, Operation: c.Operation, Account: c.Account, Region: c.Region, Input: c.Input}
+}

@@ -1,0 +1,93 @@
+package approve
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+// Mode is how a policy lets a plan run.
+type Mode string
+
+// The modes of a policy.
+const (
+	Automatic Mode = "automatic"
+	People    Mode = "people"
+	Never     Mode = "never"
+)
+
+// DefaultExpiry is how long people have to decide.
+const DefaultExpiry = 72 * time.Hour
+
+// Policy says how plans that match it are approved. Empty lists match all.
+type Policy struct {
+	ID        string        `json:"id" yaml:"id"`
+	Accounts  []string      `json:"accounts" yaml:"accounts"`
+	Units     []string      `json:"units" yaml:"units"` // organizational unit path as in organization.accounts
+	Playbooks []string      `json:"playbooks" yaml:"playbooks"`
+	Mode      Mode          `json:"mode" yaml:"mode"`
+	Quorum    int           `json:"quorum" yaml:"quorum"`   // default 1
+	Expires   time.Duration `json:"expires" yaml:"expires"` // default DefaultExpiry
+}
+
+// Validate checks p and fills its defaults.
+func (p *Policy) Validate() error {
+	op := "check approval policy " + p.ID
+	if p.ID == "" {
+		return fault.Errorf(fault.Invalid, op, "id is empty")
+	}
+	if p.Mode != Automatic && p.Mode != People && p.Mode != Never {
+		return fault.Errorf(fault.Invalid, op, "mode %q is not automatic, people or never", p.Mode)
+	}
+	if p.Quorum < 0 || p.Quorum > 10 {
+		return fault.Errorf(fault.Invalid, op, "quorum %d is not between 1 and 10", p.Quorum)
+	}
+	if p.Expires < 0 || p.Expires > 30*24*time.Hour {
+		return fault.Errorf(fault.Invalid, op, "expires %s is not between 1 minute and 30 days", p.Expires)
+	}
+	if p.Quorum == 0 {
+		p.Quorum = 1
+	}
+	if p.Expires == 0 {
+		p.Expires = DefaultExpiry
+	}
+	return nil
+}
+
+// defaultPolicy is what holds where no policy matches: people decide.
+func defaultPolicy() Policy {
+	return Policy{ID: "default", Mode: People, Quorum: 1, Expires: DefaultExpiry}
+}
+
+func (p Policy) matches(r remediation.Remediation, unit string) bool {
+	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
+	return in(p.Accounts, r.Account) && in(p.Units, unit) && in(p.Playbooks, r.Playbook)
+}
+
+// choose gives the first policy that matches, or the default.
+func choose(policies []Policy, r remediation.Remediation, unit string) Policy {
+	for _, p := range policies {
+		if p.matches(r, unit) {
+			return p
+		}
+	}
+	return defaultPolicy()
+}
+
+// obstacle says why a plan may not run without people, "" when it may. The
+// reasons of design.md decisions 3, 6 and 7 and section 7.
+func obstacle(r remediation.Remediation, p remediation.Plan, trusted bool) string {
+	switch {
+	case r.Kind == remediation.KindUndo:
+		return "an undo can reopen what was closed"
+	case p.Open:
+		return "the plan is open: " + p.OpenReason
+	case p.Irreversible():
+		return "the plan holds a change without a known inverse"
+	case !trusted:
+		return "the finding's source is not marked trusted"
+	}
+	return ""
+}

@@ -1,0 +1,240 @@
+// Package config reads parry.yaml, checks it whole and names the place of what
+// is wrong. A setting comes from a flag, else from the environment (PARRY_*),
+// else from the file, else from its default.
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/parry-security/parry/internal/approve"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/org"
+)
+
+// MaxSize is the largest configuration file that is read, in bytes.
+const MaxSize = 4 << 20
+
+// Config is the whole of parry.yaml.
+type Config struct {
+	// DataDir holds the SQLite files and the data key. Default ".parry".
+	DataDir string `yaml:"data_dir"`
+	// Listen is the address of the API. Default 127.0.0.1:8470. Anything but
+	// loopback needs TLS.
+	Listen string `yaml:"listen"`
+	// TLS names certificate and key files (PEM).
+	TLS TLS `yaml:"tls"`
+	// Database is a PostgreSQL URL; empty means SQLite in DataDir.
+	Database string `yaml:"database"`
+	// Node names this process among several; default the host name.
+	Node string `yaml:"node"`
+
+	Organization org.Organization `yaml:"organization"`
+	// AutomationRules are Security Hub automation rules (V1), as its API takes them.
+	AutomationRules []Document `yaml:"automation_rules"`
+	// BusRules are event patterns with targets.
+	BusRules []BusRule `yaml:"bus_rules"`
+	// Policies say how plans are approved; the first that matches decides.
+	Policies []approve.Policy `yaml:"policies"`
+	Channels []Channel        `yaml:"channels"`
+	Guards   Guards           `yaml:"guards"`
+}
+
+// TLS names the server's certificate.
+type TLS struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// Document is a JSON document written in YAML or as JSON text.
+type Document []byte
+
+// UnmarshalYAML turns the node into JSON.
+func (d *Document) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode && node.Tag == "!!str" {
+		*d = Document(node.Value)
+		return nil
+	}
+	var v any
+	if err := node.Decode(&v); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
+	}
+	*d = raw
+	return nil
+}
+
+// BusRule routes events to playbooks and channels.
+type BusRule struct {
+	Name    string   `yaml:"name"`
+	Pattern Document `yaml:"pattern"`
+	// Playbooks and Channels are the targets.
+	Playbooks []string `yaml:"playbooks"`
+	Channels  []string `yaml:"channels"`
+	Disabled  bool     `yaml:"disabled"`
+}
+
+// Channel is where notifications go. Kind is email, sns or webhook.
+type Channel struct {
+	Name string `yaml:"name"`
+	Kind string `yaml:"kind"`
+	// email
+	SMTP     string   `yaml:"smtp"` // host:port
+	TLS      string   `yaml:"tls"`  // required (default), opportunistic, none
+	Username string   `yaml:"username"`
+	Password string   `yaml:"password_env"` // name of the environment variable that holds it
+	From     string   `yaml:"from"`
+	To       []string `yaml:"to"`
+	// sns
+	Topic string `yaml:"topic"` // ARN
+	// webhook
+	URL    string `yaml:"url"`
+	Secret string `yaml:"secret_env"` // name of the environment variable that holds the signing key
+}
+
+// Guards refuse calls whatever a plan says; see docs/guards.md.
+type Guards struct {
+	BreakGlass []string `yaml:"break_glass"` // principal ARNs that are never touched
+	Resources  []string `yaml:"resources"`   // ARNs that are never touched
+}
+
+// Default gives the configuration that holds where nothing is said.
+func Default() Config {
+	node, err := os.Hostname()
+	if err != nil || node == "" {
+		node = "node"
+	}
+	return Config{DataDir: ".parry", Listen: "127.0.0.1:8470", Node: node,
+		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1"}}
+}
+
+// Load reads path ("" = parry.yaml if it is there), then the environment.
+func Load(path string) (Config, error) {
+	cfg := Default()
+	explicit := path != ""
+	if !explicit {
+		path = "parry.yaml"
+	}
+	raw, err := readLimited(path)
+	switch {
+	case err == nil:
+		if cfg, err = Parse(raw); err != nil {
+			return cfg, fmt.Errorf("%s: %w", path, err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return cfg, err
+	case explicit:
+		return cfg, fault.E(fault.NotFound, "read configuration", err).WithHint("name the file with --config, or run: parry demo")
+	}
+	cfg.environment(os.Getenv)
+	return cfg, cfg.Validate()
+}
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > MaxSize {
+		return nil, fault.Errorf(fault.Invalid, "read configuration", "%s has %d bytes, the limit is %d", path, info.Size(), MaxSize)
+	}
+	return os.ReadFile(filepath.Clean(path))
+}
+
+// Parse reads a configuration over the defaults. Unknown keys are refused.
+func Parse(raw []byte) (Config, error) {
+	cfg := Default()
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	if err := dec.Decode(&cfg); err != nil && len(bytes.TrimSpace(raw)) > 0 {
+		return cfg, fault.E(fault.Invalid, "read configuration", err).WithHint("every key is described in docs/configuration.md")
+	}
+	return cfg, nil
+}
+
+// environment lets PARRY_* win over the file.
+func (c *Config) environment(get func(string) string) {
+	for name, at := range map[string]*string{
+		"PARRY_DATA_DIR": &c.DataDir, "PARRY_LISTEN": &c.Listen, "PARRY_DATABASE": &c.Database, "PARRY_NODE": &c.Node,
+	} {
+		if v := get(name); v != "" {
+			*at = v
+		}
+	}
+}
+
+// Validate checks what can be checked without the network. Rules that do not
+// parse are not an error here: they are disabled loudly when they are compiled.
+func (c *Config) Validate() error {
+	const op = "check configuration"
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fault.Errorf(fault.Invalid, op, "listen %q is not host:port", c.Listen)
+	}
+	if !loopback(host) && (c.TLS.Certificate == "" || c.TLS.Key == "") {
+		return fault.Errorf(fault.Invalid, op, "listen %s is not a loopback address and no TLS certificate is set", c.Listen).
+			WithHint("set tls.certificate and tls.key, or listen on 127.0.0.1")
+	}
+	if err := c.Organization.Validate(); err != nil {
+		return err
+	}
+	for i := range c.Policies {
+		if err := c.Policies[i].Validate(); err != nil {
+			return err
+		}
+	}
+	channels := map[string]bool{}
+	for i, ch := range c.Channels {
+		if err := ch.validate(); err != nil {
+			return fault.Errorf(fault.Invalid, op, "channels[%d]: %w", i, err)
+		}
+		if channels[ch.Name] {
+			return fault.Errorf(fault.Invalid, op, "channels[%d].name %q is taken", i, ch.Name)
+		}
+		channels[ch.Name] = true
+	}
+	for i, r := range c.BusRules {
+		for _, name := range r.Channels {
+			if !channels[name] {
+				return fault.Errorf(fault.Invalid, op, "bus_rules[%d] sends to channel %q, which is not configured", i, name)
+			}
+		}
+	}
+	return nil
+}
+
+func (c Channel) validate() error {
+	switch {
+	case c.Name == "":
+		return errors.New("name is empty")
+	case c.Kind == "email" && (c.SMTP == "" || c.From == "" || len(c.To) == 0):
+		return fmt.Errorf("channel %s needs smtp, from and to", c.Name)
+	case c.Kind == "sns" && !strings.HasPrefix(c.Topic, "arn:"):
+		return fmt.Errorf("channel %s needs topic, an ARN", c.Name)
+	case c.Kind == "webhook" && c.URL == "":
+		return fmt.Errorf("channel %s needs url", c.Name)
+	case c.Kind != "email" && c.Kind != "sns" && c.Kind != "webhook":
+		return fmt.Errorf("channel %s: kind %q is not email, sns or webhook", c.Name, c.Kind)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

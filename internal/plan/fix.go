@@ -1,0 +1,115 @@
+package plan
+
+import (
+	"context"
+	"strings"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/playbook"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// fix plans the remediation of a finding.
+func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
+	records, err := s.Store.Findings(ctx, []finding.ID{req.Finding})
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return fault.Terminal(fault.Errorf(fault.NotFound, "plan remediation", "there is no finding %s", req.Finding))
+	}
+	record := records[0]
+	pb, ok := s.Content.Playbook(req.Playbook)
+	if !ok {
+		return fault.Terminal(fault.Errorf(fault.NotFound, "plan remediation", "there is no playbook %q", req.Playbook).
+			WithHint("run: parry playbook list"))
+	}
+	r := remediation.Remediation{
+		ID: req.ID, Kind: remediation.KindFix, Finding: req.Finding, Control: pb.ID, Playbook: pb.ID, Runbook: pb.Runbook,
+		Account: record.Account, Region: record.Region, Resource: record.ResourceID, RequestedBy: req.RequestedBy,
+	}
+	if record.RecordState == "ARCHIVED" || record.Workflow == "SUPPRESSED" || record.Workflow == "RESOLVED" {
+		r.State = remediation.Cancelled
+		r.Reason = "the finding is " + strings.ToLower(record.RecordState+" and "+record.Workflow)
+		return s.save(ctx, r, nil, record.Title)
+	}
+	resource, err := s.resource(record, pb)
+	if err != nil {
+		return s.refuse(ctx, r, record.Title, err)
+	}
+	r.Resource = resource.ARN
+	reader := s.Gate.Reader(r)
+	readings, err := pb.Gather(resource, func(step string, c apimodel.Call) (apimodel.Reply, error) {
+		return reader.Call(ctx, step, c)
+	})
+	if err != nil {
+		return s.refuse(ctx, r, record.Title, err)
+	}
+	violation := pb.Evaluate(readings)
+	if playbook.Passed(violation) {
+		r.State = remediation.Cancelled
+		r.Reason = "a live read found no violation: every check of playbook " + pb.ID + " passes"
+		return s.save(ctx, r, nil, record.Title)
+	}
+	p, err := s.interpret(ctx, r, pb, resource, readings)
+	if err != nil {
+		return s.refuse(ctx, r, record.Title, err)
+	}
+	p.Violation = violation
+	return s.seal(ctx, r, p, record.Title)
+}
+
+// seal gives the plan its times and its hash and stores it.
+func (s *Stage) seal(ctx context.Context, r remediation.Remediation, p *remediation.Plan, title string) error {
+	p.CreatedAt = s.Clock.Now().UTC()
+	p.ExpiresAt = p.CreatedAt.Add(s.Lifetime)
+	hash, err := p.Hash()
+	if err != nil {
+		return s.refuse(ctx, r, title, fault.E(fault.Internal, "hash plan", err))
+	}
+	r.State, r.PlanHash = remediation.Planned, hash
+	return s.save(ctx, r, p, title)
+}
+
+// resource finds the resource of the playbook's type in the finding and checks
+// that Parry answers for its account.
+func (s *Stage) resource(record store.FindingRecord, pb playbook.Playbook) (playbook.Resource, error) {
+	if _, ok := s.Org.Account(record.Account); !ok {
+		return playbook.Resource{}, fault.Errorf(fault.Denied, "find resource", "account %s is not one that Parry answers for", record.Account).
+			WithHint("add it to organization.accounts in parry.yaml")
+	}
+	if record.ResourceType != pb.Resource {
+		return playbook.Resource{}, fault.Errorf(fault.Invalid, "find resource", "playbook %s fixes %s, the finding names %s", pb.ID, pb.Resource, record.ResourceType)
+	}
+	return playbook.NewResource(record.ResourceType, record.ResourceID, record.Account, record.Region)
+}
+
+// interpret runs the runbook with every change recorded and none sent.
+func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb playbook.Playbook, resource playbook.Resource, readings playbook.Readings) (*remediation.Plan, error) {
+	pinned, doc, ok := s.Content.Runbook(pb.Runbook)
+	if !ok {
+		return nil, fault.Errorf(fault.NotFound, "plan remediation", "playbook %s names runbook %q, which is not in the catalog", pb.ID, pb.Runbook).
+			WithHint("run: parry runbook list")
+	}
+	raw, err := pb.RunbookParameters(resource, readings)
+	if err != nil {
+		return nil, err
+	}
+	parameters, err := doc.ResolveParameters(raw)
+	if err != nil {
+		return nil, err
+	}
+	planner := s.Gate.Planner(r)
+	open, err := s.Dry.Dry(ctx, doc, parameters, string(r.ID), r, planner)
+	if err != nil {
+		return nil, err
+	}
+	return &remediation.Plan{
+		Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: pb.ID, PlaybookRevision: pb.Revision,
+		Runbook: pinned, Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.Org.MemberRole,
+		GuardsRevision: s.Gate.GuardsRevision(), Calls: planner.Calls(), Open: open != "", OpenReason: open,
+	}, nil
+}

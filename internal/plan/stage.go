@@ -1,0 +1,154 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/playbook"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// DefaultLifetime is how long a plan may wait for its execution.
+const DefaultLifetime = 72 * time.Hour
+
+// Store is what planning reads and writes.
+type Store interface {
+	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
+	CreateRemediation(ctx context.Context, r remediation.Remediation, p *remediation.Plan, eff store.Effects) error
+	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
+}
+
+// Content gives playbooks and runbooks by name.
+type Content interface {
+	Playbook(id string) (playbook.Playbook, bool)
+	Runbook(name string) (remediation.Runbook, *runbook.Document, bool)
+}
+
+// Caller makes one AWS call for a step.
+type Caller interface {
+	Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error)
+}
+
+// Planner is a Caller that records changes instead of sending them.
+type Planner interface {
+	Caller
+	Calls() []remediation.PlannedCall
+}
+
+// Gate opens sessions in the member account for one remediation.
+type Gate interface {
+	Reader(r remediation.Remediation) Caller
+	Planner(r remediation.Remediation) Planner
+	GuardsRevision() string
+}
+
+// Dry interprets a runbook against a Planner.
+type Dry interface {
+	// Dry runs doc to its end with calls made by caller. open is not empty when
+	// planning could not go on to the end.
+	Dry(ctx context.Context, doc *runbook.Document, parameters map[string]any, execution string, where remediation.Remediation, caller Caller) (open string, err error)
+}
+
+// Config is what the stage is made of. Every field without a default is required.
+type Config struct {
+	Store    Store
+	Content  Content
+	Gate     Gate
+	Dry      Dry
+	Org      org.Organization
+	Clock    service.Clock
+	Logger   *slog.Logger  // default: discard
+	Lifetime time.Duration // default: DefaultLifetime
+}
+
+// Stage makes plans.
+type Stage struct{ Config }
+
+// New checks cfg and fills defaults.
+func New(cfg Config) (*Stage, error) {
+	if cfg.Store == nil || cfg.Content == nil || cfg.Gate == nil || cfg.Dry == nil || cfg.Clock == nil {
+		return nil, fault.Errorf(fault.Internal, "make plan stage", "store, content, gate, dry and clock are required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Lifetime <= 0 {
+		cfg.Lifetime = DefaultLifetime
+	}
+	return &Stage{cfg}, nil
+}
+
+// Handle plans one request. It answers topic plan.
+func (s *Stage) Handle(ctx context.Context, payload []byte) error {
+	var req remediation.Request
+	if err := json.Unmarshal(payload, &req); err != nil || req.ID == "" {
+		return fault.Terminal(fault.Errorf(fault.Invalid, "read plan request", "the payload is not a request: %v", err))
+	}
+	_, err := s.Store.Remediation(ctx, req.ID)
+	if err == nil {
+		return nil // planned before; the message is a repetition
+	}
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if req.Kind == remediation.KindUndo {
+		return s.undo(ctx, req)
+	}
+	return s.fix(ctx, req)
+}
+
+// save stores r with its plan (nil when there is none) and hands it on.
+func (s *Stage) save(ctx context.Context, r remediation.Remediation, p *remediation.Plan, title string) error {
+	now := s.Clock.Now()
+	r.CreatedAt, r.UpdatedAt, r.Version = now, now, 1
+	change := remediation.StateChange{Remediation: r, To: r.State, Title: title}
+	if p != nil {
+		change.Changes = p.Changes()
+	}
+	eff, err := store.Announce(change, r.RequestedBy, now)
+	if err != nil {
+		return err
+	}
+	if r.State == remediation.Planned {
+		if eff, err = eff.Hand(store.TopicApprove, string(r.ID), r.ID); err != nil {
+			return err
+		}
+	}
+	if err := s.Store.CreateRemediation(ctx, r, p, eff); err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("store remediation %s: %w", r.ID, err)
+	}
+	s.Logger.InfoContext(ctx, "remediation planned", "remediation", r.ID, "state", r.State, "reason", r.Reason)
+	return nil
+}
+
+// refuse stores a remediation that could not be planned. Transient errors go
+// back to the bus instead.
+func (s *Stage) refuse(ctx context.Context, r remediation.Remediation, title string, err error) error {
+	if _, again := fault.IsTransient(err); again {
+		return err
+	}
+	var api *apimodel.APIError
+	if errors.As(err, &api) && (api.Throttled || api.HTTPStatus >= 500) {
+		return fault.Transient(err, time.Second)
+	}
+	if fault.Is(err, fault.Unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fault.Transient(err, time.Second)
+	}
+	r.State, r.Reason, r.Hint = remediation.Failed, "planning stopped: "+err.Error(), fault.HintOf(err)
+	if r.Hint == "" {
+		r.Hint = "mend the cause, then run: parry finding remediate '" + r.Finding.Id + "'"
+	}
+	return s.save(ctx, r, nil, title)
+}

@@ -1,0 +1,187 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+// undo plans the way back: the inverses of the recorded changes, last first,
+// written as an automation document of its own, so that it is reviewed,
+// approved and executed like any other.
+func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
+	first, err := s.Store.Remediation(ctx, req.UndoOf)
+	if err != nil {
+		return err
+	}
+	r := remediation.Remediation{
+		ID: req.ID, Kind: remediation.KindUndo, UndoOf: first.ID, Finding: first.Finding, Control: first.Control, Playbook: first.Playbook,
+		Runbook: "Parry-Undo-" + string(first.ID), Account: first.Account, Region: first.Region, Resource: first.Resource, RequestedBy: req.RequestedBy,
+	}
+	title := "Undo of " + string(first.ID)
+	if !first.State.Can(remediation.Undoing) {
+		return s.refuse(ctx, r, title, fault.Errorf(fault.Conflict, "plan undo", "remediation %s is %s and cannot be undone", first.ID, first.State))
+	}
+	changes, err := s.Store.Changes(ctx, first.ID)
+	if err != nil {
+		return err
+	}
+	calls, err := inverses(changes)
+	if err != nil {
+		return s.refuse(ctx, r, title, err)
+	}
+	content, parameters, err := document(r.Runbook, calls)
+	if err != nil {
+		return s.refuse(ctx, r, title, err)
+	}
+	doc, err := runbook.Parse(content)
+	if err != nil {
+		return s.refuse(ctx, r, title, fault.E(fault.Internal, "read the generated undo document", err))
+	}
+	planner := s.Gate.Planner(r)
+	open, err := s.Dry.Dry(ctx, doc, parameters, string(r.ID), r, planner)
+	if err != nil {
+		return s.refuse(ctx, r, title, err)
+	}
+	planned := planner.Calls()
+	if err := drift(changes, planned); err != nil {
+		return s.refuse(ctx, r, title, err)
+	}
+	p := &remediation.Plan{
+		Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: r.Playbook,
+		Runbook:    remediation.Runbook{Name: r.Runbook, Revision: runbook.Revision(content), Content: string(content)},
+		Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.Org.MemberRole,
+		GuardsRevision: s.Gate.GuardsRevision(), Calls: planned, Open: open != "", OpenReason: open,
+	}
+	return s.seal(ctx, r, p, title)
+}
+
+// inverses gives the calls that restore the before-images, last change first.
+// A change without a known inverse stops the undo before it starts: half an
+// undo is worse than none.
+func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
+	var calls []apimodel.Call
+	var stuck []string
+	for _, c := range slices.Backward(changes) {
+		if c.Outcome != remediation.Applied && c.Outcome != remediation.Uncertain {
+			continue
+		}
+		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		if !ok || c.Before == nil {
+			stuck = append(stuck, c.Call.Service+":"+c.Call.Operation)
+			continue
+		}
+		back, err := spec.Inverse(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, c.Call.APICall())
+		if err != nil {
+			return nil, fault.E(fault.Invalid, "find the inverse of "+c.Call.Operation, err)
+		}
+		calls = append(calls, back...)
+	}
+	if len(stuck) > 0 {
+		return nil, fault.Errorf(fault.Invalid, "plan undo", "no inverse is known for %s", strings.Join(stuck, ", ")).
+			WithHint("the before-images are kept: run parry remediation show to restore by hand")
+	}
+	if len(calls) == 0 {
+		return nil, fault.Errorf(fault.Conflict, "plan undo", "the remediation changed nothing, so there is nothing to undo")
+	}
+	return calls, nil
+}
+
+// drift compares what planning read now with what the fix left behind. A
+// resource that somebody changed since is not overwritten.
+func drift(changes []remediation.Change, planned []remediation.PlannedCall) error {
+	left := map[string]apimodel.Image{}
+	for _, c := range changes {
+		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		if !ok || c.Before == nil {
+			continue
+		}
+		after, err := spec.Expected(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, c.Call.Input)
+		if err != nil {
+			return fault.E(fault.Internal, "compare with what the fix left", err)
+		}
+		left[c.Call.Resource] = after
+	}
+	for _, call := range planned {
+		want, ok := left[call.Resource]
+		if !ok || call.Before == nil {
+			continue
+		}
+		delete(left, call.Resource) // a later call on the same resource sees the overlay, not AWS
+		if diff := apimodel.DiffImages(want, apimodel.Image{Exists: call.Before.Exists, Data: call.Before.Data}); len(diff) > 0 {
+			return fault.Errorf(fault.Conflict, "plan undo", "%s was changed since the fix: %s differs", call.Resource, diff[0].Path).
+				WithHint("look at the resource; what the fix found is in: parry remediation show")
+		}
+	}
+	return nil
+}
+
+// document writes the calls as an automation document, schema 0.3. Every value
+// goes through a parameter: a before-image may hold "{{ }}", which must not be
+// read as a reference.
+func document(name string, calls []apimodel.Call) ([]byte, map[string]any, error) {
+	type parameter struct {
+		Type string `json:"type"`
+	}
+	type step struct {
+		Name   string         `json:"name"`
+		Action string         `json:"action"`
+		Inputs map[string]any `json:"inputs"`
+		IsEnd  bool           `json:"isEnd,omitempty"`
+	}
+	declared, values := map[string]parameter{}, map[string]any{}
+	steps := make([]step, 0, len(calls))
+	for i, c := range calls {
+		inputs := map[string]any{"Service": c.Service, "Api": c.Operation}
+		for member, v := range c.Input {
+			kind, err := parameterType(v)
+			if err != nil {
+				return nil, nil, fault.Errorf(fault.Invalid, "write undo document", "%s.%s: %w", c.Operation, member, err)
+			}
+			key := fmt.Sprintf("Step%d%s", i+1, member)
+			declared[key], values[key] = parameter{Type: kind}, v
+			inputs[member] = "{{ " + key + " }}"
+		}
+		steps = append(steps, step{Name: fmt.Sprintf("Restore%d_%s", i+1, c.Operation), Action: "aws:executeAwsApi", Inputs: inputs, IsEnd: i == len(calls)-1})
+	}
+	raw, err := json.MarshalIndent(map[string]any{
+		"schemaVersion": "0.3", "description": name + ": restores what a remediation changed, from its before-images.",
+		"parameters": declared, "mainSteps": steps,
+	}, "", "  ")
+	if err != nil {
+		return nil, nil, fault.E(fault.Internal, "write undo document", err)
+	}
+	return raw, values, nil
+}
+
+func parameterType(v any) (string, error) {
+	switch t := v.(type) {
+	case string:
+		return "String", nil
+	case bool:
+		return "Boolean", nil
+	case int, int64, float64, json.Number:
+		return "Integer", nil
+	case map[string]any:
+		return "StringMap", nil
+	case []string:
+		return "StringList", nil
+	case []any:
+		for _, item := range t {
+			if _, ok := item.(string); !ok {
+				return "MapList", nil
+			}
+		}
+		return "StringList", nil
+	}
+	return "", fmt.Errorf("a value of type %T cannot be a runbook parameter", v)
+}
+
+var _ = store.TopicPlan // the topic that this stage answers

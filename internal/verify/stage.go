@@ -1,0 +1,252 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/playbook"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// DefaultTries is how often a resource that does not comply is read before it
+// counts as unverified; the waits double from half a second.
+const DefaultTries = 4
+
+// Store is what verification reads and writes.
+type Store interface {
+	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
+	UpdateRemediation(ctx context.Context, r remediation.Remediation, eff store.Effects) error
+	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
+}
+
+// Playbooks gives playbooks by id.
+type Playbooks interface {
+	Playbook(id string) (playbook.Playbook, bool)
+}
+
+// Caller makes one reading call.
+type Caller interface {
+	Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error)
+}
+
+// Gate opens a fresh reading session in the member account.
+type Gate interface {
+	Verifier(r remediation.Remediation) Caller
+}
+
+// Config is what the stage is made of.
+type Config struct {
+	Store     Store
+	Playbooks Playbooks
+	Gate      Gate
+	Clock     service.Clock
+	Logger    *slog.Logger // default: discard
+	Tries     int          // default: DefaultTries
+}
+
+// Stage verifies.
+type Stage struct{ Config }
+
+// New checks cfg and fills defaults.
+func New(cfg Config) (*Stage, error) {
+	if cfg.Store == nil || cfg.Playbooks == nil || cfg.Gate == nil || cfg.Clock == nil {
+		return nil, fault.Errorf(fault.Internal, "make verify stage", "store, playbooks, gate and clock are required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Tries <= 0 {
+		cfg.Tries = DefaultTries
+	}
+	return &Stage{cfg}, nil
+}
+
+// Handle verifies one remediation. attempts counts the deliveries of the
+// message, this one included.
+func (s *Stage) Handle(ctx context.Context, payload []byte, attempts int) error {
+	var id remediation.ID
+	if err := json.Unmarshal(payload, &id); err != nil {
+		return fault.Terminal(fault.E(fault.Invalid, "read verify job", err))
+	}
+	r, err := s.Store.Remediation(ctx, id)
+	if err != nil {
+		return err
+	}
+	if r.State != remediation.Verifying {
+		return nil // verified before; the message is a repetition
+	}
+	var results []remediation.CheckResult
+	if r.Kind == remediation.KindUndo {
+		results, err = s.restored(ctx, r)
+	} else {
+		results, err = s.complies(ctx, r)
+	}
+	if err != nil {
+		return fault.Transient(err, time.Second)
+	}
+	passed := playbook.Passed(results)
+	if !passed && attempts < s.Tries {
+		wait := 500 * time.Millisecond << (attempts - 1)
+		return fault.Transient(fault.Errorf(fault.Unavailable, "verify "+string(id), "not there yet: %s", failing(results)), wait)
+	}
+	return s.record(ctx, r, passed, results)
+}
+
+// complies runs the playbook's checks on a fresh read.
+func (s *Stage) complies(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
+	pb, ok := s.Playbooks.Playbook(r.Playbook)
+	if !ok {
+		return nil, fault.Errorf(fault.NotFound, "verify", "there is no playbook %q", r.Playbook)
+	}
+	resource, err := playbook.NewResource(pb.Resource, r.Resource, r.Account, r.Region)
+	if err != nil {
+		return nil, err
+	}
+	caller := s.Gate.Verifier(r)
+	readings, err := pb.Gather(resource, func(step string, c apimodel.Call) (apimodel.Reply, error) {
+		return caller.Call(ctx, step, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pb.Evaluate(readings), nil
+}
+
+// restored reads every resource that the first remediation changed and compares
+// it with the image from before the first change to it.
+func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
+	changes, err := s.Store.Changes(ctx, r.UndoOf)
+	if err != nil {
+		return nil, err
+	}
+	caller := s.Gate.Verifier(r)
+	var results []remediation.CheckResult
+	seen := map[string]bool{}
+	for _, c := range changes {
+		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		if !ok || c.Before == nil || seen[c.Call.Resource] {
+			continue
+		}
+		seen[c.Call.Resource] = true
+		reply, err := caller.Call(ctx, "restored", spec.ReadCall(c.Call.APICall()))
+		now, err := spec.ImageFrom(reply, err)
+		if err != nil {
+			return nil, err
+		}
+		diff := apimodel.DiffImages(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, now)
+		detail := "as it was before the fix"
+		if len(diff) > 0 {
+			detail = diff[0].Path + " differs from before the fix"
+		}
+		results = append(results, remediation.CheckResult{Check: c.Call.Resource, Passed: len(diff) == 0, Detail: detail})
+	}
+	return results, nil
+}
+
+// record stores the verdict. An undo's verdict is first put on the remediation
+// that it undoes, so that a crash between the two is made good by the repeated
+// delivery.
+func (s *Stage) record(ctx context.Context, r remediation.Remediation, passed bool, results []remediation.CheckResult) error {
+	to, reason, hint := remediation.Verified, "read back from AWS: "+passing(results), ""
+	if !passed {
+		to, reason = remediation.Unverified, "read back from AWS: "+failing(results)
+		hint = "look at the resource, then run: parry remediation show " + string(r.ID)
+	}
+	if r.Kind == remediation.KindUndo {
+		if err := s.recordFirst(ctx, r, passed, reason); err != nil {
+			return err
+		}
+	}
+	annotation := s.annotation(r, passed)
+	return s.move(ctx, r, to, reason, hint, annotation)
+}
+
+func (s *Stage) recordFirst(ctx context.Context, r remediation.Remediation, passed bool, reason string) error {
+	first, err := s.Store.Remediation(ctx, r.UndoOf)
+	if err != nil {
+		return err
+	}
+	to := remediation.Undone
+	if !passed {
+		to = remediation.Unverified
+	}
+	if first.State != remediation.Undoing {
+		return nil
+	}
+	return s.move(ctx, first, to, "by "+string(r.ID)+": "+reason, "", nil)
+}
+
+func (s *Stage) move(ctx context.Context, r remediation.Remediation, to remediation.State, reason, hint string, note *finding.Annotation) error {
+	from, now := r.State, s.Clock.Now()
+	r.State, r.Reason, r.Hint, r.UpdatedAt = to, reason, hint, now
+	announced := r
+	announced.Version++
+	eff, err := store.Announce(remediation.StateChange{Remediation: announced, From: from, To: to, Title: r.Control}, "parry/verify", now)
+	if err != nil {
+		return err
+	}
+	if note != nil {
+		if eff, err = eff.Hand(store.TopicAnnotate, string(r.ID)+"-"+string(to), note); err != nil {
+			return err
+		}
+	}
+	s.Logger.InfoContext(ctx, "remediation verified", "remediation", r.ID, "state", to, "reason", reason)
+	if err := s.Store.UpdateRemediation(ctx, r, eff); err != nil {
+		if errors.Is(err, store.ErrConflict) {
+			return fault.Transient(err, 0) // somebody wrote between; read again
+		}
+		return err
+	}
+	return nil
+}
+
+// annotation is what the finding is told, nil when the verdict changes nothing
+// for it.
+func (s *Stage) annotation(r remediation.Remediation, passed bool) *finding.Annotation {
+	by := "parry/remediation/" + string(r.ID)
+	switch {
+	case r.Kind == remediation.KindUndo && passed:
+		return &finding.Annotation{Finding: r.Finding, Workflow: "NEW", By: by,
+			Note: "The remediation " + string(r.UndoOf) + " was undone; the resource is as it was before."}
+	case r.Kind == remediation.KindUndo:
+		return &finding.Annotation{Finding: r.Finding, Workflow: "NEW", By: by,
+			Note: "An undo of remediation " + string(r.UndoOf) + " ran, and the resource is not as it was before. Look at it."}
+	case passed:
+		note := "Remediated and verified."
+		if pb, ok := s.Playbooks.Playbook(r.Playbook); ok && pb.Note != "" {
+			note = pb.Note
+		}
+		return &finding.Annotation{Finding: r.Finding, Workflow: "RESOLVED", By: by, Note: note}
+	}
+	return nil
+}
+
+func passing(results []remediation.CheckResult) string {
+	names := make([]string, 0, len(results))
+	for _, r := range results {
+		names = append(names, r.Check)
+	}
+	return "all checks pass (" + strings.Join(names, ", ") + ")"
+}
+
+func failing(results []remediation.CheckResult) string {
+	var out []string
+	for _, r := range results {
+		if !r.Passed {
+			out = append(out, r.Check+": "+r.Detail)
+		}
+	}
+	if len(out) == 0 {
+		return "there was nothing to check"
+	}
+	return strings.Join(out, "; ")
+}
