@@ -1,6 +1,7 @@
 package remediation
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -129,9 +130,6 @@ func (p Plan) Hash() (Hash, error) {
 	if err != nil {
 		return "", fmt.Errorf("hash plan: %w", err)
 	}
-	// encoding/json sorts map keys and writes struct fields in order, so one
-	// more pass is needed only for numbers read back as float64 or json.Number:
-	// both print alike because the stored plan is the text that was hashed.
 	sum := sha256.Sum256(raw)
 	return Hash(hex.EncodeToString(sum[:])), nil
 }
@@ -139,4 +137,45 @@ func (p Plan) Hash() (Hash, error) {
 // APICall gives the call as the gate takes it.
 func (c PlannedCall) APICall() apimodel.Call {
 	return apimodel.Call{Service: c.Service, Operation: c.Operation, Account: c.Account, Region: c.Region, Input: c.Input}
+}
+
+// UnmarshalJSON reads a stored plan with whole numbers as int64, so that its
+// hash is the one that was approved: float64 would round above 2^53.
+func (p *Plan) UnmarshalJSON(raw []byte) error {
+	type plain Plan
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode((*plain)(p)); err != nil {
+		return err
+	}
+	p.Parameters, _ = exact(p.Parameters).(map[string]any)
+	for i := range p.Calls {
+		c := &p.Calls[i]
+		c.Input, _ = exact(c.Input).(map[string]any)
+		if c.Before != nil {
+			c.Before.Data, _ = exact(c.Before.Data).(map[string]any)
+		}
+	}
+	return nil
+}
+
+// exact replaces every json.Number in v by int64 where it fits, else float64.
+func exact(v any) any {
+	switch t := v.(type) {
+	case map[string]any:
+		for k, item := range t {
+			t[k] = exact(item)
+		}
+	case []any:
+		for i, item := range t {
+			t[i] = exact(item)
+		}
+	case json.Number:
+		if n, err := t.Int64(); err == nil {
+			return n
+		}
+		f, _ := t.Float64()
+		return f
+	}
+	return v
 }
