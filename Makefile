@@ -1,0 +1,93 @@
+# Targets print their own help: run `make`.
+
+GO            ?= go
+PYTHON        ?= python3
+VENV          := .venv
+LOCK          := test/py/requirements.lock
+STAMP         := $(VENV)/.lock.sha256
+GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFILES       := git ls-files --cached --others --exclude-standard -- '*.go'
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS       := -s -w $(if $(VERSION),-X main.version=$(VERSION))
+# Packages whose benchmarks `make bench` runs.
+BENCH         ?= ./internal/...
+BENCHTIME     ?= 1s
+
+export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/parry
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/parry ./cmd/parry
+
+.PHONY: demo
+demo: venv build ## the whole story on this machine, without AWS (ONCE=1: end after the story)
+	bin/parry demo $(if $(ONCE),--once)
+
+.PHONY: check
+check: ## formatting, vet and the short tests: before every commit
+	@out=$$($(GOFILES) | xargs gofmt -l); test -z "$$out" || { echo "not gofmt-ed (run: make fmt):"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+.PHONY: test
+test: venv postgres ## all tests, with the race detector, moto and PostgreSQL
+	$(GO) vet ./...
+	$(GO) test -race ./...
+
+.PHONY: bench
+bench: ## the benchmarks, as a table (BENCH=packages, BENCHTIME=1s)
+	@$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(BENCH) | \
+	  awk '/^pkg:/ { n = split($$2, p, "/"); pkg = p[n] } \
+	       /^Benchmark/ { sub(/^Benchmark/, "", $$1); printf "%-14s %-44s", pkg, $$1; for (i = 3; i < NF; i += 2) printf " %14s %-10s", $$i, $$(i+1); print ""; fflush() } \
+	       /^(FAIL|panic)/ { print; failed = 1 } END { exit failed }'
+
+.PHONY: lint
+lint: ## golangci-lint, at the pinned version (the first run builds it: minutes)
+	$(GO) run $(GOLANGCI) run ./...
+
+.PHONY: fmt
+fmt: ## format the Go code
+	@$(GOFILES) | xargs gofmt -w
+
+.PHONY: models
+models: venv ## regenerate the embedded AWS API models from the pinned botocore
+	$(GO) generate ./internal/apimodel/...
+
+.PHONY: verify
+verify: models ## regenerate everything that is generated; fail when that changes a file
+	git diff --exit-code
+
+.PHONY: venv
+venv: ## the virtual environment with moto, boto3 and the AWS CLI
+	@want=$$(sha256sum $(LOCK) | cut -d ' ' -f 1); \
+	if [ -x $(VENV)/bin/python ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
+	command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): install Python 3.10 or newer with venv (Debian: apt-get install -y python3-venv)" >&2; exit 1; }; \
+	echo "making $(VENV) from $(LOCK) (once, about a minute)"; \
+	$(PYTHON) -m venv --clear $(VENV) && \
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(LOCK) && \
+	echo "$$want" > $(STAMP)
+
+.PHONY: lock
+lock: ## make test/py/requirements.lock anew from requirements.txt
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
+	$(PYTHON) -m venv "$$tmp/venv" && \
+	"$$tmp/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r test/py/requirements.txt && \
+	{ echo '# Every package that the demo and the tests use, pinned. Made from requirements.txt by `make lock`; do not edit.'; \
+	  "$$tmp/venv/bin/python" -m pip freeze; } > $(LOCK)
+
+# The store's conformance suite runs on PostgreSQL too. The tests start a server
+# of their own on a free loopback port; what has to be there is the program.
+.PHONY: postgres
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing PostgreSQL"; apt-get install -y -qq postgresql >/dev/null || { apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }; \
+	  else \
+	    echo "no PostgreSQL: install it (Debian: sudo apt-get install -y postgresql; macOS: brew install postgresql)" >&2; exit 1; \
+	  fi; }
