@@ -1,0 +1,15 @@
+// Package catalog holds the data that Parry ships: the runbooks (Systems
+// Manager Automation documents, schema 0.3, that run unmodified in AWS) and the
+// playbooks that map a control to one of them.
+//
+// A runbook is a folder runbooks/<Name> with runbook.yaml, README.md (what it
+// does, who notices, how it is undone) and test.yaml (its cases).
+// A playbook is a file playbooks/<control>.yaml; package playbook reads it.
+package catalog
+
+import "embed"
+
+// FS holds runbooks/ and playbooks/ as they are in the repository.
+//
+//go:embed runbooks playbooks
+var FS embed.FS
