@@ -140,3 +140,13 @@ func complete(name string, v any) any {
 	}
 	return v
 }
+
+// WithProductFields gives f with the product fields that it lacks.
+func (f Finding) WithProductFields(fields map[string]string) Finding {
+	for name, value := range fields {
+		if value != "" && f.at([]string{"ProductFields", name}) == nil {
+			f = f.withMember("ProductFields", name, value)
+		}
+	}
+	return f
+}

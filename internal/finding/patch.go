@@ -18,10 +18,10 @@ type Patch struct {
 	Confidence        *int              `json:"Confidence,omitempty"`
 	Criticality       *int              `json:"Criticality,omitempty"`
 	Note              *NoteUpdate       `json:"Note,omitempty"`
-	RelatedFindings   []ID              `json:"RelatedFindings,omitempty"`
+	RelatedFindings   []ID              `json:"RelatedFindings,omitzero"`
 	Severity          *SeverityUpdate   `json:"Severity,omitempty"`
-	Types             []string          `json:"Types,omitempty"`
-	UserDefinedFields map[string]string `json:"UserDefinedFields,omitempty"`
+	Types             []string          `json:"Types,omitzero"`
+	UserDefinedFields map[string]string `json:"UserDefinedFields,omitzero"`
 	VerificationState string            `json:"VerificationState,omitempty"`
 	Workflow          *WorkflowUpdate   `json:"Workflow,omitempty"`
 }

@@ -23,8 +23,8 @@ const (
 
 func (e *ImportError) Error() string { return e.ErrorCode + ": " + e.ErrorMessage }
 
-// notASFF begins the message of every finding that is no ASFF, as AWS's does.
-const notASFF = "Finding does not adhere to Amazon Finding Format. "
+// NotASFF begins the message of every finding that is no ASFF, as AWS's does.
+const NotASFF = "Finding does not adhere to Amazon Finding Format. "
 
 // Refuse makes the refusal of the finding id, its text cut to what AWS's
 // clients accept as an identifier.
@@ -55,7 +55,7 @@ func (f Finding) Validate() error {
 	if len(p) == 0 {
 		return nil
 	}
-	return fault.Errorf(fault.Invalid, "", "%s%s.", notASFF, strings.Join(p, ", "))
+	return fault.Errorf(fault.Invalid, "", "%s%s.", NotASFF, strings.Join(p, ", "))
 }
 
 // rated reports whether a severity says how severe: by label or by number.
