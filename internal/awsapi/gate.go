@@ -1,0 +1,248 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/service"
+)
+
+// The errors by which a stage tells refusals apart.
+var (
+	// ErrNotInPlan says that a change was not the next one that the approved plan
+	// holds for its step. Nothing was sent.
+	ErrNotInPlan = errors.New("not in the plan")
+	// ErrSuperseded says that the world is no longer what the plan was made for.
+	// Nothing was sent; a new plan is needed.
+	ErrSuperseded = errors.New("plan superseded")
+	// ErrUncertain says that a change may or may not have been made and that
+	// reading back did not tell. A person must look.
+	ErrUncertain = errors.New("outcome unknown")
+	// ErrStopped says that the stop switch is on or cannot be read. Nothing was sent.
+	ErrStopped = errors.New("stopped")
+)
+
+// sender sends one call with given credentials: *Client.
+type sender interface {
+	Send(ctx context.Context, creds Credentials, c apimodel.Call) (apimodel.Reply, error)
+}
+
+// models finds an operation in any spelling that boto3 accepts:
+// *apimodel.Catalog.
+type models interface {
+	Find(service, operation string) (*apimodel.Service, *apimodel.Operation, error)
+}
+
+// Config is what a Gate needs.
+type Config struct {
+	// Sender sends what the gate lets through. Required.
+	Sender sender
+	// Models knows every operation. Required.
+	Models models
+	// Classify says what an operation may do. Required.
+	Classify func(service, operation string) apimodel.Class
+	// Validate checks a call against its model without sending it, with the texts
+	// of botocore's ParamValidation. Nil checks nothing before sending.
+	Validate func(apimodel.Call) error
+	// Credentials gives the process's credentials and assumes roles. Required.
+	Credentials credentialSource
+	// ExternalID gives the external id of an account's organization; nil = none.
+	ExternalID func(account string) string
+	// Region is used where a call names none. Default us-east-1.
+	Region string
+	// Guards are the limits that no plan may pass.
+	Guards Guards
+	// StopSwitch is read before every change; an error counts as on. Nil refuses
+	// every change, since a switch that is not there cannot be read.
+	StopSwitch func(ctx context.Context) (on bool, reason string, err error)
+	Clock      service.Clock // default service.SystemClock
+	IDs        service.IDs   // default service.RandomIDs
+	Logger     *slog.Logger  // nil discards
+	// Observe is told of every call, for metrics. Nil tells nobody.
+	Observe func(Event)
+	// MaxSends bounds how often one change is sent when answers are lost. Default 3.
+	MaxSends int
+	// MaxPlannedCalls bounds a plan. Default 500.
+	MaxPlannedCalls int
+}
+
+// Event is one call as metrics see it: bounded sets only, no account, no resource.
+type Event struct {
+	Mode      Mode
+	Service   string
+	Operation string
+	Class     apimodel.Class
+	Outcome   string // "ok", "aws_error", "denied", "superseded", "uncertain", "error"
+	Duration  time.Duration
+}
+
+// Mode says under which right a session calls.
+type Mode string
+
+// The modes of a session.
+const (
+	ModeRead  Mode = "read"
+	ModePlan  Mode = "plan"
+	ModeApply Mode = "apply"
+	ModeOwn   Mode = "own"
+)
+
+// Gate is the one way to AWS (design.md decision 2). A call passes: resolve,
+// validate, classify, guard, throttle (in the client), record intent and
+// before-image, send, record outcome. Safe for concurrent use.
+type Gate struct {
+	cfg   Config
+	log   *slog.Logger
+	creds *credentialCache
+	guard guardSet
+}
+
+// New checks cfg, fills its defaults and gives a gate. It sends nothing.
+func New(cfg Config) (*Gate, error) {
+	const op = "open gate"
+	switch {
+	case cfg.Sender == nil:
+		return nil, fault.Errorf(fault.Invalid, op, "no sender")
+	case cfg.Models == nil:
+		return nil, fault.Errorf(fault.Invalid, op, "no models")
+	case cfg.Classify == nil:
+		return nil, fault.Errorf(fault.Invalid, op, "no classification")
+	case cfg.Credentials == nil:
+		return nil, fault.Errorf(fault.Invalid, op, "no credentials")
+	}
+	// A damaged image table would only make every change irreversible; better
+	// that the process says so than that people wonder.
+	if err := apimodel.CheckImages(); err != nil {
+		return nil, fault.E(fault.Internal, op, err)
+	}
+	guards, err := cfg.Guards.compile()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = service.SystemClock{}
+	}
+	if cfg.IDs == nil {
+		cfg.IDs = service.RandomIDs{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxSends <= 0 {
+		cfg.MaxSends = 3
+	}
+	if cfg.MaxPlannedCalls <= 0 {
+		cfg.MaxPlannedCalls = 500
+	}
+	g := &Gate{cfg: cfg, log: cfg.Logger.With("component", "gate"), guard: guards}
+	g.creds = newCredentialCache(g)
+	return g, nil
+}
+
+// GuardsRevision is the SHA-256 of the guards in force, for remediation.Plan.
+func (g *Gate) GuardsRevision() string { return g.guard.revision }
+
+// request is a resolved call: names as boto3 spells them, account and region
+// filled in, class known.
+type request struct {
+	apimodel.Call
+	op    *apimodel.Operation
+	class apimodel.Class
+}
+
+// resolve brings a call to the one spelling in which it is compared and sent.
+func (g *Gate) resolve(ctx context.Context, id Identity, mode Mode, c apimodel.Call) (request, error) {
+	const op = "resolve call"
+	svc, model, err := g.cfg.Models.Find(c.Service, c.Operation)
+	if err != nil {
+		return request{}, err
+	}
+	r := request{Call: c.Clone(), op: model}
+	r.Service, r.Operation = svc.Name, model.Name
+	r.class = g.cfg.Classify(svc.Name, model.Name)
+	if !r.class.Valid() {
+		r.class = apimodel.Change
+	}
+	if r.Input == nil {
+		r.Input = map[string]any{}
+	}
+	if r.Region == "" {
+		r.Region = g.cfg.Region
+	}
+	if id.Role != "" {
+		if r.Account == "" {
+			return request{}, fault.Errorf(fault.Invalid, op, "%s:%s names no account to assume role %s in", r.Service, r.Operation, id.Role).
+				WithHint("name the account, for example with --account")
+		}
+		return r, nil
+	}
+	if r.Account == "" && mode == ModeRead {
+		return r, nil // saves the look-up of who we are
+	}
+	own, err := g.creds.processAccount(ctx)
+	if err != nil {
+		return request{}, err
+	}
+	switch r.Account {
+	case "":
+		r.Account = own
+	case own:
+	default:
+		return request{}, fault.Errorf(fault.Denied, op, "account %s is not the account of this process's credentials, and no role was named", r.Account).
+			WithHint("set the member role in parry.yaml (org.role), or use credentials of account %s", r.Account)
+	}
+	return r, nil
+}
+
+// validate checks a resolved call against its model.
+func (g *Gate) validate(r request) error {
+	if g.cfg.Validate == nil {
+		return nil
+	}
+	return g.cfg.Validate(r.Call)
+}
+
+// send sends r and nothing else. An error that carries errNotSent is certain to
+// have changed nothing.
+func (g *Gate) send(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
+	creds, err := g.creds.get(ctx, id, r.Account, r.Region)
+	if err != nil {
+		return apimodel.Reply{}, errors.Join(errNotSent, err)
+	}
+	return g.cfg.Sender.Send(ctx, creds, r.Call)
+}
+
+// errNotSent marks an error that came before anything left the process.
+var errNotSent = errors.New("nothing was sent")
+
+// permit is the last question before a change leaves: is the stop switch off,
+// and does this node still hold the lease. Anything unreadable means no.
+func (g *Gate) permit(ctx context.Context, fence func(context.Context) error) error {
+	const op = "read stop switch"
+	if g.cfg.StopSwitch == nil {
+		return fault.E(fault.Denied, op, errors.Join(ErrStopped, errors.New("no stop switch is configured")))
+	}
+	on, reason, err := g.cfg.StopSwitch(ctx)
+	if err != nil {
+		return fault.E(fault.Unavailable, op, errors.Join(ErrStopped, err)).
+			WithHint("no change is sent while the stop switch cannot be read; check the store with `parry doctor`")
+	}
+	if on {
+		return fault.Errorf(fault.Denied, op, "%w: %s", ErrStopped, reason).
+			WithHint("the stop switch is on; an administrator turns it off with `parry stop off`")
+	}
+	if fence == nil {
+		return fault.Errorf(fault.Denied, "check lease", "no lease to check")
+	}
+	if err := fence(ctx); err != nil {
+		return &fault.Error{Code: fault.CodeOf(err), Op: "check lease", Err: err, Hint: fault.HintOf(err)}
+	}
+	return nil
+}

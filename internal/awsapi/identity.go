@@ -1,0 +1,184 @@
+package awsapi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// Identity says as whom a session calls.
+type Identity struct {
+	// Role is the name of the role assumed in the account of the call, without
+	// its ARN; "" = the process's own credentials, which then reach only their
+	// own account.
+	Role string
+	// SessionName carries the execution: it is what CloudTrail shows. Characters
+	// that STS refuses are replaced. "" = "parry".
+	SessionName string
+	// SourceIdentity carries the person, or the policy that decided; "" = none.
+	SourceIdentity string
+}
+
+// RoleRequest is one sts:AssumeRole.
+type RoleRequest struct {
+	RoleARN        string
+	ExternalID     string
+	SessionName    string
+	SourceIdentity string
+	Region         string
+}
+
+// credentialSource is where credentials come from.
+type credentialSource interface {
+	// Process gives the credentials of the process by the default chain.
+	Process(ctx context.Context) (Credentials, error)
+	// AssumeRole gives credentials of a role and when they end.
+	AssumeRole(ctx context.Context, in RoleRequest) (Credentials, time.Time, error)
+}
+
+const (
+	// credentialMargin is how long before their end credentials are replaced, so
+	// that a call with retries does not outlive them.
+	credentialMargin = 5 * time.Minute
+	// maxCredentials bounds the cache: four sessions in each of 1,000 accounts.
+	maxCredentials = 4096
+)
+
+// credentialCache keeps credentials by role, account and session.
+type credentialCache struct {
+	g      *Gate
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	roles   map[credentialKey]cachedCredentials
+	account string // of the process's own credentials; "" = not asked yet
+}
+
+type credentialKey struct{ arn, session, source string }
+
+type cachedCredentials struct {
+	creds Credentials
+	until time.Time
+}
+
+func newCredentialCache(g *Gate) *credentialCache {
+	return &credentialCache{g: g, roles: map[credentialKey]cachedCredentials{}}
+}
+
+// get gives credentials for a call of id in account.
+func (c *credentialCache) get(ctx context.Context, id Identity, account, region string) (Credentials, error) {
+	if id.Role == "" {
+		creds, err := c.g.cfg.Credentials.Process(ctx)
+		if err != nil {
+			return creds, fault.Errorf(fault.Unavailable, "find AWS credentials", "%w", err).
+				WithHint("set AWS_PROFILE or the AWS_* variables; `aws sts get-caller-identity` shows what is found")
+		}
+		return creds, nil
+	}
+	key := credentialKey{roleARN(id.Role, account, region), stsName(id.SessionName, "parry"), stsName(id.SourceIdentity, "")}
+	now := c.g.cfg.Clock.Now()
+	c.mu.Lock()
+	have, ok := c.roles[key]
+	c.mu.Unlock()
+	if ok && now.Before(have.until) {
+		return have.creds, nil
+	}
+	v, err, _ := c.flight.Do(fmt.Sprintf("%q", key), func() (any, error) { return c.assume(ctx, key, account, region) })
+	if err != nil {
+		var none Credentials
+		return none, err
+	}
+	return v.(cachedCredentials).creds, nil
+}
+
+func (c *credentialCache) assume(ctx context.Context, key credentialKey, account, region string) (cachedCredentials, error) {
+	in := RoleRequest{RoleARN: key.arn, SessionName: key.session, SourceIdentity: key.source, Region: region}
+	if c.g.cfg.ExternalID != nil {
+		in.ExternalID = c.g.cfg.ExternalID(account)
+	}
+	creds, expires, err := c.g.cfg.Credentials.AssumeRole(ctx, in)
+	if err != nil {
+		return cachedCredentials{}, fault.Errorf(fault.Denied, "assume role "+key.arn, "%w", err).
+			WithHint("the role must exist in account %s and trust Parry's principal with the right external id and sts:SetSourceIdentity", account)
+	}
+	got := cachedCredentials{creds: creds, until: expires.Add(-credentialMargin)}
+	now := c.g.cfg.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, v := range c.roles {
+		if len(c.roles) >= maxCredentials || !now.Before(v.until) {
+			delete(c.roles, k)
+		}
+	}
+	c.roles[key] = got
+	return got, nil
+}
+
+// processAccount asks STS once whose credentials the process has.
+func (c *credentialCache) processAccount(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	known := c.account
+	c.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	v, err, _ := c.flight.Do("caller", func() (any, error) {
+		creds, err := c.get(ctx, Identity{}, "", "")
+		if err != nil {
+			return "", err
+		}
+		call := apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Region: c.g.cfg.Region, Input: map[string]any{}}
+		reply, err := c.g.cfg.Sender.Send(ctx, creds, call)
+		if err != nil {
+			return "", fault.Errorf(fault.Unavailable, "ask whose credentials these are", "%w", err).
+				WithHint("`aws sts get-caller-identity` must work with the credentials of this process")
+		}
+		account, _ := reply.Output["Account"].(string)
+		if account == "" {
+			return "", fault.Errorf(fault.Unavailable, "ask whose credentials these are", "STS named no account")
+		}
+		return account, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	account := v.(string)
+	c.mu.Lock()
+	c.account = account
+	c.mu.Unlock()
+	return account, nil
+}
+
+// roleARN names a role in an account. A role with a path is "path/Name".
+func roleARN(role, account, region string) string {
+	return "arn:" + apimodel.Partition(region) + ":iam::" + account + ":role/" + strings.TrimPrefix(role, "/")
+}
+
+// stsName makes text fit RoleSessionName and SourceIdentity: 2 to 64 of
+// [A-Za-z0-9_+=,.@-].
+func stsName(text, fallback string) string {
+	if text == "" {
+		return fallback
+	}
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_+=,.@-", r):
+			return r
+		}
+		return '-'
+	}, text)
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	for len(name) < 2 {
+		name += "-"
+	}
+	return name
+}

@@ -1,0 +1,258 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+// PlanOptions bound one planning run.
+type PlanOptions struct {
+	// MaxCalls bounds the calls of the plan. Default and upper limit: the gate's.
+	MaxCalls int
+}
+
+// Planner is plan mode: the same way as Applying, stopped before the change.
+// Reads are sent; a change is recorded with its before-image, its diff and its
+// inverse, and answered in the shape of the model; later reads of what it would
+// have changed see the change. Nothing that needs approval is ever sent.
+type Planner struct {
+	s       *Session
+	limit   int
+	unknown unknowns
+
+	mu     sync.Mutex
+	calls  []remediation.PlannedCall
+	images map[string]seenImage // by ImageSpec.Key
+}
+
+// seenImage is what planning knows about one thing: as read, or as expected
+// after the changes planned so far.
+type seenImage struct {
+	img     apimodel.Image
+	reply   apimodel.Reply // the real answer, kept for members beside the image
+	err     error          // the real answer, where there was none
+	changed bool
+	opaque  bool // changed in a way that cannot be told
+}
+
+// Planning gives a planner that calls as id.
+func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
+	p := &Planner{
+		limit:   g.cfg.MaxPlannedCalls,
+		unknown: unknowns{nonce: g.cfg.IDs.NewID("u")},
+		images:  map[string]seenImage{},
+	}
+	if o.MaxCalls > 0 && o.MaxCalls < p.limit {
+		p.limit = o.MaxCalls
+	}
+	p.s = &Session{g: g, id: id, mode: ModePlan, do: p.do}
+	return p
+}
+
+// Call makes one call for the named step.
+func (p *Planner) Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
+	return p.s.Call(ctx, step, c)
+}
+
+// Calls gives what was planned so far, in order.
+func (p *Planner) Calls() []remediation.PlannedCall {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.calls)
+}
+
+// IsUnknown reports whether v is, or holds anywhere inside it, a value that only
+// applying will tell. A wait for such a value counts as met; a branch on it
+// leaves the plan open.
+func (p *Planner) IsUnknown(v any) bool { return len(p.unknown.paths(v)) > 0 }
+
+// Display gives v as people and plans may see it, with unknown values as
+// "<known after apply: step.Member>".
+func (p *Planner) Display(v any) any { return p.unknown.clean(v) }
+
+func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Reply, error) {
+	// One call at a time: the order of the plan is the order of the calls.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.calls) >= p.limit {
+		return apimodel.Reply{}, fault.Errorf(fault.Exhausted, "plan step "+step, "the plan holds %d calls, which is the limit", p.limit).
+			WithHint("split the runbook, or narrow it to fewer resources")
+	}
+	if p.IsUnknown(r.Account) || p.IsUnknown(r.Region) {
+		return apimodel.Reply{}, fault.Errorf(fault.Denied, "plan step "+step, "the account or region is known only after apply").
+			WithHint("a plan fixes account and region of every call")
+	}
+	if err := p.s.g.validate(r); err != nil {
+		return apimodel.Reply{}, err
+	}
+	if err := p.s.g.guard.check(r, p.s.id); err != nil {
+		return apimodel.Reply{}, err
+	}
+	pc := remediation.PlannedCall{
+		Seq: len(p.calls) + 1, Step: step, Service: r.Service, Operation: r.Operation, Account: r.Account, Region: r.Region,
+		Class: r.class, FromOutputs: p.unknown.paths(r.Input),
+	}
+	if r.Input != nil {
+		input, err := plainValue(r.Input)
+		if err != nil {
+			return apimodel.Reply{}, fault.E(fault.Invalid, "plan step "+step, err)
+		}
+		pc.Input, _ = p.unknown.clean(input).(map[string]any)
+	}
+	var reply apimodel.Reply
+	var err error
+	switch r.class {
+	case apimodel.Read:
+		reply, err = p.read(ctx, &pc, r)
+	case apimodel.SensitiveRead:
+		reply = p.unknown.reply(r.op, step)
+	default:
+		if err := p.change(ctx, &pc, r); err != nil {
+			return apimodel.Reply{}, err
+		}
+		reply = p.unknown.reply(r.op, step)
+	}
+	var api *apimodel.APIError
+	if err == nil || errors.As(err, &api) {
+		p.calls = append(p.calls, pc)
+	}
+	return reply, err
+}
+
+// read answers from the plan what the plan would have changed, and asks AWS for
+// the rest. A read of what does not exist yet cannot be sent.
+func (p *Planner) read(ctx context.Context, pc *remediation.PlannedCall, r request) (apimodel.Reply, error) {
+	if len(pc.FromOutputs) > 0 {
+		return p.unknown.reply(r.op, pc.Step), nil
+	}
+	spec, ok := apimodel.ImageOfRead(r.Service, r.Operation)
+	if !ok {
+		return p.s.g.send(ctx, p.s.id, r)
+	}
+	pc.Resource = spec.Resource(r.Call)
+	seen, err := p.see(ctx, spec, r)
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	switch {
+	case !seen.changed:
+		return seen.reply, seen.err
+	case seen.opaque:
+		return p.unknown.reply(r.op, pc.Step), nil
+	case seen.reply.Output == nil:
+		seen.reply.Output = map[string]any{"ResponseMetadata": responseMetadata("")}
+	}
+	return spec.Answer(seen.img, seen.reply)
+}
+
+// see gives what planning knows about the thing that spec's read shows, asking
+// AWS once.
+func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, r request) (seenImage, error) {
+	key := spec.Key(r.Call)
+	if seen, ok := p.images[key]; ok {
+		return seen, nil
+	}
+	reply, answer := p.s.g.sendImageRead(ctx, p.s.id, spec, r)
+	img, err := spec.ImageFrom(reply, answer)
+	if err != nil {
+		return seenImage{}, err
+	}
+	seen := seenImage{img: img, reply: reply, err: answer}
+	p.images[key] = seen
+	return seen, nil
+}
+
+// change records what a change would do, and lets later reads see it.
+func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r request) error {
+	spec, ok := apimodel.ImageOf(r.Service, r.Operation)
+	pc.Irreversible = true
+	if !ok {
+		return nil
+	}
+	pc.Resource = spec.Resource(apimodel.Call{Service: r.Service, Operation: r.Operation, Account: r.Account, Region: r.Region, Input: pc.Input})
+	for _, m := range spec.Identity() {
+		if p.IsUnknown(r.Input[m]) {
+			// The resource will be made by this plan: there is nothing to read and
+			// nothing to bring back.
+			return nil
+		}
+	}
+	seen, err := p.see(ctx, spec, r)
+	if err != nil {
+		return fault.Errorf(codeOf(err), "plan step "+pc.Step, "read %s before changing it: %w", pc.Resource, err).
+			WithHint("the role needs permission for %s:%s", spec.Service, spec.ReadOperation())
+	}
+	after := seenImage{reply: seen.reply, changed: true}
+	known := false
+	if !seen.opaque {
+		pc.Before = toImage(p.displayed(seen.img))
+		if inverse, _ := spec.Inverse(seen.img, r.Call); len(inverse) > 0 {
+			pc.Irreversible, pc.Inverse = false, inverse[0].Service+":"+inverse[0].Operation
+		}
+		after.img, known = spec.Expected(seen.img, r.Input)
+	}
+	if known {
+		pc.Diff = toDiff(spec.Diff(p.displayed(seen.img), p.displayed(after.img)))
+	} else {
+		after.opaque = true
+		pc.Diff = opaqueDiff(spec, seen.img)
+	}
+	p.images[spec.Key(r.Call)] = after
+	return nil
+}
+
+func (p *Planner) displayed(img apimodel.Image) apimodel.Image {
+	img.Data, _ = p.unknown.clean(img.Data).(map[string]any)
+	return img
+}
+
+// sendImageRead sends the read that shows what r changes or reads.
+func (g *Gate) sendImageRead(ctx context.Context, id Identity, spec apimodel.ImageSpec, r request) (apimodel.Reply, error) {
+	rr, err := g.resolve(ctx, id, ModeRead, spec.ReadCall(r.Call))
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	return g.read(ctx, id, rr)
+}
+
+// readImage reads the thing that r changes, as it is now.
+func (g *Gate) readImage(ctx context.Context, id Identity, spec apimodel.ImageSpec, r request) (apimodel.Image, error) {
+	return spec.ImageFrom(g.sendImageRead(ctx, id, spec, r))
+}
+
+func toImage(img apimodel.Image) *remediation.Image {
+	return &remediation.Image{Exists: img.Exists, Data: img.Data}
+}
+
+func fromImage(img *remediation.Image) apimodel.Image {
+	if img == nil {
+		return apimodel.Image{}
+	}
+	return apimodel.Image{Exists: img.Exists, Data: img.Data}
+}
+
+func toDiff(list []apimodel.MemberChange) []remediation.MemberChange {
+	var out []remediation.MemberChange
+	for _, m := range list {
+		out = append(out, remediation.MemberChange(m))
+	}
+	return out
+}
+
+// opaqueDiff lists everything that a change whose effect cannot be told may touch.
+func opaqueDiff(spec apimodel.ImageSpec, before apimodel.Image) []remediation.MemberChange {
+	out := toDiff(spec.Diff(before, apimodel.Image{}))
+	if len(out) == 0 {
+		out = []remediation.MemberChange{{Path: spec.Aspect()}}
+	}
+	for i := range out {
+		out[i].After = unknownAfter
+	}
+	return out
+}

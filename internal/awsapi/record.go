@@ -1,0 +1,244 @@
+package awsapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+const (
+	// maxAttempts bounds how often AWS may refuse one planned change: a runbook
+	// step's maxAttempts repeats it under a new record.
+	maxAttempts = 20
+	// recordTimeout bounds writing an outcome when the caller's context has ended:
+	// what was sent must be recorded even on the way down.
+	recordTimeout = 5 * time.Second
+	// lostAnswerWait is the least wait before a change is tried again whose
+	// answers were all lost.
+	lostAnswerWait = 10 * time.Second
+)
+
+// change carries one planned change to its outcome, from wherever an earlier
+// run of the same execution left it.
+func (p *applying) change(ctx context.Context, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
+	p.fillToken(pc, r)
+	for attempt := 1; attempt <= maxAttempts; attempt++ {
+		id := changeID(p.auth.Execution, pc, attempt)
+		rec, err := p.auth.Recorder.Change(ctx, id)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			return p.fresh(ctx, id, pc, r)
+		case err != nil:
+			return apimodel.Reply{}, fault.Errorf(fault.Unavailable, "read change "+id, "nothing was sent: %w", err)
+		case rec.Outcome == remediation.Applied:
+			p.g.log.Info("change was applied before", "change", id, "operation", r.Service+":"+r.Operation)
+			return p.repeat(pc, r, rec)
+		case rec.Outcome == remediation.Refused:
+			continue
+		default:
+			return p.resume(ctx, pc, r, rec)
+		}
+	}
+	return apimodel.Reply{}, fault.Terminal(fault.Errorf(fault.Exhausted, "apply step "+pc.Step, "AWS refused %s:%s %d times", r.Service, r.Operation, maxAttempts))
+}
+
+// fillToken gives an operation with an idempotency token one that a restart
+// makes again, so that AWS itself recognises a repeated request.
+func (p *applying) fillToken(pc remediation.PlannedCall, r request) {
+	member, ok := r.op.TokenMember()
+	if !ok || r.Input[member] != nil {
+		return
+	}
+	s := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", p.auth.Execution, pc.Step, pc.Seq))
+	r.Input[member] = fmt.Sprintf("%x-%x-%x-%x-%x", s[0:4], s[4:6], s[6:8], s[8:10], s[10:16])
+}
+
+// fresh makes a change for the first time: the before-image is read again and
+// held against the plan, then stop switch and lease, then intent, then AWS.
+func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
+	rec := remediation.Change{ID: id, Remediation: p.auth.Remediation, Execution: p.auth.Execution, Call: pc, Outcome: remediation.Intended}
+	if input, err := plainValue(r.Input); err == nil {
+		rec.Call.Input, _ = input.(map[string]any)
+	}
+	if spec, ok := apimodel.ImageOf(r.Service, r.Operation); ok {
+		now, err := p.g.readImage(ctx, p.id, spec, r)
+		if err != nil {
+			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", pc.Resource, err)
+		}
+		if err := p.unchanged(spec, pc, r, now); err != nil {
+			return apimodel.Reply{}, err
+		}
+		rec.Before = toImage(now)
+	}
+	if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+		return apimodel.Reply{}, err
+	}
+	rec.IntentAt = p.g.cfg.Clock.Now()
+	if err := p.auth.Recorder.RecordIntent(ctx, rec); err != nil {
+		return apimodel.Reply{}, fault.Errorf(fault.Unavailable, "record change "+id, "nothing was sent: %w", err)
+	}
+	return p.deliver(ctx, pc, r, rec)
+}
+
+// unchanged holds the before-image against the plan. Where the effect of the
+// call is known, the effect now must be the planned one, line by line: this
+// catches what somebody added and the change would silently remove, and lets
+// pass what the change does not touch. Otherwise the whole image must be equal.
+func (p *applying) unchanged(spec apimodel.ImageSpec, pc remediation.PlannedCall, r request, now apimodel.Image) error {
+	if pc.Before == nil {
+		return nil // made by this plan, or unknown to planning: approved as irreversible
+	}
+	planned := fromImage(pc.Before)
+	after, known := spec.Expected(now, r.Input)
+	if !known || len(pc.FromOutputs) > 0 {
+		return superseded(pc, spec.Diff(planned, now))
+	}
+	was, is := map[apimodel.MemberChange]bool{}, map[apimodel.MemberChange]bool{}
+	for _, m := range pc.Diff {
+		was[apimodel.MemberChange(m)] = true
+	}
+	var changed []apimodel.MemberChange
+	for _, m := range spec.Diff(now, after) {
+		is[m] = true
+		if !was[m] {
+			changed = append(changed, m)
+		}
+	}
+	for _, m := range pc.Diff {
+		if !is[apimodel.MemberChange(m)] {
+			changed = append(changed, apimodel.MemberChange(m))
+		}
+	}
+	return superseded(pc, changed)
+}
+
+// deliver sends a recorded change and writes its outcome. A lost answer is
+// decided by reading back, and sent again only when nothing had happened.
+func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
+	var err error
+	again := false
+	for range p.g.cfg.MaxSends {
+		var reply apimodel.Reply
+		reply, err = p.g.send(ctx, p.id, r)
+		var api *apimodel.APIError
+		switch {
+		case err == nil:
+			return reply, p.outcome(ctx, rec, remediation.Applied, reply.RequestID(), nil)
+		case errors.As(err, &api) && !api.Uncertain:
+			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, api.RequestID, err))
+		case isNotSent(err):
+			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
+		}
+		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)
+		var done *apimodel.Reply
+		if done, again = p.settled(ctx, r, rec); done != nil {
+			return *done, p.outcome(ctx, rec, remediation.Applied, "", nil)
+		}
+		if !again {
+			break
+		}
+		if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+			// The intent stays open; whoever takes over reads back first.
+			return apimodel.Reply{}, err
+		}
+	}
+	why := p.doubtful(pc, r, err)
+	if again {
+		// Nothing had happened when last read, so the step may be tried again.
+		why = fault.Transient(fault.Errorf(fault.Unavailable, "apply step "+pc.Step, "%s:%s was sent %d times without an answer: %w",
+			r.Service, r.Operation, p.g.cfg.MaxSends, err), lostAnswerWait)
+	}
+	return apimodel.Reply{}, joined(why, p.outcome(ctx, rec, remediation.Uncertain, "", err))
+}
+
+// joined keeps an error as it is where nothing else went wrong.
+func joined(err, other error) error {
+	if other == nil {
+		return err
+	}
+	return errors.Join(err, other)
+}
+
+// settled reads back what a change of unknown outcome did. A reply means that
+// it was applied; again means that it certainly or harmlessly may be sent again.
+func (p *applying) settled(ctx context.Context, r request, rec remediation.Change) (done *apimodel.Reply, again bool) {
+	spec, ok := apimodel.ImageOf(r.Service, r.Operation)
+	if !ok || rec.Before == nil {
+		_, token := r.op.TokenMember()
+		return nil, token // AWS recognises the repeated request by its token
+	}
+	now, err := p.g.readImage(ctx, p.id, spec, r)
+	if err != nil {
+		return nil, false
+	}
+	before := fromImage(rec.Before)
+	if after, known := spec.Expected(before, r.Input); known && spec.Equal(now, after) {
+		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false
+	}
+	return nil, spec.Equal(now, before)
+}
+
+// resume decides a change that an earlier run recorded without a final outcome.
+func (p *applying) resume(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
+	done, again := p.settled(ctx, r, rec)
+	switch {
+	case done != nil:
+		if err := p.outcome(ctx, rec, remediation.Applied, rec.RequestID, nil); err != nil {
+			return apimodel.Reply{}, err
+		}
+		return p.repeat(pc, r, rec)
+	case again:
+		if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+			return apimodel.Reply{}, err
+		}
+		return p.deliver(ctx, pc, r, rec)
+	}
+	err := errors.New("the process ended before the answer came")
+	return apimodel.Reply{}, joined(p.doubtful(pc, r, err), p.outcome(ctx, rec, remediation.Uncertain, "", err))
+}
+
+// repeat answers a change that was applied before without sending it.
+func (p *applying) repeat(pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
+	if r.op.Output != nil && len(r.op.Output.Members) > 0 {
+		for _, later := range p.auth.Plan.Calls {
+			if later.Seq > pc.Seq && len(later.FromOutputs) > 0 {
+				return apimodel.Reply{}, fault.Terminal(fault.Errorf(fault.Conflict, "apply step "+pc.Step,
+					"%w: %s:%s was applied, but its answer, which a later step needs, was lost", ErrUncertain, r.Service, r.Operation).
+					WithHint("the change is recorded as %s; undo it, or make a new plan", rec.ID))
+			}
+		}
+	}
+	return apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata(rec.RequestID)}}, nil
+}
+
+// doubtful is the error of a change whose outcome nobody can tell.
+func (p *applying) doubtful(pc remediation.PlannedCall, r request, cause error) error {
+	what := pc.Resource
+	if what == "" {
+		what = r.Call.String()
+	}
+	return fault.Terminal(fault.Errorf(fault.Conflict, "apply step "+pc.Step, "%w: %s:%s may or may not have changed %s: %w",
+		ErrUncertain, r.Service, r.Operation, what, cause).
+		WithHint("look at the resource; `parry remediation show %s` has the before-image", p.auth.Remediation))
+}
+
+// outcome writes what became of a change, also when the caller has given up.
+func (p *applying) outcome(ctx context.Context, rec remediation.Change, o remediation.Outcome, requestID string, cause error) error {
+	rec.Outcome, rec.RequestID, rec.OutcomeAt = o, requestID, p.g.cfg.Clock.Now()
+	if cause != nil {
+		rec.Error = cause.Error()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err := p.auth.Recorder.RecordOutcome(ctx, rec); err != nil {
+		return fault.Errorf(fault.Unavailable, "record change "+rec.ID, "outcome %s was not stored: %w", o, err).
+			WithHint("run the execution again: it reads the resource before it changes anything")
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+// ChangeRecorder keeps what was changed. Its writes are durable when they return.
+type ChangeRecorder interface {
+	// RecordIntent is idempotent by Change.ID.
+	RecordIntent(ctx context.Context, c remediation.Change) error
+	RecordOutcome(ctx context.Context, c remediation.Change) error
+	// Change answers a not_found fault where nothing was recorded.
+	Change(ctx context.Context, id string) (remediation.Change, error)
+}
+
+// Authority is the right to change: an approved plan, and who carries it out.
+type Authority struct {
+	Remediation remediation.ID
+	// Execution is the automation execution; with the plan's sequence number it
+	// names every change, so that a restart finds what was done before it.
+	Execution string
+	Plan      *remediation.Plan
+	// Hash is the hash that was approved; the plan must have it.
+	Hash remediation.Hash
+	// Fence says whether this node still holds the execution's lease. Asked right
+	// before every change; an error means that no change is sent. Required.
+	Fence    func(ctx context.Context) error
+	Recorder ChangeRecorder
+	// Completed counts, by step, the planned calls needing approval that runs of
+	// the step before this session used up: steps whose result the durable engine
+	// has stored and will not run again. Only a runbook that passes a step more
+	// than once needs it.
+	Completed map[string]int
+	// MaxChanges bounds the changes of the session. Default and upper limit: the
+	// changes that the plan holds.
+	MaxChanges int
+}
+
+// applying is an apply session's memory.
+type applying struct {
+	g      *Gate
+	id     Identity
+	auth   Authority
+	refuse error // why the authority gives no right to change; nil when it does
+
+	mu    sync.Mutex // one change at a time
+	used  map[int]bool
+	spent int
+}
+
+// Applying gives a session that sends reads, and exactly the changes that the
+// approved plan holds, step by step in their order. Anything else is refused as
+// denied (ErrNotInPlan), or as a conflict (ErrSuperseded) when the resource is no
+// longer what the plan was made for.
+//
+// Nothing is applied twice: a change that is recorded as applied is not sent
+// again but answered without sending, with ResponseMetadata alone, since the
+// members of the first answer live only in the stored output of the step. Where
+// a later call of the plan needs such a member, the repeated call fails with
+// ErrUncertain instead. A change that was recorded and has no outcome is decided
+// by reading the resource.
+func (g *Gate) Applying(id Identity, a Authority) *Session {
+	p := &applying{g: g, id: id, auth: a, used: map[int]bool{}}
+	p.refuse = p.check()
+	if p.refuse == nil {
+		if p.auth.MaxChanges <= 0 || p.auth.MaxChanges > a.Plan.Changes() {
+			p.auth.MaxChanges = a.Plan.Changes()
+		}
+		p.skipCompleted()
+	}
+	return &Session{g: g, id: id, mode: ModeApply, do: p.do}
+}
+
+// check says why an authority is none.
+func (p *applying) check() error {
+	const op = "take up plan"
+	a := p.auth
+	switch {
+	case a.Plan == nil:
+		return fault.Errorf(fault.Denied, op, "%w: there is no plan", ErrNotInPlan)
+	case a.Recorder == nil, a.Fence == nil, a.Execution == "":
+		return fault.Errorf(fault.Denied, op, "an execution, its lease and a recorder are required")
+	case a.Plan.Remediation != a.Remediation:
+		return fault.Errorf(fault.Denied, op, "the plan is of remediation %s, not %s", a.Plan.Remediation, a.Remediation)
+	case a.Plan.Role != p.id.Role:
+		return fault.Errorf(fault.Denied, op, "the plan was made for role %q, not %q", a.Plan.Role, p.id.Role)
+	}
+	hash, err := a.Plan.Hash()
+	if err != nil {
+		return fault.E(fault.Internal, op, err)
+	}
+	if hash != a.Hash {
+		return fault.Errorf(fault.Denied, op, "the plan is not the approved one: its hash is %s, approved was %s", hash, a.Hash)
+	}
+	if a.Plan.GuardsRevision != p.g.guard.revision {
+		return fault.Errorf(fault.Conflict, op, "%w: the guards changed after the plan was made", ErrSuperseded).
+			WithHint("make a new plan with `parry plan create`")
+	}
+	return nil
+}
+
+func (p *applying) skipCompleted() {
+	left := map[string]int{}
+	for step, n := range p.auth.Completed {
+		left[step] = n
+	}
+	for i, pc := range p.auth.Plan.Calls {
+		if pc.Class.NeedsApproval() && left[pc.Step] > 0 {
+			left[pc.Step]--
+			p.used[i] = true
+		}
+	}
+}
+
+func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Reply, error) {
+	if r.class == apimodel.Read {
+		if err := p.mayRead(r); err != nil {
+			return apimodel.Reply{}, err
+		}
+		return p.g.read(ctx, p.id, r)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuse != nil {
+		return apimodel.Reply{}, p.refuse
+	}
+	if err := p.g.guard.check(r, p.id); err != nil {
+		return apimodel.Reply{}, err
+	}
+	i, err := p.match(ctx, step, r)
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	if p.spent >= p.auth.MaxChanges {
+		return apimodel.Reply{}, fault.Errorf(fault.Exhausted, "apply step "+step, "the execution has made its %d changes", p.auth.MaxChanges)
+	}
+	pc := p.auth.Plan.Calls[i]
+	var reply apimodel.Reply
+	if r.class == apimodel.SensitiveRead {
+		if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+			return apimodel.Reply{}, err
+		}
+		reply, err = p.g.send(ctx, p.id, r)
+	} else {
+		reply, err = p.change(ctx, pc, r)
+	}
+	if err == nil {
+		p.used[i] = true
+		p.spent++
+	}
+	return reply, err
+}
+
+// mayRead keeps an execution's reads in the accounts of its plan.
+func (p *applying) mayRead(r request) error {
+	if p.auth.Plan == nil || r.Account == p.auth.Plan.Account ||
+		slices.ContainsFunc(p.auth.Plan.Calls, func(c remediation.PlannedCall) bool { return c.Account == r.Account }) {
+		return nil
+	}
+	return fault.Errorf(fault.Denied, "read in account "+r.Account, "%w: the plan is about account %s", ErrNotInPlan, p.auth.Plan.Account)
+}
+
+// match finds the next planned call of the step and compares it with r.
+func (p *applying) match(ctx context.Context, step string, r request) (int, error) {
+	op := "apply step " + step
+	for i, pc := range p.auth.Plan.Calls {
+		if pc.Step != step || !pc.Class.NeedsApproval() || p.used[i] {
+			continue
+		}
+		where := differs(pc, r)
+		if where == "" {
+			return i, nil
+		}
+		if err := p.drifted(ctx, pc, r); err != nil {
+			return 0, err
+		}
+		return 0, fault.Errorf(fault.Denied, op, "%w: %s:%s differs from the approved call %d in %s", ErrNotInPlan, r.Service, r.Operation, pc.Seq, where).
+			WithHint("make a new plan with `parry plan create` and have it approved")
+	}
+	return 0, fault.Errorf(fault.Denied, op, "%w: the plan holds no further call that needs approval for this step, so %s:%s is refused", ErrNotInPlan, r.Service, r.Operation).
+		WithHint("make a new plan with `parry plan create` and have it approved")
+}
+
+// drifted tells an input that differs because the resource changed after
+// planning from one that the runbook should never have made. It reads only.
+func (p *applying) drifted(ctx context.Context, pc remediation.PlannedCall, r request) error {
+	spec, ok := apimodel.ImageOf(pc.Service, pc.Operation)
+	planned := apimodel.Call{Service: pc.Service, Operation: pc.Operation, Account: pc.Account, Region: pc.Region, Input: pc.Input}
+	if !ok || pc.Before == nil || pc.Service != r.Service || pc.Operation != r.Operation || spec.Key(planned) != spec.Key(r.Call) {
+		return nil
+	}
+	now, err := p.g.readImage(ctx, p.id, spec, request{Call: planned})
+	if err != nil {
+		return nil //nolint:nilerr // The call is refused as not in the plan, which needs no reason of ours.
+	}
+	return superseded(pc, spec.Diff(fromImage(pc.Before), now))
+}
+
+// superseded words what changed under a plan; nil when nothing did.
+func superseded(pc remediation.PlannedCall, changed []apimodel.MemberChange) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	var paths []string
+	for _, m := range changed {
+		if len(paths) == 5 {
+			paths = append(paths, "...")
+			break
+		}
+		paths = append(paths, m.Path)
+	}
+	return fault.Errorf(fault.Conflict, "apply step "+pc.Step, "%w: %s changed after the plan was made, in %s",
+		ErrSuperseded, pc.Resource, strings.Join(paths, ", ")).
+		WithHint("nothing was sent; make a new plan with `parry plan create`")
+}
+
+// changeID names a change so that a restarted execution finds it again.
+func changeID(execution string, pc remediation.PlannedCall, attempt int) string {
+	return fmt.Sprintf("%s/%s/%d.%d", execution, pc.Step, pc.Seq, attempt)
+}
+
+// isNotSent reports whether err came before anything left the process.
+func isNotSent(err error) bool {
+	return errors.Is(err, errNotSent) || fault.Is(err, fault.Invalid)
+}
