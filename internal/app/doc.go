@@ -1,0 +1,3 @@
+// Package app wires Parry: it alone knows every package, gives each stage the
+// neighbours it declared, and starts and stops them in order.
+package app

@@ -1,0 +1,250 @@
+package approve_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/approve"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+const (
+	dev  = "111111111111"
+	prod = "222222222222"
+)
+
+// memory is a store of one remediation, its plan, finding and approval.
+type memory struct {
+	r       remediation.Remediation
+	plan    remediation.Plan
+	trusted bool
+	a       *remediation.Approval
+	eff     []store.Effects
+}
+
+func (m *memory) Remediation(_ context.Context, id remediation.ID) (remediation.Remediation, error) {
+	if id != m.r.ID {
+		return remediation.Remediation{}, store.ErrNotFound
+	}
+	return m.r, nil
+}
+func (m *memory) Plan(context.Context, remediation.Hash) (remediation.Plan, error) {
+	return m.plan, nil
+}
+func (m *memory) Findings(context.Context, []finding.ID) ([]store.FindingRecord, error) {
+	return []store.FindingRecord{{Trusted: m.trusted, Title: "S3.8"}}, nil
+}
+
+func (m *memory) CreateApproval(_ context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error {
+	if m.a != nil {
+		return store.ErrExists
+	}
+	return m.put(a, r, eff)
+}
+
+func (m *memory) UpdateApproval(_ context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error {
+	if m.a == nil || m.a.Version != a.Version {
+		return store.ErrConflict
+	}
+	a.Version++
+	return m.put(a, r, eff)
+}
+
+func (m *memory) put(a remediation.Approval, r *remediation.Remediation, eff store.Effects) error {
+	if r != nil {
+		if err := m.r.State.Check(r.State); err != nil {
+			return err
+		}
+		m.r = *r
+		m.r.Version++
+	}
+	m.a, m.eff = &a, append(m.eff, eff)
+	return nil
+}
+
+func (m *memory) Approval(_ context.Context, id string) (remediation.Approval, error) {
+	if m.a == nil || m.a.ID != id {
+		return remediation.Approval{}, store.ErrNotFound
+	}
+	return *m.a, nil
+}
+
+func (m *memory) DueApprovals(_ context.Context, now time.Time, _ int) ([]remediation.Approval, error) {
+	if m.a != nil && m.a.State == remediation.ApprovalPending && !now.Before(m.a.ExpiresAt) {
+		return []remediation.Approval{*m.a}, nil
+	}
+	return nil, nil
+}
+
+type world struct {
+	*memory
+	stage *approve.Stage
+	clock *service.FixedClock
+}
+
+func setup(t *testing.T, account string, edit func(*memory), policies ...approve.Policy) world {
+	t.Helper()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	m := &memory{
+		trusted: true,
+		r: remediation.Remediation{ID: "rem-1", Kind: remediation.KindFix, Account: account, Playbook: "S3.8", State: remediation.Planned,
+			PlanHash: "hash", RequestedBy: "rule/s3", Version: 1, Finding: finding.ID{ProductArn: "p", Id: "f"}},
+		plan: remediation.Plan{Calls: []remediation.PlannedCall{{Class: apimodel.Change}}, ExpiresAt: now.Add(48 * time.Hour)},
+	}
+	if edit != nil {
+		edit(m)
+	}
+	clock := service.NewFixedClock(now)
+	stage, err := approve.New(approve.Config{Store: m, Policies: policies, Clock: clock, Org: org.Organization{
+		Accounts: []org.Account{{ID: dev, Unit: "dev"}, {ID: prod, Unit: "prod"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := json.Marshal(m.r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stage.Handle(t.Context(), payload); err != nil {
+		t.Fatal(err)
+	}
+	return world{m, stage, clock}
+}
+
+func automaticInDev() approve.Policy {
+	return approve.Policy{ID: "dev", Units: []string{"dev"}, Mode: approve.Automatic}
+}
+
+func TestAutomaticOnlyWhereNothingStandsInTheWay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		account string
+		edit    func(*memory)
+		state   remediation.State
+		reason  string
+	}{
+		"policy, trusted, reversible": {dev, nil, remediation.Queued, "approved by policy dev"},
+		"no policy for the account":   {prod, nil, remediation.AwaitingApproval, "policy default asks for 1"},
+		"untrusted source":            {dev, func(m *memory) { m.trusted = false }, remediation.AwaitingApproval, "not marked trusted"},
+		"open plan":                   {dev, func(m *memory) { m.plan.Open, m.plan.OpenReason = true, "a wait" }, remediation.AwaitingApproval, "the plan is open"},
+		"irreversible change":         {dev, func(m *memory) { m.plan.Calls[0].Irreversible = true }, remediation.AwaitingApproval, "without a known inverse"},
+		"undo":                        {dev, func(m *memory) { m.r.Kind = remediation.KindUndo }, remediation.AwaitingApproval, "an undo can reopen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, c.account, c.edit, automaticInDev())
+			if w.r.State != c.state || !strings.Contains(w.r.Reason, c.reason) {
+				t.Errorf("state %s (%s), want %s (… %s …)", w.r.State, w.r.Reason, c.state, c.reason)
+			}
+			queued := 0
+			for _, m := range w.eff[0].Outbox {
+				if m.Topic == store.TopicExecute {
+					queued++
+				}
+			}
+			if want := map[bool]int{true: 1}[c.state == remediation.Queued]; queued != want {
+				t.Errorf("%d jobs for execute, want %d", queued, want)
+			}
+			if len(w.eff[0].Audit) != 1 {
+				t.Errorf("%d audit records, want 1", len(w.eff[0].Audit))
+			}
+		})
+	}
+}
+
+func TestNeverIsNever(t *testing.T) {
+	t.Parallel()
+	w := setup(t, dev, nil, approve.Policy{ID: "frozen", Mode: approve.Never})
+	if w.r.State != remediation.Cancelled || w.a.State != remediation.ApprovalRejected {
+		t.Errorf("remediation %s, approval %s", w.r.State, w.a.State)
+	}
+}
+
+func TestGrantBindsToTheHashAndThePerson(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		principal string
+		hash      remediation.Hash
+		edit      func(world)
+		code      fault.Code
+	}{
+		"another hash":     {"alice", "other", nil, fault.Conflict},
+		"own request":      {"rule/s3", "hash", nil, fault.Denied},
+		"after its expiry": {"alice", "hash", func(w world) { w.clock.Advance(73 * time.Hour) }, fault.Conflict},
+		"already rejected": {"alice", "hash", func(w world) { w.a.State = remediation.ApprovalRejected }, fault.Conflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, prod, nil)
+			if c.edit != nil {
+				c.edit(w)
+			}
+			before := w.r
+			_, err := w.stage.Grant(t.Context(), w.a.ID, c.principal, c.hash, "")
+			if !fault.Is(err, c.code) {
+				t.Errorf("err = %v, want %s", err, c.code)
+			}
+			if diff := cmp.Diff(before, w.r); diff != "" {
+				t.Errorf("a refused decision changed the remediation:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestQuorumCountsPeople(t *testing.T) {
+	t.Parallel()
+	w := setup(t, prod, nil, approve.Policy{ID: "two", Mode: approve.People, Quorum: 2})
+	if _, err := w.stage.Grant(t.Context(), w.a.ID, "alice", "hash", "looks right"); err != nil {
+		t.Fatal(err)
+	}
+	if w.r.State != remediation.AwaitingApproval {
+		t.Fatalf("one of two approvals made it %s", w.r.State)
+	}
+	if _, err := w.stage.Grant(t.Context(), w.a.ID, "alice", "hash", ""); !fault.Is(err, fault.Conflict) {
+		t.Fatalf("alice counted twice: %v", err)
+	}
+	if _, err := w.stage.Grant(t.Context(), w.a.ID, "bob", "hash", ""); err != nil {
+		t.Fatal(err)
+	}
+	if w.r.State != remediation.Queued || w.a.State != remediation.ApprovalApproved {
+		t.Errorf("remediation %s, approval %s", w.r.State, w.a.State)
+	}
+}
+
+func TestRejectionAndExpiryEndTheRemediation(t *testing.T) {
+	t.Parallel()
+	w := setup(t, prod, nil)
+	if _, err := w.stage.Reject(t.Context(), w.a.ID, "alice", "hash", "not today"); err != nil {
+		t.Fatal(err)
+	}
+	if w.r.State != remediation.Rejected || !strings.Contains(w.r.Reason, "not today") {
+		t.Errorf("remediation %s (%s)", w.r.State, w.r.Reason)
+	}
+	w = setup(t, prod, nil)
+	w.clock.Advance(48*time.Hour + time.Second) // the plan's own lifetime is shorter than the policy's
+	n, err := w.stage.Expire(t.Context(), 10)
+	if err != nil || n != 1 || w.r.State != remediation.Expired {
+		t.Errorf("expired %d, %v, remediation %s", n, err, w.r.State)
+	}
+}
+
+func TestARepeatedJobDecidesOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t, dev, nil, automaticInDev())
+	if err := w.stage.Handle(t.Context(), []byte(`"rem-1"`)); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.eff) != 1 {
+		t.Errorf("%d decisions were stored", len(w.eff))
+	}
+}
