@@ -31,10 +31,12 @@ type sender interface {
 	Send(ctx context.Context, creds Credentials, c apimodel.Call) (apimodel.Reply, error)
 }
 
-// models finds an operation in any spelling that boto3 accepts:
-// *apimodel.Catalog.
+// models knows every operation: *apimodel.Catalog.
 type models interface {
+	// Find takes any spelling that boto3 accepts.
 	Find(service, operation string) (*apimodel.Service, *apimodel.Operation, error)
+	// ClassifyCall says what a call may do; what it does not know is a change.
+	ClassifyCall(c apimodel.Call) apimodel.Class
 }
 
 // Config is what a Gate needs.
@@ -43,8 +45,6 @@ type Config struct {
 	Sender sender
 	// Models knows every operation. Required.
 	Models models
-	// Classify says what an operation may do. Required.
-	Classify func(service, operation string) apimodel.Class
 	// Validate checks a call against its model without sending it, with the texts
 	// of botocore's ParamValidation. Nil checks nothing before sending.
 	Validate func(apimodel.Call) error
@@ -109,8 +109,6 @@ func New(cfg Config) (*Gate, error) {
 		return nil, fault.Errorf(fault.Invalid, op, "no sender")
 	case cfg.Models == nil:
 		return nil, fault.Errorf(fault.Invalid, op, "no models")
-	case cfg.Classify == nil:
-		return nil, fault.Errorf(fault.Invalid, op, "no classification")
 	case cfg.Credentials == nil:
 		return nil, fault.Errorf(fault.Invalid, op, "no credentials")
 	}
@@ -166,7 +164,7 @@ func (g *Gate) resolve(ctx context.Context, id Identity, mode Mode, c apimodel.C
 	}
 	r := request{Call: c.Clone(), op: model}
 	r.Service, r.Operation = svc.Name, model.Name
-	r.class = g.cfg.Classify(svc.Name, model.Name)
+	r.class = g.cfg.Models.ClassifyCall(r.Call)
 	if !r.class.Valid() {
 		r.class = apimodel.Change
 	}
