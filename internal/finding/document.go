@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/fault"
 )
@@ -33,6 +34,12 @@ func Parse(raw []byte) (Finding, error) {
 		return Finding{}, fault.Errorf(fault.Invalid, "parse finding", "%d bytes are more than the limit of %d", len(raw), MaxBytes).
 			WithHint("drop Resources[].Details from the finding, or split it by resource")
 	}
+	return Reopen(raw)
+}
+
+// Reopen is Parse without the limit of size, for documents that Parry stored:
+// merging and notes may make them a little longer than they came.
+func Reopen(raw []byte) (Finding, error) {
 	doc, err := decodeObject(raw)
 	if err != nil {
 		return Finding{}, fault.E(fault.Invalid, "parse finding", err)
@@ -42,6 +49,9 @@ func Parse(raw []byte) (Finding, error) {
 
 // decodeObject reads raw as one JSON object within MaxDepth, numbers unchanged.
 func decodeObject(raw []byte) (map[string]any, error) {
+	if !utf8.Valid(raw) {
+		return nil, errors.New("not UTF-8")
+	}
 	if err := checkDepth(raw); err != nil {
 		return nil, err
 	}

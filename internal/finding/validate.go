@@ -47,8 +47,12 @@ func (f Finding) Validate() error {
 		p.add("data", "should have required property 'FindingProviderFields'")
 		p.add("data", "should match some schema in anyOf")
 	}
+	// A zero byte can be kept by no database column, so an identity may not have one.
+	if strings.ContainsRune(f.String("Id"), 0) {
+		p.add("data.Id", `should match pattern "^[^\\x00]*$"`)
+	}
 	if arn := f.String("ProductArn"); len(arn) >= 12 {
-		if _, ok := ParseProductARN(arn); !ok {
+		if _, ok := ParseProductARN(arn); !ok || strings.ContainsRune(arn, 0) {
 			p.add("data.ProductArn", `should match pattern "arn:PARTITION:securityhub:REGION:ACCOUNT:product/COMPANY/PRODUCT"`)
 		}
 	}

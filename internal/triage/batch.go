@@ -1,0 +1,173 @@
+package triage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// batch is what one commit will hold.
+type batch struct {
+	now  time.Time
+	open map[finding.ID]*subject
+	done []int64
+	eff  store.Effects
+}
+
+func (b *batch) subject(id finding.ID) *subject {
+	s, ok := b.open[id]
+	if !ok {
+		s = &subject{}
+		b.open[id] = s
+	}
+	return s
+}
+
+// effects gives the writes of the batch and what it sends: an event for each
+// accepted version of each finding, in the order of identities.
+func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
+	ids := slices.SortedFunc(maps.Keys(b.open), func(x, y finding.ID) int { return strings.Compare(x.String(), y.String()) })
+	var writes []store.FindingWrite
+	eff := b.eff
+	for _, id := range ids {
+		s := b.open[id]
+		if len(s.versions) == 0 {
+			continue
+		}
+		rev := s.record.Rev
+		writes = append(writes, store.FindingWrite{Record: s.stored(), ExpectRev: rev, History: s.history})
+		for i, version := range s.versions {
+			m, err := imported(version, rev+1, i, b.now)
+			if err != nil {
+				return nil, store.Effects{}, err
+			}
+			eff.Outbox = append(eff.Outbox, m)
+		}
+	}
+	return writes, eff, nil
+}
+
+// imported gives the message of the event "Security Hub Findings - Imported"
+// with one finding, in AWS's envelope. Its id is a function of the write, so
+// the same write announced twice is one event.
+func imported(f finding.Finding, rev int64, index int, now time.Time) (store.Message, error) {
+	detail, err := json.Marshal(map[string]any{"findings": []finding.Finding{f}})
+	if err != nil {
+		return store.Message{}, fmt.Errorf("make event of %s: %w", f.ID(), err)
+	}
+	id := eventID(f.ID(), rev, index)
+	envelope := pattern.Envelope{
+		Version: "0", ID: id, DetailType: pattern.FindingsImported, Source: pattern.SourceSecurityHub,
+		Account: f.Account(), Region: f.Region(), Time: now.UTC().Truncate(time.Second),
+		Resources: []string{f.ID().String()}, Detail: detail,
+	}
+	payload, err := json.Marshal(envelope)
+	if err != nil {
+		return store.Message{}, fmt.Errorf("make event of %s: %w", f.ID(), err)
+	}
+	return store.Message{ID: "finding-" + id, Topic: store.TopicEvent, Payload: payload}, nil
+}
+
+// eventID gives an identifier in the form of EventBridge's.
+func eventID(id finding.ID, rev int64, index int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "finding imported\x00%s\x00%s\x00%d\x00%d", id.ProductArn, id.Id, rev, index))
+	h := sum[:16]
+	h[6] = h[6]&0x0f | 0x80 // UUID version 8: the bits are the maker's own.
+	h[8] = h[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
+}
+
+// Refused is a row of the inbox that could not become a finding: the payload
+// of topic inbox.
+type Refused struct {
+	Source     string          `json:"source"`
+	Trusted    bool            `json:"trusted"`
+	ReceivedAt time.Time       `json:"received_at"`
+	Finding    json.RawMessage `json:"finding,omitempty"`
+	// Text holds what came when it is no JSON.
+	Text   []byte `json:"text,omitempty"`
+	Reason string `json:"reason"`
+	Code   string `json:"code"`
+}
+
+// refuse sends row to topic inbox, where HandleInbox refuses it again and the
+// bus keeps it with the reason.
+func (b *batch) refuse(row store.InboxRow, why error) {
+	r := Refused{
+		Source: row.Source, Trusted: row.Trusted, ReceivedAt: row.ReceivedAt.UTC(),
+		Reason: why.Error(), Code: string(fault.CodeOf(why)),
+	}
+	if json.Valid(row.Finding) {
+		r.Finding = row.Finding
+	} else {
+		r.Text = row.Finding
+	}
+	// Strings, bytes and valid JSON always marshal.
+	payload, _ := json.Marshal(r)
+	b.eff.Outbox = append(b.eff.Outbox, store.Message{ID: fmt.Sprintf("%s-%d", TopicInbox, row.Seq), Topic: TopicInbox, Payload: payload})
+}
+
+// setAside takes one row out of the inbox and sends it to topic inbox.
+func (t *Triage) setAside(ctx context.Context, row store.InboxRow, why error) error {
+	b := &batch{now: t.cfg.Clock.Now()}
+	b.refuse(row, why)
+	t.log.ErrorContext(ctx, "finding refused", "seq", row.Seq, "source", row.Source, "error", why)
+	if err := t.cfg.Store.CommitFindings(ctx, nil, []int64{row.Seq}, b.eff); err != nil {
+		return fmt.Errorf("set inbox row %d aside: %w", row.Seq, err)
+	}
+	return nil
+}
+
+// HandleInbox handles topic inbox: it tries the refused row again, so that an
+// operator who mended the cause can requeue the message. The error is terminal
+// and becomes the reason of the dead letter.
+func (t *Triage) HandleInbox(ctx context.Context, payload json.RawMessage) error {
+	var r Refused
+	if err := json.Unmarshal(payload, &r); err != nil {
+		return fault.Terminal(fault.Errorf(fault.Invalid, "read refused row", "%w", err))
+	}
+	if len(r.Finding) == 0 {
+		return fault.Terminal(fault.Errorf(fault.Invalid, "triage finding", "%s", r.Reason))
+	}
+	rules, err := t.cfg.Rules.Rules(ctx)
+	if err != nil {
+		return fmt.Errorf("read automation rules: %w", err)
+	}
+	row := store.InboxRow{InboxItem: store.InboxItem{Source: r.Source, Trusted: r.Trusted, Finding: r.Finding, ReceivedAt: r.ReceivedAt}}
+	err = t.again(ctx, func() error {
+		b, err := t.assemble(ctx, []store.InboxRow{row}, rules)
+		if err != nil {
+			return err
+		}
+		if len(b.eff.Outbox) > 0 {
+			return fault.Terminal(fault.Errorf(fault.Invalid, "triage finding", "%s", reasonOf(b.eff.Outbox[0])))
+		}
+		writes, eff, err := b.effects()
+		if err != nil {
+			return err
+		}
+		return t.cfg.Store.CommitFindings(ctx, writes, nil, eff)
+	})
+	if err != nil && inRow(err) {
+		return fault.Terminal(err)
+	}
+	return err
+}
+
+func reasonOf(m store.Message) string {
+	var r Refused
+	if json.Unmarshal(m.Payload, &r) != nil {
+		return "refused"
+	}
+	return r.Reason
+}

@@ -1,0 +1,193 @@
+package triage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/rule"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// maxConflicts is how often in a row a commit may lose against another writer
+// before the caller is told.
+const maxConflicts = 8
+
+// Drain turns everything that was in the inbox when it was called into
+// findings, and gives how many rows it took. Rows that arrive meanwhile may be
+// left, so that a reader is not held up by a flood.
+func (t *Triage) Drain(ctx context.Context) (int, error) {
+	select {
+	case <-t.turn:
+		defer func() { t.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return 0, fault.E(fault.Unavailable, "drain inbox", context.Cause(ctx))
+	}
+	began, total, conflicts := t.cfg.Clock.Now(), 0, 0
+	for {
+		rows, err := t.cfg.Store.PeekInbox(ctx, t.cfg.Batch)
+		if err != nil {
+			return total, fmt.Errorf("read inbox: %w", err)
+		}
+		if len(rows) == 0 || rows[0].ReceivedAt.After(began) {
+			return total, nil
+		}
+		n, err := t.take(ctx, rows)
+		total += n
+		switch {
+		case err == nil:
+			conflicts = 0
+		case errors.Is(err, store.ErrConflict) && conflicts < maxConflicts:
+			// Another process drains too, or a customer was faster: what it took
+			// is gone from the inbox, so look again.
+			conflicts++
+			if err := pause(ctx, conflicts); err != nil {
+				return total, err
+			}
+		default:
+			return total, err
+		}
+	}
+}
+
+// take commits rows together. When that fails for a reason that lies in a row,
+// each row is committed alone and the ones that cannot be are set aside.
+func (t *Triage) take(ctx context.Context, rows []store.InboxRow) (int, error) {
+	rules, err := t.cfg.Rules.Rules(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read automation rules: %w", err)
+	}
+	err = t.commit(ctx, rows, rules)
+	if err == nil {
+		return len(rows), nil
+	}
+	if !inRow(err) {
+		return 0, err
+	}
+	for i, row := range rows {
+		one := rows[i : i+1]
+		err := t.commit(ctx, one, rules)
+		if err != nil && inRow(err) {
+			err = t.setAside(ctx, row, err)
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	return len(rows), nil
+}
+
+// inRow reports whether a commit failed because of what it held, rather than
+// because the store was busy, full or away.
+func inRow(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if _, transient := fault.IsTransient(err); transient {
+		return false
+	}
+	switch fault.CodeOf(err) {
+	case fault.Unavailable, fault.Exhausted, fault.Conflict:
+		return false
+	}
+	return true
+}
+
+// commit makes one commit of rows.
+func (t *Triage) commit(ctx context.Context, rows []store.InboxRow, rules []rule.Rule) error {
+	b, err := t.assemble(ctx, rows, rules)
+	if err != nil {
+		return err
+	}
+	writes, eff, err := b.effects()
+	if err != nil {
+		return err
+	}
+	return t.cfg.Store.CommitFindings(ctx, writes, b.done, eff)
+}
+
+// again runs try until it does not end in a conflict.
+func (t *Triage) again(ctx context.Context, try func() error) error {
+	for n := 1; ; n++ {
+		err := try()
+		if !errors.Is(err, store.ErrConflict) || n == maxConflicts {
+			return err
+		}
+		if err := pause(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits longer with every conflict, so that two processes that meet do
+// not meet again and again.
+func pause(ctx context.Context, n int) error {
+	timer := time.NewTimer(time.Duration(n*n) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return fault.E(fault.Unavailable, "wait for another writer", context.Cause(ctx))
+	case <-timer.C:
+		return nil
+	}
+}
+
+// assemble runs rows over the findings that are stored, in order; several rows
+// of one finding build on each other.
+func (t *Triage) assemble(ctx context.Context, rows []store.InboxRow, rules []rule.Rule) (*batch, error) {
+	b := &batch{now: t.cfg.Clock.Now(), open: map[finding.ID]*subject{}}
+	type arrival struct {
+		row store.InboxRow
+		doc finding.Finding
+	}
+	arrivals := make([]arrival, 0, len(rows))
+	ids := make([]finding.ID, 0, len(rows))
+	for _, row := range rows {
+		b.done = append(b.done, row.Seq)
+		doc, err := finding.Reopen(row.Finding)
+		if err == nil && doc.ID().IsZero() {
+			err = fault.Errorf(fault.Invalid, "read inbox", "the row holds no finding")
+		}
+		if err != nil {
+			b.refuse(row, err)
+			continue
+		}
+		arrivals = append(arrivals, arrival{row, doc})
+		ids = append(ids, doc.ID())
+	}
+	if err := t.load(ctx, b, ids); err != nil {
+		return nil, err
+	}
+	for _, a := range arrivals {
+		s := b.subject(a.doc.ID())
+		if name := t.cfg.AccountName(a.doc.Account()); name != "" && !a.doc.Has("AwsAccountName") {
+			a.doc = a.doc.With("AwsAccountName", name)
+		}
+		if err := s.receive(a.row, a.doc, rules, b.now); err != nil {
+			b.refuse(a.row, err)
+		}
+	}
+	return b, nil
+}
+
+// load opens the findings among ids that exist.
+func (t *Triage) load(ctx context.Context, b *batch, ids []finding.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	records, err := t.cfg.Store.Findings(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read findings: %w", err)
+	}
+	for _, rec := range records {
+		doc, err := finding.Reopen(rec.Doc)
+		if err != nil {
+			return fmt.Errorf("read stored finding %s: %w", rec.ID, err)
+		}
+		b.open[rec.ID] = &subject{record: rec, doc: doc, exists: true}
+	}
+	return nil
+}

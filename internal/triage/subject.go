@@ -1,0 +1,142 @@
+package triage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/rule"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// The kinds of writer in a finding's history. The first two are AWS's.
+const (
+	ByImport      = "BATCH_IMPORT_FINDINGS"
+	ByUpdate      = "BATCH_UPDATE_FINDINGS"
+	ByRule        = "AUTOMATION_RULE"
+	ByRemediation = "REMEDIATION"
+)
+
+// subject is one finding while a batch works on it.
+type subject struct {
+	record  store.FindingRecord
+	doc     finding.Finding
+	exists  bool // there is a version, stored or made earlier in this batch
+	history []store.HistoryEntry
+	// versions are the documents of the accepted writes: one event for each.
+	versions []finding.Finding
+}
+
+// receive takes a provider's version of the finding. An older or equal version
+// is ignored; the error says why a version is refused.
+func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules []rule.Rule, now time.Time) (err error) {
+	// A finding whose handling panics would stop the service again at every
+	// start; it becomes a refused row instead.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Errorf(fault.Internal, "triage finding", "unexpected: %v", p)
+		}
+	}()
+	if !s.exists {
+		s.write(row, finding.Create(incoming), nil, incoming, rules, now)
+		return nil
+	}
+	if s.record.Account != incoming.Account() {
+		return fault.Errorf(fault.Denied, "triage finding",
+			"the finding belongs to account %s, the source %q reports it for account %s", s.record.Account, row.Source, incoming.Account()).
+			WithHint("give findings of each account an Id of their own")
+	}
+	// A trusted source takes over what an untrusted one had written, whatever
+	// time that one claimed; otherwise a date far ahead would keep it out.
+	takeover := row.Trusted && !s.record.Trusted
+	if !takeover && !finding.Later(s.doc, incoming) {
+		return nil
+	}
+	base, touched := s.doc, finding.Touched(s.record.Touched)
+	if takeover {
+		base = base.Forget(touched)
+	}
+	before := s.doc
+	s.write(row, finding.Merge(base, incoming, touched), &before, incoming, rules, now)
+	return nil
+}
+
+// write makes merged the next version, after the rules. Before is nil for a
+// finding that did not exist.
+func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, incoming finding.Finding, rules []rule.Rule, now time.Time) {
+	result, trace := rule.Apply(rules, finding.Create(incoming), merged, now)
+	result = settle(result).With("ProcessedAt", finding.FormatTime(now))
+	s.note(row.Source, merged, before, result, trace, now)
+	s.doc, s.exists = result, true
+	s.versions = append(s.versions, result)
+	s.record.Original = incoming.JSON()
+	s.record.Source, s.record.Trusted = row.Source, row.Trusted
+}
+
+// settle holds the invariant that a finding whose check passes is resolved or
+// suppressed, whatever a rule set.
+func settle(f finding.Finding) finding.Finding {
+	if f.Compliance() == finding.Passed && f.Workflow() != finding.Suppressed && f.Workflow() != finding.Resolved {
+		return f.WithWorkflow(finding.Resolved)
+	}
+	return f
+}
+
+// note adds the history of one accepted version. An attribute that ends as it
+// began is left out even if provider and rule changed it to and fro, which they
+// do at every import of a finding that a rule applies to.
+func (s *subject) note(source string, merged finding.Finding, before *finding.Finding, result finding.Finding, trace rule.Trace, now time.Time) {
+	if before == nil {
+		s.history = append(s.history, store.HistoryEntry{At: now, Created: true, Source: ByImport, Identity: source})
+	} else {
+		net := finding.Diff(*before, result)
+		lasting := func(updates []finding.Update) []finding.Update {
+			return slices.DeleteFunc(slices.Clone(updates), func(u finding.Update) bool {
+				return !slices.ContainsFunc(net, func(n finding.Update) bool { return n.UpdatedField == u.UpdatedField })
+			})
+		}
+		s.remember(ByImport, source, lasting(finding.Diff(*before, merged)), now)
+		for i := range trace {
+			trace[i].Updates = lasting(trace[i].Updates)
+		}
+	}
+	for _, step := range trace {
+		s.remember(ByRule, step.Rule, step.Updates, now)
+	}
+}
+
+func (s *subject) remember(source, identity string, updates []finding.Update, now time.Time) {
+	if len(updates) > 0 {
+		s.history = append(s.history, store.HistoryEntry{At: now, Source: source, Identity: identity, Updates: updates})
+	}
+}
+
+// change applies a customer's or Parry's own patch.
+func (s *subject) change(p finding.Patch, source, by string, now time.Time) error {
+	next := p.Apply(s.doc, now)
+	if n := len(next.JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
+		return fault.Errorf(fault.Exhausted, "update finding", "the finding would have %d bytes, more than the limit of %d", n, finding.MaxBytes)
+	}
+	s.remember(source, by, finding.Diff(s.doc, next), now)
+	s.doc = next.With("ProcessedAt", finding.FormatTime(now))
+	s.versions = append(s.versions, s.doc)
+	s.record.Touched = finding.Touched(s.record.Touched).With(p.Attributes()...)
+	return nil
+}
+
+// stored gives the record as it is to be written.
+func (s *subject) stored() store.FindingRecord {
+	r, f := s.record, s.doc
+	r.ID = f.ID()
+	r.Account, r.Region, r.Control = f.Account(), f.Region(), f.Control()
+	r.Generator, r.Product = f.String("GeneratorId"), f.String("ProductName")
+	r.SeverityLabel, r.SeverityNormalized = string(f.SeverityLabel()), f.SeverityNormalized()
+	r.Workflow, r.RecordState, r.Compliance = string(f.Workflow()), string(f.Record()), string(f.Compliance())
+	if res := f.Resources(); len(res) > 0 {
+		r.ResourceID, r.ResourceType = res[0].ID, res[0].Type
+	}
+	r.Title, r.CreatedAt, r.UpdatedAt = f.Title(), f.CreatedAt(), f.UpdatedAt()
+	r.Doc = f.JSON()
+	return r
+}

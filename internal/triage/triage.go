@@ -1,0 +1,155 @@
+package triage
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/rule"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// TopicInbox is the outbox topic of rows that could not become findings.
+// HandleInbox handles it.
+const TopicInbox = "inbox"
+
+// Store is what triage reads and writes.
+type Store interface {
+	PeekInbox(ctx context.Context, n int) ([]store.InboxRow, error)
+	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+	CommitFindings(ctx context.Context, w []store.FindingWrite, doneInbox []int64, eff store.Effects) error
+}
+
+// RuleSource gives the automation rules in force.
+type RuleSource interface {
+	Rules(ctx context.Context) ([]rule.Rule, error)
+}
+
+// StaticRules is a RuleSource that never changes.
+type StaticRules []rule.Rule
+
+// Rules gives r.
+func (r StaticRules) Rules(context.Context) ([]rule.Rule, error) { return r, nil }
+
+// Config is what New needs.
+type Config struct {
+	Store  Store         // required
+	Rules  RuleSource    // default: none
+	Clock  service.Clock // default: the system's
+	Logger *slog.Logger  // default: discard
+	// Batch is how many rows of the inbox go into one commit. Default: 200.
+	Batch int
+	// Poll is how long the service waits for a wake-up before it looks by
+	// itself, for rows that another process or an earlier run left.
+	// Default: 1 s.
+	Poll time.Duration
+	// AccountName gives the name of an account, "" when unknown. Default: none.
+	AccountName func(account string) string
+}
+
+// Triage is the stage. It is safe for concurrent use.
+type Triage struct {
+	cfg  Config
+	log  *slog.Logger
+	wake chan struct{}
+	// turn holds one token: draining is done by one caller at a time, since two
+	// would read the same rows and one would lose.
+	turn chan struct{}
+
+	mu   sync.Mutex
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// New makes a Triage; Start makes it drain by itself.
+func New(cfg Config) (*Triage, error) {
+	if cfg.Store == nil {
+		return nil, fault.Errorf(fault.Internal, "make triage", "store is required")
+	}
+	if cfg.Rules == nil {
+		cfg.Rules = StaticRules(nil)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = service.SystemClock{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Batch <= 0 {
+		cfg.Batch = 200
+	}
+	if cfg.Poll <= 0 {
+		cfg.Poll = time.Second
+	}
+	if cfg.AccountName == nil {
+		cfg.AccountName = func(string) string { return "" }
+	}
+	t := &Triage{
+		cfg: cfg, log: cfg.Logger.With("component", "triage"),
+		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+	}
+	t.turn <- struct{}{}
+	return t, nil
+}
+
+// Wake tells the service that the inbox holds something. It never blocks.
+func (t *Triage) Wake() {
+	select {
+	case t.wake <- struct{}{}:
+	default: // A wake-up is waiting already.
+	}
+}
+
+// Start begins to drain the inbox in the background.
+func (t *Triage) Start(context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stop != nil {
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop, t.done = stop, make(chan struct{})
+	go t.run(ctx, t.done)
+	return nil
+}
+
+// Stop ends the background work after the commit that is under way.
+func (t *Triage) Stop(ctx context.Context) error {
+	t.mu.Lock()
+	stop, done := t.stop, t.done
+	t.stop = nil
+	t.mu.Unlock()
+	if stop == nil {
+		return nil
+	}
+	stop()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (t *Triage) run(ctx context.Context, done chan struct{}) {
+	defer close(done)
+	poll := time.NewTicker(t.cfg.Poll)
+	defer poll.Stop()
+	for {
+		if _, err := t.Drain(ctx); err != nil && ctx.Err() == nil {
+			// The rows stay in the inbox and are tried again at the next wake-up
+			// or poll.
+			t.log.ErrorContext(ctx, "drain inbox", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+		case <-poll.C:
+		}
+	}
+}
