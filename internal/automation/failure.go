@@ -1,0 +1,93 @@
+package automation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// FailureType says what kind of failure a step had.
+type FailureType string
+
+// The failure types. Systems Manager publishes no closed list; these are ours.
+const (
+	FailureAction          FailureType = "Action"
+	FailureInvocation      FailureType = "Invocation"
+	FailureTimeout         FailureType = "Timeout"
+	FailureInputValidation FailureType = "InputValidation"
+	FailureVerification    FailureType = "Verification"
+)
+
+// Failure is why a step, or an execution, failed.
+type Failure struct {
+	Step    string              `json:"step"`
+	Attempt int                 `json:"attempt,omitempty"`
+	Stage   string              `json:"stage"` // "Invocation", "Verification", ...: what the step was doing
+	Type    FailureType         `json:"type"`
+	Message string              `json:"message"`
+	Details map[string][]string `json:"details,omitempty"`
+}
+
+// Status gives the status of an execution that ends by f.
+func (f *Failure) Status() Status {
+	if f.Type == FailureTimeout {
+		return TimedOut
+	}
+	return Failed
+}
+
+// callFailure turns what a Caller answered into a failure of the step.
+func callFailure(err error) *Failure {
+	var api *apimodel.APIError
+	if errors.As(err, &api) {
+		return &Failure{
+			Stage: "Invocation", Type: FailureInvocation,
+			Message: fmt.Sprintf("Step fails when it is Executing. An error occurred (%s) when calling the %s operation: %s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s)",
+				api.Code, api.Operation, api.Message, api.Service, api.HTTPStatus, api.Code, api.RequestID),
+			Details: map[string][]string{
+				"ApiName": {api.Operation}, "ErrorCode": {api.Code}, "HTTPStatus": {strconv.Itoa(api.HTTPStatus)}, "RequestId": {api.RequestID},
+			},
+		}
+	}
+	if fault.Is(err, fault.Invalid) {
+		return inputFailure(err)
+	}
+	f := &Failure{Stage: "Invocation", Type: FailureInvocation, Message: "Step fails when it is Executing. " + err.Error()}
+	if hint := fault.HintOf(err); hint != "" {
+		f.Details = map[string][]string{"Hint": {hint}}
+	}
+	return f
+}
+
+func inputFailure(err error) *Failure {
+	return &Failure{Stage: "InputValidation", Type: FailureInputValidation, Message: "Step fails when it is validating and resolving the step inputs. " + err.Error()}
+}
+
+func verificationFailure(format string, args ...any) *Failure {
+	return &Failure{Stage: "Verification", Type: FailureVerification, Message: "Step fails when it is verifying the response. " + fmt.Sprintf(format, args...)}
+}
+
+func timeoutFailure(format string, args ...any) *Failure {
+	return &Failure{Stage: "Invocation", Type: FailureTimeout, Message: "Step timed out while it was Executing. " + fmt.Sprintf(format, args...)}
+}
+
+// stops reports whether err must end the whole execution, whatever the document
+// says: the gate refused a change because the plan does not hold it or because
+// the resource is not what the plan saw.
+func stops(err error) bool {
+	code := fault.CodeOf(err)
+	return code == fault.Conflict || code == fault.Denied
+}
+
+// ended gives the cause when ctx is done: then the run ends without an outcome,
+// and its last attempt without a checkpoint.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("run interrupted: %w", context.Cause(ctx))
+}

@@ -1,0 +1,116 @@
+package automation
+
+import (
+	"context"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+// Status is a status of an execution or a step, in AWS's words.
+type Status string
+
+// The statuses that an ordinary execution has.
+const (
+	Pending    Status = "Pending"
+	InProgress Status = "InProgress"
+	Waiting    Status = "Waiting"
+	Success    Status = "Success"
+	TimedOut   Status = "TimedOut"
+	Cancelled  Status = "Cancelled"
+	Failed     Status = "Failed"
+)
+
+// Ended reports whether s is final.
+func (s Status) Ended() bool {
+	return s == Success || s == TimedOut || s == Cancelled || s == Failed
+}
+
+// Caller makes the calls of a step. In plan mode it records changes and answers
+// reads with what they would give after those changes.
+type Caller interface {
+	Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error)
+}
+
+// StepRunner makes fn a checkpoint: a name that completed before gives its
+// recorded output and fn is not called.
+type StepRunner interface {
+	Step(ctx context.Context, name string, fn func(ctx context.Context) ([]byte, error)) ([]byte, error)
+}
+
+// Observer learns of steps as they start and end, for the execution's history.
+// A replay repeats the call for a step that ended, with the same record; an
+// error ends the run.
+type Observer interface {
+	Observe(ctx context.Context, r StepRecord) error
+}
+
+// Clock is the time and how to let it pass.
+type Clock interface {
+	Now() time.Time
+	// Wait returns after d, or with the context's cause when it ends first.
+	Wait(ctx context.Context, d time.Duration) error
+}
+
+// Run is one segment of one execution.
+type Run struct {
+	Document   *runbook.Document
+	Parameters map[string]any // from Document.ResolveParameters
+	// State is where the execution goes on; nil = at the beginning. It is not changed.
+	State       *State
+	Caller      Caller
+	Steps       StepRunner // nil = Direct
+	Observer    Observer   // nil = nobody
+	Clock       Clock      // nil = the interpreter's
+	ExecutionID string
+	Account     string
+	Region      string
+	Partition   string // default: aws
+	// Planning says that the Caller sends no changes: sleeps are skipped, a wait
+	// polls once, and what is not met leaves the plan open.
+	Planning bool
+}
+
+// Outcome is how a segment ended.
+type Outcome struct {
+	Status Status
+	// State is what the next segment starts from; it is set whatever the status.
+	State *State
+	// ResumeAt is when the next segment is due, for InProgress and Waiting.
+	ResumeAt time.Time
+	// Outputs are the document's outputs as text lists, in the form of
+	// GetAutomationExecution; set when the execution ended.
+	Outputs map[string][]string
+	Failure *Failure
+	// Open says why planning could not go on; the plan must be approved as open.
+	Open string
+	// Abort is the security stop that ended the execution: a fault of code
+	// conflict or denied.
+	Abort error
+	// Executed counts the step executions so far.
+	Executed int
+}
+
+// StepRecord is one attempt of one step.
+type StepRecord struct {
+	Execution string         `json:"execution"`
+	Seq       int            `json:"seq"` // of the step in the execution, from 1
+	Name      string         `json:"name"`
+	Action    string         `json:"action"`
+	Attempt   int            `json:"attempt"` // from 1
+	Status    Status         `json:"status"`
+	Inputs    map[string]any `json:"inputs,omitempty"` // resolved
+	Outputs   map[string]any `json:"outputs,omitempty"`
+	Failure   *Failure       `json:"failure,omitempty"`
+	StartedAt time.Time      `json:"started_at"`
+	EndedAt   time.Time      `json:"ended_at,omitzero"`
+}
+
+// Direct runs a step without a checkpoint, for plan mode.
+type Direct struct{}
+
+// Step calls fn.
+func (Direct) Step(ctx context.Context, _ string, fn func(ctx context.Context) ([]byte, error)) ([]byte, error) {
+	return fn(ctx)
+}

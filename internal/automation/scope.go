@@ -1,0 +1,76 @@
+package automation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+// scope gives the values of references while a step runs.
+type scope struct {
+	run   *Run
+	state *State
+	now   time.Time // the step's own time, from a checkpoint when it is used
+}
+
+// Lookup implements runbook.Scope.
+func (s scope) Lookup(r runbook.Ref) (any, error) {
+	switch r.Kind {
+	case runbook.RefParameter:
+		v, ok := s.run.Parameters[r.Name]
+		if !ok {
+			return nil, fmt.Errorf("the runbook has no such parameter")
+		}
+		return v, nil
+	case runbook.RefVariable:
+		v, ok := s.state.Variables[r.Name]
+		if !ok {
+			return nil, fmt.Errorf("the variable has no value")
+		}
+		return v, nil
+	case runbook.RefOutput:
+		outputs, ran := s.state.Outputs[r.Step]
+		if !ran {
+			return nil, fmt.Errorf("step %s has not run", r.Step)
+		}
+		v, ok := outputs[r.Name]
+		if !ok {
+			return nil, fmt.Errorf("step %s has no output %s", r.Step, r.Name)
+		}
+		return v, nil
+	case runbook.RefGlobal:
+		return s.global(r.Name)
+	case runbook.RefAutomation:
+		if r.Name == "EXECUTION_ID" {
+			return s.run.ExecutionID, nil
+		}
+	}
+	return nil, fmt.Errorf("it is not known")
+}
+
+func (s scope) global(name string) (any, error) {
+	switch name {
+	case "DATE":
+		return s.now.UTC().Format("2006-01-02"), nil
+	case "DATE_TIME":
+		return s.now.UTC().Format("2006-01-02_15.04.05"), nil
+	case "REGION":
+		return s.run.Region, nil
+	case "ACCOUNT_ID":
+		return s.run.Account, nil
+	case "AWS_PARTITION":
+		return s.run.Partition, nil
+	}
+	return nil, fmt.Errorf("it is not known")
+}
+
+// usesTime reports whether resolving v needs the time.
+func usesTime(v any) bool {
+	for _, r := range runbook.References(v) {
+		if r.Kind == runbook.RefGlobal && (r.Name == "DATE" || r.Name == "DATE_TIME") {
+			return true
+		}
+	}
+	return false
+}

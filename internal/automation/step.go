@@ -1,0 +1,279 @@
+package automation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+// record is what a checkpoint keeps of one attempt.
+type record struct {
+	Status    Status         `json:"status"`
+	Outputs   map[string]any `json:"outputs,omitempty"`
+	Failure   *Failure       `json:"failure,omitempty"`
+	Park      *Park          `json:"park,omitempty"`
+	Open      string         `json:"open,omitempty"`
+	StartedAt time.Time      `json:"started_at"`
+	EndedAt   time.Time      `json:"ended_at"`
+}
+
+// maxRecord bounds a checkpoint: outputs are selected values, not whole replies.
+const maxRecord = 256 << 10
+
+// name is the name of a checkpoint. Invariant: it is unique in an execution and
+// the same in a replay.
+func (x *execution) name(s *runbook.Step, suffix string) string {
+	return fmt.Sprintf("%d/%s/%s", x.state.Executed, s.Name, suffix)
+}
+
+// step runs s with all its attempts.
+func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
+	now, err := x.stepTime(ctx, s)
+	if err != nil {
+		return result{}, err
+	}
+	sc := scope{run: x.run, state: x.state, now: now}
+	attempts, failure := integer(s.MaxAttempts, 1, sc)
+	timeout, failure2 := integer(s.Timeout, 0, sc)
+	if failure == nil {
+		failure = failure2
+	}
+	if failure != nil {
+		return x.failed(ctx, s, 1, nil, failure)
+	}
+	first := 1
+	if x.state.Park != nil {
+		first = x.state.Park.Attempt
+	}
+	for attempt := first; ; attempt++ {
+		r, err := x.attempt(ctx, s, sc, attempt, time.Duration(timeout)*time.Second)
+		if err != nil || r.status == Success || r.abort != nil || r.park != nil || r.open != "" {
+			return r, err
+		}
+		x.state.Park = nil
+		// Inputs that do not resolve will not resolve the next time.
+		if attempt >= int(attempts) || r.failure.Type == FailureInputValidation {
+			return r, nil
+		}
+		if err := x.betweenAttempts(ctx, attempt); err != nil {
+			return result{}, err
+		}
+	}
+}
+
+// betweenAttempts waits a moment, longer each time. Systems Manager documents
+// no pause; without one, attempts of a call that fails at once prove nothing.
+func (x *execution) betweenAttempts(ctx context.Context, attempt int) error {
+	if x.run.Planning {
+		return nil
+	}
+	d := min(time.Second<<min(attempt-1, 4), 10*time.Second)
+	if err := x.run.Clock.Wait(ctx, d); err != nil {
+		return fmt.Errorf("run interrupted: %w", err)
+	}
+	return nil
+}
+
+// stepTime gives the time for {{ global:DATE }}: a checkpoint of its own, since
+// a branch may depend on it.
+func (x *execution) stepTime(ctx context.Context, s *runbook.Step) (time.Time, error) {
+	if !usesTime(s.Inputs) {
+		return time.Time{}, nil
+	}
+	round := 0
+	if x.state.Park != nil {
+		round = x.state.Park.Round
+	}
+	raw, err := x.run.Steps.Step(ctx, x.name(s, fmt.Sprintf("time/%d", round)), func(context.Context) ([]byte, error) {
+		return json.Marshal(x.run.Clock.Now().UTC())
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	var t time.Time
+	if err := json.Unmarshal(raw, &t); err != nil {
+		return t, fault.E(fault.Internal, "read the time of step "+s.Name, err)
+	}
+	return t, nil
+}
+
+// integer gives a whole number that may be templated.
+func integer(v any, fallback int64, sc scope) (int64, *Failure) {
+	if v == nil {
+		return fallback, nil
+	}
+	resolved, err := runbook.Resolve(v, sc)
+	if err == nil {
+		resolved, err = runbook.Coerce(resolved, runbook.TypeInteger)
+	}
+	if err != nil {
+		return 0, inputFailure(err)
+	}
+	n, _ := resolved.(int64)
+	if n < 1 || n > 1_000_000 {
+		return 0, inputFailure(fmt.Errorf("timeoutSeconds and maxAttempts need a number from 1 to 1,000,000, it is %d", n))
+	}
+	return n, nil
+}
+
+func (x *execution) attempt(ctx context.Context, s *runbook.Step, sc scope, attempt int, timeout time.Duration) (result, error) {
+	switch s.Action {
+	case runbook.ActionBranch:
+		return x.branch(ctx, s, sc, attempt)
+	case runbook.ActionSleep:
+		return x.sleep(ctx, s, sc, attempt)
+	}
+	inputs, err := runbook.ResolveInputs(s.Inputs, sc)
+	if err != nil {
+		return x.failed(ctx, s, attempt, nil, inputFailure(err))
+	}
+	c, failure := x.newCall(s, inputs)
+	if failure != nil {
+		return x.failed(ctx, s, attempt, inputs, failure)
+	}
+	c.timeout, c.attempt, c.inputs = timeout, attempt, inputs
+	var body func(ctx context.Context, c *call) (record, error)
+	suffix := fmt.Sprint(attempt)
+	switch s.Action {
+	case runbook.ActionAPI:
+		body = x.api
+	case runbook.ActionAssert:
+		body = x.assert
+	default:
+		body = x.wait
+		if x.state.Park != nil {
+			c.park = *x.state.Park
+		}
+		suffix = fmt.Sprintf("%d.%d", attempt, c.park.Round)
+	}
+	return x.checkpoint(ctx, c, suffix, body)
+}
+
+// checkpoint runs body as one durable step and reads back what it recorded, so
+// that a first run and a replay see the same bytes.
+func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body func(context.Context, *call) (record, error)) (result, error) {
+	raw, err := x.run.Steps.Step(ctx, x.name(c.step, suffix), func(ctx context.Context) ([]byte, error) {
+		started := x.run.Clock.Now().UTC()
+		if err := x.observe(ctx, c, record{Status: InProgress, StartedAt: started}); err != nil {
+			return nil, err
+		}
+		rec, err := body(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		rec.StartedAt, rec.EndedAt = started, x.run.Clock.Now().UTC()
+		return x.encode(c, rec)
+	})
+	if err != nil {
+		// The context first: a run that lost its lease must not become the outcome.
+		if interrupted := ended(ctx); interrupted != nil {
+			return result{}, interrupted
+		}
+		if stops(err) {
+			rec := record{Status: Failed, Failure: callFailure(err), EndedAt: x.run.Clock.Now().UTC()}
+			return result{status: Failed, abort: err}, x.observe(ctx, c, rec)
+		}
+		return result{}, err
+	}
+	rec, err := decodeRecord(raw)
+	if err != nil {
+		return result{}, err
+	}
+	if err := x.observe(ctx, c, rec); err != nil {
+		return result{}, err
+	}
+	return result{status: rec.Status, outputs: rec.Outputs, failure: rec.Failure, park: rec.Park, open: rec.Open}, nil
+}
+
+func (x *execution) encode(c *call, rec record) ([]byte, error) {
+	if rec.Failure != nil {
+		rec.Failure.Step, rec.Failure.Attempt = c.step.Name, c.attempt
+	}
+	if rec.Status != Success && rec.Outputs == nil {
+		// Documents that continue may test the outputs of a step that failed.
+		rec.Outputs = zeroOutputs(c.step)
+	}
+	raw, err := json.Marshal(rec)
+	if err != nil || len(raw) > maxRecord {
+		why := fmt.Sprintf("its outputs have %d bytes, the limit is %d", len(raw), maxRecord)
+		if err != nil {
+			why = "its outputs cannot be written as JSON: " + err.Error()
+		}
+		rec.Status, rec.Outputs = Failed, zeroOutputs(c.step)
+		rec.Failure = verificationFailure("%s", why)
+		rec.Failure.Step, rec.Failure.Attempt = c.step.Name, c.attempt
+		return json.Marshal(rec)
+	}
+	return raw, nil
+}
+
+func decodeRecord(raw []byte) (record, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var rec record
+	if err := dec.Decode(&rec); err != nil {
+		return rec, fault.E(fault.Internal, "read a checkpoint", err)
+	}
+	for name, v := range rec.Outputs {
+		rec.Outputs[name] = runbook.Normalize(v)
+	}
+	return rec, nil
+}
+
+func zeroOutputs(s *runbook.Step) map[string]any {
+	out := make(map[string]any, len(s.Outputs))
+	for _, o := range s.Outputs {
+		out[o.Name] = o.Type.Zero()
+	}
+	return out
+}
+
+func (x *execution) observe(ctx context.Context, c *call, rec record) error {
+	if x.run.Observer == nil {
+		return nil
+	}
+	status := rec.Status
+	if rec.Park != nil {
+		status = Waiting
+	}
+	return x.run.Observer.Observe(ctx, StepRecord{
+		Execution: x.run.ExecutionID, Seq: x.state.Executed, Name: c.step.Name, Action: c.step.Action, Attempt: c.attempt,
+		Status: status, Inputs: c.inputs, Outputs: rec.Outputs, Failure: rec.Failure, StartedAt: rec.StartedAt, EndedAt: rec.EndedAt,
+	})
+}
+
+// failed is the result of an attempt that failed before it called anything.
+func (x *execution) failed(ctx context.Context, s *runbook.Step, attempt int, inputs map[string]any, f *Failure) (result, error) {
+	f.Step, f.Attempt = s.Name, attempt
+	now := x.run.Clock.Now().UTC()
+	rec := record{Status: Failed, Failure: f, Outputs: zeroOutputs(s), StartedAt: now, EndedAt: now}
+	err := x.observe(ctx, &call{step: s, attempt: attempt, inputs: inputs}, rec)
+	return result{status: Failed, failure: f, outputs: rec.Outputs}, err
+}
+
+// branch chooses the next step. It needs no checkpoint: everything that it
+// looks at comes from one.
+func (x *execution) branch(ctx context.Context, s *runbook.Step, sc scope, attempt int) (result, error) {
+	b, err := runbook.ParseBranch(s.Inputs)
+	if err != nil {
+		return x.failed(ctx, s, attempt, nil, inputFailure(err))
+	}
+	next, err := b.Choose(sc)
+	if err != nil {
+		return x.failed(ctx, s, attempt, nil, inputFailure(err))
+	}
+	if _, ok := x.run.Document.Step(next); !ok && next != "" {
+		return x.failed(ctx, s, attempt, nil, inputFailure(fmt.Errorf("the chosen step %q does not exist", next)))
+	}
+	now := x.run.Clock.Now().UTC()
+	rec := record{Status: Success, Outputs: map[string]any{"NextStep": next}, StartedAt: now, EndedAt: now}
+	if err := x.observe(ctx, &call{step: s, attempt: attempt}, rec); err != nil {
+		return result{}, err
+	}
+	return result{status: Success, outputs: rec.Outputs, next: next}, nil
+}
