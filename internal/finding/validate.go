@@ -49,7 +49,7 @@ func (f Finding) Validate() error {
 	}
 	// A zero byte can be kept by no database column, so an identity may not have one.
 	if strings.ContainsRune(f.String("Id"), 0) {
-		p.add("data.Id", `should match pattern "^[^\\x00]*$"`)
+		p.add("data.Id", `should match pattern "^[^\x00]*$"`)
 	}
 	if arn := f.String("ProductArn"); len(arn) >= 12 {
 		if _, ok := ParseProductARN(arn); !ok || strings.ContainsRune(arn, 0) {
