@@ -39,7 +39,12 @@ type Delivery struct {
 	Message
 	File     File // which outbox it came from
 	Seq      int64
-	Attempts int
+	Attempts int // this one included; a requeued message begins anew
+	// Since is when the message was first due.
+	Since time.Time
+	// Claim is the number of this claim. Whoever acknowledges under an older one
+	// has lost its lease to another node and is refused.
+	Claim int64
 }
 
 // File names one of the two database files (SQLite) or schemas (PostgreSQL).

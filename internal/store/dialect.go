@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Dialect is what differs between the two databases, beside the statements.
+type Dialect struct {
+	Name    string // "sqlite", "postgres"
+	Queries Queries
+	// Arrays says that the statements for batches take one array per column;
+	// otherwise they are prepared and run once per row.
+	Arrays bool
+	// Snapshot begins a transaction whose reads all see one moment.
+	Snapshot *sql.TxOptions
+	// Classify tells what an error of the driver means.
+	Classify func(error) Failure
+	// Migrate brings both files to the current schema, alone among all nodes.
+	Migrate func(context.Context) error
+}
+
+// Queries are the named statements of a dialect.
+type Queries struct {
+	InboxAppend, InboxPeek, InboxDepth, InboxDelete string
+
+	FindingRids, IdentityAppend, FindingCurrent, FindingInsert, FindingUpdate, DocPut string
+	FindingRead, FindingPage, DocsRead, EventAppend, EventPage, CountAdd, CountPage   string
+	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
+
+	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
+
+	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead string
+	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalUpdate, ApprovalPage, ApprovalDue      string
+	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                           string
+	ExecutionPut, ExecutionRead, ExecutionPrune, StepPut, StepList, StepPrune                    string
+
+	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead string
+	MessageDeadList, MessageRequeue, MessagePrune                                                 string
+	AuditEnqueue, AuditPending, AuditDone, AuditKnown, AuditInsert, AuditLast, AuditPage          string
+	AuditFind                                                                                     string
+
+	EpochNext, NodeExtend, NodePut, NodeRead, NodeDead, NodeRelease, NodePrune string
+	LeaseTake, LeaseRelease, TimerPut, TimerDue, TimerDelete, TimerPrune       string
+	SwitchRead, SwitchSet                                                      string
+}
+
+// ParseQueries reads a file of named statements. A name that is missing,
+// unknown or given twice is an error, so the two dialects cannot drift apart.
+func ParseQueries(text string) (Queries, error) {
+	var q Queries
+	fields := reflect.ValueOf(&q).Elem()
+	parts := strings.Split("\n"+text, "\n-- name: ")
+	for _, part := range parts[1:] {
+		head, body, _ := strings.Cut(part, "\n")
+		name, _, _ := strings.Cut(strings.TrimSpace(head), " ")
+		body = strings.TrimSuffix(strings.TrimSpace(body), ";")
+		field := fields.FieldByName(name)
+		switch {
+		case !field.IsValid():
+			return q, fmt.Errorf("statement %q is not one of store.Queries", name)
+		case field.String() != "":
+			return q, fmt.Errorf("statement %q is there twice", name)
+		case body == "":
+			return q, fmt.Errorf("statement %q is empty", name)
+		}
+		field.SetString(body)
+	}
+	for i := range fields.NumField() {
+		if fields.Field(i).String() == "" {
+			return q, fmt.Errorf("statement %q is missing", fields.Type().Field(i).Name)
+		}
+	}
+	return q, nil
+}

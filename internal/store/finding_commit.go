@@ -1,0 +1,251 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/parry-security/parry/internal/finding"
+)
+
+// kind is a row of the rollup: what the counters tell findings apart by.
+type kind struct {
+	account, region, control, severity, workflow, recordState string
+}
+
+func (k kind) key() string {
+	return strings.Join([]string{k.account, k.region, k.control, k.severity, k.workflow, k.recordState}, "\x00")
+}
+
+// kind gives the counter in which f is counted, with the texts as stored.
+func (f FindingRecord) kind() kind {
+	return kind{
+		f.Account, text(f.Region, narrowColumn), text(f.Control, narrowColumn), text(f.SeverityLabel, narrowColumn),
+		text(f.Workflow, narrowColumn), text(f.RecordState, narrowColumn),
+	}
+}
+
+// current is what a commit must know of a finding that is there.
+type current struct {
+	rid, rev int64
+	kind     kind
+}
+
+// CommitFindings writes findings, their history and counters, takes doneInbox
+// out of the inbox and sends eff, in one transaction. It answers ErrConflict,
+// having written nothing, when a finding is not at the revision expected, is of
+// another account, or an inbox row is gone.
+func (s *Store) CommitFindings(ctx context.Context, w []FindingWrite, doneInbox []int64, eff Effects) error {
+	const op = "commit findings"
+	prepared, err := s.prepareWrites(w)
+	if err != nil {
+		return s.fail(op, err)
+	}
+	return s.write(ctx, Findings, op, func(t *tx) error {
+		if err := t.commitFindings(ctx, prepared); err != nil {
+			return err
+		}
+		if err := t.takeInbox(ctx, doneInbox); err != nil {
+			return err
+		}
+		return t.send(ctx, eff)
+	})
+}
+
+// prepared is a write whose documents are packed: that work needs no lock.
+type prepared struct {
+	FindingWrite
+	key     string
+	frame   []byte
+	history [][]byte
+}
+
+func (s *Store) prepareWrites(w []FindingWrite) ([]prepared, error) {
+	out := make([]prepared, len(w))
+	seen := make(map[finding.ID]bool, len(w))
+	for i, one := range w {
+		r := one.Record
+		if err := checkFinding(r); err != nil {
+			return nil, err
+		}
+		if seen[r.ID] {
+			return nil, invalid("check finding", "%q is in the batch twice", r.ID)
+		}
+		seen[r.ID] = true
+		out[i] = prepared{FindingWrite: one, key: findingKey(r.ID), frame: s.docs.packPair(r.Doc, r.Original)}
+		for _, h := range one.History {
+			h.At = h.At.UTC()
+			raw, err := json.Marshal(h)
+			if err != nil {
+				return nil, err
+			}
+			out[i].history = append(out[i].history, s.docs.pack(raw))
+		}
+	}
+	// One order of locks for everybody keeps PostgreSQL from deadlocks.
+	slices.SortFunc(out, func(a, b prepared) int { return strings.Compare(a.key, b.key) })
+	return out, nil
+}
+
+func checkFinding(r FindingRecord) error {
+	const op = "check finding"
+	if len(r.ID.ProductArn) > 2048 || len(r.ID.Id) > 2048 || r.ID.ProductArn == "" || r.ID.Id == "" {
+		return invalid(op, "the identity is empty or longer than 2,048 bytes")
+	}
+	if text(r.ID.String(), 1<<13) != r.ID.String() {
+		return invalid(op, "the identity is not plain text")
+	}
+	if err := checkID(op, "account", r.Account); err != nil {
+		return err
+	}
+	if len(r.Doc) > maxFinding || len(r.Original) > maxFinding {
+		return invalid(op, "a document is longer than %d bytes", maxFinding)
+	}
+	if !json.Valid(r.Doc) || len(r.Original) > 0 && !json.Valid(r.Original) {
+		return invalid(op, "a document of %q is not JSON", r.ID)
+	}
+	return nil
+}
+
+func (t *tx) commitFindings(ctx context.Context, w []prepared) error {
+	if len(w) == 0 {
+		return nil
+	}
+	have, err := t.current(ctx, w)
+	if err != nil {
+		return err
+	}
+	var created int64
+	for _, p := range w {
+		cur, ok := have[p.key]
+		switch {
+		case ok && (p.ExpectRev != cur.rev || p.Record.Account != cur.kind.account), !ok && p.ExpectRev != 0:
+			return conflict("write finding %q", p.Record.ID)
+		case !ok:
+			created++
+		}
+	}
+	rids, err := t.rids(ctx, created)
+	if err != nil {
+		return err
+	}
+	var b batch
+	now := micros(t.s.now())
+	for _, p := range w {
+		if err := b.add(p, have, &rids, now); err != nil {
+			return err
+		}
+	}
+	return b.run(ctx, t)
+}
+
+func (t *tx) rids(ctx context.Context, n int64) ([]int64, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	return collect(ctx, t, t.s.q.FindingRids, []any{n}, scanInt)
+}
+
+func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, error) {
+	keys := make([]string, len(w))
+	for i, p := range w {
+		keys[i] = p.key
+	}
+	arg, err := list(keys)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[string]current, len(w))
+	_, err = collect(ctx, t, t.s.q.FindingCurrent, []any{arg}, func(r scanner) (struct{}, error) {
+		var key string
+		var c current
+		err := r.Scan(&key, &c.rid, &c.rev, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState)
+		have[key] = c
+		return struct{}{}, err
+	})
+	return have, err
+}
+
+// batch gathers the rows of a commit, statement by statement.
+type batch struct {
+	identities, inserts, updates, docs, events [][]any
+	delta                                      map[kind]int64
+}
+
+func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int64) error {
+	r := p.Record
+	cur, known := have[p.key]
+	if known {
+		r.rid = cur.rid
+		b.count(cur.kind, -1)
+	} else {
+		r.rid, *rids = (*rids)[0], (*rids)[1:]
+		b.identities = append(b.identities, []any{p.key, r.Account, r.rid})
+	}
+	b.count(r.kind(), 1)
+	r.Rev = p.ExpectRev + 1
+	row, err := r.columns(now)
+	if err != nil {
+		return err
+	}
+	if known {
+		b.updates = append(b.updates, row)
+	} else {
+		b.inserts = append(b.inserts, row)
+	}
+	b.docs = append(b.docs, []any{r.Account, r.rid, p.frame})
+	for i, h := range p.history {
+		b.events = append(b.events, []any{r.rid, micros(p.History[i].At), h})
+	}
+	return nil
+}
+
+func (b *batch) count(k kind, n int64) {
+	if b.delta == nil {
+		b.delta = map[kind]int64{}
+	}
+	b.delta[k] += n
+}
+
+func (b *batch) run(ctx context.Context, t *tx) error {
+	q := t.s.q
+	for _, step := range []struct {
+		query string
+		rows  [][]any
+		all   bool // every row must have been changed
+	}{
+		{q.IdentityAppend, b.identities, true},
+		{q.FindingInsert, b.inserts, true},
+		{q.FindingUpdate, b.updates, true},
+		{q.DocPut, b.docs, false},
+		{q.EventAppend, b.events, false},
+		{q.CountAdd, b.counters(), false},
+	} {
+		n, err := t.bulk(ctx, step.query, step.rows)
+		if err != nil {
+			return err
+		}
+		if step.all && n != int64(len(step.rows)) {
+			return conflict("write findings")
+		}
+	}
+	return nil
+}
+
+// counters gives the rollup's rows in one order for all writers.
+func (b *batch) counters() [][]any {
+	var rows [][]any
+	for k, n := range b.delta {
+		if n != 0 {
+			rows = append(rows, []any{k.account, k.region, k.control, k.severity, k.workflow, k.recordState, n})
+		}
+	}
+	slices.SortFunc(rows, func(a, c []any) int { return strings.Compare(rowKind(a).key(), rowKind(c).key()) })
+	return rows
+}
+
+func rowKind(row []any) kind {
+	s := func(i int) string { v, _ := row[i].(string); return v }
+	return kind{s(0), s(1), s(2), s(3), s(4), s(5)}
+}

@@ -1,0 +1,268 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strconv"
+
+	"github.com/parry-security/parry/internal/finding"
+)
+
+// defaultScan bounds how many rows one page with Match looks at.
+const defaultScan = 10_000
+
+// FindingQuery asks for a page of findings.
+type FindingQuery struct {
+	// Accounts is the scope of the caller: see AllAccounts. It is required.
+	Accounts []string
+	// Where holds for every finding of the page: all conditions together.
+	Where []Condition
+	// Match decides on what no column holds. It sees the documents; it must not
+	// keep them. With it a page may be short, or empty, and still have a Next.
+	Match func(FindingRecord) bool
+	// MaxScan bounds the rows that a page with Match looks at; 0 is 10,000.
+	MaxScan int
+	// Sort orders the page; default is the latest update first.
+	Sort []SortKey
+	// Limit is the size of the page: 50 by default, at most 1,000.
+	Limit  int
+	Cursor string
+	// ColumnsOnly leaves the documents out.
+	ColumnsOnly bool
+}
+
+// FindingPage is one page; Next is "" on the last.
+type FindingPage struct {
+	Records []FindingRecord
+	Next    string
+}
+
+// QueryFindings gives a page of findings. Pages are by key: findings that come
+// or go between two pages neither repeat nor hide others.
+func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage, error) {
+	const op = "query findings"
+	by, err := findingOrder(q.Sort)
+	if err != nil {
+		return FindingPage{}, err
+	}
+	var from *position
+	if q.Cursor != "" {
+		p, err := decodePosition(q.Cursor, by.String(), by.kinds())
+		if err != nil {
+			return FindingPage{}, err
+		}
+		from = &p
+	}
+	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
+	if err != nil {
+		return FindingPage{}, s.fail(op, err)
+	}
+	page, err := s.findingPage(ctx, raw, q, by, from)
+	return page, s.fail(op, errors.Join(err, raw.Rollback()))
+}
+
+// findingPage fills one page, in several reads when Match refuses rows.
+func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by order, from *position) (FindingPage, error) {
+	limit, chunk := pageSize(q.Limit), pageSize(q.Limit)
+	scan := limit
+	if q.Match != nil {
+		chunk = max(limit, 500)
+		if scan = q.MaxScan; scan <= 0 {
+			scan = defaultScan
+		}
+	}
+	var page FindingPage
+	for scan > 0 {
+		n := min(chunk, scan)
+		records, err := s.findingChunk(ctx, r, q, by, from, n+1)
+		if err != nil {
+			return page, err
+		}
+		more := len(records) > n
+		if more {
+			records = records[:n]
+		}
+		scan -= len(records)
+		for i, rec := range records {
+			p := by.position(rec)
+			from = &p
+			if q.Match != nil && !q.Match(rec) {
+				continue
+			}
+			if q.ColumnsOnly {
+				rec.Doc, rec.Original = nil, nil
+			}
+			page.Records = append(page.Records, rec)
+			if len(page.Records) == limit {
+				more = more || i < len(records)-1
+				scan = 0
+				break
+			}
+		}
+		if !more {
+			return page, nil
+		}
+	}
+	if from == nil {
+		return page, nil
+	}
+	next, err := from.encode()
+	page.Next = next
+	return page, err
+}
+
+func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by order, from *position, n int) ([]FindingRecord, error) {
+	b := builder{columns: findingColumn}
+	if err := b.scope("query findings", q.Accounts); err != nil {
+		return nil, err
+	}
+	if err := b.conditions(q.Where); err != nil {
+		return nil, err
+	}
+	if from != nil {
+		b.after(by, *from)
+	}
+	query := s.q.FindingPage + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n))
+	records, err := collect(ctx, r, query, b.args, func(r scanner) (FindingRecord, error) { return scanFinding(r) })
+	if err != nil || len(records) == 0 || q.ColumnsOnly && q.Match == nil {
+		return records, err
+	}
+	return records, s.attachDocs(ctx, r, records)
+}
+
+// attachDocs reads the documents of records. They are kept apart from the
+// columns so that sorting a page never drags documents along.
+func (s *Store) attachDocs(ctx context.Context, r querier, records []FindingRecord) error {
+	at := make(map[int64]int, len(records))
+	keys := make([][2]string, len(records))
+	for i, rec := range records {
+		at[rec.rid] = i
+		keys[i] = [2]string{rec.Account, strconv.FormatInt(rec.rid, 10)}
+	}
+	arg, err := list(keys)
+	if err != nil {
+		return err
+	}
+	_, err = collect(ctx, r, s.q.DocsRead, []any{arg}, func(r scanner) (struct{}, error) {
+		var rid int64
+		var frame []byte
+		if err := r.Scan(&rid, &frame); err != nil {
+			return struct{}{}, err
+		}
+		i, ok := at[rid]
+		if !ok {
+			return struct{}{}, nil
+		}
+		doc, original, err := s.unpackPair(frame)
+		records[i].Doc, records[i].Original = doc, original
+		return struct{}{}, err
+	})
+	return err
+}
+
+// findingOrder checks the sort keys and adds the row number, which is unique.
+func findingOrder(keys []SortKey) (order, error) {
+	if len(keys) == 0 {
+		keys = []SortKey{{Column: "updated_at", Descending: true}}
+	}
+	if len(keys) > 4 {
+		return nil, invalid("query findings", "more than 4 sort keys")
+	}
+	var by order
+	for _, k := range keys {
+		kind, _ := findingColumn(k.Column)
+		if kind == 0 {
+			return nil, invalid("query findings", "there is no column %q to sort by", k.Column)
+		}
+		by = append(by, sortColumn{"f." + k.Column, kind, k.Descending})
+	}
+	return append(by, sortColumn{"f.rid", numberColumn, keys[len(keys)-1].Descending}), nil
+}
+
+// position gives where rec stands in the order.
+func (o order) position(rec FindingRecord) position {
+	p := position{Order: o.String()}
+	for _, c := range o {
+		p.Values = append(p.Values, rec.column(c.name))
+	}
+	return p
+}
+
+// column gives the stored value of a sort column.
+func (f FindingRecord) column(name string) any {
+	switch name {
+	case "f.rid":
+		return f.rid
+	case "f.account":
+		return f.Account
+	case "f.product_arn":
+		return f.ID.ProductArn
+	case "f.id":
+		return f.ID.Id
+	case "f.region":
+		return f.Region
+	case "f.control":
+		return f.Control
+	case "f.generator":
+		return f.Generator
+	case "f.product":
+		return f.Product
+	case "f.severity":
+		return f.SeverityLabel
+	case "f.severity_normalized":
+		return int64(f.SeverityNormalized)
+	case "f.workflow":
+		return f.Workflow
+	case "f.record_state":
+		return f.RecordState
+	case "f.compliance":
+		return f.Compliance
+	case "f.resource_id":
+		return f.ResourceID
+	case "f.resource_type":
+		return f.ResourceType
+	case "f.title":
+		return f.Title
+	case "f.source":
+		return f.Source
+	case "f.trusted":
+		return flag(f.Trusted)
+	case "f.created_at":
+		return micros(f.CreatedAt)
+	case "f.updated_at":
+		return micros(f.UpdatedAt)
+	}
+	return micros(f.StoredAt)
+}
+
+// FindingHistory gives a page of a finding's changes, latest first. A finding
+// that is not there has none.
+func (s *Store) FindingHistory(ctx context.Context, id finding.ID, limit int, cursor string) ([]HistoryEntry, string, error) {
+	const op, by = "read finding history", "seq DESC"
+	before := int64(math.MaxInt64)
+	if cursor != "" {
+		p, err := decodePosition(cursor, by, []columnType{numberColumn})
+		if err != nil {
+			return nil, "", err
+		}
+		before, _ = p.Values[0].(int64)
+	}
+	n := pageSize(limit)
+	last := []int64{}
+	entries, err := collect(ctx, s.findings.Read, s.q.EventPage, []any{findingKey(id), before, int64(n + 1)}, func(r scanner) (HistoryEntry, error) {
+		var h HistoryEntry
+		var seq, at int64
+		var frame []byte
+		if err := r.Scan(&seq, &at, &frame); err != nil {
+			return h, err
+		}
+		last = append(last, seq)
+		return h, s.unpackJSON(frame, &h)
+	})
+	if err != nil || len(entries) <= n {
+		return entries, "", s.fail(op, err)
+	}
+	next, err := position{Order: by, Values: []any{last[n-1]}}.encode()
+	return entries[:n], next, s.fail(op, err)
+}

@@ -1,0 +1,229 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// The states of an outbox row.
+const (
+	messageWaiting   = 0
+	messageDelivered = 1
+	messageDead      = 2
+)
+
+// maxPayload bounds a message: an EventBridge entry of 256 KB with room to spare.
+const maxPayload = 1 << 20
+
+// DeadMessage is a message that was given up, with the reason.
+type DeadMessage struct {
+	Delivery
+	Reason string
+	DiedAt time.Time
+}
+
+// send writes the effects of a state change into the file of the change.
+func (t *tx) send(ctx context.Context, eff Effects) error {
+	const op = "write effects"
+	now := micros(t.s.now())
+	var messages, audits [][]any
+	for _, m := range eff.Outbox {
+		if err := checkID(op, "message id", m.ID); err != nil {
+			return err
+		}
+		if err := checkID(op, "topic", m.Topic); err != nil {
+			return err
+		}
+		if len(m.Payload) > maxPayload {
+			return invalid(op, "message %s has %d bytes, more than %d", m.ID, len(m.Payload), maxPayload)
+		}
+		messages = append(messages, []any{m.ID, m.Topic, blob(m.Payload), max(now, micros(m.NotBefore))})
+	}
+	for _, a := range eff.Audit {
+		if err := checkID(op, "audit action", a.Action); err != nil {
+			return err
+		}
+		a.At = a.At.UTC()
+		doc, err := json.Marshal(a)
+		if err != nil {
+			return err
+		}
+		audits = append(audits, []any{doc})
+	}
+	n, err := t.bulk(ctx, t.s.q.MessageAppend, messages)
+	if err != nil {
+		return err
+	}
+	t.wake = t.wake || n > 0
+	_, err = t.bulk(ctx, t.s.q.AuditEnqueue, audits)
+	return err
+}
+
+// Enqueue sends eff on its own, without a state change beside it.
+func (s *Store) Enqueue(ctx context.Context, f File, eff Effects) error {
+	return s.write(ctx, f, "enqueue", func(t *tx) error { return t.send(ctx, eff) })
+}
+
+// due is a row that may be claimed.
+type due struct{ seq, at int64 }
+
+// ClaimMessages leases to owner up to n messages of topics that are due, oldest
+// first, until lease has passed. A message whose lease ended unacknowledged can
+// be claimed again, by anyone. Two callers never get one message within a lease.
+func (s *Store) ClaimMessages(ctx context.Context, f File, topics []string, n int, owner string, lease time.Duration) ([]Delivery, error) {
+	const op = "claim messages"
+	if n <= 0 || len(topics) == 0 {
+		return nil, nil
+	}
+	if err := checkID(op, "owner", owner); err != nil {
+		return nil, err
+	}
+	// Most polls find nothing, and where there is one writer a look costs less
+	// than its turn.
+	db, err := s.db(f)
+	if err != nil {
+		return nil, err
+	}
+	if !s.dialect.Arrays {
+		ready, err := s.dueMessages(ctx, db.Read, topics, 1)
+		if err != nil || len(ready) == 0 {
+			return nil, s.fail(op, err)
+		}
+	}
+	var claimed []Delivery
+	err = s.write(ctx, f, op, func(t *tx) error {
+		claimed = nil
+		ready, err := s.dueMessages(ctx, t, topics, n)
+		if err != nil || len(ready) == 0 {
+			return err
+		}
+		seqs := make([]int64, len(ready))
+		for i, d := range ready {
+			seqs[i] = d.seq
+		}
+		arg, err := list(seqs)
+		if err != nil {
+			return err
+		}
+		claimed, err = collect(ctx, t, s.q.MessageClaim, []any{arg, owner, micros(s.now().Add(lease))}, func(r scanner) (Delivery, error) {
+			return scanDelivery(r, f)
+		})
+		slices.SortFunc(claimed, func(a, b Delivery) int { return slices.Index(seqs, a.Seq) - slices.Index(seqs, b.Seq) })
+		return err
+	})
+	return claimed, err
+}
+
+// dueMessages gives the n messages of topics that are due longest.
+func (s *Store) dueMessages(ctx context.Context, q querier, topics []string, n int) ([]due, error) {
+	now := micros(s.now())
+	var all []due
+	for _, topic := range unique(topics) {
+		rows, err := collect(ctx, q, s.q.MessageDue, []any{topic, now, int64(n)}, func(r scanner) (d due, err error) {
+			err = r.Scan(&d.seq, &d.at)
+			return d, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+	}
+	slices.SortFunc(all, func(a, b due) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })
+	return all[:min(n, len(all))], nil
+}
+
+func scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
+	d := Delivery{File: f}
+	var payload []byte
+	var since int64
+	dest := append([]any{&d.Seq, &d.ID, &d.Topic, &payload, &since, &d.Claim, &d.Attempts}, more...)
+	if err := r.Scan(dest...); err != nil {
+		return d, err
+	}
+	d.Payload, d.Since = payload, fromMicros(since)
+	return d, nil
+}
+
+// AckMessage marks d delivered and sends eff, in one transaction on d.File. A
+// second acknowledgement of the same claim does nothing; one of a claim that was
+// lost to another node answers ErrConflict and sends nothing.
+func (s *Store) AckMessage(ctx context.Context, d Delivery, eff Effects) error {
+	return s.write(ctx, d.File, "acknowledge message "+d.ID, func(t *tx) error {
+		n, err := t.changed(ctx, s.q.MessageDone, d.Seq, d.Claim, micros(s.now()))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			done, err := t.delivered(ctx, d)
+			if err != nil || done {
+				return err
+			}
+			return conflict("acknowledge message %s", d.ID)
+		}
+		return t.send(ctx, eff)
+	})
+}
+
+// delivered reports whether d was acknowledged already, under the same claim.
+func (t *tx) delivered(ctx context.Context, d Delivery) (bool, error) {
+	var state, claims int64
+	_, err := one(ctx, t, t.s.q.MessageState, []any{d.Seq}, func(r scanner) (struct{}, error) {
+		return struct{}{}, r.Scan(&state, &claims)
+	})
+	return state == messageDelivered && claims == d.Claim, err
+}
+
+// maxReason bounds why a message was put back or given up.
+const maxReason = 4 << 10
+
+// RetryMessage puts d back until at. It answers ErrConflict when the claim was lost.
+func (s *Store) RetryMessage(ctx context.Context, d Delivery, at time.Time, reason string) error {
+	return s.settle(ctx, d, "retry message "+d.ID, s.q.MessageRetry, micros(at), text(reason, maxReason))
+}
+
+// DeadMessage gives d up. It answers ErrConflict when the claim was lost.
+func (s *Store) DeadMessage(ctx context.Context, d Delivery, reason string) error {
+	return s.settle(ctx, d, "give up message "+d.ID, s.q.MessageDead, micros(s.now()), text(reason, maxReason))
+}
+
+func (s *Store) settle(ctx context.Context, d Delivery, op, query string, args ...any) error {
+	return s.write(ctx, d.File, op, func(t *tx) error {
+		n, err := t.changed(ctx, query, append([]any{d.Seq, d.Claim}, args...)...)
+		if err == nil && n == 0 {
+			err = conflict("%s", op)
+		}
+		return err
+	})
+}
+
+// DeadMessages gives the messages that were given up, the latest first.
+func (s *Store) DeadMessages(ctx context.Context, f File, limit int) ([]DeadMessage, error) {
+	db, err := s.db(f)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := collect(ctx, db.Read, s.q.MessageDeadList, []any{int64(pageSize(limit))}, func(r scanner) (DeadMessage, error) {
+		var m DeadMessage
+		var at int64
+		var err error
+		m.Delivery, err = scanDelivery(r, f, &m.Reason, &at)
+		m.DiedAt = fromMicros(at)
+		return m, err
+	})
+	return dead, s.fail("list dead messages", err)
+}
+
+// RequeueDead gives a dead message another life; ErrNotFound when it is not dead.
+func (s *Store) RequeueDead(ctx context.Context, f File, seq int64) error {
+	return s.write(ctx, f, "requeue message", func(t *tx) error {
+		n, err := t.changed(ctx, s.q.MessageRequeue, seq, micros(s.now()))
+		if err == nil && n == 0 {
+			err = notFound("find dead message %d", seq)
+		}
+		t.wake = true
+		return err
+	})
+}

@@ -1,0 +1,171 @@
+// Package postgres opens the store on two schemas of one PostgreSQL database,
+// parry_findings and parry_execution. Any number of nodes may share it.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/store/migrations"
+)
+
+//go:embed queries.sql
+var queries string
+
+// The schemas. They are part of the installation's contract: backups and the
+// durable engine's own schema stand beside them.
+const (
+	findingsSchema  = "parry_findings"
+	executionSchema = "parry_execution"
+)
+
+// migrateLock is the key of the advisory lock that one node holds while it
+// migrates; any number does, as long as it never changes.
+const migrateLock int64 = 0x5061727279_01
+
+// Config says where the database is.
+type Config struct {
+	// URL is a PostgreSQL connection URL. It may hold a password.
+	URL    string
+	Sealer store.Sealer
+	Clock  service.Clock // default: the system's
+	// MaxConns bounds the connections of each schema; default 8.
+	MaxConns int
+}
+
+// Open connects to the database. Call Migrate before anything else.
+func Open(ctx context.Context, cfg Config) (*store.Store, error) {
+	const op = "open the database"
+	if cfg.URL == "" || cfg.Sealer == nil {
+		return nil, fault.Errorf(fault.Internal, op, "URL and sealer are required")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = service.SystemClock{}
+	}
+	if cfg.MaxConns <= 0 {
+		cfg.MaxConns = 8
+	}
+	q, err := store.ParseQueries(queries)
+	if err != nil {
+		return nil, fault.E(fault.Internal, op, err)
+	}
+	pc, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		// The cause may quote the URL with its password.
+		return nil, fault.Errorf(fault.Invalid, op, "the PostgreSQL URL cannot be read").
+			WithHint("write it as postgres://user:password@host:5432/database?sslmode=verify-full")
+	}
+	findings, execution := pool(pc, findingsSchema, cfg.MaxConns), pool(pc, executionSchema, cfg.MaxConns)
+	s, err := open(ctx, cfg, q, findings, execution)
+	if err != nil {
+		return nil, errors.Join(err, findings.Close(), execution.Close())
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, cfg Config, q store.Queries, findings, execution *sql.DB) (*store.Store, error) {
+	if err := findings.PingContext(ctx); err != nil {
+		return nil, fault.Transient(fault.E(fault.Unavailable, "reach PostgreSQL", withoutSecrets(err)).
+			WithHint("check that the server is up and that the URL names an existing database"), 0)
+	}
+	return store.New(store.Config{
+		Findings:  store.Database{Write: findings, Read: findings},
+		Execution: store.Database{Write: execution, Read: execution},
+		EngineURL: cfg.URL, Sealer: cfg.Sealer, Clock: cfg.Clock,
+		Dialect: store.Dialect{
+			Name: "postgres", Queries: q, Arrays: true, Classify: classify,
+			Snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
+			Migrate:  func(ctx context.Context) error { return migrate(ctx, findings, execution) },
+		},
+	})
+}
+
+// withoutSecrets keeps of a connection error what the server or network said.
+func withoutSecrets(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg
+	}
+	var conn *pgconn.ConnectError
+	if errors.As(err, &conn) {
+		return errors.Unwrap(conn)
+	}
+	return err
+}
+
+func pool(base *pgx.ConnConfig, schema string, conns int) *sql.DB {
+	pc := base.Copy()
+	if pc.RuntimeParams == nil {
+		pc.RuntimeParams = map[string]string{}
+	}
+	pc.RuntimeParams["search_path"] = schema
+	pc.RuntimeParams["application_name"] = "parry"
+	db := stdlib.OpenDB(*pc)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxLifetime(time.Hour)
+	return db
+}
+
+// migrate makes the schemas and runs the migrations, while one connection holds
+// a lock that ends with it.
+func migrate(ctx context.Context, findings, execution *sql.DB) (err error) {
+	lock, err := findings.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
+		return fmt.Errorf("wait for the migration of another node: %w", err)
+	}
+	defer func() {
+		// The lock must not stay with the pool, even when ctx has ended.
+		_, unlock := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", migrateLock)
+		err = errors.Join(err, unlock)
+	}()
+	for _, schema := range []string{findingsSchema, executionSchema} {
+		if _, err := lock.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
+			return fmt.Errorf("make schema %s: %w", schema, err)
+		}
+	}
+	if err := migrations.Apply(ctx, "postgres", "findings", findings); err != nil {
+		return err
+	}
+	return migrations.Apply(ctx, "postgres", "execution", execution)
+}
+
+// classify tells what an error of PostgreSQL means, by its SQLSTATE.
+func classify(err error) store.Failure {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		var conn *pgconn.ConnectError
+		if errors.As(err, &conn) || pgconn.SafeToRetry(err) {
+			return store.FailureUnavailable
+		}
+		return store.FailureOther
+	}
+	switch e.Code {
+	case "40001", "40P01": // serialization failure, deadlock
+		return store.FailureRetry
+	case "23505":
+		return store.FailureUnique
+	case "53100", "53200":
+		return store.FailureFull
+	}
+	switch e.Code[:min(2, len(e.Code))] {
+	case "08", "57", "53": // connection, operator intervention, resources
+		return store.FailureUnavailable
+	}
+	return store.FailureOther
+}

@@ -1,0 +1,327 @@
+-- The statements of the store for PostgreSQL. Each "-- name:" line starts one;
+-- the names are the fields of store.Queries. Statements marked "bulk" take one
+-- array per column and handle the whole batch in one round trip.
+
+-- name: InboxAppend bulk
+INSERT INTO inbox (source, trusted, received_at, doc)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[]);
+
+-- name: InboxPeek
+SELECT seq, source, trusted, received_at, doc FROM inbox ORDER BY seq LIMIT $1;
+
+-- name: InboxDepth
+SELECT COUNT(*) FROM inbox;
+
+-- name: InboxDelete
+DELETE FROM inbox WHERE seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v);
+
+-- name: FindingRids
+SELECT nextval('finding_rid') FROM generate_series(1, $1::bigint);
+
+-- name: IdentityAppend bulk
+INSERT INTO finding_identity (key, account, rid)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING;
+
+-- name: FindingCurrent
+SELECT i.key, f.rid, f.rev, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
+FROM jsonb_array_elements_text($1::text::jsonb) j
+JOIN finding_identity i ON i.key = j.value
+JOIN finding f ON f.account = i.account AND f.rid = i.rid;
+
+-- name: FindingInsert bulk
+INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
+    severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
+    trusted, touched, created_at, updated_at, stored_at)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[]);
+
+-- name: FindingUpdate bulk
+UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, generator = u.generator,
+    product = u.product, severity = u.severity, severity_normalized = u.severity_normalized, workflow = u.workflow,
+    record_state = u.record_state, compliance = u.compliance, resource_id = u.resource_id,
+    resource_type = u.resource_type, title = u.title, source = u.source, trusted = u.trusted, touched = u.touched,
+    created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[])
+    AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
+        workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
+        created_at, updated_at, stored_at)
+WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
+
+-- name: DocPut bulk
+INSERT INTO finding_doc (account, rid, docs)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
+ON CONFLICT (account, rid) DO UPDATE SET docs = excluded.docs;
+
+-- name: EventAppend bulk
+INSERT INTO finding_event (rid, at, doc)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]);
+
+-- name: CountAdd bulk
+INSERT INTO finding_count (account, region, control, severity, workflow, record_state, n)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+ON CONFLICT (account, region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count.n + excluded.n;
+
+-- name: FindingRead
+SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
+    f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, d.docs
+FROM jsonb_array_elements_text($1::text::jsonb) j
+JOIN finding_identity i ON i.key = j.value
+JOIN finding f ON f.account = i.account AND f.rid = i.rid
+JOIN finding_doc d ON d.account = f.account AND d.rid = f.rid;
+
+-- name: FindingPage
+SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
+    f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at
+FROM finding f;
+
+-- name: DocsRead
+SELECT d.rid, d.docs
+FROM jsonb_array_elements($1::text::jsonb) j
+JOIN finding_doc d ON d.account = j.value ->> 0 AND d.rid = (j.value ->> 1)::bigint;
+
+-- name: EventPage
+SELECT e.seq, e.at, e.doc
+FROM finding_identity i
+JOIN finding_event e ON e.rid = i.rid
+WHERE i.key = $1 AND e.seq < $2
+ORDER BY e.seq DESC LIMIT $3;
+
+-- name: CountPage
+SELECT SUM(f.n)::bigint FROM finding_count f;
+
+-- name: FindingExpired
+SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state
+FROM finding f
+WHERE f.record_state = $1 AND f.updated_at < $2 AND f.stored_at < $2
+ORDER BY f.updated_at, f.rid LIMIT $3 FOR UPDATE SKIP LOCKED;
+
+-- name: EventDelete bulk
+DELETE FROM finding_event WHERE rid = ANY ($1::bigint[]);
+
+-- name: DocDelete bulk
+DELETE FROM finding_doc d USING unnest($1::text[], $2::bigint[]) AS u (account, rid)
+WHERE d.account = u.account AND d.rid = u.rid;
+
+-- name: FindingDelete bulk
+DELETE FROM finding f USING unnest($1::text[], $2::bigint[]) AS u (account, rid)
+WHERE f.account = u.account AND f.rid = u.rid;
+
+-- name: IdentityDelete bulk
+DELETE FROM finding_identity WHERE key = ANY ($1::text[]);
+
+-- name: KeyInsert
+INSERT INTO api_key (access_key_id, secret, doc, created_at, revoked_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING;
+
+-- name: KeyRead
+SELECT access_key_id, secret, doc, created_at, revoked_at FROM api_key WHERE access_key_id = $1;
+
+-- name: KeyList
+SELECT access_key_id, doc, created_at, revoked_at FROM api_key ORDER BY created_at, access_key_id;
+
+-- name: KeyRevoke
+UPDATE api_key SET revoked_at = $2 WHERE access_key_id = $1 AND revoked_at = 0;
+
+-- name: SignatureSee
+INSERT INTO seen_signature (digest, until) VALUES ($1, $2)
+ON CONFLICT (digest) DO UPDATE SET until = excluded.until WHERE seen_signature.until <= $3;
+
+-- name: SignaturePrune
+DELETE FROM seen_signature WHERE until <= $1;
+
+-- name: RemediationInsert
+INSERT INTO remediation (id, undo_of, finding, control, account, state, created_at, version, doc)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
+
+-- name: RemediationRead
+SELECT version, doc FROM remediation WHERE id = $1;
+
+-- name: RemediationUpdate
+UPDATE remediation SET state = $3, control = $4, version = $2 + 1, doc = $5 WHERE id = $1 AND version = $2;
+
+-- name: RemediationPage
+SELECT f.version, f.doc FROM remediation f;
+
+-- name: PlanInsert
+INSERT INTO plan (hash, sealed, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: PlanRead
+SELECT sealed FROM plan WHERE hash = $1;
+
+-- name: ApprovalInsert
+INSERT INTO approval (id, remediation, account, state, created_at, expires_at, version, doc)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING;
+
+-- name: ApprovalRead
+SELECT version, doc FROM approval WHERE id = $1;
+
+-- name: ApprovalLatest
+SELECT version, doc FROM approval WHERE remediation = $1 ORDER BY created_at DESC, id DESC LIMIT 1;
+
+-- name: ApprovalUpdate
+UPDATE approval SET state = $3, expires_at = $4, version = $2 + 1, doc = $5 WHERE id = $1 AND version = $2;
+
+-- name: ApprovalPage
+SELECT f.version, f.doc FROM approval f;
+
+-- name: ApprovalDue
+SELECT version, doc FROM approval WHERE state = 'pending' AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2;
+
+-- name: ChangeInsert
+INSERT INTO change_record (id, remediation, outcome, sealed) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
+-- name: ChangeRead
+SELECT id, sealed FROM change_record WHERE id = $1;
+
+-- name: ChangeUpdate
+UPDATE change_record SET outcome = $2, sealed = $4 WHERE id = $1 AND outcome = $3;
+
+-- name: ChangeList
+SELECT id, sealed FROM change_record WHERE remediation = $1 ORDER BY seq;
+
+-- name: ExecutionPut
+INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, status = excluded.status, state = excluded.state,
+    lease_owner = excluded.lease_owner, lease_epoch = excluded.lease_epoch, started_at = excluded.started_at,
+    ended_at = excluded.ended_at
+WHERE execution.segment <= excluded.segment AND execution.lease_epoch <= excluded.lease_epoch
+    AND execution.remediation = excluded.remediation;
+
+-- name: ExecutionRead
+SELECT id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at
+FROM execution WHERE id = $1;
+
+-- name: StepPut
+INSERT INTO step (execution, seq, name, action, attempt, status, sealed, started_at, ended_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (execution, seq) DO UPDATE SET name = excluded.name, action = excluded.action,
+    attempt = excluded.attempt, status = excluded.status, sealed = excluded.sealed,
+    started_at = excluded.started_at, ended_at = excluded.ended_at;
+
+-- name: StepList
+SELECT execution, seq, name, action, attempt, status, sealed, started_at, ended_at
+FROM step WHERE execution = $1 ORDER BY seq;
+
+-- name: StepPrune
+DELETE FROM step WHERE execution IN
+    (SELECT id FROM execution WHERE ended_at <> 0 AND ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: ExecutionPrune
+DELETE FROM execution WHERE id IN
+    (SELECT id FROM execution WHERE ended_at <> 0 AND ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: MessageAppend bulk
+INSERT INTO outbox (id, topic, payload, state, since, due_at, claimed_by, claimed_until, claims, attempts, reason, done_at)
+SELECT u.id, u.topic, u.payload, 0, u.at, u.at, '', 0, 0, 0, '', 0
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[]) WITH ORDINALITY AS u (id, topic, payload, at, n) ORDER BY u.n
+ON CONFLICT (id) DO NOTHING;
+
+-- name: MessageDue
+SELECT seq, due_at FROM outbox WHERE state = 0 AND topic = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3 FOR UPDATE SKIP LOCKED;
+
+-- name: MessageClaim
+UPDATE outbox SET claimed_by = $2, claimed_until = $3, due_at = $3, claims = claims + 1, attempts = attempts + 1
+WHERE state = 0 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v)
+RETURNING seq, id, topic, payload, since, claims, attempts;
+
+-- name: MessageDone
+UPDATE outbox SET state = 1, done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND state = 0;
+
+-- name: MessageState
+SELECT state, claims FROM outbox WHERE seq = $1;
+
+-- name: MessageRetry
+UPDATE outbox SET due_at = $3, reason = $4, claimed_by = '', claimed_until = 0
+WHERE seq = $1 AND claims = $2 AND state = 0;
+
+-- name: MessageDead
+UPDATE outbox SET state = 2, reason = $4, done_at = $3, claimed_until = 0 WHERE seq = $1 AND claims = $2 AND state = 0;
+
+-- name: MessageDeadList
+SELECT seq, id, topic, payload, since, claims, attempts, reason, done_at
+FROM outbox WHERE state = 2 ORDER BY done_at DESC, seq DESC LIMIT $1;
+
+-- name: MessageRequeue
+UPDATE outbox SET state = 0, attempts = 0, since = $2, due_at = $2, done_at = 0, claimed_by = '', reason = ''
+WHERE seq = $1 AND state = 2;
+
+-- name: MessagePrune
+DELETE FROM outbox WHERE seq IN
+    (SELECT seq FROM outbox WHERE state = $1 AND state <> 0 AND done_at < $2 ORDER BY done_at LIMIT $3 FOR UPDATE SKIP LOCKED);
+
+-- name: AuditEnqueue bulk
+INSERT INTO audit_outbox (doc)
+SELECT u.doc FROM unnest($1::bytea[]) WITH ORDINALITY AS u (doc, n) ORDER BY u.n;
+
+-- name: AuditPending
+SELECT seq, doc FROM audit_outbox ORDER BY seq LIMIT $1;
+
+-- name: AuditDone
+DELETE FROM audit_outbox WHERE seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v);
+
+-- name: AuditKnown
+SELECT seq FROM audit_log WHERE file = $1 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($2::text::jsonb) v);
+
+-- name: AuditInsert bulk
+INSERT INTO audit_log (idx, prev_hash, hash, file, seq, doc)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bytea[]);
+
+-- name: AuditLast
+SELECT idx, prev_hash, hash, file, seq, doc FROM audit_log ORDER BY idx DESC LIMIT 1;
+
+-- name: AuditPage
+SELECT idx, prev_hash, hash, file, seq, doc FROM audit_log WHERE idx > $1 ORDER BY idx LIMIT $2;
+
+-- name: AuditFind
+SELECT idx, prev_hash, hash, file, seq, doc FROM audit_log WHERE file = $1 AND seq = $2;
+
+-- name: NodeExtend
+UPDATE node SET until = $2 WHERE name = $1 AND until > $3 RETURNING epoch;
+
+-- name: EpochNext
+UPDATE epoch SET n = n + 1 WHERE one = 1 RETURNING n;
+
+-- name: NodePut
+INSERT INTO node (name, epoch, until) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, until = excluded.until;
+
+-- name: NodeRead
+SELECT epoch, until FROM node WHERE name = $1;
+
+-- name: NodeDead
+SELECT name FROM node WHERE until <= $1 ORDER BY until, name;
+
+-- name: NodeRelease
+UPDATE node SET until = $3 WHERE name = $1 AND epoch = $2 AND until > $3;
+
+-- name: NodePrune
+DELETE FROM node WHERE until < $1;
+
+-- name: LeaseTake
+INSERT INTO lease (name, node, until) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET node = excluded.node, until = excluded.until
+WHERE lease.node = excluded.node OR lease.until <= $4;
+
+-- name: LeaseRelease
+DELETE FROM lease WHERE name = $1 AND node = $2;
+
+-- name: TimerPut
+INSERT INTO timer (id, at, payload) VALUES ($1, $2, $3)
+ON CONFLICT (id) DO UPDATE SET at = excluded.at, payload = excluded.payload;
+
+-- name: TimerDue
+SELECT id, at, payload FROM timer WHERE at <= $1 ORDER BY at, id LIMIT $2;
+
+-- name: TimerDelete
+DELETE FROM timer WHERE id = $1;
+
+-- name: TimerPrune
+DELETE FROM timer WHERE at < $1;
+
+-- name: SwitchRead
+SELECT on_, reason FROM stop_switch WHERE one = 1;
+
+-- name: SwitchSet
+UPDATE stop_switch SET on_ = $1, reason = $2, since = $3 WHERE one = 1;

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/parry-security/parry/internal/finding"
+)
+
+// pruneChunk bounds how many rows one transaction removes, so that pruning never
+// holds the writer for long.
+const pruneChunk = 1000
+
+// Cutoffs are the retention: what ended before is removed. A zero time keeps.
+type Cutoffs struct {
+	Delivered  time.Time // delivered messages: until then a repetition is recognised
+	Dead       time.Time // messages that were given up
+	Nodes      time.Time // nodes that died
+	Timers     time.Time // timers that came and were never deleted
+	Executions time.Time // ended executions with their steps; changes and plans stay, undo needs them
+	Archived   time.Time // archived findings by their last update
+	Active     time.Time // other findings by their last update
+}
+
+// Pruned counts what was removed.
+type Pruned struct {
+	Delivered, Dead, Signatures, Nodes, Timers, Steps, Executions, Findings int64
+}
+
+// PruneDelivered removes messages of both files that were delivered before, and
+// says how many.
+func (s *Store) PruneDelivered(ctx context.Context, before time.Time) (int64, error) {
+	return s.pruneMessages(ctx, messageDelivered, before)
+}
+
+func (s *Store) pruneMessages(ctx context.Context, state int64, before time.Time) (int64, error) {
+	if before.IsZero() {
+		return 0, nil
+	}
+	var total int64
+	for _, f := range []File{Findings, Execution} {
+		n, err := s.pruneRows(ctx, f, s.q.MessagePrune, state, micros(before), int64(pruneChunk))
+		total += n
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// pruneRows repeats a statement that removes one chunk until none is left.
+func (s *Store) pruneRows(ctx context.Context, f File, query string, args ...any) (int64, error) {
+	var total int64
+	for {
+		var n int64
+		err := s.write(ctx, f, "prune", func(t *tx) (err error) {
+			n, err = t.changed(ctx, query, args...)
+			return err
+		})
+		if err != nil || n == 0 {
+			return total, err
+		}
+		total += n
+	}
+}
+
+// Prune removes what is past its retention; expired signatures always.
+func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
+	var p Pruned
+	var err error
+	if p.Delivered, err = s.PruneDelivered(ctx, c.Delivered); err != nil {
+		return p, err
+	}
+	if p.Dead, err = s.pruneMessages(ctx, messageDead, c.Dead); err != nil {
+		return p, err
+	}
+	if p.Signatures, err = s.pruneRows(ctx, Findings, s.q.SignaturePrune, micros(s.now())); err != nil {
+		return p, err
+	}
+	if p.Steps, p.Executions, err = s.pruneExecutions(ctx, c.Executions); err != nil {
+		return p, err
+	}
+	for _, one := range []struct {
+		before time.Time
+		query  string
+		n      *int64
+	}{{c.Nodes, s.q.NodePrune, &p.Nodes}, {c.Timers, s.q.TimerPrune, &p.Timers}} {
+		if one.before.IsZero() {
+			continue
+		}
+		if *one.n, err = s.pruneRows(ctx, Execution, one.query, micros(one.before)); err != nil {
+			return p, err
+		}
+	}
+	for state, before := range map[finding.RecordState]time.Time{finding.Archived: c.Archived, finding.Active: c.Active} {
+		n, err := s.pruneFindings(ctx, string(state), before)
+		p.Findings += n
+		if err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// pruneExecutions removes executions a chunk at a time, steps first: a step
+// without its execution would never be found again.
+func (s *Store) pruneExecutions(ctx context.Context, before time.Time) (steps, executions int64, err error) {
+	if before.IsZero() {
+		return 0, 0, nil
+	}
+	for {
+		var n, m int64
+		err := s.write(ctx, Execution, "prune executions", func(t *tx) (err error) {
+			if n, err = t.changed(ctx, s.q.StepPrune, micros(before), int64(pruneChunk)); err != nil {
+				return err
+			}
+			m, err = t.changed(ctx, s.q.ExecutionPrune, micros(before), int64(pruneChunk))
+			return err
+		})
+		if err != nil || m == 0 {
+			return steps, executions, err
+		}
+		steps, executions = steps+n, executions+m
+	}
+}
+
+// pruneFindings removes findings with history, documents and counters.
+func (s *Store) pruneFindings(ctx context.Context, state string, before time.Time) (int64, error) {
+	if before.IsZero() {
+		return 0, nil
+	}
+	var total int64
+	for {
+		var n int
+		err := s.write(ctx, Findings, "prune findings", func(t *tx) error {
+			n = 0
+			var b batch
+			var events, rows, keys [][]any
+			_, err := collect(ctx, t, s.q.FindingExpired, []any{state, micros(before), int64(pruneChunk)}, func(r scanner) (struct{}, error) {
+				var f FindingRecord
+				var k kind
+				err := r.Scan(&f.rid, &k.account, &f.ID.ProductArn, &f.ID.Id, &k.region, &k.control, &k.severity, &k.workflow, &k.recordState)
+				b.count(k, -1)
+				events = append(events, []any{f.rid})
+				rows = append(rows, []any{k.account, f.rid})
+				keys = append(keys, []any{findingKey(f.ID)})
+				return struct{}{}, err
+			})
+			if err != nil {
+				return err
+			}
+			n = len(rows)
+			return t.removeFindings(ctx, b, events, rows, keys)
+		})
+		if err != nil || n == 0 {
+			return total, err
+		}
+		total += int64(n)
+	}
+}
+
+func (t *tx) removeFindings(ctx context.Context, b batch, events, rows, keys [][]any) error {
+	q := t.s.q
+	for _, step := range []struct {
+		query string
+		rows  [][]any
+	}{{q.EventDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}, {q.CountAdd, b.counters()}} {
+		if _, err := t.bulk(ctx, step.query, step.rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+// Package sqlite opens the store on two SQLite files: WAL, every commit flushed,
+// foreign keys on, one writing connection and a pool of readers for each file.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/store/migrations"
+)
+
+//go:embed queries.sql
+var queries string
+
+// Config says where the files are.
+type Config struct {
+	// Dir holds findings.db and execution.db; it is made when missing. Whoever
+	// can write there owns the installation, so it is for one user only.
+	Dir    string
+	Sealer store.Sealer
+	Clock  service.Clock // default: the system's
+	// BusyTimeout is how long a writer waits for another process; default 10 s.
+	BusyTimeout time.Duration
+}
+
+// Open opens or makes both files. Call Migrate before anything else.
+func Open(ctx context.Context, cfg Config) (*store.Store, error) {
+	const op = "open the database"
+	if cfg.Dir == "" || cfg.Sealer == nil {
+		return nil, fault.Errorf(fault.Internal, op, "directory and sealer are required")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = service.SystemClock{}
+	}
+	if cfg.BusyTimeout <= 0 {
+		cfg.BusyTimeout = 10 * time.Second
+	}
+	q, err := store.ParseQueries(queries)
+	if err != nil {
+		return nil, fault.E(fault.Internal, op, err)
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fault.E(fault.Internal, op, err)
+	}
+	cfg.Dir = dir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.E(fault.Internal, op, err).WithHint("check that %s can be written by this user", filepath.Dir(dir))
+	}
+	o := opener{cfg: cfg}
+	sc := store.Config{
+		Findings: o.file("findings"), Execution: o.file("execution"), Engine: o.engine("execution"),
+		Sealer: cfg.Sealer, Clock: cfg.Clock,
+	}
+	sc.Dialect = store.Dialect{
+		Name: "sqlite", Queries: q, Snapshot: &sql.TxOptions{ReadOnly: true}, Classify: classify,
+		Migrate: func(ctx context.Context) error { return migrate(ctx, cfg, sc) },
+	}
+	if o.err == nil {
+		o.err = errors.Join(sc.Findings.Write.PingContext(ctx), sc.Execution.Write.PingContext(ctx))
+	}
+	if o.err == nil {
+		var s *store.Store
+		if s, o.err = store.New(sc); o.err == nil {
+			return s, nil
+		}
+	}
+	return nil, errors.Join(fault.E(fault.Unavailable, op, o.err).WithHint("check the files in %s", dir), o.close())
+}
+
+// opener opens pools and remembers the first error.
+type opener struct {
+	cfg  Config
+	open []*sql.DB
+	err  error
+}
+
+func (o *opener) path(file string) string { return filepath.Join(o.cfg.Dir, file+".db") }
+
+func (o *opener) file(file string) store.Database {
+	// SQLite gives the log beside a file the mode of the file, so the mode is
+	// settled before SQLite makes it.
+	f, err := os.OpenFile(o.path(file), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		o.err = errors.Join(o.err, err)
+	} else {
+		o.err = errors.Join(o.err, f.Close())
+	}
+	// One connection writes, so writers wait in Go, where waiting is fair,
+	// instead of in SQLite's busy loop.
+	write := o.pool(file, "immediate", 1, "cache_size(-32000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
+	read := o.pool(file, "deferred", max(4, runtime.NumCPU()), "cache_size(-16000)", "query_only(1)")
+	return store.Database{Write: write, Read: read}
+}
+
+func (o *opener) engine(file string) *sql.DB {
+	return o.pool(file, "immediate", 4, "cache_size(-8000)")
+}
+
+func (o *opener) pool(file, lock string, conns int, pragmas ...string) *sql.DB {
+	values := url.Values{"_txlock": {lock}}
+	for _, p := range append([]string{
+		fmt.Sprintf("busy_timeout(%d)", o.cfg.BusyTimeout.Milliseconds()), "journal_mode(WAL)",
+		"synchronous(FULL)", "foreign_keys(1)", "temp_store(2)", "trusted_schema(0)",
+	}, pragmas...) {
+		values.Add("_pragma", p)
+	}
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(o.path(file)), RawQuery: values.Encode()}
+	connector, err := driver.NewConnector(dsn.String())
+	if err != nil {
+		o.err = errors.Join(o.err, err)
+		return nil
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	o.open = append(o.open, db)
+	return db
+}
+
+func (o *opener) close() error {
+	var errs []error
+	for _, db := range o.open {
+		errs = append(errs, db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// migrate runs the migrations of both files while it holds an exclusive lock on
+// a third file, which the system gives back when the process dies.
+func migrate(ctx context.Context, cfg Config, sc store.Config) (err error) {
+	o := opener{cfg: cfg}
+	lock := o.pool("migrate-lock", "exclusive", 1)
+	if o.err != nil {
+		return o.err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	held, err := lock.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("wait for the migration of another process: %w", err)
+	}
+	defer func() { err = errors.Join(err, held.Rollback()) }()
+	if err := migrations.Apply(ctx, "sqlite", "findings", sc.Findings.Write); err != nil {
+		return err
+	}
+	return migrations.Apply(ctx, "sqlite", "execution", sc.Execution.Write)
+}
+
+// classify tells what an error of SQLite means.
+func classify(err error) store.Failure {
+	var e *driver.Error
+	if !errors.As(err, &e) {
+		return store.FailureOther
+	}
+	switch e.Code() {
+	case codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY, codes.SQLITE_CONSTRAINT_ROWID:
+		return store.FailureUnique
+	case codes.SQLITE_BUSY_SNAPSHOT:
+		return store.FailureRetry
+	}
+	switch e.Code() & 0xff {
+	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_CANTOPEN:
+		return store.FailureUnavailable
+	case codes.SQLITE_FULL:
+		return store.FailureFull
+	}
+	return store.FailureOther
+}

@@ -1,0 +1,237 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Op compares a column with values.
+type Op string
+
+// The operators. The positive ones hold when any value does, the negative ones
+// when no value does; text is compared byte by byte, so case counts. OpBetween
+// takes two values, both included; the ordering operators take one.
+const (
+	OpEqual       Op = "eq"
+	OpNotEqual    Op = "ne"
+	OpPrefix      Op = "prefix"
+	OpNotPrefix   Op = "not_prefix"
+	OpContains    Op = "contains"
+	OpNotContains Op = "not_contains"
+	OpLess        Op = "lt"
+	OpAtMost      Op = "lte"
+	OpGreater     Op = "gt"
+	OpAtLeast     Op = "gte"
+	OpBetween     Op = "between"
+)
+
+// Condition is one clause over a column, or, when Or is set, the alternative of
+// several; the other fields are then unused. Values of a number column are
+// decimal, those of a time column RFC 3339.
+type Condition struct {
+	Column string
+	Op     Op
+	Values []string
+	Or     []Condition
+}
+
+// The limits of a query: enough for any filter, too little to hurt.
+const (
+	maxConditions = 200
+	maxValues     = 1000
+)
+
+// columnType says how a column's values are written.
+type columnType int
+
+const (
+	textColumn columnType = iota + 1
+	numberColumn
+	timeColumn
+)
+
+// findingColumn is the allow-list: the only names that reach a statement.
+func findingColumn(name string) (columnType, int) {
+	switch name {
+	case "account", "product_arn", "id":
+		return textColumn, 1 << 12
+	case "region", "control", "product", "severity", "workflow", "record_state", "compliance", "resource_type":
+		return textColumn, narrowColumn
+	case "generator", "resource_id", "title", "source":
+		return textColumn, wideColumn
+	case "severity_normalized", "trusted":
+		return numberColumn, 0
+	case "created_at", "updated_at", "stored_at":
+		return timeColumn, 0
+	}
+	return 0, 0
+}
+
+func countColumn(name string) (columnType, int) {
+	switch name {
+	case "account", "region", "control", "severity", "workflow", "record_state":
+		return textColumn, narrowColumn
+	}
+	return 0, 0
+}
+
+// builder gathers the text and the arguments of one statement. It is the only
+// place that composes SQL: from the allow-list and placeholders, never from input.
+type builder struct {
+	columns func(string) (columnType, int)
+	where   []string
+	args    []any
+}
+
+func (b *builder) arg(v any) string {
+	b.args = append(b.args, v)
+	return "$" + strconv.Itoa(len(b.args))
+}
+
+func (b *builder) and(format string, parts ...any) {
+	b.where = append(b.where, fmt.Sprintf(format, parts...))
+}
+
+// sql is the WHERE clause, or "".
+func (b *builder) sql() string {
+	if len(b.where) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(b.where, " AND ")
+}
+
+// scope limits the rows to accounts. Nil is a mistake of the caller; an empty
+// scope sees nothing; "*" in it sees everything.
+func (b *builder) scope(op string, accounts []string) error {
+	if accounts == nil {
+		return invalid(op, "the list has no account scope; give store.AllAccounts() to see everything")
+	}
+	if slices.Contains(accounts, everyAccount) {
+		return nil
+	}
+	if len(accounts) == 0 {
+		b.and("1 = 0")
+		return nil
+	}
+	marks := make([]string, len(accounts))
+	for i, a := range accounts {
+		marks[i] = b.arg(a)
+	}
+	b.and("f.account IN (%s)", strings.Join(marks, ", "))
+	return nil
+}
+
+const everyAccount = "*"
+
+// AllAccounts is the scope that sees everything.
+func AllAccounts() []string { return []string{everyAccount} }
+
+func (b *builder) conditions(all []Condition) error {
+	left := maxConditions
+	for _, c := range all {
+		clause, err := b.clause(c, &left)
+		if err != nil {
+			return err
+		}
+		b.where = append(b.where, clause)
+	}
+	return nil
+}
+
+func (b *builder) clause(c Condition, left *int) (string, error) {
+	const op = "read filter"
+	if *left--; *left < 0 {
+		return "", invalid(op, "more than %d conditions", maxConditions)
+	}
+	if len(c.Or) > 0 {
+		alternatives := make([]string, len(c.Or))
+		for i, alt := range c.Or {
+			clause, err := b.clause(alt, left)
+			if err != nil {
+				return "", err
+			}
+			alternatives[i] = clause
+		}
+		return "(" + strings.Join(alternatives, " OR ") + ")", nil
+	}
+	kind, width := b.columns(c.Column)
+	if kind == 0 {
+		return "", invalid(op, "there is no column %q", c.Column)
+	}
+	if len(c.Values) == 0 || len(c.Values) > maxValues {
+		return "", invalid(op, "column %s has %d values, outside 1 to %d", c.Column, len(c.Values), maxValues)
+	}
+	args := make([]any, len(c.Values))
+	for i, v := range c.Values {
+		a, err := kind.value(v, width)
+		if err != nil {
+			return "", invalid(op, "column %s: %v", c.Column, err)
+		}
+		args[i] = a
+	}
+	return b.compare("f."+c.Column, kind, c.Op, args)
+}
+
+// value turns a written value into an argument.
+func (k columnType) value(v string, width int) (any, error) {
+	switch k {
+	case numberColumn:
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a whole number", v)
+		}
+		return n, nil
+	case timeColumn:
+		t, err := time.Parse(time.RFC3339Nano, v)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a time of RFC 3339", v)
+		}
+		return micros(t), nil
+	}
+	return text(v, width), nil
+}
+
+// compare gives the clause of one column. column comes from the allow-list.
+func (b *builder) compare(column string, kind columnType, op Op, args []any) (string, error) {
+	marks := make([]string, len(args))
+	for i, a := range args {
+		marks[i] = b.arg(a)
+	}
+	each := func(format, join string) string {
+		parts := make([]string, len(marks))
+		for i, m := range marks {
+			parts[i] = fmt.Sprintf(format, column, m)
+		}
+		return "(" + strings.Join(parts, join) + ")"
+	}
+	switch op {
+	case OpEqual:
+		return fmt.Sprintf("%s IN (%s)", column, strings.Join(marks, ", ")), nil
+	case OpNotEqual:
+		return fmt.Sprintf("%s NOT IN (%s)", column, strings.Join(marks, ", ")), nil
+	}
+	if order, ok := map[Op]string{OpLess: "<", OpAtMost: "<=", OpGreater: ">", OpAtLeast: ">="}[op]; ok && len(marks) == 1 {
+		return fmt.Sprintf("%s %s %s", column, order, marks[0]), nil
+	}
+	if op == OpBetween && len(marks) == 2 {
+		return fmt.Sprintf("%s BETWEEN %s AND %s", column, marks[0], marks[1]), nil
+	}
+	if kind == textColumn {
+		// Both databases know substr and replace; neither pattern syntax is used,
+		// so nothing in a value needs escaping.
+		switch op {
+		case OpPrefix:
+			return each("substr(%[1]s, 1, length(%[2]s)) = %[2]s", " OR "), nil
+		case OpNotPrefix:
+			return each("substr(%[1]s, 1, length(%[2]s)) <> %[2]s", " AND "), nil
+		case OpContains:
+			return each("(length(%[2]s) = 0 OR replace(%[1]s, %[2]s, '') <> %[1]s)", " OR "), nil
+		case OpNotContains:
+			return each("(length(%[2]s) > 0 AND replace(%[1]s, %[2]s, '') = %[1]s)", " AND "), nil
+		}
+	}
+	return "", invalid("read filter", "operator %q does not fit %s with %d values", op, strings.TrimPrefix(column, "f."), len(args))
+}
