@@ -77,8 +77,7 @@ func (c *credentialCache) get(ctx context.Context, id Identity, account, region 
 	if id.Role == "" {
 		creds, err := c.g.cfg.Credentials.Process(ctx)
 		if err != nil {
-			return creds, fault.Errorf(fault.Unavailable, "find AWS credentials", "%w", err).
-				WithHint("set AWS_PROFILE or the AWS_* variables; `aws sts get-caller-identity` shows what is found")
+			return creds, fmt.Errorf("call as this process: %w", err)
 		}
 		return creds, nil
 	}
@@ -105,7 +104,7 @@ func (c *credentialCache) assume(ctx context.Context, key credentialKey, account
 	}
 	creds, expires, err := c.g.cfg.Credentials.AssumeRole(ctx, in)
 	if err != nil {
-		return cachedCredentials{}, fault.Errorf(fault.Denied, "assume role "+key.arn, "%w", err).
+		return cachedCredentials{}, fault.E(codeOf(err), "call account "+account, err).
 			WithHint("the role must exist in account %s and trust Parry's principal with the right external id and sts:SetSourceIdentity", account)
 	}
 	got := cachedCredentials{creds: creds, until: expires.Add(-credentialMargin)}
@@ -137,7 +136,7 @@ func (c *credentialCache) processAccount(ctx context.Context) (string, error) {
 		call := apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Region: c.g.cfg.Region, Input: map[string]any{}}
 		reply, err := c.g.cfg.Sender.Send(ctx, creds, call)
 		if err != nil {
-			return "", fault.Errorf(fault.Unavailable, "ask whose credentials these are", "%w", err).
+			return "", fault.E(codeOf(err), "ask whose credentials these are", err).
 				WithHint("`aws sts get-caller-identity` must work with the credentials of this process")
 		}
 		account, _ := reply.Output["Account"].(string)
