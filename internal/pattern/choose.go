@@ -84,8 +84,15 @@ func (m *matcher) extend(f *found, absent bool, ch choice, keep func(int32) bool
 		}
 	}
 	return m.consistent(&f.in, ch, func(in int32) error {
+		work := 8 + len(ch)
+		if in != noElement {
+			work += 4 * int(m.event.elements[in].depth)
+		}
+		if err := m.spend(work); err != nil {
+			return err
+		}
 		next.add(ch, in, m.event, keep)
-		return m.spend(8 + len(ch))
+		return nil
 	})
 }
 
@@ -209,13 +216,12 @@ func (s *choiceSet) add(ch choice, in int32, e *Event, keep func(int32) bool) {
 		}
 	}
 	for at := in; at != noElement; at = e.elements[at].parent {
-		if !keep(at) {
-			continue
-		}
-		if i, ok := slices.BinarySearch(out, at); !ok {
-			out = slices.Insert(out, i, at)
+		if keep(at) {
+			out = append(out, at)
 		}
 	}
+	slices.Sort(out)
+	out = slices.Compact(out)
 	s.key = s.key[:0]
 	for _, at := range out {
 		s.key = binary.LittleEndian.AppendUint32(s.key, uint32(at)) //nolint:gosec // never negative

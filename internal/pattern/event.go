@@ -50,6 +50,7 @@ const noElement int32 = -1
 type element struct {
 	array  int32 // which array, in order of appearance
 	parent int32 // the element around it
+	depth  int32 // how many elements are around it
 }
 
 // ParseEvent reads one event, which must be exactly one JSON object.
@@ -60,7 +61,7 @@ func ParseEvent(raw []byte) (*Event, error) {
 			WithHint("send large content by reference, for example an S3 object")
 	}
 	if !utf8.Valid(raw) {
-		return nil, fault.Errorf(fault.Invalid, op, "the text is not UTF-8")
+		return nil, fault.Errorf(fault.Invalid, op, "the text is not UTF-8").WithHint("save the text as UTF-8")
 	}
 	p := eventParser{scanner: scanner{s: string(raw)}, event: &Event{names: make(map[edge]int32, 64), fields: make([][]leaf, 1, 64)}}
 	if p.peek() != '{' {
@@ -148,7 +149,11 @@ func (p *eventParser) array(path, in int32) error {
 		inner := in
 		if c := p.peek(); c == '{' || c == '[' {
 			inner = int32(len(p.event.elements)) //nolint:gosec // bounded by MaxEventBytes
-			p.event.elements = append(p.event.elements, element{array: array, parent: in})
+			outer := element{depth: -1}
+			if in != noElement {
+				outer = p.event.elements[in]
+			}
+			p.event.elements = append(p.event.elements, element{array: array, parent: in, depth: outer.depth + 1})
 		}
 		if err := p.value(path, inner); err != nil {
 			return err

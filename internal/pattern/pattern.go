@@ -43,7 +43,7 @@ func Parse(raw []byte) (*Pattern, error) {
 			WithHint("split the pattern into several rules")
 	}
 	if !utf8.Valid(raw) {
-		return nil, fault.Errorf(fault.Invalid, op, "the text is not UTF-8")
+		return nil, fault.Errorf(fault.Invalid, op, "the text is not UTF-8").WithHint("save the text as UTF-8")
 	}
 	p := scanner{s: string(raw)}
 	if p.peek() != '{' {

@@ -1,0 +1,104 @@
+package pattern_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/parry-security/parry/internal/pattern"
+)
+
+// asff gives n Security Hub events of about 4 KB, the same for the same seed.
+func asff(seed uint64, n int) [][]byte {
+	r := rand.New(rand.NewPCG(seed, 2))
+	out := make([][]byte, n)
+	for i := range out {
+		account, control := fmt.Sprintf("%012d", 100000000000+r.IntN(500)), fmt.Sprintf("S3.%d", 1+r.IntN(40))
+		severity := []string{"INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"}[r.IntN(5)]
+		text := strings.Repeat(`This control checks \"general purpose\" buckets. `, 30+r.IntN(10))
+		out[i] = fmt.Appendf(nil, `{"version":"0","id":"%016x","detail-type":"Security Hub Findings - Imported","source":"aws.securityhub",`+
+			`"account":"%s","time":"2026-11-23T10:00:00Z","region":"us-east-1","resources":["arn:aws:securityhub:us-east-1::product/aws/securityhub/x"],`+
+			`"detail":{"findings":[{"SchemaVersion":"2018-10-08","Id":"arn:aws:securityhub:us-east-1:%[2]s:security-control/%[3]s/finding/%016[1]x",`+
+			`"ProductArn":"arn:aws:securityhub:us-east-1::product/aws/securityhub","AwsAccountId":"%[2]s","Types":["Software and Configuration Checks/AWS Security Best Practices"],`+
+			`"Severity":{"Label":"%[4]s","Normalized":%[5]d,"Original":"%[4]s"},"Title":"%[3]s buckets should block public access","Description":"%[6]s",`+
+			`"Compliance":{"Status":"FAILED","SecurityControlId":"%[3]s","RelatedRequirements":["NIST 1","NIST 2","PCI 3"]},`+
+			`"Resources":[{"Type":"AwsS3Bucket","Id":"arn:aws:s3:::bucket-%[7]d","Region":"us-east-1","Tags":{"env":"prod","team":"a"}},{"Type":"AwsAccount","Id":"AWS::::Account:%[2]s"}],`+
+			`"Workflow":{"Status":"NEW"},"RecordState":"ACTIVE","CreatedAt":"2026-11-23T09:00:00Z","UpdatedAt":"2026-11-23T10:00:00Z",`+
+			`"ProductFields":{"aws/securityhub/ProductName":"Security Hub","aws/securityhub/annotation":"%[6]s"}}]}}`,
+			r.Uint64(), account, control, severity, r.IntN(100), text, r.IntN(1000))
+	}
+	return out
+}
+
+func rules(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf(`{"source":["aws.securityhub"],"detail-type":["Security Hub Findings - Imported"],"detail":{"findings":{`+
+			`"AwsAccountId":["%012d"],"Severity":{"Label":["HIGH","CRITICAL"]},"Compliance":{"Status":["FAILED"],"SecurityControlId":["S3.%d"]},`+
+			`"Resources":{"Type":[{"prefix":"AwsS3"}],"Id":[{"wildcard":"arn:*:s3:::bucket-*"}]},"Workflow":{"Status":["NEW"]}}}}`, 100000000000+i*7%500, 1+i%40)
+	}
+	return out
+}
+
+func set(tb testing.TB, n int) *pattern.Set {
+	tb.Helper()
+	var s pattern.Set
+	for i, text := range rules(n) {
+		if err := s.Add(fmt.Sprint("rule-", i), parse(tb, text)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return &s
+}
+
+// BenchmarkSet parses one event and matches it against 100 rules per operation.
+func BenchmarkSet(b *testing.B) {
+	events, s := asff(1, 500), set(b, 100)
+	bytes, matched := 0, 0
+	for i := 0; b.Loop(); i++ {
+		raw := events[i%len(events)]
+		e, err := pattern.ParseEvent(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		names, err := s.Match(e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bytes += len(raw)
+		matched += len(names)
+	}
+	b.SetBytes(int64(bytes / b.N))
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(matched)/float64(b.N), "matches/event")
+}
+
+// BenchmarkParseEvent is the part of BenchmarkSet that does not depend on rules.
+func BenchmarkParseEvent(b *testing.B) {
+	events := asff(1, 500)
+	for i := 0; b.Loop(); i++ {
+		if _, err := pattern.ParseEvent(events[i%len(events)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestBenchmarkRulesMatchSometimes(t *testing.T) {
+	t.Parallel()
+	s, n := set(t, 100), 0
+	for _, raw := range asff(1, 500) {
+		e, err := pattern.ParseEvent(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := s.Match(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(names)
+	}
+	if n == 0 {
+		t.Error("no rule of the benchmark ever matches")
+	}
+}
