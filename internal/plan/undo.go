@@ -78,9 +78,10 @@ func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
 			stuck = append(stuck, c.Call.Service+":"+c.Call.Operation)
 			continue
 		}
-		back, err := spec.Inverse(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, c.Call.APICall())
-		if err != nil {
-			return nil, fault.E(fault.Invalid, "find the inverse of "+c.Call.Operation, err)
+		back, _ := spec.Inverse(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, c.Call.APICall())
+		if len(back) == 0 {
+			stuck = append(stuck, c.Call.Service+":"+c.Call.Operation)
+			continue
 		}
 		calls = append(calls, back...)
 	}
@@ -97,17 +98,23 @@ func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
 // drift compares what planning read now with what the fix left behind. A
 // resource that somebody changed since is not overwritten.
 func drift(changes []remediation.Change, planned []remediation.PlannedCall) error {
-	left := map[string]apimodel.Image{}
+	type leftBehind struct {
+		spec  apimodel.ImageSpec
+		image apimodel.Image
+	}
+	left := map[string]leftBehind{}
 	for _, c := range changes {
 		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
 		if !ok || c.Before == nil {
 			continue
 		}
-		after, err := spec.Expected(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, c.Call.Input)
-		if err != nil {
-			return fault.E(fault.Internal, "compare with what the fix left", err)
+		before := apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}
+		if have, ok := left[c.Call.Resource]; ok {
+			before = have.image // the second change of one resource starts from the first
 		}
-		left[c.Call.Resource] = after
+		if after, known := spec.Expected(before, c.Call.Input); known {
+			left[c.Call.Resource] = leftBehind{spec, after}
+		}
 	}
 	for _, call := range planned {
 		want, ok := left[call.Resource]
@@ -115,9 +122,10 @@ func drift(changes []remediation.Change, planned []remediation.PlannedCall) erro
 			continue
 		}
 		delete(left, call.Resource) // a later call on the same resource sees the overlay, not AWS
-		if diff := apimodel.DiffImages(want, apimodel.Image{Exists: call.Before.Exists, Data: call.Before.Data}); len(diff) > 0 {
+		diff := want.spec.Diff(want.image, apimodel.Image{Exists: call.Before.Exists, Data: call.Before.Data})
+		if len(diff) > 0 {
 			return fault.Errorf(fault.Conflict, "plan undo", "%s was changed since the fix: %s differs", call.Resource, diff[0].Path).
-				WithHint("look at the resource; what the fix found is in: parry remediation show")
+				WithHint("look at the resource; what the fix found is in: parry remediation show %s", changes[0].Remediation)
 		}
 	}
 	return nil
@@ -183,5 +191,3 @@ func parameterType(v any) (string, error) {
 	}
 	return "", fmt.Errorf("a value of type %T cannot be a runbook parameter", v)
 }
-
-var _ = store.TopicPlan // the topic that this stage answers

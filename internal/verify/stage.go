@@ -142,7 +142,7 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 		if err != nil {
 			return nil, err
 		}
-		diff := apimodel.DiffImages(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, now)
+		diff := spec.Diff(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, now)
 		detail := "as it was before the fix"
 		if len(diff) > 0 {
 			detail = diff[0].Path + " differs from before the fix"

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// newGate opens the gate of cfg over client.
+func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, stop func(context.Context) (bool, string, error), logger *slog.Logger) (*awsapi.Gate, error) {
+	return awsapi.New(awsapi.Config{
+		Sender: client, Models: models, Classify: models.Classify, Validate: client.Validate,
+		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
+		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), StopSwitch: stop, Logger: logger,
+	})
+}
+
+// guards puts the default denies of design.md decision 6 around what the
+// configuration says.
+func guards(cfg config.Config) awsapi.Guards {
+	g := awsapi.Guards{
+		ManagementAccount: cfg.Organization.ManagementAccount,
+		OwnRoles:          []string{cfg.Organization.MemberRole},
+		OwnResources:      cfg.Guards.Resources,
+		BreakGlass:        cfg.Guards.BreakGlass,
+	}
+	for _, a := range cfg.Organization.Accounts {
+		g.Accounts = append(g.Accounts, a.ID)
+	}
+	for _, ch := range cfg.Channels {
+		if ch.Topic != "" {
+			g.OwnResources = append(g.OwnResources, ch.Topic)
+		}
+	}
+	return g
+}
+
+// Caller makes single calls for a person at a terminal: the gate without a
+// server. The person's --yes is the approval of a plan of one call.
+type Caller struct {
+	gate   *awsapi.Gate
+	client *awsapi.Client
+	id     awsapi.Identity
+}
+
+// CallResult is an answer, or the plan of a change that was not sent.
+type CallResult struct {
+	Output  map[string]any
+	Planned *remediation.PlannedCall
+}
+
+// NewCaller opens a gate on cfg. Without accounts in cfg every account is allowed.
+func NewCaller(cfg config.Config, logger *slog.Logger) (*Caller, error) {
+	models, err := apimodel.Load()
+	if err != nil {
+		return nil, err
+	}
+	client, err := awsapi.NewClient(awsapi.ClientConfig{Models: models, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Organization.Accounts) == 0 {
+		cfg.Organization.Accounts = append(cfg.Organization.Accounts, everyAccount())
+	}
+	off := func(context.Context) (bool, string, error) { return false, "", nil }
+	gate, err := newGate(cfg, client, models, off, logger)
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{gate: gate, client: client, id: awsapi.Identity{Role: cfg.Organization.MemberRole, SessionName: "parry-aws-call"}}, nil
+}
+
+// Close lets go of connections.
+func (c *Caller) Close() { c.client.Close() }
+
+// Call sends a read; a change is planned, and sent only with yes.
+func (c *Caller) Call(ctx context.Context, call apimodel.Call, planOnly, yes bool) (CallResult, error) {
+	planner := c.gate.Planning(c.id, awsapi.PlanOptions{})
+	reply, err := planner.Call(ctx, "call", call)
+	if err != nil {
+		return CallResult{}, err
+	}
+	calls := planner.Calls()
+	planned := calls[len(calls)-1]
+	if !planned.Class.NeedsApproval() {
+		return CallResult{Output: reply.Output}, nil
+	}
+	if planOnly || !yes {
+		return CallResult{Planned: &planned}, nil
+	}
+	p := &remediation.Plan{Remediation: "aws-call", Kind: remediation.KindFix, Role: c.id.Role, GuardsRevision: c.gate.GuardsRevision(), Calls: calls}
+	hash, err := p.Hash()
+	if err != nil {
+		return CallResult{}, err
+	}
+	session := c.gate.Applying(c.id, awsapi.Authority{
+		Remediation: p.Remediation, Execution: service.RandomIDs{}.NewID("call"), Plan: p, Hash: hash,
+		Fence: func(context.Context) error { return nil }, Recorder: &memoryRecorder{changes: map[string]remediation.Change{}},
+	})
+	reply, err = session.Call(ctx, "call", call)
+	return CallResult{Output: reply.Output}, err
+}
+
+// memoryRecorder keeps the changes of one process: a call from a terminal is
+// not resumed.
+type memoryRecorder struct {
+	mu      sync.Mutex
+	changes map[string]remediation.Change
+}
+
+func (m *memoryRecorder) put(c remediation.Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes[c.ID] = c
+	return nil
+}
+
+// RecordIntent keeps c.
+func (m *memoryRecorder) RecordIntent(_ context.Context, c remediation.Change) error { return m.put(c) }
+
+// RecordOutcome keeps c.
+func (m *memoryRecorder) RecordOutcome(_ context.Context, c remediation.Change) error {
+	return m.put(c)
+}
+
+// Change gives what was kept.
+func (m *memoryRecorder) Change(_ context.Context, id string) (remediation.Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.changes[id]
+	if !ok {
+		return c, store.ErrNotFound
+	}
+	return c, nil
+}

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/execute"
+	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/plan"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/verify"
+)
+
+// sessions opens gate sessions for the stages: each stage sees only the kind of
+// session that it may have.
+type sessions struct {
+	gate  *awsapi.Gate
+	org   org.Organization
+	store sessionStore
+	fence func(ctx context.Context) error
+}
+
+// sessionStore is what sessions take from the store.
+type sessionStore interface {
+	awsapi.ChangeRecorder
+	ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error)
+	StopSwitch(ctx context.Context) (on bool, reason string, err error)
+}
+
+// planSessions are what the plan stage may open.
+type planSessions struct{ *sessions }
+
+// Reader opens a reading session for planning.
+func (s planSessions) Reader(r remediation.Remediation) plan.Caller {
+	return s.gate.ReadOnly(s.identity(r, "plan", r.RequestedBy))
+}
+
+// Planner opens a session that records changes.
+func (s planSessions) Planner(r remediation.Remediation) plan.Planner {
+	return s.gate.Planning(s.identity(r, "plan", r.RequestedBy), awsapi.PlanOptions{})
+}
+
+// GuardsRevision is the revision of the guards in force.
+func (s planSessions) GuardsRevision() string { return s.gate.GuardsRevision() }
+
+// verifySessions are what the verify stage may open.
+type verifySessions struct{ *sessions }
+
+// Verifier opens a fresh reading session: its name differs from that of every
+// other stage, so that no credentials or cached answers are shared.
+func (s verifySessions) Verifier(r remediation.Remediation) verify.Caller {
+	return s.gate.ReadOnly(s.identity(r, "verify", r.RequestedBy))
+}
+
+// executeSessions are what the execute stage may open.
+type executeSessions struct{ *sessions }
+
+// Applier opens a session that sends the plan's changes. The source identity is
+// whoever gave the approval.
+func (s executeSessions) Applier(r remediation.Remediation, p *remediation.Plan, execution string) execute.Caller {
+	return lazyCaller(func(ctx context.Context) (execute.Caller, error) {
+		approval, err := s.store.ApprovalFor(ctx, r.ID)
+		if err != nil {
+			return nil, fmt.Errorf("find who approved %s: %w", r.ID, err)
+		}
+		return s.gate.Applying(s.identity(r, "apply", approver(approval)), awsapi.Authority{
+			Remediation: r.ID, Execution: execution, Plan: p, Hash: approval.Plan, Fence: s.fence, Recorder: s.store,
+		}), nil
+	})
+}
+
+// StopSwitch reads the stop switch.
+func (s executeSessions) StopSwitch(ctx context.Context) (bool, string, error) {
+	return s.store.StopSwitch(ctx)
+}
+
+// identity names the session: the role in the member account, what is being
+// done, and for whom.
+func (s *sessions) identity(r remediation.Remediation, verb, person string) awsapi.Identity {
+	return awsapi.Identity{Role: s.org.MemberRole, SessionName: "parry-" + verb + "-" + string(r.ID), SourceIdentity: person}
+}
+
+func approver(a remediation.Approval) string {
+	for i := len(a.Decisions) - 1; i >= 0; i-- {
+		if a.Decisions[i].Grant {
+			return a.Decisions[i].Principal
+		}
+	}
+	return "policy-" + a.Policy
+}
+
+// lazy is a Caller that is opened at its first call, and kept.
+type lazy struct {
+	open   func(ctx context.Context) (execute.Caller, error)
+	caller execute.Caller
+}
+
+func lazyCaller(open func(ctx context.Context) (execute.Caller, error)) *lazy {
+	return &lazy{open: open}
+}
+
+// Call opens the session if need be and makes the call. A segment makes one
+// call at a time, so there is no lock.
+func (l *lazy) Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
+	if l.caller == nil {
+		caller, err := l.open(ctx)
+		if err != nil {
+			return apimodel.Reply{}, err
+		}
+		l.caller = caller
+	}
+	return l.caller.Call(ctx, step, c)
+}
