@@ -1,0 +1,34 @@
+"""AWS Security Hub: EnableOrganizationAdminAccount registers the delegated
+administrator with AWS Organizations, and ListOrganizationAdminAccounts shows it.
+
+moto remembers the account and tells nobody.
+"""
+
+import json
+
+from moto.organizations.models import organizations_backends
+from moto.securityhub import models, responses, urls
+
+PRINCIPAL = "securityhub.amazonaws.com"
+
+
+def patch():
+    backend = models.SecurityHubBackend
+    enable = backend.enable_organization_admin_account
+
+    def enable_organization_admin_account(self, admin_account_id):
+        enable(self, admin_account_id)
+        organization = organizations_backends[self.account_id]["aws"]
+        if admin_account_id not in [a.account.id for a in organization.admins if PRINCIPAL in a.services]:
+            organization.register_delegated_administrator(AccountId=admin_account_id, ServicePrincipal=PRINCIPAL)
+
+    backend.enable_organization_admin_account = enable_organization_admin_account
+
+    def list_organization_admin_accounts(self):
+        admins = organizations_backends[self.current_account]["aws"].admins
+        return json.dumps(
+            {"AdminAccounts": [{"AccountId": a.account.id, "Status": "ENABLED"} for a in admins if PRINCIPAL in a.services]}
+        )
+
+    responses.SecurityHubResponse.list_organization_admin_accounts = list_organization_admin_accounts
+    urls.url_paths["{0}/organization/admin$"] = responses.SecurityHubResponse.dispatch

@@ -1,0 +1,264 @@
+"""Makes the AWS Organization that the demo and the tests run on.
+
+    estate.py --endpoint http://127.0.0.1:PORT [--out FILE]
+
+The caller's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) are those of
+the root user of the account that becomes the management account. Everything is
+made as it would be in AWS: accounts by Organizations, their first access by
+OrganizationAccountAccessRole. One JSON document with all of it is printed.
+
+    management (111111111111)
+    +-- security   the Security Hub administrator; Parry's user, topic and queue
+    +-- OU dev     member dev:  a public bucket and a private twin
+    +-- OU prod    member prod: the same
+"""
+
+import argparse
+import json
+import os
+import secrets
+import sys
+
+import boto3
+from botocore.config import Config
+
+REGION = "us-east-1"
+MEMBER_ROLE = "ParryMemberRole"
+HUB_USER = "parry"
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+# What the runbook of S3.8, its reads and its undo need, and nothing else.
+MEMBER_ACTIONS = [
+    "s3:GetBucketPublicAccessBlock",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:GetBucketPolicy",
+    "s3:PutBucketPolicy",
+    "s3:DeleteBucketPolicy",
+    "s3:GetBucketAcl",
+    "s3:PutBucketAcl",
+]
+
+
+class Account:
+    """An account with credentials in it, and its clients."""
+
+    def __init__(self, endpoint, key, secret, token=None):
+        self.endpoint = endpoint
+        self.session = boto3.Session(key, secret, token, region_name=REGION)
+
+    def client(self, service):
+        return self.session.client(service, endpoint_url=self.endpoint, config=Config(retries={"total_max_attempts": 2}))
+
+
+def allow(actions, resources="*"):
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resources}]}
+
+
+def user(iam, name, policy):
+    """Makes a user with an inline policy and gives its access key."""
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"arn": arn, "access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
+
+
+def enter(admin, endpoint, account):
+    """Goes from the management account into a member, as AWS lets one do."""
+    out = admin.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole", RoleSessionName="estate"
+    )["Credentials"]
+    return Account(endpoint, out["AccessKeyId"], out["SecretAccessKey"], out["SessionToken"])
+
+
+def make_security(account, access):
+    """The hub: Parry's user, the topic that it announces to, a queue to read it."""
+    sns, sqs, iam = access.client("sns"), access.client("sqs"), access.client("iam")
+    topic = sns.create_topic(Name="parry-remediation")["TopicArn"]
+    queue = sqs.create_queue(QueueName="parry-remediation-reader")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+            }
+        ],
+    }
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
+    hub = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"],
+                "Resource": f"arn:aws:iam::*:role/{MEMBER_ROLE}",
+            },
+            {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic},
+            {"Effect": "Allow", "Action": ["organizations:List*", "organizations:Describe*"], "Resource": "*"},
+        ],
+    }
+    return {
+        "account": account,
+        "hub": user(iam, HUB_USER, hub),
+        "judge": user(iam, "judge", allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], queue_arn)),
+        "topic_arn": topic,
+        "queue_url": queue,
+        "queue_arn": queue_arn,
+    }
+
+
+def make_member_role(iam, security, external_id):
+    hub = f"arn:aws:iam::{security}:user/{HUB_USER}"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "ParryAssumes",
+                "Effect": "Allow",
+                "Principal": {"AWS": hub},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"sts:ExternalId": external_id},
+                    # Any, but there must be one: it says for whom Parry acts.
+                    "StringLike": {"sts:SourceIdentity": "*"},
+                },
+            },
+            {
+                "Sid": "ParrySaysForWhom",
+                "Effect": "Allow",
+                "Principal": {"AWS": hub},
+                "Action": ["sts:SetSourceIdentity", "sts:TagSession"],
+            },
+        ],
+    }
+    arn = iam.create_role(RoleName=MEMBER_ROLE, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(
+        RoleName=MEMBER_ROLE, PolicyName="parry-s3", PolicyDocument=json.dumps(allow(MEMBER_ACTIONS, "arn:aws:s3:::*"))
+    )
+    return arn
+
+
+def named_statement(bucket, account):
+    return {
+        "Sid": "SecurityTeamReads",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+
+
+def make_public_bucket(s3, bucket, security):
+    """Public three times over: no Block Public Access, a statement, a grant."""
+    s3.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter")
+    s3.delete_public_access_block(Bucket=bucket)  # AWS turns it on for new buckets
+    owner = s3.get_bucket_acl(Bucket=bucket)["Owner"]
+    s3.put_bucket_acl(
+        Bucket=bucket,
+        AccessControlPolicy={
+            "Owner": {"ID": owner["ID"]},
+            "Grants": [
+                {"Grantee": {"Type": "CanonicalUser", "ID": owner["ID"]}, "Permission": "FULL_CONTROL"},
+                {"Grantee": {"Type": "Group", "URI": ALL_USERS}, "Permission": "READ"},
+            ],
+        },
+    )
+    public = {
+        "Sid": "EveryoneReads",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [public, named_statement(bucket, security)]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    s3.put_object(Bucket=bucket, Key="index.html", Body=b"<h1>hello</h1>\n", ContentType="text/html")
+
+
+def make_private_bucket(s3, bucket, security):
+    s3.create_bucket(Bucket=bucket)
+    policy = {"Version": "2012-10-17", "Statement": [named_statement(bucket, security)]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    s3.put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    s3.put_object(Bucket=bucket, Key="record.txt", Body=b"private\n")
+
+
+def make_member(stage, account, access, security, external_id):
+    iam, s3 = access.client("iam"), access.client("s3")
+    member = {
+        "account": account,
+        "role_arn": make_member_role(iam, security, external_id),
+        "public_bucket": f"{stage}-website-{account}",
+        "private_bucket": f"{stage}-records-{account}",
+        # judge only reads; owner is the member's administrator of S3, who may
+        # change a bucket behind Parry's back.
+        "judge": user(iam, "judge", allow(["s3:Get*", "s3:List*"])),
+        "owner": user(iam, "owner", allow("s3:*")),
+    }
+    make_public_bucket(s3, member["public_bucket"], security)
+    make_private_bucket(s3, member["private_bucket"], security)
+    return member
+
+
+def make(endpoint):
+    root = Account(endpoint, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    organizations = root.client("organizations")
+    organization = organizations.create_organization(FeatureSet="ALL")["Organization"]
+    top = organizations.list_roots()["Roots"][0]["Id"]
+
+    accounts, units = {}, {}
+    for name in ("security", "dev", "prod"):
+        status = organizations.create_account(AccountName=name, Email=f"{name}@example.com")["CreateAccountStatus"]
+        accounts[name] = status["AccountId"]
+    for name in ("dev", "prod"):
+        units[name] = organizations.create_organizational_unit(ParentId=top, Name=name)["OrganizationalUnit"]["Id"]
+        organizations.move_account(AccountId=accounts[name], SourceParentId=top, DestinationParentId=units[name])
+    root.client("securityhub").enable_organization_admin_account(AdminAccountId=accounts["security"])
+
+    administrator = user(root.client("iam"), "administrator", allow("*"))
+    admin = Account(endpoint, administrator["access_key_id"], administrator["secret_access_key"])
+    access = {name: enter(admin, endpoint, account) for name, account in accounts.items()}
+    external_id = "parry-" + secrets.token_hex(16)
+    return {
+        "region": REGION,
+        "endpoint": endpoint,
+        "organization": {"id": organization["Id"], "root": top, "units": units},
+        "management": {"account": organization["MasterAccountId"], "administrator": administrator},
+        "security": make_security(accounts["security"], access["security"]),
+        "member_role": MEMBER_ROLE,
+        "external_id": external_id,
+        "members": {
+            name: {"unit": units[name], **make_member(name, accounts[name], access[name], accounts["security"], external_id)}
+            for name in ("dev", "prod")
+        },
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description="make the AWS Organization of the demo")
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--out", help="write the document to this file, readable by its owner only")
+    args = parser.parse_args()
+    text = json.dumps(make(args.endpoint), indent=2)
+    if not args.out:
+        print(text)
+        return
+    with open(os.open(args.out, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        out.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
