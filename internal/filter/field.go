@@ -110,9 +110,9 @@ ResourcePartition Resources.Partition rule
 ResourceRegion Resources.Region rule
 ResourceApplicationName Resources.ApplicationName rule
 ResourceApplicationArn Resources.ApplicationArn rule
-ResourceOwnerAccountId Resources.Owner.AccountId
-ResourceOwnerOrgId Resources.Owner.OrgId
-ResourceProvider Resources.Provider
+ResourceOwnerAccountId Resources.Owner.AccountId rule
+ResourceOwnerOrgId Resources.Owner.OrgId rule
+ResourceProvider Resources.Provider rule
 ResourceAwsEc2InstanceType Resources.Details.AwsEc2Instance.Type
 ResourceAwsEc2InstanceImageId Resources.Details.AwsEc2Instance.ImageId
 ResourceAwsEc2InstanceKeyName Resources.Details.AwsEc2Instance.KeyName

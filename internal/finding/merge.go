@@ -6,11 +6,12 @@ package finding
 // provider's finding, free of what customers and rules made of it.
 func Create(incoming Finding) Finding {
 	f := incoming.clone()
+	f.setDefaults()
 	fpf := f.providerFields()
 	for _, name := range shared() {
-		v := fpf[name]
+		v := meant(name, fpf[name])
 		if v == nil {
-			v = f.doc[name]
+			v = meant(name, f.doc[name])
 		}
 		if v == nil {
 			continue
@@ -19,7 +20,6 @@ func Create(incoming Finding) Finding {
 		fpf[name], f.doc[name] = v, v
 	}
 	f.setProviderFields(fpf)
-	f.setDefaults()
 	if f.String("Workflow", "Status") == "" {
 		f = f.WithWorkflow(InitialWorkflow(f.Compliance()))
 	}
@@ -42,8 +42,8 @@ func Merge(existing, incoming Finding, touched Touched) Finding {
 	stated := f.providerFields()
 	fpf := existing.providerFields()
 	for _, name := range shared() {
-		top := f.doc[name]
-		if v := stated[name]; v != nil {
+		top := meant(name, f.doc[name])
+		if v := meant(name, stated[name]); v != nil {
 			fpf[name] = complete(name, v)
 			if top == nil {
 				top = v
@@ -127,6 +127,15 @@ func (f Finding) setDefaults() {
 	if f.doc["Types"] == nil {
 		f.doc["Types"] = []any{}
 	}
+}
+
+// meant gives v, or nil for a severity that does not say how severe: such a one
+// must not push aside one that does.
+func meant(name string, v any) any {
+	if name == "Severity" && !rated(v) {
+		return nil
+	}
+	return v
 }
 
 // complete normalises a severity and leaves every other attribute alone.
