@@ -8,6 +8,7 @@ import (
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
@@ -16,7 +17,7 @@ import (
 // newGate opens the gate of cfg over client.
 func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, stop func(context.Context) (bool, string, error), logger *slog.Logger) (*awsapi.Gate, error) {
 	return awsapi.New(awsapi.Config{
-		Sender: client, Models: models, Classify: models.Classify, Validate: client.Validate,
+		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
 		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), StopSwitch: stop, Logger: logger,
 	})
@@ -67,7 +68,7 @@ func NewCaller(cfg config.Config, logger *slog.Logger) (*Caller, error) {
 		return nil, err
 	}
 	if len(cfg.Organization.Accounts) == 0 {
-		cfg.Organization.Accounts = append(cfg.Organization.Accounts, everyAccount())
+		cfg.Organization.Accounts = []org.Account{{ID: "*"}} // a terminal without a configuration: AWS alone decides
 	}
 	off := func(context.Context) (bool, string, error) { return false, "", nil }
 	gate, err := newGate(cfg, client, models, off, logger)

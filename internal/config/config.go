@@ -142,6 +142,19 @@ func Load(path string) (Config, error) {
 	return cfg, cfg.Validate()
 }
 
+// Optional is Load for commands that need no organization: without a file the
+// defaults hold.
+func Optional(path string) (Config, error) {
+	cfg, err := Load(path)
+	if err == nil || path != "" {
+		return cfg, err
+	}
+	if _, missing := os.Stat("parry.yaml"); errors.Is(missing, fs.ErrNotExist) {
+		return cfg, nil
+	}
+	return cfg, err
+}
+
 func readLimited(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -30,8 +30,8 @@ type Records interface {
 	ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error)
 	UpdateApproval(ctx context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error
 	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
-	PutExecution(ctx context.Context, e store.Execution) error
-	Execution(ctx context.Context, id string) (store.Execution, error)
+	PutExecution(ctx context.Context, e store.ExecutionRecord) error
+	Execution(ctx context.Context, id string) (store.ExecutionRecord, error)
 }
 
 // Engine runs segments durably. Starting an id twice is starting it once.
@@ -191,7 +191,7 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 	if !result.ResumeAt.IsZero() {
 		return s.park(ctx, j, result)
 	}
-	if err := s.Store.PutExecution(ctx, store.Execution{
+	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{
 		ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: result.Status, State: result.State, StartedAt: j.StartedAt, EndedAt: s.Clock.Now(),
 	}); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 // begin moves a queued remediation to running, and for an undo the first one to
 // undoing.
 func (s *Stage) begin(ctx context.Context, r remediation.Remediation, j job) (remediation.Remediation, error) {
-	if err := s.Store.PutExecution(ctx, store.Execution{ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: "InProgress", StartedAt: j.StartedAt}); err != nil {
+	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: "InProgress", StartedAt: j.StartedAt}); err != nil {
 		return r, err
 	}
 	if r.Kind == remediation.KindUndo {
@@ -261,7 +261,7 @@ func (s *Stage) park(ctx context.Context, j job, result Result) error {
 	if err != nil {
 		return fault.E(fault.Internal, "write execution input", err)
 	}
-	if err := s.Store.PutExecution(ctx, store.Execution{ID: j.Execution, Remediation: j.Remediation, Segment: next.Segment, Status: result.Status, State: result.State, StartedAt: j.StartedAt}); err != nil {
+	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: j.Remediation, Segment: next.Segment, Status: result.Status, State: result.State, StartedAt: j.StartedAt}); err != nil {
 		return err
 	}
 	return s.Engine.Schedule(ctx, result.ResumeAt, next.id(), input)

@@ -1,0 +1,83 @@
+package plan
+
+import (
+	"context"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/playbook"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// Desk takes the requests of people: remediate this finding, undo that
+// remediation. The work is done by Stage, from the outbox.
+type Desk struct {
+	store DeskStore
+	books Books
+	ids   service.IDs
+	clock service.Clock
+}
+
+// DeskStore is what the desk reads and writes.
+type DeskStore interface {
+	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
+	Enqueue(ctx context.Context, f store.File, eff store.Effects) error
+}
+
+// Books gives the playbook that answers a control.
+type Books interface {
+	PlaybookFor(control string) (playbook.Playbook, bool)
+}
+
+// NewDesk gives a desk.
+func NewDesk(s DeskStore, books Books, ids service.IDs, clock service.Clock) *Desk {
+	return &Desk{store: s, books: books, ids: ids, clock: clock}
+}
+
+// RequestFix asks for a plan that remediates the finding. The plan is approved
+// and executed under the same policy as any other.
+func (d *Desk) RequestFix(ctx context.Context, id finding.ID, principal string) (remediation.ID, error) {
+	const op = "request remediation"
+	records, err := d.store.Findings(ctx, []finding.ID{id})
+	if err != nil {
+		return "", err
+	}
+	if len(records) == 0 {
+		return "", fault.Errorf(fault.NotFound, op, "there is no finding %s", id).WithHint("run: parry finding list")
+	}
+	pb, ok := d.books.PlaybookFor(records[0].Control)
+	if !ok {
+		return "", fault.Errorf(fault.NotFound, op, "no playbook answers control %q", records[0].Control).WithHint("run: parry playbook list")
+	}
+	return d.send(ctx, remediation.Request{Kind: remediation.KindFix, Finding: id, Playbook: pb.ID, RequestedBy: principal})
+}
+
+// RequestUndo asks for a plan that takes a remediation back.
+func (d *Desk) RequestUndo(ctx context.Context, id remediation.ID, principal string) (remediation.ID, error) {
+	r, err := d.store.Remediation(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if r.Kind == remediation.KindUndo {
+		return "", fault.Errorf(fault.Conflict, "request undo", "%s is itself an undo", id).
+			WithHint("remediate the finding again: parry finding remediate '%s'", r.Finding.Id)
+	}
+	if !r.State.Can(remediation.Undoing) {
+		return "", fault.Errorf(fault.Conflict, "request undo", "remediation %s is %s and cannot be undone", id, r.State).
+			WithHint("run: parry remediation show %s", id)
+	}
+	return d.send(ctx, remediation.Request{Kind: remediation.KindUndo, Finding: r.Finding, UndoOf: id, RequestedBy: principal})
+}
+
+func (d *Desk) send(ctx context.Context, req remediation.Request) (remediation.ID, error) {
+	req.ID = remediation.ID(d.ids.NewID("rem"))
+	eff, err := store.Effects{}.Hand(store.TopicPlan, string(req.ID), req)
+	if err != nil {
+		return "", err
+	}
+	eff.Audit = []store.AuditRecord{{At: d.clock.Now(), Actor: req.RequestedBy, Action: "remediation.requested", Object: string(req.ID)}}
+	return req.ID, d.store.Enqueue(ctx, store.Execution, eff)
+}
