@@ -1,0 +1,339 @@
+package awsapi
+
+import (
+	"crypto/md5"  //nolint:gosec // S3's Content-MD5 is an integrity check of the wire, not a secret
+	"crypto/sha1" //nolint:gosec // one of S3's checksum algorithms, when a caller asks for it
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/service"
+)
+
+// What botocore does to single operations around its models. Runbooks were
+// written for it, so the same is done here; each function says to what.
+
+// adaptInput changes an input before it is validated. in is a copy.
+func adaptInput(s *apimodel.Service, op *apimodel.Operation, in map[string]any) error {
+	if err := alias(s, op, in); err != nil {
+		return err
+	}
+	switch s.Name {
+	case "s3":
+		adaptS3Input(op, in)
+	case "route53":
+		for _, name := range []string{"Id", "HostedZoneId", "ResourceId", "DelegationSetId", "ChangeId"} {
+			if text, ok := in[name].(string); ok && strings.Contains(text, "/") {
+				in[name] = text[strings.LastIndex(text, "/")+1:]
+			}
+		}
+	case "glacier":
+		if _, ok := in["accountId"]; !ok {
+			in["accountId"] = "-"
+		}
+	case "ec2":
+		if op.Name == "RunInstances" {
+			encodeUserData(in)
+		}
+	case "autoscaling":
+		if op.Name == "CreateLaunchConfiguration" {
+			encodeUserData(in)
+		}
+	}
+	return nil
+}
+
+// alias accepts the names that botocore shows instead of the model's.
+func alias(s *apimodel.Service, op *apimodel.Operation, in map[string]any) error {
+	var model, shown string
+	switch {
+	case s.Name == "ec2":
+		model, shown = "Filter", "Filters"
+	case s.Name == "logs" && op.Name == "CreateExportTask":
+		model, shown = "from", "fromTime"
+	case s.Name == "cloudsearchdomain" && op.Name == "Search":
+		model, shown = "return", "returnFields"
+	default:
+		return nil
+	}
+	if _, ok := op.Input.Member(model); !ok {
+		return nil
+	}
+	if _, ok := op.Input.Member(shown); ok {
+		return nil
+	}
+	v, ok := in[shown]
+	if !ok {
+		return nil
+	}
+	if _, both := in[model]; both {
+		return fault.Errorf(fault.Invalid, "call "+s.Name+":"+op.Name, "parameter %q and its alias %q are both given", model, shown)
+	}
+	delete(in, shown)
+	in[model] = v
+	return nil
+}
+
+func encodeUserData(in map[string]any) {
+	if b, ok := asBytes(in["UserData"]); ok {
+		in["UserData"] = base64.StdEncoding.EncodeToString(b)
+	}
+}
+
+func adaptS3Input(op *apimodel.Operation, in map[string]any) {
+	switch op.Name {
+	case "ListObjects", "ListObjectsV2", "ListObjectVersions":
+		// Keys may hold characters that XML cannot; they are decoded in adaptOutput.
+		if in["EncodingType"] == nil {
+			in["EncodingType"] = "url"
+		}
+	case "CopyObject", "UploadPartCopy":
+		if source, ok := in["CopySource"].(map[string]any); ok {
+			in["CopySource"] = copySource(source)
+		}
+	}
+	for _, prefix := range []string{"", "CopySource"} {
+		key, ok := asBytes(in[prefix+"SSECustomerKey"])
+		if ok && in[prefix+"SSECustomerKeyMD5"] == nil {
+			sum := md5.Sum(key) //nolint:gosec // as S3 asks
+			in[prefix+"SSECustomerKey"] = base64.StdEncoding.EncodeToString(key)
+			in[prefix+"SSECustomerKeyMD5"] = base64.StdEncoding.EncodeToString(sum[:])
+		}
+	}
+}
+
+// copySource writes the structured form of CopySource as the header has it.
+func copySource(source map[string]any) string {
+	text := func(name string) string { s, _ := source[name].(string); return s }
+	path := strings.ReplaceAll(url.PathEscape(text("Bucket")+"/"+text("Key")), "%2F", "/")
+	if v := text("VersionId"); v != "" {
+		path += "?versionId=" + url.QueryEscape(v)
+	}
+	return path
+}
+
+// adaptMessage changes a request after the protocol wrote it.
+func adaptMessage(p *prepared, m *message) error {
+	if p.rt.service.Name == "apigateway" {
+		m.header.Set("Accept", "application/json")
+	}
+	if p.rt.service.Name == "glacier" {
+		m.header.Set("X-Amz-Glacier-Version", p.rt.service.APIVersion)
+	}
+	return addChecksum(p, m)
+}
+
+// addChecksum adds the integrity header that an operation requires, unless the
+// caller gave one.
+func addChecksum(p *prepared, m *message) error {
+	want := p.op.op.Checksum
+	given := m.header.Get("Content-Md5") != ""
+	for name := range m.header {
+		given = given || strings.HasPrefix(name, "X-Amz-Checksum-") && name != "X-Amz-Checksum-Mode" && name != "X-Amz-Checksum-Type" && name != "X-Amz-Checksum-Algorithm"
+	}
+	algorithm, _ := p.input[want.AlgorithmMember].(string)
+	switch {
+	case given:
+	case algorithm != "" || (want.Required && want.AlgorithmMember != ""):
+		if algorithm == "" {
+			algorithm = "CRC32"
+		}
+		h, ok := checksums(algorithm)
+		if !ok {
+			return fault.Errorf(fault.Invalid, "call "+p.name(), "checksum algorithm %q is not supported", algorithm).
+				WithHint("use CRC32, CRC32C, SHA1 or SHA256")
+		}
+		_, _ = h.Write(m.body) // a hash never fails
+		m.header.Set("X-Amz-Checksum-"+algorithm, base64.StdEncoding.EncodeToString(h.Sum(nil)))
+		m.header.Set("X-Amz-Sdk-Checksum-Algorithm", algorithm)
+	case want.MD5 || want.Required:
+		sum := md5.Sum(m.body) //nolint:gosec // as the services ask
+		m.header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+	}
+	return nil
+}
+
+func checksums(algorithm string) (hash.Hash, bool) {
+	switch algorithm {
+	case "CRC32":
+		return crc32.NewIEEE(), true
+	case "CRC32C":
+		return crc32.New(crc32.MakeTable(crc32.Castagnoli)), true
+	case "SHA1":
+		return sha1.New(), true //nolint:gosec // the caller asked for it
+	case "SHA256":
+		return sha256.New(), true
+	}
+	return nil, false
+}
+
+// isS3 reports whether a service follows S3's rules for signing and addresses.
+func isS3(s *apimodel.Service) bool {
+	return s.SigningName == "s3" || s.SigningName == "s3-outposts" || strings.HasPrefix(s.SignatureVersion, "s3")
+}
+
+// bucketHost puts a bucket's name in front of S3's host and takes it off the
+// path, where the name can be a host name and the endpoint has names below it.
+func bucketHost(p *prepared, host, path, raw string) (newHost, newPath, newRaw string, err error) {
+	bucket, ok := p.input["Bucket"].(string)
+	if p.rt.service.Name != "s3" || !ok || !strings.HasPrefix(p.op.op.URI, "/{Bucket}") {
+		return host, path, raw, nil
+	}
+	if strings.HasPrefix(bucket, "arn:") || strings.HasSuffix(bucket, "--x-s3") {
+		return "", "", "", fault.Errorf(fault.Invalid, "call "+p.name(), "access points and directory buckets are not supported: %s", printable(clip(bucket)))
+	}
+	if !bucketName.MatchString(bucket) || strings.Contains(bucket, "/") {
+		return "", "", "", &ParamError{Service: "s3", Operation: p.op.op.Name, Problems: []ParamProblem{{Path: "Bucket", Message: fmt.Sprintf("Invalid bucket name %q: Bucket name must match the regex \"%s\"", clip(bucket), bucketName)}}}
+	}
+	if isLocal(host) || !dnsBucket.MatchString(bucket) {
+		return host, path, raw, nil
+	}
+	return bucket + "." + host, cutBucket(path), cutBucket(raw), nil
+}
+
+var (
+	bucketName = regexp.MustCompile(`^[a-zA-Z0-9.\-_]{1,255}$`)
+	// A bucket with a dot is not covered by S3's certificate as a host.
+	dnsBucket = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+)
+
+func cutBucket(path string) string {
+	if i := strings.IndexByte(path[1:], '/'); i >= 0 {
+		return path[1+i:]
+	}
+	return "/"
+}
+
+// fillHostPrefix puts input members into a host prefix such as "{AccountId}.".
+func fillHostPrefix(template string, in map[string]any) (string, error) {
+	out := uriLabel.ReplaceAllStringFunc(template, func(label string) string {
+		text, _ := in[strings.Trim(label, "{}")].(string)
+		return text
+	})
+	if !validHost(strings.TrimSuffix(out, ".")) {
+		return "", fault.Errorf(fault.Invalid, "find endpoint", "%q cannot be part of a host name", clip(out))
+	}
+	return out, nil
+}
+
+// adaptOutput changes an answer as botocore does after parsing it.
+func adaptOutput(p *prepared, out map[string]any) {
+	name := p.op.op.Name
+	switch p.rt.service.Name {
+	case "iam":
+		decodePolicies(p.op.out, out)
+	case "cloudformation":
+		if text, ok := out["TemplateBody"].(string); ok && name == "GetTemplate" {
+			var v map[string]any
+			if json.Unmarshal([]byte(text), &v) == nil {
+				out["TemplateBody"] = v
+			}
+		}
+	case "ec2":
+		if text, ok := out["Output"].(string); ok && name == "GetConsoleOutput" {
+			if b, err := base64.StdEncoding.DecodeString(text); err == nil {
+				out["Output"] = strings.ToValidUTF8(string(b), "\uFFFD")
+			}
+		}
+	case "s3":
+		adaptS3Output(name, out)
+	}
+}
+
+func adaptS3Output(operation string, out map[string]any) {
+	switch operation {
+	case "GetBucketLocation":
+		// us-east-1 has no name there; boto3 says None.
+		if text, _ := out["LocationConstraint"].(string); text == "" {
+			out["LocationConstraint"] = nil
+		}
+	case "ListObjects", "ListObjectsV2", "ListObjectVersions":
+		decodeKeys(out)
+	}
+}
+
+// listKeys are the members of a listing that EncodingType=url encodes.
+var listKeys = []string{"Delimiter", "Prefix", "StartAfter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker"}
+
+func decodeKeys(out map[string]any) {
+	if out["EncodingType"] != "url" {
+		return
+	}
+	for _, name := range listKeys {
+		decodeKey(out, name)
+	}
+	for list, key := range map[string]string{"Contents": "Key", "CommonPrefixes": "Prefix", "Versions": "Key", "DeleteMarkers": "Key"} {
+		items, _ := out[list].([]any)
+		for _, item := range items {
+			if fields, ok := item.(map[string]any); ok {
+				decodeKey(fields, key)
+			}
+		}
+	}
+}
+
+func decodeKey(fields map[string]any, name string) {
+	if text, ok := fields[name].(string); ok {
+		if plain, err := url.QueryUnescape(text); err == nil {
+			fields[name] = plain
+		}
+	}
+}
+
+// decodePolicies turns IAM's policy documents, which come as quoted JSON, into
+// values, wherever they are in an answer.
+func decodePolicies(n *node, out map[string]any) {
+	if n == nil {
+		return
+	}
+	for _, m := range n.members {
+		if v, ok := out[m.Name]; ok {
+			out[m.Name] = decodePolicy(m, v)
+		}
+	}
+}
+
+func decodePolicy(m *memberNode, v any) any {
+	switch v := v.(type) {
+	case string:
+		if m.node.shape.Name != "policyDocumentType" {
+			return v
+		}
+		text, err := url.PathUnescape(v)
+		if err != nil {
+			return v
+		}
+		var document any
+		if json.Unmarshal([]byte(text), &document) != nil {
+			return v
+		}
+		return document
+	case map[string]any:
+		if m.node.shape.Type == apimodel.Structure {
+			decodePolicies(m.node, v)
+		}
+	case []any:
+		for i := range v {
+			v[i] = decodePolicy(m.node.elem, v[i])
+		}
+	}
+	return v
+}
+
+// uuidFrom gives an identifier of the form that services demand of an
+// idempotency token.
+func uuidFrom(ids service.IDs) string {
+	sum := sha256.Sum256([]byte(ids.NewID("token") + ids.NewID("token")))
+	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
+	text := hex.EncodeToString(sum[:16])
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}

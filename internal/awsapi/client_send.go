@@ -1,0 +1,355 @@
+package awsapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// Codes of errors that no service answers but the client finds.
+const (
+	// CodeConnectionLost says that the connection broke before an answer came.
+	CodeConnectionLost = "ConnectionClosedError"
+	// CodeUnreadable says that a success came whose body could not be read.
+	CodeUnreadable = "ResponseParserError"
+)
+
+// SendWith is Send with options.
+func (c *Client) SendWith(ctx context.Context, creds Credentials, call apimodel.Call, opts SendOptions) (apimodel.Reply, error) {
+	p, err := c.prepare(call, opts)
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	signed, err := authOf(p.op.op, p.rt.service)
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	if signed && !creds.Valid() {
+		return apimodel.Reply{}, fault.Errorf(fault.Denied, "call "+p.name(), "no credentials").
+			WithHint("set AWS_PROFILE or the AWS_ACCESS_KEY_ID variables")
+	}
+	msg, err := p.rt.write(ctx, p.op, p.input)
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	if err := adaptMessage(p, &msg); err != nil {
+		return apimodel.Reply{}, err
+	}
+	s := &sending{c: c, p: p, msg: msg, creds: creds, signed: signed, region: p.region}
+	s.key = throttleKey{firstNonEmpty(call.Account, creds.Account, creds.AccessKeyID), p.region, p.rt.service.Name}
+	s.repeatable = p.class == apimodel.Read || p.class == apimodel.SensitiveRead || opts.RetryUncertain || hasToken(p)
+	return s.run(ctx)
+}
+
+func (p *prepared) name() string { return p.rt.service.Name + ":" + p.op.op.Name }
+
+func hasToken(p *prepared) bool { _, ok := p.op.op.TokenMember(); return ok }
+
+func firstNonEmpty(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// authOf reports whether an operation is signed. Only AWS signatures are known.
+func authOf(op *apimodel.Operation, s *apimodel.Service) (bool, error) {
+	if op.AuthType == "none" {
+		return false, nil
+	}
+	schemes := op.Auth
+	if len(schemes) == 0 {
+		schemes = s.Auth
+	}
+	switch {
+	case len(schemes) == 0 && strings.HasPrefix(s.SignatureVersion, "bearer"):
+	case len(schemes) == 0, slices.Contains(schemes, "aws.auth#sigv4"):
+		return true, nil
+	case slices.Contains(schemes, "smithy.api#noAuth"):
+		return false, nil
+	}
+	return false, fault.Errorf(fault.Invalid, "call "+s.Name+":"+op.Name, "it is not signed with AWS credentials, which is all that is supported")
+}
+
+// sending is one call on its way, over all its attempts.
+type sending struct {
+	c          *Client
+	p          *prepared
+	msg        message
+	creds      Credentials
+	signed     bool
+	region     string
+	redirected bool
+	repeatable bool
+	key        throttleKey
+}
+
+func (s *sending) run(ctx context.Context) (apimodel.Reply, error) {
+	var last failure
+	for attempt := range s.c.retry.attempts {
+		if attempt > 0 {
+			if err := s.c.cfg.Sleep(ctx, s.c.retry.delay(attempt, last)); err != nil {
+				break
+			}
+		}
+		if err := s.c.throttle.wait(ctx, s.key); err != nil {
+			if attempt == 0 {
+				return apimodel.Reply{}, fault.E(fault.Unavailable, "call "+s.p.name(), err)
+			}
+			break
+		}
+		a, f := s.attempt(ctx)
+		if f == nil {
+			return s.reply(a, attempt)
+		}
+		last = *f
+		if !s.c.retry.mayRetry(ctx, last, s.repeatable) {
+			return apimodel.Reply{}, s.failed(ctx, last, attempt)
+		}
+		s.c.log.WarnContext(ctx, "aws call will be repeated", "service", s.p.rt.service.Name, "operation", s.p.op.op.Name, "attempt", attempt+1)
+	}
+	return apimodel.Reply{}, s.failed(ctx, last, s.c.retry.attempts-1)
+}
+
+// attempt sends once. The second result is nil for a success.
+func (s *sending) attempt(ctx context.Context) (*success, *failure) {
+	ep, err := resolveEndpoint(s.p.rt.service, s.region, s.c.cfg.Getenv)
+	if err != nil {
+		return nil, &failure{err: fault.Terminal(err)}
+	}
+	var sent atomic.Bool
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
+	req, err := s.request(httptrace.WithClientTrace(ctx, trace), ep)
+	if err != nil {
+		return nil, &failure{err: fault.Terminal(err)}
+	}
+	resp, err := s.c.cfg.HTTP.Do(req)
+	if err != nil {
+		return nil, &failure{err: err, sent: sent.Load()}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, s.c.cfg.MaxBody+1))
+	if err != nil {
+		return nil, &failure{err: fmt.Errorf("read answer: %w", err), sent: true}
+	}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: body}
+	if int64(len(body)) > s.c.cfg.MaxBody {
+		return nil, s.unreadable(a, fmt.Errorf("answer is larger than %d bytes", s.c.cfg.MaxBody))
+	}
+	if resp.StatusCode >= 300 || s.p.rt.isHiddenError(s.p.op, a) {
+		return nil, s.refused(ctx, a, req.URL.Host)
+	}
+	s.c.throttle.saw(s.key, false)
+	out, err := s.p.rt.read(ctx, s.p.op, a)
+	if err != nil {
+		return nil, s.unreadable(a, err)
+	}
+	return &success{out: out, answer: a}, nil
+}
+
+type success struct {
+	out    map[string]any
+	answer answer
+}
+
+// unreadable is a success whose answer could not be read. A change was made, so
+// it is not sent again.
+func (s *sending) unreadable(a answer, err error) *failure {
+	text := "the answer could not be read: " + clip(printable(err.Error()))
+	if looksLikeHTML(a) {
+		text += "; it is an HTML page, so it may come from a proxy or a wrong endpoint"
+	}
+	return &failure{sent: true, err: fault.Terminal(&apimodel.APIError{
+		Service: s.p.rt.service.Name, Operation: s.p.op.op.Name, Code: CodeUnreadable, Message: text,
+		HTTPStatus: a.status, RequestID: requestID(a), Uncertain: s.p.class == apimodel.Change,
+	})}
+}
+
+// refused reads an error answer and learns from it.
+func (s *sending) refused(ctx context.Context, a answer, host string) *failure {
+	e := s.p.rt.readError(ctx, s.p.op, a)
+	if a.status < 300 {
+		e.HTTPStatus = http.StatusInternalServerError // what botocore makes of a hidden error
+	}
+	e.Throttled = s.c.retry.isThrottle(e)
+	s.c.throttle.saw(s.key, e.Throttled)
+	f := &failure{err: e, sent: true, retryAfter: parseRetryAfter(a.header, s.c.cfg.Clock.Now())}
+	if skew, ok := skewOf(e, a.header, s.c.now(host)); ok {
+		s.c.learnSkew(host, skew)
+		f.skew = true
+	}
+	if region := s.otherRegion(a); region != "" {
+		s.region, s.redirected, f.skew = region, true, true
+	}
+	return f
+}
+
+// otherRegion reads where S3 says that a bucket is. Following once is enough;
+// S3 did nothing but say so.
+func (s *sending) otherRegion(a answer) string {
+	region := a.header.Get("X-Amz-Bucket-Region")
+	if s.redirected || s.p.rt.service.Name != "s3" || region == "" || region == s.region || !validLabel(region) {
+		return ""
+	}
+	switch a.status {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusBadRequest:
+		return region
+	}
+	return ""
+}
+
+// now is the time as the service has it.
+func (c *Client) now(host string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cfg.Clock.Now().Add(c.skews[host])
+}
+
+func (c *Client) learnSkew(host string, more time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.skews) > 1000 {
+		clear(c.skews)
+	}
+	c.skews[host] += more
+}
+
+// request addresses and signs the message.
+func (s *sending) request(ctx context.Context, ep endpoint) (*http.Request, error) {
+	u, err := s.address(ep)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, s.msg.method, u.String(), bytes.NewReader(s.msg.body))
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "call "+s.p.name(), err)
+	}
+	req.URL = u
+	for name, values := range s.msg.header {
+		req.Header[name] = slices.Clone(values)
+	}
+	req.Header.Set("User-Agent", s.c.cfg.UserAgent)
+	if !s.signed {
+		return req, nil
+	}
+	return req, s.sign(ctx, req, ep)
+}
+
+func (s *sending) sign(ctx context.Context, req *http.Request, ep endpoint) error {
+	sum := sha256.Sum256(s.msg.body)
+	hash := hex.EncodeToString(sum[:])
+	if s.p.op.op.UnsignedPayload || s.p.op.op.AuthType == "v4-unsigned-body" {
+		hash = "UNSIGNED-PAYLOAD"
+	}
+	if isS3(s.p.rt.service) || s.p.rt.service.Name == "glacier" || hash == "UNSIGNED-PAYLOAD" {
+		req.Header.Set("X-Amz-Content-Sha256", hash)
+	}
+	err := s.c.signer.SignHTTP(ctx, s.creds.sdk(), req, hash, s.p.rt.service.SigningName, ep.signingRegion, s.c.now(req.URL.Host), func(o *v4.SignerOptions) {
+		// S3 alone signs the path as it is sent.
+		o.DisableURIPathEscaping = isS3(s.p.rt.service)
+	})
+	if err != nil {
+		return fault.E(fault.Internal, "sign request", err)
+	}
+	return nil
+}
+
+// address joins the endpoint and the message.
+func (s *sending) address(ep endpoint) (*url.URL, error) {
+	u := *ep.url
+	path, raw := s.msg.path, s.msg.rawPath
+	if raw == "" {
+		raw = (&url.URL{Path: path}).EscapedPath()
+	}
+	host, path, raw, err := bucketHost(s.p, u.Host, path, raw)
+	if err != nil {
+		return nil, err
+	}
+	if prefix := s.p.op.op.HostPrefix; prefix != "" && !isLocal(u.Host) {
+		label, err := fillHostPrefix(prefix, s.p.input)
+		if err != nil {
+			return nil, err
+		}
+		host = label + host
+	}
+	u.Host = host
+	u.Path, u.RawPath = ep.url.Path+path, ep.url.EscapedPath()+raw
+	u.RawQuery = s.msg.query
+	return &u, nil
+}
+
+// reply makes the answer what boto3 returns.
+func (s *sending) reply(ok *success, retries int) (apimodel.Reply, error) {
+	headers := make(map[string]any, len(ok.answer.header))
+	for name, values := range ok.answer.header {
+		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	meta := map[string]any{"HTTPStatusCode": int64(ok.answer.status), "HTTPHeaders": headers, "RetryAttempts": int64(retries)}
+	if id := requestID(ok.answer); id != "" {
+		meta["RequestId"] = id
+	}
+	if id := ok.answer.header.Get("X-Amz-Id-2"); id != "" && isS3(s.p.rt.service) {
+		meta["HostId"] = id
+	}
+	adaptOutput(s.p, ok.out)
+	ok.out["ResponseMetadata"] = meta
+	return apimodel.Reply{Output: ok.out}, nil
+}
+
+// failed words the end of the last attempt.
+func (s *sending) failed(ctx context.Context, f failure, retries int) error {
+	change := s.p.class == apimodel.Change
+	var e *apimodel.APIError
+	if errors.As(f.err, &e) {
+		e.Retries = retries
+		e.Uncertain = e.Uncertain || (change && s.c.retry.isUncertain(f))
+		return e
+	}
+	if fault.IsTerminal(f.err) {
+		return f.err
+	}
+	err := f.err
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if change && f.sent {
+		lost := &apimodel.APIError{
+			Service: s.p.rt.service.Name, Operation: s.p.op.op.Name, Code: CodeConnectionLost, Retries: retries, Uncertain: true,
+			Message: "the connection ended before an answer came; the change may or may not have been made",
+		}
+		return &lostError{lost: lost, cause: err}
+	}
+	return fault.Transient(fault.E(fault.Unavailable, "call "+s.p.name(), err).
+		WithHint("check the network and AWS_ENDPOINT_URL"), 0)
+}
+
+// lostError is a lost answer with what ended the connection, so that a caller
+// sees both an *apimodel.APIError and a cancelled context.
+type lostError struct {
+	lost  *apimodel.APIError
+	cause error
+}
+
+// Error prints both.
+func (e *lostError) Error() string { return e.lost.Error() + ": " + e.cause.Error() }
+
+// Unwrap gives both to errors.Is and errors.As.
+func (e *lostError) Unwrap() []error { return []error{e.lost, e.cause} }

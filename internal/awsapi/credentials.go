@@ -1,0 +1,165 @@
+package awsapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// Secret is text that no log, error or JSON shows.
+type Secret struct{ value string }
+
+// redacted is what a secret prints.
+const redacted = "[redacted]"
+
+// NewSecret hides value.
+func NewSecret(value string) Secret { return Secret{value: value} }
+
+// Reveal gives the text, for the one place that must use it.
+func (s Secret) Reveal() string { return s.value }
+
+// String prints "[redacted]", also under %s and %v.
+func (Secret) String() string { return redacted }
+
+// GoString prints "[redacted]" under %#v.
+func (Secret) GoString() string { return redacted }
+
+// MarshalJSON prints "[redacted]".
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// LogValue prints "[redacted]" in a log.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Credentials are what a call is signed with. The zero value signs nothing and
+// is refused.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey Secret
+	SessionToken    Secret
+	// Account is the account that they belong to, where that is known.
+	Account string
+	// Expires is when they end; zero = never.
+	Expires time.Time
+}
+
+// Valid reports whether there is something to sign with.
+func (c Credentials) Valid() bool { return c.AccessKeyID != "" && c.SecretAccessKey.value != "" }
+
+func (c Credentials) sdk() aws.Credentials {
+	return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.value, SessionToken: c.SessionToken.value}
+}
+
+// CredentialSource gives the process's own credentials and those of roles. It
+// keeps nothing on disk; whoever calls AssumeRole keeps the answer, in memory.
+type CredentialSource struct {
+	client *Client
+
+	mu       sync.Mutex
+	provider aws.CredentialsProvider
+	static   Credentials
+}
+
+// NewCredentialSource takes the process's credentials from the default chain
+// (environment, shared files, container, instance), loaded when first needed.
+// client sends AssumeRole.
+func NewCredentialSource(client *Client) *CredentialSource {
+	return &CredentialSource{client: client}
+}
+
+// NewStaticCredentials uses given credentials as the process's own, for tests
+// and for servers with keys of their own.
+func NewStaticCredentials(client *Client, own Credentials) *CredentialSource {
+	return &CredentialSource{client: client, static: own}
+}
+
+// Process gives the credentials of the process. They are refreshed before they
+// end.
+func (s *CredentialSource) Process(ctx context.Context) (Credentials, error) {
+	if s.static.Valid() {
+		return s.static, nil
+	}
+	provider, err := s.load(ctx)
+	if err != nil {
+		return Credentials{}, err
+	}
+	got, err := provider.Retrieve(ctx)
+	if err != nil {
+		return Credentials{}, fault.E(fault.Denied, "find AWS credentials", err).
+			WithHint("set AWS_PROFILE or the AWS_ACCESS_KEY_ID variables; `aws sts get-caller-identity` shows what is found")
+	}
+	own := Credentials{AccessKeyID: got.AccessKeyID, SecretAccessKey: NewSecret(got.SecretAccessKey), SessionToken: NewSecret(got.SessionToken), Account: got.AccountID}
+	if got.CanExpire {
+		own.Expires = got.Expires
+	}
+	return own, nil
+}
+
+func (s *CredentialSource) load(ctx context.Context) (aws.CredentialsProvider, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.provider != nil {
+		return s.provider, nil
+	}
+	// The chain's own STS and SSO calls go where AWS_ENDPOINT_URL says: the SDK
+	// reads it itself.
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithDefaultRegion("us-east-1"))
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "read AWS configuration", err).WithHint("check AWS_PROFILE and ~/.aws/config")
+	}
+	if cfg.Credentials == nil {
+		return nil, fault.Errorf(fault.Denied, "find AWS credentials", "none found").
+			WithHint("set AWS_PROFILE or the AWS_ACCESS_KEY_ID variables")
+	}
+	s.provider = aws.NewCredentialsCache(cfg.Credentials, func(o *aws.CredentialsCacheOptions) {
+		o.ExpiryWindow, o.ExpiryWindowJitterFrac = 5*time.Minute, 0.2
+	})
+	return s.provider, nil
+}
+
+// AssumeRole asks STS for credentials of a role and says when they end.
+func (s *CredentialSource) AssumeRole(ctx context.Context, in RoleRequest) (Credentials, time.Time, error) {
+	own, err := s.Process(ctx)
+	if err != nil {
+		return Credentials{}, time.Time{}, err
+	}
+	input := map[string]any{"RoleArn": in.RoleARN, "RoleSessionName": in.SessionName}
+	if in.ExternalID != "" {
+		input["ExternalId"] = in.ExternalID
+	}
+	if in.SourceIdentity != "" {
+		input["SourceIdentity"] = in.SourceIdentity
+	}
+	call := apimodel.Call{Service: "sts", Operation: "AssumeRole", Region: in.Region, Input: input}
+	reply, err := s.client.Send(ctx, own, call)
+	if err != nil {
+		return Credentials{}, time.Time{}, fmt.Errorf("assume role %s: %w", in.RoleARN, err)
+	}
+	return roleCredentials(reply.Output)
+}
+
+// roleCredentials reads the answer of sts:AssumeRole.
+func roleCredentials(out map[string]any) (Credentials, time.Time, error) {
+	given, _ := out["Credentials"].(map[string]any)
+	text := func(name string) string { s, _ := given[name].(string); return s }
+	expires, _ := given["Expiration"].(time.Time)
+	creds := Credentials{
+		AccessKeyID: text("AccessKeyId"), SecretAccessKey: NewSecret(text("SecretAccessKey")),
+		SessionToken: NewSecret(text("SessionToken")), Expires: expires,
+	}
+	if user, ok := out["AssumedRoleUser"].(map[string]any); ok {
+		arn, _ := user["Arn"].(string)
+		creds.Account = accountOf(arn)
+	}
+	if !creds.Valid() || expires.IsZero() {
+		return Credentials{}, time.Time{}, fault.Errorf(fault.Unavailable, "assume role", "the answer holds no credentials")
+	}
+	return creds, expires, nil
+}

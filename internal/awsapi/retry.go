@@ -1,0 +1,164 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+
+	"github.com/parry-security/parry/internal/apimodel"
+)
+
+// failure is one attempt that gave no success.
+type failure struct {
+	err        error // *apimodel.APIError, or the transport's
+	sent       bool  // the request had left when it failed
+	retryAfter time.Duration
+	skew       bool // the service disagreed about the time
+}
+
+// retryPolicy decides what is sent again. The codes and the waits are those of
+// the AWS SDK's standard mode; what it does not know is that a change whose
+// answer was lost must not be sent twice.
+type retryPolicy struct {
+	attempts int
+	backoff  *retry.ExponentialJitterBackoff
+	throttle retry.IsErrorThrottles
+	again    retry.IsErrorRetryables
+}
+
+const (
+	defaultAttempts = 3
+	maxBackoff      = 20 * time.Second
+)
+
+func newRetryPolicy(attempts int) *retryPolicy {
+	return &retryPolicy{
+		attempts: attempts, backoff: retry.NewExponentialJitterBackoff(maxBackoff),
+		throttle: retry.IsErrorThrottles{retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}},
+		again: retry.IsErrorRetryables{
+			retry.NoRetryCanceledError{},
+			retry.RetryableError{},
+			retry.RetryableErrorCode{Codes: retry.DefaultRetryableErrorCodes},
+			retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
+			retry.RetryableHTTPStatusCode{Codes: retry.DefaultRetryableHTTPStatusCodes},
+			retry.RetryableConnectionError{},
+		},
+	}
+}
+
+// attemptsFrom reads AWS_MAX_ATTEMPTS; anything but a positive number is the
+// default.
+func attemptsFrom(env func(string) string) int {
+	if n, err := strconv.Atoi(strings.TrimSpace(env("AWS_MAX_ATTEMPTS"))); err == nil && n > 0 {
+		return min(n, 20)
+	}
+	return defaultAttempts
+}
+
+// sdkError shows an APIError to the SDK's classifiers.
+type sdkError struct{ *apimodel.APIError }
+
+func (e sdkError) ErrorCode() string             { return e.Code }
+func (e sdkError) ErrorMessage() string          { return e.Message }
+func (e sdkError) ErrorFault() smithy.ErrorFault { return smithy.FaultUnknown }
+func (e sdkError) HTTPStatusCode() int           { return e.HTTPStatus }
+
+// isThrottle reports whether AWS refused a call for coming too fast, so that
+// nothing was done.
+func (p *retryPolicy) isThrottle(e *apimodel.APIError) bool {
+	// Two codes of the SDK's list also say something else: that a quota is used
+	// up (HTTP 400), which waiting does not change, and that another transaction
+	// is under way.
+	if e.Code == "LimitExceededException" || e.Code == "TransactionInProgressException" {
+		return false
+	}
+	return e.HTTPStatus == http.StatusTooManyRequests || p.throttle.IsErrorThrottle(sdkError{e}).Bool()
+}
+
+// isUncertain reports whether a failed attempt may have done its work: the
+// answer was lost, or the service broke while working.
+func (p *retryPolicy) isUncertain(f failure) bool {
+	var e *apimodel.APIError
+	if errors.As(f.err, &e) {
+		// 503 is how services turn work away; other 5xx say nothing about it. 501
+		// says that it was not done.
+		return e.HTTPStatus >= 500 && e.HTTPStatus != http.StatusServiceUnavailable && e.HTTPStatus != http.StatusNotImplemented && !e.Throttled
+	}
+	return f.sent
+}
+
+// mayRetry reports whether another attempt is of use and safe.
+func (p *retryPolicy) mayRetry(ctx context.Context, f failure, repeatable bool) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if p.isUncertain(f) && !repeatable {
+		return false
+	}
+	var e *apimodel.APIError
+	if errors.As(f.err, &e) {
+		return e.Throttled || f.skew || p.again.IsErrorRetryable(sdkError{e}).Bool()
+	}
+	// A connection that broke is worth another try; a name that does not exist is
+	// not, and the SDK tells them apart. An answer that ended early is not in its
+	// list.
+	return f.sent || p.again.IsErrorRetryable(f.err).Bool()
+}
+
+// delay is how long to wait before attempt (1 is the first repetition): full
+// jitter, but never less than the service asked for.
+func (p *retryPolicy) delay(attempt int, f failure) time.Duration {
+	d, err := p.backoff.BackoffDelay(attempt-1, f.err)
+	if err != nil {
+		d = maxBackoff
+	}
+	return max(d, min(f.retryAfter, maxRetryAfter))
+}
+
+// maxRetryAfter bounds what a service can make us wait.
+const maxRetryAfter = 60 * time.Second
+
+// parseRetryAfter reads the header in both of its forms, and AWS's own in
+// milliseconds.
+func parseRetryAfter(h http.Header, now time.Time) time.Duration {
+	if ms, err := strconv.ParseInt(h.Get("X-Amz-Retry-After"), 10, 64); err == nil && ms > 0 {
+		return time.Duration(min(ms, maxRetryAfter.Milliseconds())) * time.Millisecond
+	}
+	v := h.Get("Retry-After")
+	if s, err := strconv.ParseInt(v, 10, 64); err == nil && s > 0 {
+		return time.Duration(min(s, int64(maxRetryAfter/time.Second))) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil && t.After(now) {
+		return t.Sub(now)
+	}
+	return 0
+}
+
+// skewCodes are the errors of a service whose clock differs from ours.
+var skewCodes = map[string]bool{
+	"RequestTimeTooSkewed": true, "RequestExpired": true, "RequestInTheFuture": true, "InvalidSignatureException": true,
+	"SignatureDoesNotMatch": true, "AuthFailure": true,
+}
+
+// maxSkew is the difference that AWS tolerates; a larger one is worth signing
+// again with the service's time.
+const maxSkew = 4 * time.Minute
+
+// skewOf gives the difference of the service's clock when that explains e.
+func skewOf(e *apimodel.APIError, h http.Header, now time.Time) (time.Duration, bool) {
+	if !skewCodes[e.Code] {
+		return 0, false
+	}
+	theirs, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0, false
+	}
+	d := theirs.Sub(now)
+	return d, d.Abs() > maxSkew
+}
