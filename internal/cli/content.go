@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parry-security/parry/catalog"
+	"github.com/parry-security/parry/internal/app"
+	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+func (s *shared) patternCommand() *cobra.Command {
+	c := &cobra.Command{Use: "pattern", Short: "Work with EventBridge event patterns"}
+	c.AddCommand(s.patternTestCommand())
+	return c
+}
+
+func (s *shared) patternTestCommand() *cobra.Command {
+	var patternFile, eventsFile, casesFile string
+	c := &cobra.Command{
+		Use:   "test",
+		Short: "Match a pattern against events, or check recorded verdicts",
+		Long: "With --pattern and --events: one line per event, true, false or error: and the reason.\n" +
+			"With --cases: checks recorded verdicts, prints those that disagree and a count, and exits 3 if there are any.",
+		Example: "  parry pattern test --pattern rule.json --events events.jsonl\n  parry pattern test --cases patterns.jsonl",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			switch {
+			case casesFile != "" && patternFile == "" && eventsFile == "":
+				return s.runCases(casesFile)
+			case casesFile == "" && patternFile != "" && eventsFile != "":
+				raw, err := os.ReadFile(patternFile)
+				if err != nil {
+					return usage("--pattern: %v", err)
+				}
+				p, err := pattern.Parse(raw)
+				if err != nil {
+					return err
+				}
+				in, err := openInput(eventsFile, s.In)
+				if err != nil {
+					return usage("--events: %v", err)
+				}
+				defer func() { _ = in.Close() }()
+				return pattern.RunEvents(p, in, s.Out)
+			default:
+				return usage("give --pattern with --events, or --cases alone")
+			}
+		},
+	}
+	c.Flags().StringVar(&patternFile, "pattern", "", "file with an event pattern (JSON)")
+	c.Flags().StringVar(&eventsFile, "events", "", "file with one event per line (JSON lines), - for standard input")
+	c.Flags().StringVar(&casesFile, "cases", "", "file with one recorded verdict per line (JSON lines)")
+	return c
+}
+
+func (s *shared) runCases(file string) error {
+	in, err := openInput(file, s.In)
+	if err != nil {
+		return usage("--cases: %v", err)
+	}
+	defer func() { _ = in.Close() }()
+	disagreements := s.Out
+	if s.format != "table" {
+		disagreements = s.Err
+	}
+	report, err := pattern.RunCases(in, disagreements)
+	if err != nil {
+		return err
+	}
+	if s.format != "table" || s.query != "" {
+		if err := s.print(s.Out, report, func() grid {
+			return grid{[]string{"Total", "Agreed", "Quirks", "Disagreed"}, [][]string{{
+				fmt.Sprint(report.Total), fmt.Sprint(report.Agreed), fmt.Sprint(report.Quirks), fmt.Sprint(report.Disagreed)}}}
+		}); err != nil {
+			return err
+		}
+	}
+	if report.Disagreed > 0 {
+		return exit(ExitFailing, nil)
+	}
+	return nil
+}
+
+func openInput(name string, stdin io.Reader) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	return os.Open(name)
+}
+
+func (s *shared) playbookCommand() *cobra.Command {
+	c := &cobra.Command{Use: "playbook", Short: "See which controls Parry remediates, and how"}
+	c.AddCommand(&cobra.Command{
+		Use: "list", Short: "List the playbooks", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			content, err := app.LoadContent(catalog.FS)
+			if err != nil {
+				return err
+			}
+			books := content.Playbooks()
+			return s.print(s.Out, books, func() grid {
+				g := grid{header: []string{"Playbook", "Controls", "Resource", "Runbook", "Risk", "Reversible", "Title"}}
+				for _, b := range books {
+					g.rows = append(g.rows, []string{b.ID, strings.Join(b.Controls, " "), b.Resource, b.Runbook, b.Risk, yesNo(b.Reversible), b.Title})
+				}
+				return g
+			})
+		},
+	})
+	return c
+}
+
+func yesNo(v bool) string {
+	if v {
+		return "yes"
+	}
+	return "no"
+}
+
+// checkReport is the answer of runbook check for one file.
+type checkReport struct {
+	File     string            `json:"file"`
+	Problems []runbook.Problem `json:"problems"`
+}
+
+func (s *shared) runbookCommand() *cobra.Command {
+	c := &cobra.Command{Use: "runbook", Short: "Work with Systems Manager Automation documents"}
+	c.AddCommand(&cobra.Command{
+		Use: "check FILE...", Short: "Check documents before anything runs; exit 3 with errors",
+		Example: "  parry runbook check catalog/runbooks/*/runbook.yaml -o json",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			reports := make([]checkReport, 0, len(files))
+			failed := false
+			for _, name := range files {
+				problems, err := checkFile(name)
+				if err != nil {
+					return usage("%v", err)
+				}
+				failed = failed || len(runbook.Errors(problems)) > 0
+				reports = append(reports, checkReport{name, problems})
+			}
+			if err := s.print(s.Out, reports, func() grid { return problemGrid(reports) }); err != nil {
+				return err
+			}
+			if failed {
+				return exit(ExitFailing, nil)
+			}
+			return nil
+		},
+	})
+	return c
+}
+
+func checkFile(name string) ([]runbook.Problem, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > runbook.MaxSize {
+		return nil, fmt.Errorf("%s has %d bytes, the limit is %d", name, info.Size(), runbook.MaxSize)
+	}
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := runbook.Parse(raw)
+	var refused *runbook.ParseError
+	if errors.As(err, &refused) {
+		return refused.Problems, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	problems := runbook.Check(doc)
+	if problems == nil {
+		problems = []runbook.Problem{}
+	}
+	return problems, nil
+}
+
+func problemGrid(reports []checkReport) grid {
+	g := grid{header: []string{"File", "Line", "Severity", "Code", "Problem", "Fix"}}
+	for _, r := range reports {
+		if len(r.Problems) == 0 {
+			g.rows = append(g.rows, []string{r.File, "", "ok", "", "", ""})
+		}
+		for _, p := range r.Problems {
+			where := p.Message
+			if p.Path != "" {
+				where = p.Path + ": " + where
+			}
+			g.rows = append(g.rows, []string{r.File, fmt.Sprintf("%d:%d", p.Line, p.Column), string(p.Severity), p.Code, where, p.Fix})
+		}
+	}
+	return g
+}
