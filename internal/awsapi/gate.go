@@ -1,8 +1,10 @@
 package awsapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -46,7 +48,7 @@ type Config struct {
 	// Models knows every operation. Required.
 	Models models
 	// Validate checks a call against its model without sending it, with the texts
-	// of botocore's ParamValidation. Nil checks nothing before sending.
+	// of botocore's ParamValidation. Nil asks the sender, where it can.
 	Validate func(apimodel.Call) error
 	// Credentials gives the process's credentials and assumes roles. Required.
 	Credentials credentialSource
@@ -121,6 +123,9 @@ func New(cfg Config) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v, ok := cfg.Sender.(interface{ Validate(apimodel.Call) error }); ok && cfg.Validate == nil {
+		cfg.Validate = v.Validate
+	}
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}
@@ -162,7 +167,12 @@ func (g *Gate) resolve(ctx context.Context, id Identity, mode Mode, c apimodel.C
 	if err != nil {
 		return request{}, err
 	}
-	r := request{Call: c.Clone(), op: model}
+	r := request{Call: c, op: model}
+	input, err := ownCopy(c.Input, 0)
+	if err != nil {
+		return request{}, fault.E(fault.Invalid, "call "+svc.Name+":"+model.Name, err)
+	}
+	r.Input, _ = input.(map[string]any)
 	r.Service, r.Operation = svc.Name, model.Name
 	r.class = g.cfg.Models.ClassifyCall(r.Call)
 	if !r.class.Valid() {
@@ -197,6 +207,40 @@ func (g *Gate) resolve(ctx context.Context, id Identity, mode Mode, c apimodel.C
 			WithHint("set the member role in parry.yaml (org.role), or use credentials of account %s", r.Account)
 	}
 	return r, nil
+}
+
+// ownCopy copies an input into maps and lists of one kind, so that what is
+// compared with the plan is what is sent, whatever the caller does meanwhile.
+func ownCopy(v any, depth int) (any, error) {
+	if depth > maxInputDepth {
+		return nil, fmt.Errorf("the input is nested deeper than %d", maxInputDepth)
+	}
+	if m, ok := asMap(v); ok {
+		out := make(map[string]any, len(m))
+		for k, x := range m {
+			c, err := ownCopy(x, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out[k] = c
+		}
+		return out, nil
+	}
+	if list, ok := asList(v); ok {
+		out := make([]any, len(list))
+		for i, x := range list {
+			c, err := ownCopy(x, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = c
+		}
+		return out, nil
+	}
+	if b, ok := v.([]byte); ok {
+		return bytes.Clone(b), nil
+	}
+	return v, nil
 }
 
 // validate checks a resolved call against its model.

@@ -15,6 +15,9 @@ import (
 type PlanOptions struct {
 	// MaxCalls bounds the calls of the plan. Default and upper limit: the gate's.
 	MaxCalls int
+	// CoerceStrings turns "true" and "30" into what the model asks for, as Systems
+	// Manager does for runbooks. Applying must say the same.
+	CoerceStrings bool
 }
 
 // Planner is plan mode: the same way as Applying, stopped before the change.
@@ -51,7 +54,7 @@ func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
 	if o.MaxCalls > 0 && o.MaxCalls < p.limit {
 		p.limit = o.MaxCalls
 	}
-	p.s = &Session{g: g, id: id, mode: ModePlan, do: p.do}
+	p.s = &Session{g: g, id: id, mode: ModePlan, lenient: o.CoerceStrings, do: p.do}
 	return p
 }
 

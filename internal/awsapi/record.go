@@ -132,7 +132,7 @@ func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r re
 			return reply, p.outcome(ctx, rec, remediation.Applied, reply.RequestID(), nil)
 		case errors.As(err, &api) && !api.Uncertain:
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, api.RequestID, err))
-		case isNotSent(err):
+		case isNotSent(r, err):
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
 		}
 		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)

@@ -16,7 +16,10 @@ type Session struct {
 	g    *Gate
 	id   Identity
 	mode Mode
-	do   func(ctx context.Context, step string, r request) (apimodel.Reply, error)
+	// lenient turns text into what the model asks for, as Systems Manager does.
+	lenient bool
+
+	do func(ctx context.Context, step string, r request) (apimodel.Reply, error)
 }
 
 // ReadOnly gives a session that sends reads. A change or a sensitive read is
@@ -44,6 +47,12 @@ func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 	if err != nil {
 		s.observe(r, start, err)
 		return apimodel.Reply{}, err
+	}
+	if s.lenient && r.op.Input != nil {
+		// Before anything is compared, so that plan, image and request agree.
+		if in, ok := coerce(apimodel.Member{Shape: r.op.Input}, r.Input, 0).(map[string]any); ok {
+			r.Input = in
+		}
 	}
 	reply, err := s.do(ctx, step, r)
 	s.observe(r, start, err)

@@ -43,6 +43,8 @@ type Authority struct {
 	// MaxChanges bounds the changes of the session. Default and upper limit: the
 	// changes that the plan holds.
 	MaxChanges int
+	// CoerceStrings is PlanOptions.CoerceStrings of the plan.
+	CoerceStrings bool
 }
 
 // applying is an apply session's memory.
@@ -77,7 +79,7 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 		}
 		p.skipCompleted()
 	}
-	return &Session{g: g, id: id, mode: ModeApply, do: p.do}
+	return &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, do: p.do}
 }
 
 // check says why an authority is none.
@@ -228,7 +230,20 @@ func changeID(execution string, pc remediation.PlannedCall, attempt int) string 
 	return fmt.Sprintf("%s/%s/%d.%d", execution, pc.Step, pc.Seq, attempt)
 }
 
-// isNotSent reports whether err came before anything left the process.
-func isNotSent(err error) bool {
-	return errors.Is(err, errNotSent) || fault.Is(err, fault.Invalid)
+// isNotSent reports whether err came before anything left the process. The
+// sender's contract: an *apimodel.APIError was answered or lost, any other coded
+// error means that the last attempt did not leave. An operation with a token is
+// repeated by the sender itself, so its earlier attempts may have left.
+func isNotSent(r request, err error) bool {
+	var api *apimodel.APIError
+	var param *ParamError
+	var coded *fault.Error
+	switch {
+	case errors.As(err, &api):
+		return false
+	case errors.Is(err, errNotSent), errors.As(err, &param):
+		return true
+	}
+	_, token := r.op.TokenMember()
+	return !token && errors.As(err, &coded)
 }
