@@ -193,6 +193,16 @@ func (p Patch) note(f Finding, now time.Time) any {
 	return map[string]any{"Text": p.Note.Text, "UpdatedBy": p.Note.UpdatedBy, "UpdatedAt": FormatTime(now)}
 }
 
+// SameNote gives f with the note of before where the two say the same, so that
+// rules which overwrite each other's notes do not move its time for nothing.
+func (f Finding) SameNote(before Finding) Finding {
+	old := before.doc["Note"]
+	if old == nil || member(old, "Text") != f.String("Note", "Text") || member(old, "UpdatedBy") != f.String("Note", "UpdatedBy") {
+		return f
+	}
+	return f.With("Note", old)
+}
+
 // severity keeps the provider's Original and sets label and number together.
 func (p Patch) severity(f Finding) any {
 	old, _ := f.doc["Severity"].(map[string]any)

@@ -71,6 +71,7 @@ func Sort(rules []Rule) []Rule {
 // current, which becomes the result.
 func Apply(rules []Rule, original, current finding.Finding, now time.Time) (finding.Finding, Trace) {
 	var trace Trace
+	before := current
 	for _, r := range Sort(rules) {
 		if !r.Enabled {
 			continue
@@ -88,7 +89,7 @@ func Apply(rules []Rule, original, current finding.Finding, now time.Time) (find
 			break
 		}
 	}
-	return current, trace
+	return current.SameNote(before), trace
 }
 
 // Explain is Apply with the reasons of every criterion: for a person who asks
