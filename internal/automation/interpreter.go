@@ -132,7 +132,9 @@ func (x *execution) segment(ctx context.Context) (Outcome, error) {
 				return x.circling(s), nil
 			}
 			if x.steps >= x.cfg.SegmentSteps && !x.run.Planning {
-				return x.outcome(InProgress), nil
+				o := x.outcome(InProgress)
+				o.ResumeAt = x.run.Clock.Now().UTC()
+				return o, nil
 			}
 			x.state.Executed++
 			x.steps++
