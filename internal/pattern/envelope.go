@@ -17,6 +17,19 @@ type Envelope struct {
 	Region     string          `json:"region"`
 	Resources  []string        `json:"resources"`
 	Detail     json.RawMessage `json:"detail"`
+	// ReplayName names the replay that sends the event again, as in AWS.
+	ReplayName string `json:"replay-name,omitempty"`
+	// Parry says how the event came about when Parry itself caused it.
+	Parry *Cause `json:"parry,omitempty"`
+}
+
+// Cause marks an event that Parry's own work brought about, so that no rule
+// answers Parry with Parry without end.
+type Cause struct {
+	// By is who did it: "parry/remediation/<id>".
+	By string `json:"by"`
+	// Hops counts the rules that the chain of events has passed.
+	Hops int `json:"hops"`
 }
 
 // The sources and detail types that Parry reads and writes.

@@ -1,0 +1,180 @@
+package route
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// remediate asks for a plan for every finding of the event that the rule would
+// select alone.
+func (h *handling) remediate(r compiled, playbook string, log *slog.Logger) error {
+	findings, err := h.singles()
+	if err != nil {
+		return err
+	}
+	for _, one := range findings {
+		ok, err := r.pattern.MatchEvent(one.parsed)
+		if err != nil {
+			return fault.Terminal(err)
+		}
+		if !ok {
+			continue
+		}
+		why, err := h.request(r, playbook, one.finding)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			log.InfoContext(h.ctx, "no remediation", "playbook", playbook, "finding", one.finding.ID(), "reason", why)
+		}
+	}
+	return nil
+}
+
+// request adds the request for one finding, or says why there is none.
+func (h *handling) request(r compiled, playbook string, f finding.Finding) (string, error) {
+	switch {
+	case f.ID().IsZero():
+		return "the finding has no identity", nil
+	case f.Record() == finding.Archived:
+		return "the finding is archived", nil
+	case f.Workflow() == finding.Suppressed || f.Workflow() == finding.Resolved:
+		return "the finding's workflow is " + string(f.Workflow()), nil
+	case f.Compliance() == finding.Passed:
+		return "the check has passed", nil
+	}
+	last, err := h.stage.last(h, f.ID(), playbook)
+	if err != nil {
+		return "", err
+	}
+	why := h.stage.settled(last, f.UpdatedAt(), h.event.Time)
+	if why != "" {
+		return why, nil
+	}
+	id := RequestID(f.ID(), playbook, last.ID)
+	return "", h.send(store.TopicPlan, string(id), remediation.Request{
+		ID: id, Kind: remediation.KindFix, Finding: f.ID(), Playbook: playbook, RequestedBy: "rule/" + r.ID,
+	})
+}
+
+// RequestID gives the id of the remediation of a finding with a playbook after
+// the settled remediation last, "" when there is none. See the package's States.
+func RequestID(id finding.ID, playbook string, last remediation.ID) remediation.ID {
+	sum := sha256.New()
+	for _, part := range []string{id.ProductArn, id.Id, playbook, string(last)} {
+		_, _ = fmt.Fprintf(sum, "%d:%s,", len(part), part) // a hash never fails
+	}
+	return remediation.ID("rem-" + hex.EncodeToString(sum.Sum(nil))[:20])
+}
+
+// last gives the latest fix of a finding with a playbook, zero when there is none.
+func (s *Stage) last(h *handling, id finding.ID, playbook string) (remediation.Remediation, error) {
+	filter := store.RemediationFilter{Accounts: store.AllAccounts(), Finding: id}
+	cursor := ""
+	for {
+		page, next, err := s.cfg.Store.ListRemediations(h.ctx, filter, 100, cursor)
+		if err != nil {
+			return remediation.Remediation{}, fmt.Errorf("look for earlier remediations of %s: %w", id, err)
+		}
+		for _, r := range page { // the latest first
+			if r.Kind == remediation.KindFix && r.Playbook == playbook {
+				return r, nil
+			}
+		}
+		if next == "" {
+			return remediation.Remediation{}, nil
+		}
+		cursor = next
+	}
+}
+
+// settled says why the last remediation leaves nothing to do, "" when a report
+// of reported, seen at now, asks for another.
+func (s *Stage) settled(last remediation.Remediation, reported, now time.Time) string {
+	if last.ID == "" {
+		return ""
+	}
+	if !last.State.Final() {
+		return "remediation " + string(last.ID) + " is " + string(last.State)
+	}
+	if !reported.After(last.UpdatedAt) {
+		return "the report is older than remediation " + string(last.ID) + ", which is " + string(last.State)
+	}
+	switch last.State {
+	case remediation.Rejected, remediation.Undone, remediation.Unverified:
+		if until := last.UpdatedAt.Add(s.cfg.Quiet); now.Before(until) {
+			return fmt.Sprintf("remediation %s is %s and left alone until %s", last.ID, last.State, until.UTC().Format(time.RFC3339))
+		}
+	}
+	return ""
+}
+
+// singles gives the event's findings, each with the event as it would be for it
+// alone, so that no finding is remediated because of its neighbour.
+func (h *handling) singles() ([]single, error) {
+	if !h.split {
+		h.split = true
+		h.findings, h.splitErr = h.parseFindings()
+	}
+	return h.findings, h.splitErr
+}
+
+func (h *handling) parseFindings() ([]single, error) {
+	const op = "read the event's findings"
+	var detail struct {
+		Findings []json.RawMessage `json:"findings"`
+	}
+	if err := json.Unmarshal(h.event.Detail, &detail); err != nil {
+		return nil, fault.Terminal(fault.E(fault.Invalid, op, err))
+	}
+	if len(detail.Findings) > MaxFindings {
+		return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "%d findings are more than the limit of %d", len(detail.Findings), MaxFindings))
+	}
+	out := make([]single, 0, len(detail.Findings))
+	for i, raw := range detail.Findings {
+		f, err := finding.Reopen(raw)
+		if err != nil {
+			return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "findings[%d]: %w", i, err))
+		}
+		one := single{finding: f, parsed: h.parsed}
+		if len(detail.Findings) > 1 {
+			if one.parsed, err = h.alone(raw); err != nil {
+				return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "findings[%d]: %w", i, err))
+			}
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// alone gives the event with one finding only.
+func (h *handling) alone(raw json.RawMessage) (*pattern.Event, error) {
+	var detail map[string]json.RawMessage
+	if err := json.Unmarshal(h.event.Detail, &detail); err != nil {
+		return nil, err
+	}
+	list, err := json.Marshal([]json.RawMessage{raw})
+	if err != nil {
+		return nil, err
+	}
+	detail["findings"] = list
+	event := h.event
+	if event.Detail, err = json.Marshal(detail); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(event)
+	if err != nil {
+		return nil, err
+	}
+	return pattern.ParseEvent(text)
+}

@@ -1,0 +1,160 @@
+package route
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/pattern"
+)
+
+// The limits on rules.
+const (
+	MaxRules   = 100_000 // of a table
+	MaxTargets = 100     // of a rule
+	// DefaultMaxHops is how many rules a chain of events may pass when the rule
+	// says nothing.
+	DefaultMaxHops = 4
+)
+
+// Kind says what a target is.
+type Kind string
+
+// The kinds of target.
+const (
+	Playbook Kind = "playbook"
+	Channel  Kind = "channel"
+)
+
+// Target is where a matching event goes.
+type Target struct {
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"`
+}
+
+// Rule sends events that match Pattern to its targets.
+type Rule struct {
+	ID      string          `json:"id"`
+	Name    string          `json:"name"`
+	Pattern json.RawMessage `json:"pattern"`
+	Enabled bool            `json:"enabled"`
+	Targets []Target        `json:"targets"`
+	// MaxHops is how many rules a chain of events may have passed before this
+	// one. Default DefaultMaxHops.
+	MaxHops int `json:"max_hops,omitempty"`
+}
+
+// Refusal is a rule that is disabled because it is wrong. A person must act.
+type Refusal struct {
+	Rule string `json:"rule"` // its id, or its place in the list
+	Name string `json:"name,omitempty"`
+	Err  error  `json:"-"`
+}
+
+// Error prints the rule and the reason.
+func (r Refusal) Error() string { return fmt.Sprintf("rule %q is disabled: %v", r.Rule, r.Err) }
+
+// Unwrap gives the reason.
+func (r Refusal) Unwrap() error { return r.Err }
+
+// LogValue gives the refusal's facts, with the hint.
+func (r Refusal) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("rule", r.Rule), slog.String("name", r.Name), slog.Any("error", r.Err), slog.String("hint", fault.HintOf(r.Err)))
+}
+
+// Known says which targets exist. A nil function knows every name.
+type Known struct {
+	Playbook func(name string) bool
+	Channel  func(name string) bool
+}
+
+func (k Known) has(t Target) bool {
+	switch t.Kind {
+	case Playbook:
+		return k.Playbook == nil || k.Playbook(t.Name)
+	case Channel:
+		return k.Channel == nil || k.Channel(t.Name)
+	}
+	return false
+}
+
+// Table is compiled rules. It is immutable.
+type Table struct {
+	rules    []compiled
+	refusals []Refusal
+	warnings []string
+}
+
+type compiled struct {
+	Rule
+	pattern *pattern.Pattern
+}
+
+// Compile makes a table of the enabled rules that are right. What is wrong with
+// the others is in Refusals: they match nothing.
+func Compile(rules []Rule, known Known) *Table {
+	t := &Table{}
+	seen := map[string]bool{}
+	for i, r := range rules {
+		if !r.Enabled {
+			continue
+		}
+		p, err := check(r, known)
+		switch {
+		case err != nil:
+		case seen[r.ID]:
+			err = fault.Errorf(fault.Conflict, "compile rule", "the id %q is taken by an earlier rule", r.ID).WithHint("give every rule an id of its own")
+		case len(t.rules) == MaxRules:
+			err = fault.Errorf(fault.Exhausted, "compile rule", "there are %d rules already, which is the limit", MaxRules)
+		}
+		if err != nil {
+			id := r.ID
+			if id == "" {
+				id = fmt.Sprintf("rules[%d]", i)
+			}
+			t.refusals = append(t.refusals, Refusal{Rule: id, Name: r.Name, Err: err})
+			continue
+		}
+		seen[r.ID] = true
+		for _, w := range p.Warnings() {
+			t.warnings = append(t.warnings, fmt.Sprintf("rule %q: %s", r.ID, w))
+		}
+		if r.MaxHops <= 0 {
+			r.MaxHops = DefaultMaxHops
+		}
+		t.rules = append(t.rules, compiled{Rule: r, pattern: p})
+	}
+	return t
+}
+
+func check(r Rule, known Known) (*pattern.Pattern, error) {
+	const op = "compile rule"
+	switch {
+	case r.ID == "":
+		return nil, fault.Errorf(fault.Invalid, op, "it has no id").WithHint("give every rule a name")
+	case len(r.Targets) == 0:
+		return nil, fault.Errorf(fault.Invalid, op, "it has no targets").WithHint("name a playbook or a channel")
+	case len(r.Targets) > MaxTargets:
+		return nil, fault.Errorf(fault.Invalid, op, "%d targets are more than the limit of %d", len(r.Targets), MaxTargets).WithHint("split the rule")
+	}
+	for i, target := range r.Targets {
+		if target.Kind != Playbook && target.Kind != Channel {
+			return nil, fault.Errorf(fault.Invalid, op, "targets[%d].kind %q is not playbook or channel", i, target.Kind)
+		}
+		if target.Name == "" || !known.has(target) {
+			return nil, fault.Errorf(fault.NotFound, op, "targets[%d]: there is no %s %q", i, target.Kind, target.Name).
+				WithHint("run: parry playbook list, or look at channels in parry.yaml")
+		}
+	}
+	return pattern.Parse(r.Pattern)
+}
+
+// Len gives the number of rules in force.
+func (t *Table) Len() int { return len(t.rules) }
+
+// Refusals gives the rules that are disabled because they are wrong.
+func (t *Table) Refusals() []Refusal { return t.refusals }
+
+// Warnings gives what is in force but was hardly meant.
+func (t *Table) Warnings() []string { return t.warnings }

@@ -1,0 +1,208 @@
+package route
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// MaxFindings is how many findings one event may carry. AWS's carry one.
+const MaxFindings = 100
+
+// DefaultQuiet is how long people's no, or a fix that did not show, is left
+// alone.
+const DefaultQuiet = 7 * 24 * time.Hour
+
+// Store is what routing reads and writes.
+type Store interface {
+	ListRemediations(ctx context.Context, f store.RemediationFilter, limit int, cursor string) ([]remediation.Remediation, string, error)
+	Enqueue(ctx context.Context, f store.File, eff store.Effects) error
+}
+
+// Notification is the payload of topic notify.
+type Notification struct {
+	Channel string    `json:"channel"`
+	Rule    string    `json:"rule"`
+	Event   bus.Event `json:"event"`
+}
+
+// Config is what the stage is made of.
+type Config struct {
+	Store  Store
+	Table  *Table        // default: no rules; nothing is routed
+	Quiet  time.Duration // default: DefaultQuiet
+	Logger *slog.Logger  // default: discard
+}
+
+// Stage routes.
+type Stage struct {
+	cfg   Config
+	table atomic.Pointer[Table]
+}
+
+// New checks cfg.
+func New(cfg Config) (*Stage, error) {
+	if cfg.Store == nil {
+		return nil, fault.Errorf(fault.Internal, "make route stage", "store is required")
+	}
+	if cfg.Table == nil {
+		cfg.Table = &Table{}
+	}
+	if cfg.Quiet <= 0 {
+		cfg.Quiet = DefaultQuiet
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Logger = cfg.Logger.With("component", "route")
+	s := &Stage{cfg: cfg}
+	s.Use(cfg.Table)
+	return s, nil
+}
+
+// Use puts t in force for the events that follow, and says loudly which of its
+// rules are disabled. Safe for concurrent use.
+func (s *Stage) Use(t *Table) {
+	for _, r := range t.Refusals() {
+		s.cfg.Logger.Error("rule disabled", "refusal", r)
+	}
+	for _, w := range t.Warnings() {
+		s.cfg.Logger.Warn("rule is in force but odd", "warning", w)
+	}
+	s.table.Store(t)
+}
+
+// Handle routes one event. It answers topic event.
+func (s *Stage) Handle(ctx context.Context, payload []byte) error {
+	const op = "route event"
+	var event bus.Event
+	if err := json.Unmarshal(payload, &event); err != nil || event.ID == "" {
+		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload is not an event: %v", err))
+	}
+	parsed, err := pattern.ParseEvent(payload)
+	if err != nil {
+		return fault.Terminal(fault.E(fault.CodeOf(err), op, err))
+	}
+	h := handling{stage: s, ctx: ctx, event: event, parsed: parsed, done: map[string]bool{}}
+	var broken []error
+	for _, rule := range s.table.Load().rules {
+		if err := h.rule(rule); err != nil {
+			if !fault.IsTerminal(err) {
+				return err
+			}
+			broken = append(broken, fmt.Errorf("rule %q: %w", rule.ID, err))
+		}
+	}
+	if len(h.eff.Outbox) > 0 {
+		if err := s.cfg.Store.Enqueue(ctx, store.Execution, h.eff); err != nil {
+			return fmt.Errorf("%s %s: %w", op, event.ID, err)
+		}
+	}
+	if len(broken) > 0 {
+		err := errors.Join(broken...)
+		s.cfg.Logger.ErrorContext(ctx, "event not judged by every rule", "event", event.ID, "error", err)
+		return fault.Terminal(fault.E(fault.CodeOf(broken[0]), op, err))
+	}
+	return nil
+}
+
+// handling is one event on its way through the rules.
+type handling struct {
+	stage    *Stage
+	ctx      context.Context
+	event    bus.Event
+	parsed   *pattern.Event
+	eff      store.Effects
+	done     map[string]bool // message ids in eff
+	findings []single        // the event's findings, each as an event of its own
+	split    bool
+	splitErr error
+}
+
+// single is one finding and the event as it would be with it alone.
+type single struct {
+	finding finding.Finding
+	parsed  *pattern.Event
+}
+
+// rule adds what one rule makes of the event. A terminal error is the rule's or
+// the event's own; the other rules go on.
+func (h *handling) rule(r compiled) error {
+	ok, err := r.pattern.MatchEvent(h.parsed)
+	if err != nil {
+		return fault.Terminal(err)
+	}
+	if !ok {
+		return nil
+	}
+	log := h.stage.cfg.Logger.With("rule", r.ID, "event", h.event.ID)
+	if h.hops() > r.MaxHops {
+		log.WarnContext(h.ctx, "event dropped", "reason", "it has passed more rules than the rule allows", "hops", h.hops(), "max_hops", r.MaxHops)
+		return nil
+	}
+	for _, target := range r.Targets {
+		switch target.Kind {
+		case Channel:
+			err = h.notify(r, target.Name)
+		case Playbook:
+			if why := h.ownEcho(); why != "" {
+				log.InfoContext(h.ctx, "no remediation", "playbook", target.Name, "reason", why)
+				continue
+			}
+			err = h.remediate(r, target.Name, log)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *handling) hops() int {
+	if h.event.Parry == nil {
+		return 0
+	}
+	return h.event.Parry.Hops
+}
+
+// ownEcho says why an event must not lead to a change, "" when it may.
+func (h *handling) ownEcho() string {
+	switch {
+	case h.event.ReplayName != "":
+		return "the event is replayed"
+	case h.event.Source == bus.SourceParry:
+		return "the event is about Parry's own work"
+	case h.event.Parry != nil:
+		return "the event was caused by Parry"
+	}
+	return ""
+}
+
+// notify sends the event to a channel, once however many rules say so.
+func (h *handling) notify(r compiled, channel string) error {
+	return h.send(store.TopicNotify, h.event.ID+"-"+channel, Notification{Channel: channel, Rule: r.ID, Event: h.event})
+}
+
+func (h *handling) send(topic, key string, payload any) error {
+	if h.done[topic+"-"+key] {
+		return nil
+	}
+	eff, err := h.eff.Hand(topic, key, payload)
+	if err != nil {
+		return fault.Terminal(fault.E(fault.Internal, "hand event on", err))
+	}
+	h.done[topic+"-"+key] = true
+	h.eff = eff
+	return nil
+}
