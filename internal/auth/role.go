@@ -1,0 +1,102 @@
+package auth
+
+import (
+	"slices"
+
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// Role is a set of actions. The roles are closed; a key may have several.
+type Role string
+
+// The roles.
+const (
+	// RoleAdmin may do everything.
+	RoleAdmin Role = "admin"
+	// RoleOperator runs the daily work: reads, imports, updates findings, asks
+	// for remediations and undos. It cannot approve.
+	RoleOperator Role = "operator"
+	// RoleApprover reads and decides on approvals.
+	RoleApprover Role = "approver"
+	// RoleReader reads.
+	RoleReader Role = "reader"
+	// RoleSource is a program that reports findings. It cannot read anything else.
+	RoleSource Role = "source"
+)
+
+// Roles lists them all, the mightiest first.
+func Roles() []Role {
+	return []Role{RoleAdmin, RoleOperator, RoleApprover, RoleReader, RoleSource}
+}
+
+// Valid reports whether r is one of the roles.
+func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
+
+// Action is one thing that a principal may be allowed to do.
+type Action string
+
+// The actions. Those marked installation concern no single account and ask for
+// a principal that holds all accounts, see Authorize.
+const (
+	FindingRead        Action = "finding.read"
+	FindingImport      Action = "finding.import"
+	FindingUpdate      Action = "finding.update"
+	RemediationRead    Action = "remediation.read"
+	RemediationRequest Action = "remediation.request"
+	RemediationUndo    Action = "remediation.undo"
+	PlanRead           Action = "plan.read"
+	ApprovalRead       Action = "approval.read"
+	ApprovalDecide     Action = "approval.decide"
+	SwitchRead         Action = "switch.read"
+	HubRead            Action = "hub.read"
+
+	AuditRead Action = "audit.read" // installation
+	SwitchOn  Action = "switch.on"  // installation
+	SwitchOff Action = "switch.off" // installation
+	KeyRead   Action = "key.read"   // installation
+	KeyWrite  Action = "key.write"  // installation
+	HubEnable Action = "hub.enable" // installation
+)
+
+// Actions lists them all.
+func Actions() []Action {
+	return []Action{
+		FindingRead, FindingImport, FindingUpdate, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
+		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
+	}
+}
+
+// May reports whether r holds action. This is the whole table.
+func (r Role) May(action Action) bool {
+	switch r {
+	case RoleAdmin:
+		return slices.Contains(Actions(), action)
+	case RoleOperator:
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn}, action)
+	case RoleApprover:
+		return reads(action) || action == ApprovalDecide || action == SwitchOn
+	case RoleReader:
+		return reads(action)
+	case RoleSource:
+		return slices.Contains([]Action{FindingRead, FindingImport, FindingUpdate, HubRead}, action)
+	}
+	return false
+}
+
+// reads are the actions that every person's role has. Keys are not among them.
+func reads(action Action) bool {
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead}, action)
+}
+
+// ParseRoles checks a list of role names.
+func ParseRoles(names []string) ([]Role, error) {
+	roles := make([]Role, 0, len(names))
+	for _, name := range names {
+		if r := Role(name); !r.Valid() {
+			return nil, fault.Errorf(fault.Invalid, "read roles", "there is no role %q", name).
+				WithHint("the roles are admin, operator, approver, reader and source")
+		}
+		roles = append(roles, Role(name))
+	}
+	return roles, nil
+}

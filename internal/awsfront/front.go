@@ -1,0 +1,191 @@
+package awsfront
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsfront/protocol"
+	"github.com/parry-security/parry/internal/awsfront/sigv4"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/service"
+)
+
+// Service answers the requests that are signed for it.
+type Service interface {
+	http.Handler
+	// Reads reports whether r changes nothing. Other requests are let through
+	// once per signature.
+	Reads(r *http.Request) bool
+	// Refuse answers a request that was not let through.
+	Refuse(w http.ResponseWriter, r *http.Request, f *sigv4.Failure)
+	// MaxBody is the largest body that the service takes, in bytes.
+	MaxBody() int64
+}
+
+// Config is what New needs.
+type Config struct {
+	Keys       sigv4.Keyring    // required
+	Signatures sigv4.Signatures // required
+	// Services by the name that requests are signed for: "securityhub", "sts",
+	// "parry". At least one is required.
+	Services map[string]Service
+	// Health answers GET /v1/health, the only request that needs no signature.
+	// Default: not served.
+	Health http.Handler
+	Clock  service.Clock // default: the system's
+	IDs    service.IDs   // default: random
+	Logger *slog.Logger  // default: discard
+	// InFlight bounds the bytes of all bodies together. Default: 128 MiB.
+	InFlight int64
+}
+
+// HealthPath is the path that needs no signature.
+const HealthPath = "/v1/health"
+
+type front struct {
+	cfg      Config
+	verifier *sigv4.Verifier
+	log      *slog.Logger
+}
+
+// New makes the handler of Parry's port.
+func New(cfg Config) (http.Handler, error) {
+	if len(cfg.Services) == 0 {
+		return nil, fault.Errorf(fault.Internal, "make front", "no service is given")
+	}
+	if cfg.IDs == nil {
+		cfg.IDs = service.RandomIDs{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	verifier, err := sigv4.New(sigv4.Config{Keys: cfg.Keys, Signatures: cfg.Signatures, Clock: cfg.Clock, InFlight: cfg.InFlight})
+	if err != nil {
+		return nil, err
+	}
+	return &front{cfg: cfg, verifier: verifier, log: cfg.Logger.With("component", "awsfront")}, nil
+}
+
+// ServeHTTP lets a request through to its service, or answers why not.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := f.cfg.IDs.NewID("req")
+	secure(w.Header(), r, id)
+	if f.cfg.Health != nil && r.URL.Path == HealthPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		f.cfg.Health.ServeHTTP(w, r)
+		return
+	}
+	log := f.log.With("request_id", id, "method", r.Method, "path", r.URL.Path)
+	header, failure := onlyAuthorization(r)
+	if failure != nil {
+		f.refuse(w, r, f.guess(r), failure, log)
+		return
+	}
+	authorization, failure := sigv4.ParseAuthorization(header)
+	if failure != nil {
+		f.refuse(w, r, f.guess(r), failure, log)
+		return
+	}
+	log = log.With("key_id", authorization.KeyID, "service", authorization.Service)
+	svc, ok := f.cfg.Services[authorization.Service]
+	if !ok {
+		f.refuse(w, r, nil, &sigv4.Failure{Kind: sigv4.Unserved, Message: "The request is signed for the service " + authorization.Service +
+			", which Parry does not answer. It answers " + f.served() + "."}, log)
+		return
+	}
+	f.pass(w, r, svc, authorization, log)
+}
+
+// pass verifies r and serves it.
+func (f *front) pass(w http.ResponseWriter, r *http.Request, svc Service, a sigv4.Authorization, log *slog.Logger) {
+	identity, failure := f.verifier.Verify(r, a, svc.MaxBody())
+	if failure != nil {
+		f.refuse(w, r, svc, failure, log)
+		return
+	}
+	defer identity.Release()
+	log = log.With("principal", identity.Principal.Name)
+	if !svc.Reads(r) {
+		if failure := f.verifier.Once(r.Context(), identity); failure != nil {
+			f.refuse(w, r, svc, failure, log)
+			return
+		}
+	}
+	ctx := protocol.WithRegion(auth.WithPrincipal(r.Context(), identity.Principal), identity.Region)
+	r = r.WithContext(ctx)
+	r.Body = io.NopCloser(bytes.NewReader(identity.Body))
+	r.ContentLength = int64(len(identity.Body))
+	log.DebugContext(ctx, "request accepted")
+	svc.ServeHTTP(w, r)
+}
+
+// onlyAuthorization gives the one Authorization header. A signature in the
+// query string is a presigned URL.
+func onlyAuthorization(r *http.Request) (string, *sigv4.Failure) {
+	values := r.Header.Values("Authorization")
+	switch {
+	case len(values) == 1 && values[0] != "":
+		return values[0], nil
+	case len(values) > 1:
+		return "", &sigv4.Failure{Kind: sigv4.Incomplete, Message: "The request holds 'Authorization' twice."}
+	case strings.Contains(r.URL.RawQuery, "X-Amz-Signature="):
+		return "", &sigv4.Failure{Kind: sigv4.Missing, Message: "Presigned URLs are not accepted. Sign the request in the Authorization header."}
+	}
+	return "", &sigv4.Failure{Kind: sigv4.Missing, Message: "Missing Authentication Token"}
+}
+
+// guess finds the service whose words an unsigned request may understand.
+func (f *front) guess(r *http.Request) Service {
+	name := "securityhub"
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v1/"):
+		name = "parry"
+	case r.URL.Path == "/":
+		name = "sts"
+	}
+	return f.cfg.Services[name]
+}
+
+func (f *front) refuse(w http.ResponseWriter, r *http.Request, svc Service, failure *sigv4.Failure, log *slog.Logger) {
+	level := slog.LevelWarn
+	if failure.Kind == sigv4.Unavailable {
+		level = slog.LevelError
+	}
+	log.Log(r.Context(), level, "request refused", "reason", string(failure.Kind), "error", failure)
+	if failure.Again() {
+		// botocore reads the first (milliseconds), others the second. A second
+		// later the same request has another signature.
+		w.Header().Set("X-Amz-Retry-After", "1000")
+		w.Header().Set("Retry-After", "1")
+	}
+	if svc == nil {
+		protocol.Refuse(w, failure)
+		return
+	}
+	svc.Refuse(w, r, failure)
+}
+
+func (f *front) served() string {
+	names := make([]string, 0, len(f.cfg.Services))
+	for name := range f.cfg.Services {
+		names = append(names, name)
+	}
+	return protocol.Enumerate(names)
+}
+
+// secure sets the headers that every answer has. None of them is a page, so
+// nothing may be loaded, framed or cached.
+func secure(h http.Header, r *http.Request, id string) {
+	h.Set("X-Amzn-Requestid", id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	if r.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
