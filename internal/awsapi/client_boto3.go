@@ -1,15 +1,12 @@
 package awsapi
 
 import (
-	"crypto/md5"  //nolint:gosec // S3's Content-MD5 is an integrity check of the wire, not a secret
-	"crypto/sha1" //nolint:gosec // one of S3's checksum algorithms, when a caller asks for it
+	"crypto/md5" //nolint:gosec // S3's Content-MD5 is an integrity check of the wire, not a secret
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
-	"hash/crc32"
 	"net/url"
 	"regexp"
 	"strings"
@@ -101,6 +98,9 @@ func adaptS3Input(op *apimodel.Operation, in map[string]any) {
 			in["CopySource"] = copySource(source)
 		}
 	}
+	if mode := op.Checksum.ModeMember; mode != "" && in[mode] == nil {
+		in[mode] = "ENABLED"
+	}
 	for _, prefix := range []string{"", "CopySource"} {
 		key, ok := asBytes(in[prefix+"SSECustomerKey"])
 		if ok && in[prefix+"SSECustomerKeyMD5"] == nil {
@@ -130,50 +130,6 @@ func adaptMessage(p *prepared, m *message) error {
 		m.header.Set("X-Amz-Glacier-Version", p.rt.service.APIVersion)
 	}
 	return addChecksum(p, m)
-}
-
-// addChecksum adds the integrity header that an operation requires, unless the
-// caller gave one.
-func addChecksum(p *prepared, m *message) error {
-	want := p.op.op.Checksum
-	given := m.header.Get("Content-Md5") != ""
-	for name := range m.header {
-		given = given || strings.HasPrefix(name, "X-Amz-Checksum-") && name != "X-Amz-Checksum-Mode" && name != "X-Amz-Checksum-Type" && name != "X-Amz-Checksum-Algorithm"
-	}
-	algorithm, _ := p.input[want.AlgorithmMember].(string)
-	switch {
-	case given:
-	case algorithm != "" || (want.Required && want.AlgorithmMember != ""):
-		if algorithm == "" {
-			algorithm = "CRC32"
-		}
-		h, ok := checksums(algorithm)
-		if !ok {
-			return fault.Errorf(fault.Invalid, "call "+p.name(), "checksum algorithm %q is not supported", algorithm).
-				WithHint("use CRC32, CRC32C, SHA1 or SHA256")
-		}
-		_, _ = h.Write(m.body) // a hash never fails
-		m.header.Set("X-Amz-Checksum-"+algorithm, base64.StdEncoding.EncodeToString(h.Sum(nil)))
-		m.header.Set("X-Amz-Sdk-Checksum-Algorithm", algorithm)
-	case want.MD5 || want.Required:
-		sum := md5.Sum(m.body) //nolint:gosec // as the services ask
-		m.header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
-	}
-	return nil
-}
-
-func checksums(algorithm string) (hash.Hash, bool) {
-	switch algorithm {
-	case "CRC32":
-		return crc32.NewIEEE(), true
-	case "CRC32C":
-		return crc32.New(crc32.MakeTable(crc32.Castagnoli)), true
-	case "SHA1":
-		return sha1.New(), true //nolint:gosec // the caller asked for it
-	case "SHA256":
-		return sha256.New(), true
-	}
-	return nil, false
 }
 
 // isS3 reports whether a service follows S3's rules for signing and addresses.

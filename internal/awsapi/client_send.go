@@ -158,16 +158,21 @@ func (s *sending) attempt(ctx context.Context) (*success, *failure) {
 		return nil, s.refused(ctx, a, req.URL.Host)
 	}
 	s.c.throttle.saw(s.key, false)
+	checked, err := checkBody(s.p, a)
+	if err != nil {
+		return nil, s.unreadable(a, err)
+	}
 	out, err := s.p.rt.read(ctx, s.p.op, a)
 	if err != nil {
 		return nil, s.unreadable(a, err)
 	}
-	return &success{out: out, answer: a}, nil
+	return &success{out: out, answer: a, checked: checked}, nil
 }
 
 type success struct {
-	out    map[string]any
-	answer answer
+	out     map[string]any
+	answer  answer
+	checked string // algorithm of the checksum that the body was compared with
 }
 
 // unreadable is a success whose answer could not be read. A change was made, so
@@ -308,6 +313,9 @@ func (s *sending) reply(ok *success, retries int) (apimodel.Reply, error) {
 	}
 	if id := ok.answer.header.Get("X-Amz-Id-2"); id != "" && isS3(s.p.rt.service) {
 		meta["HostId"] = id
+	}
+	if ok.checked != "" {
+		meta["ChecksumAlgorithm"] = ok.checked
 	}
 	adaptOutput(s.p, ok.out)
 	ok.out["ResponseMetadata"] = meta

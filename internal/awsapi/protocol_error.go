@@ -20,11 +20,13 @@ import (
 func (r *runtime) readError(ctx context.Context, o *operationRuntime, a answer) *apimodel.APIError {
 	e := &apimodel.APIError{Service: r.service.Name, Operation: o.op.Name, HTTPStatus: a.status, RequestID: requestID(a)}
 	e.Code, e.Message = r.codeAndMessage(ctx, o, a)
+	// smithy's word for what is not there.
+	if e.Message == "UnknownError" {
+		e.Message = ""
+	}
 	if e.Code == "" || e.Code == "UnknownError" {
 		e.Code = strconv.Itoa(a.status)
-	}
-	if e.Message == "" || e.Message == "UnknownError" {
-		e.Message = unparsed(a)
+		e.Message = firstNonEmpty(e.Message, unparsed(a))
 	}
 	return e
 }

@@ -128,9 +128,11 @@ func (v *validator) structure(shape *apimodel.Shape, fields map[string]any, path
 			v.report(path, "Unknown parameter in %s: \"%s\", must be one of: %s", shown(path), name, strings.Join(names, ", "))
 		}
 	}
-	for _, m := range shape.Members {
-		if item, ok := fields[m.Name]; ok {
-			v.value(m, item, path+"."+m.Name, depth+1)
+	// botocore goes by the order in which the caller wrote the members; a Go map
+	// has none, so it is the alphabet's.
+	for _, name := range sortedKeys(fields) {
+		if m, ok := shape.Member(name); ok {
+			v.value(m, fields[name], path+"."+name, depth+1)
 		}
 	}
 }
@@ -254,8 +256,11 @@ func pythonType(v any) string {
 		name = "bool"
 	case int, int32, int64:
 		name = "int"
-	case float32, float64:
+	case float64:
 		name = "float"
+		if _, ok := asInt(v); ok {
+			name = "int" // encoding/json makes a float64 of every number
+		}
 	case json.Number:
 		name = "float"
 		if _, err := v.Int64(); err == nil {
@@ -300,11 +305,10 @@ func pythonForm(v any, inside bool) string {
 		}
 		return "False"
 	case float64:
-		text := strconv.FormatFloat(v, 'g', -1, 64)
-		if !strings.ContainsAny(text, ".eEnI") {
-			text += ".0"
+		if n, ok := asInt(v); ok {
+			return strconv.FormatInt(n, 10)
 		}
-		return text
+		return strconv.FormatFloat(v, 'g', -1, 64)
 	case []byte:
 		return "b'" + strings.Trim(strconv.QuoteToASCII(string(v)), `"`) + "'"
 	case []any:

@@ -78,6 +78,8 @@ def call(c, endpoint, answers):
         }
     except botocore.exceptions.ParamValidationError as e:
         return {"invalid": str(e)}
+    except Exception as e:  # the test shows what boto3 raised
+        return {"raised": repr(e)}
 
 
 def main():
