@@ -13,7 +13,6 @@ LDFLAGS       := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 BENCH         ?= ./internal/...
 BENCHTIME     ?= 1s
 
-export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 
@@ -36,6 +35,7 @@ check: ## formatting, vet and the short tests: before every commit
 	$(GO) test -short ./...
 
 .PHONY: test
+test: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 test: venv postgres ## all tests, with the race detector, moto and PostgreSQL
 	$(GO) vet ./...
 	$(GO) test -race ./...

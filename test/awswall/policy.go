@@ -105,10 +105,10 @@ type request struct {
 type verdict int
 
 const (
-	silent verdict = iota
-	allowed          // by an identity policy, or by a resource policy that admits everyone
-	allowedByAccount // a resource policy that names the principal's account
-	allowedByName    // a resource policy that names the principal itself
+	silent           verdict = iota
+	allowed                  // by an identity policy, or by a resource policy that admits everyone
+	allowedByAccount         // a resource policy that names the principal's account
+	allowedByName            // a resource policy that names the principal itself
 	denied
 )
 
