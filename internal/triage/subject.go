@@ -70,6 +70,8 @@ func (s *subject) write(row store.InboxRow, merged finding.Finding, before *find
 	s.note(row.Source, merged, before, result, trace, now)
 	s.doc, s.exists = result, true
 	s.versions = append(s.versions, result)
+	// The next version in this batch is held against these two.
+	s.record.ID, s.record.Account = incoming.ID(), incoming.Account()
 	s.record.Original = incoming.JSON()
 	s.record.Source, s.record.Trusted = row.Source, row.Trusted
 }
