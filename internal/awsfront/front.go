@@ -2,10 +2,12 @@ package awsfront
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/awsfront/protocol"
@@ -41,7 +43,13 @@ type Config struct {
 	Logger *slog.Logger  // default: discard
 	// InFlight bounds the bytes of all bodies together. Default: 128 MiB.
 	InFlight int64
+	// Hold is how long the refusal of a repeated signature is held back.
+	// Default: 1 s, the resolution of a signature's time.
+	Hold time.Duration
 }
+
+// maxHeld bounds the refusals that are held back at a time; others go at once.
+const maxHeld = 256
 
 // HealthPath is the path that needs no signature.
 const HealthPath = "/v1/health"
@@ -50,6 +58,7 @@ type front struct {
 	cfg      Config
 	verifier *sigv4.Verifier
 	log      *slog.Logger
+	held     chan struct{}
 }
 
 // New makes the handler of Parry's port.
@@ -63,11 +72,14 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Hold <= 0 {
+		cfg.Hold = time.Second
+	}
 	verifier, err := sigv4.New(sigv4.Config{Keys: cfg.Keys, Signatures: cfg.Signatures, Clock: cfg.Clock, InFlight: cfg.InFlight})
 	if err != nil {
 		return nil, err
 	}
-	return &front{cfg: cfg, verifier: verifier, log: cfg.Logger.With("component", "awsfront")}, nil
+	return &front{cfg: cfg, verifier: verifier, log: cfg.Logger.With("component", "awsfront"), held: make(chan struct{}, maxHeld)}, nil
 }
 
 // ServeHTTP lets a request through to its service, or answers why not.
@@ -110,6 +122,10 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request, svc Service, a sigv
 	log = log.With("principal", identity.Principal.Name)
 	if !svc.Reads(r) {
 		if failure := f.verifier.Once(r.Context(), identity); failure != nil {
+			if failure.Kind == sigv4.Replayed {
+				identity.Release()
+				f.hold(r.Context())
+			}
 			f.refuse(w, r, svc, failure, log)
 			return
 		}
@@ -120,6 +136,24 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request, svc Service, a sigv
 	r.ContentLength = int64(len(identity.Body))
 	log.DebugContext(ctx, "request accepted")
 	svc.ServeHTTP(w, r)
+}
+
+// hold waits before a repeated signature is refused. A client that signs again
+// after the answer does so in a later second, so its next try has another
+// signature; without the wait it may use up its tries within one second.
+func (f *front) hold(ctx context.Context) {
+	select {
+	case f.held <- struct{}{}:
+		defer func() { <-f.held }()
+	default:
+		return
+	}
+	timer := time.NewTimer(f.cfg.Hold)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // onlyAuthorization gives the one Authorization header. A signature in the

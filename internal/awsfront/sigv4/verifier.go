@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parry-security/parry/internal/auth"
@@ -73,9 +74,10 @@ type Identity struct {
 	Principal auth.Principal
 	Region    string
 	Service   string
-	// Body is the whole body. It is valid until Release.
+	// Body is the whole body.
 	Body []byte
-	// Release gives the room of the body back; call it when the request is done.
+	// Release gives the room of the body back; call it when the request is
+	// done. It may be called twice.
 	Release func()
 
 	signature string
@@ -229,7 +231,7 @@ func (v *Verifier) read(r *http.Request, limit int64) ([]byte, string, func(), *
 	if !v.room.take(weight) {
 		return nil, "", nil, fail(Busy, "Too many requests are being received at the moment. Try again.")
 	}
-	release := func() { v.room.give(weight) }
+	release := sync.OnceFunc(func() { v.room.give(weight) })
 	var buf bytes.Buffer
 	if r.ContentLength > 0 {
 		buf.Grow(int(r.ContentLength))
