@@ -253,6 +253,21 @@ func (s *Stage) admit(ctx context.Context, r remediation.Remediation) (remediati
 	return plan, doc, nil
 }
 
+// Abandon ends a remediation whose segment failed for good outside the
+// interpreter: a store that answers nonsense, a state that cannot be read. The
+// durable engine calls it.
+func (s *Stage) Abandon(ctx context.Context, input []byte, cause error) error {
+	var j job
+	if err := json.Unmarshal(input, &j); err != nil {
+		return fault.E(fault.Invalid, "read execution input", err)
+	}
+	r, err := s.Store.Remediation(ctx, j.Remediation)
+	if err != nil || r.State != remediation.Running && r.State != remediation.Queued {
+		return err
+	}
+	return s.end(ctx, r, Result{Status: "Failed", Failure: "the execution cannot go on: " + cause.Error()})
+}
+
 // park stores where the execution stands and asks for the next segment.
 func (s *Stage) park(ctx context.Context, j job, result Result) error {
 	next := j

@@ -1,0 +1,83 @@
+package app
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/notify"
+	"github.com/parry-security/parry/internal/notify/email"
+	"github.com/parry-security/parry/internal/notify/sns"
+	"github.com/parry-security/parry/internal/notify/webhook"
+)
+
+// ownTraffic lists what Parry may do without a plan: publishing to the topics
+// of the configured channels. The list is hashed and audited at every start.
+func (s *Server) ownTraffic() []awsapi.Grant {
+	grants := []awsapi.Grant{}
+	for _, c := range s.cfg.Channels {
+		if c.Kind == "sns" {
+			grants = append(grants, awsapi.Grant{Service: "sns", Operation: "Publish", ARN: c.Topic})
+		}
+	}
+	return grants
+}
+
+func (s *Server) buildNotify(t *stages) error {
+	channels := map[string]notify.Sender{}
+	for _, c := range s.cfg.Channels {
+		sender, err := s.channel(c, t.grants)
+		if err != nil {
+			return err
+		}
+		channels[c.Name] = sender
+	}
+	var err error
+	t.notify, err = notify.New(notify.Config{Channels: channels, Findings: s.store, Clock: s.clock, Logger: s.log})
+	return err
+}
+
+func (s *Server) channel(c config.Channel, grants []awsapi.Grant) (notify.Sender, error) {
+	switch c.Kind {
+	case "email":
+		return email.New(email.Config{Server: c.SMTP, TLS: c.TLS, Username: c.Username, Password: secretFrom(c.Password), From: c.From, To: c.To})
+	case "sns":
+		session := s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-notify"}, grants)
+		return sns.New(sns.Config{Publisher: publisher{session}, Topic: c.Topic})
+	case "webhook":
+		return webhook.New(webhook.Config{URL: c.URL, Secret: secretFrom(c.Secret), Clock: s.clock})
+	}
+	return nil, fault.Errorf(fault.Invalid, "configure channel "+c.Name, "kind %q is not email, sns or webhook", c.Kind)
+}
+
+// secretFrom reads a secret from the environment variable that the
+// configuration names, so that no secret stands in a file.
+func secretFrom(variable string) string {
+	if variable == "" {
+		return ""
+	}
+	return os.Getenv(variable)
+}
+
+// publisher publishes through the gate as own traffic.
+type publisher struct{ session *awsapi.Session }
+
+// Publish sends one message to topic.
+func (p publisher) Publish(ctx context.Context, topic, subject, message string) error {
+	_, err := p.session.Call(ctx, "notify", apimodel.Call{Service: "sns", Operation: "Publish", Region: regionOf(topic),
+		Input: map[string]any{"TopicArn": topic, "Subject": subject, "Message": message}})
+	return err
+}
+
+// regionOf reads the region of an ARN.
+func regionOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 5)
+	if len(parts) < 5 {
+		return ""
+	}
+	return parts[3]
+}

@@ -1,0 +1,191 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/parry-security/parry/internal/approve"
+	"github.com/parry-security/parry/internal/audit"
+	"github.com/parry-security/parry/internal/automation"
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/execute"
+	"github.com/parry-security/parry/internal/fault"
+	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
+	"github.com/parry-security/parry/internal/normalize/asff"
+	"github.com/parry-security/parry/internal/notify"
+	"github.com/parry-security/parry/internal/plan"
+	"github.com/parry-security/parry/internal/route"
+	"github.com/parry-security/parry/internal/rule"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/triage"
+	"github.com/parry-security/parry/internal/verify"
+)
+
+// stages are the verbs that a finding passes, each wired to its neighbours.
+type stages struct {
+	intake  *ingesthttp.Intake
+	triage  *triage.Triage
+	route   *route.Stage
+	plan    *plan.Stage
+	desk    *plan.Desk
+	approve *approve.Stage
+	execute *execute.Stage
+	verify  *verify.Stage
+	notify  *notify.Stage
+	audit   *audit.Appender
+	grants  []awsapi.Grant
+}
+
+func (s *Server) newStages() (*stages, error) {
+	t := &stages{grants: s.ownTraffic()}
+	for _, build := range []func(*stages) error{s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit} {
+		if err := build(t); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// buildIntake makes the way in: intake and triage with the automation rules.
+func (s *Server) buildIntake(t *stages) error {
+	rules, err := s.automationRules()
+	if err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, a := range s.cfg.Organization.Accounts {
+		names[a.ID] = a.Name
+	}
+	if t.triage, err = triage.New(triage.Config{
+		Store: s.store, Rules: triage.StaticRules(rules), Clock: s.clock, Logger: s.log,
+		AccountName: func(id string) string { return names[id] },
+	}); err != nil {
+		return err
+	}
+	normalizer, err := asff.New(asff.Config{Clock: s.clock})
+	if err != nil {
+		return err
+	}
+	t.intake, err = ingesthttp.New(ingesthttp.Config{Inbox: s.store, Normalizer: normalizer, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake})
+	return err
+}
+
+// automationRules parses the configured rules. A bad one is disabled loudly;
+// the others go on.
+func (s *Server) automationRules() ([]rule.Rule, error) {
+	list := make([]json.RawMessage, 0, len(s.cfg.AutomationRules))
+	for _, d := range s.cfg.AutomationRules {
+		list = append(list, json.RawMessage(d))
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "read automation_rules", err)
+	}
+	rules, problems := rule.ParseAll(raw)
+	for _, p := range problems {
+		s.log.Error("automation rule disabled", "rule", p.Index, "error", p.Error(), "hint", fault.HintOf(p.Err))
+	}
+	return rules, nil
+}
+
+func (s *Server) buildRoute(t *stages) error {
+	rules := make([]route.Rule, 0, len(s.cfg.BusRules))
+	channels := map[string]bool{}
+	for _, c := range s.cfg.Channels {
+		channels[c.Name] = true
+	}
+	for _, r := range s.cfg.BusRules {
+		next := route.Rule{ID: r.Name, Name: r.Name, Pattern: json.RawMessage(r.Pattern), Enabled: !r.Disabled}
+		for _, name := range r.Playbooks {
+			next.Targets = append(next.Targets, route.Target{Kind: route.Playbook, Name: name})
+		}
+		for _, name := range r.Channels {
+			next.Targets = append(next.Targets, route.Target{Kind: route.Channel, Name: name})
+		}
+		rules = append(rules, next)
+	}
+	table := route.Compile(rules, route.Known{
+		Playbook: func(name string) bool { _, ok := s.content.Playbook(name); return ok },
+		Channel:  func(name string) bool { return channels[name] },
+	})
+	var err error
+	t.route, err = route.New(route.Config{Store: s.store, Table: table, Logger: s.log})
+	return err
+}
+
+// buildRemediation makes plan, approve, execute and verify. The durable engine
+// is given to execute when it is open.
+func (s *Server) buildRemediation(t *stages) error {
+	engine, err := automation.New(automation.Config{Clock: automation.RealClock{Clock: s.clock}, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.store}
+	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: s.store, fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}
+	if t.plan, err = plan.New(plan.Config{
+		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Org: s.cfg.Organization, Clock: s.clock, Logger: s.log.With("component", "plan"),
+	}); err != nil {
+		return err
+	}
+	t.desk = plan.NewDesk(s.store, s.content, s.ids, s.clock)
+	if t.approve, err = approve.New(approve.Config{
+		Store: s.store, Policies: s.cfg.Policies, Org: s.cfg.Organization, Clock: s.clock, Logger: s.log.With("component", "approve"),
+	}); err != nil {
+		return err
+	}
+	if t.execute, err = execute.New(execute.Config{
+		Store: s.store, Gate: executeSessions{open}, Interpreter: interpreter, Clock: s.clock, Logger: s.log.With("component", "execute"),
+	}); err != nil {
+		return err
+	}
+	t.verify, err = verify.New(verify.Config{
+		Store: s.store, Playbooks: s.content, Gate: verifySessions{open}, Clock: s.clock, Logger: s.log.With("component", "verify"),
+	})
+	return err
+}
+
+// newDispatchers carry both outboxes to the stages.
+func (s *Server) newDispatchers() ([]service.Service, error) {
+	t := s.stages
+	handlers := map[store.File]map[string]bus.Handler{
+		store.Findings: {
+			store.TopicEvent:  func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			triage.TopicInbox: func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleInbox(ctx, d.Payload) },
+		},
+		store.Execution: {
+			store.TopicEvent:    func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			store.TopicPlan:     func(ctx context.Context, d bus.Delivery) error { return t.plan.Handle(ctx, d.Payload) },
+			store.TopicApprove:  func(ctx context.Context, d bus.Delivery) error { return t.approve.Handle(ctx, d.Payload) },
+			store.TopicExecute:  func(ctx context.Context, d bus.Delivery) error { return t.execute.Handle(ctx, d.Payload) },
+			store.TopicVerify:   func(ctx context.Context, d bus.Delivery) error { return t.verify.Handle(ctx, d.Payload, d.Attempts) },
+			store.TopicAnnotate: func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleAnnotate(ctx, d.Payload) },
+			store.TopicNotify:   func(ctx context.Context, d bus.Delivery) error { return t.notify.Handle(ctx, d.Payload) },
+		},
+	}
+	var out []service.Service
+	for _, file := range []store.File{store.Findings, store.Execution} {
+		d, err := bus.New(bus.Config{
+			Outbox: outbox{s.store, file}, File: string(file), Handlers: handlers[file], Owner: s.node, Clock: s.clock,
+			Logger: s.log.With("component", "bus"), Wake: s.store.NotifyChan(file),
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// hashOf is the SHA-256 of v as JSON.
+func hashOf(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
