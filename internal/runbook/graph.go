@@ -1,6 +1,9 @@
 package runbook
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // successors lists where the document may go from s; end says that it may end.
 func (d *Document) successors(i int) (next []int, end bool) {
@@ -69,12 +72,14 @@ func (c *checker) graph() {
 	mark(reached, start, func(i int) []int { next, _ := d.successors(i); return next })
 	leaves := make([]bool, len(d.Steps))
 	mark(leaves, ends, func(i int) []int { return reverse[i] })
+	// A target that does not exist is reported as that, not as a missing exit.
+	complete := !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Code == CodeUnknownStep })
 	for i := range d.Steps {
 		s := &d.Steps[i]
 		switch {
 		case !reached[i]:
 			c.add(CodeUnreachable, SeverityWarning, s.Pos, s.path, fmt.Sprintf("no path leads to step %s", s.Name), "remove it or name it in nextStep, onFailure or a choice")
-		case !leaves[i]:
+		case !leaves[i] && complete:
 			c.add(CodeNoExit, SeverityError, s.Pos, s.path, fmt.Sprintf("from step %s no path leads to an end", s.Name), "give one step of the circle isEnd: true or another way out")
 		}
 	}
