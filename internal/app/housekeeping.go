@@ -14,7 +14,7 @@ const (
 	pruneEvery  = time.Hour
 	// keepDelivered is how long a delivered message is remembered, which is how
 	// long a repetition of it is recognised.
-	keepDelivered = 7 * 24 * time.Hour
+	keepDelivered  = 7 * 24 * time.Hour
 	keepDead       = 90 * 24 * time.Hour  // for people to look at
 	keepExecutions = 400 * 24 * time.Hour // a year and the audit after it
 )
