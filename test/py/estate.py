@@ -22,6 +22,8 @@ import sys
 import boto3
 from botocore.config import Config
 
+import judge
+
 REGION = "us-east-1"
 MEMBER_ROLE = "ParryMemberRole"
 HUB_USER = "parry"
@@ -232,7 +234,7 @@ def make(endpoint):
     admin = Account(endpoint, administrator["access_key_id"], administrator["secret_access_key"])
     access = {name: enter(admin, endpoint, account) for name, account in accounts.items()}
     external_id = "parry-" + secrets.token_hex(16)
-    return {
+    estate = {
         "region": REGION,
         "endpoint": endpoint,
         "organization": {"id": organization["Id"], "root": top, "units": units},
@@ -245,6 +247,8 @@ def make(endpoint):
             for name in ("dev", "prod")
         },
     }
+    estate["original"] = judge.snapshot(estate)  # what the end state is compared with
+    return estate
 
 
 def main():
