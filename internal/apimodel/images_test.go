@@ -401,3 +401,35 @@ func FuzzPolicyDiff(f *testing.F) {
 		}
 	})
 }
+
+func TestUndoGoesBackInAnOrderThatAWSAccepts(t *testing.T) {
+	t.Parallel()
+	on := map[string]any{"BlockPublicAcls": true}
+	done := []apimodel.Done{
+		{Call: call("s3:PutPublicAccessBlock", map[string]any{"Bucket": "b", "PublicAccessBlockConfiguration": on})},
+		{Call: call("s3:DeleteBucketPolicy", map[string]any{"Bucket": "b"}), Before: apimodel.Image{Exists: true, Data: map[string]any{"Policy": "{}"}}},
+		{Call: call("s3:DeleteObject", map[string]any{"Bucket": "b", "Key": "k"})},
+		{Call: call("s3:PutBucketPolicy", map[string]any{"Bucket": "b", "Policy": "{2}"})},
+		{Call: call("s3:PutBucketVersioning", map[string]any{"Bucket": "b", "VersioningConfiguration": map[string]any{"Status": "Enabled"}}), Before: apimodel.Image{Exists: true}},
+	}
+	calls, without := apimodel.Undo(done)
+	var got []string
+	for _, c := range calls {
+		got = append(got, c.Operation)
+	}
+	if diff := cmp.Diff([]string{"DeletePublicAccessBlock", "PutBucketVersioning", "DeleteBucketPolicy", "PutBucketPolicy"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{2}, without); diff != "" {
+		t.Error(diff)
+	}
+	if calls[0].Of != 0 || calls[0].Restores == "" || calls[1].NotRestored == "" {
+		t.Errorf("got %+v", calls[:2])
+	}
+	// Taking Block Public Access away is undone last: it would refuse the rest.
+	done[0] = apimodel.Done{Call: call("s3:DeletePublicAccessBlock", map[string]any{"Bucket": "b"}), Before: apimodel.Image{Exists: true, Data: map[string]any{"PublicAccessBlockConfiguration": on}}}
+	calls, _ = apimodel.Undo([]apimodel.Done{done[1], done[0]})
+	if got := calls[len(calls)-1].Operation; got != "PutPublicAccessBlock" {
+		t.Errorf("the last call is %s", got)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,19 +110,24 @@ func imagesOf(t *testing.T, w *world) string {
 	return string(raw)
 }
 
-// orderedUndo is undoOf in the order that UndoRank asks for.
+// orderedUndo makes the way back from what was recorded.
 func orderedUndo(t *testing.T, r *fakeRecorder) []stepCall {
 	t.Helper()
-	rank := map[string]int{}
-	for _, c := range r.changes {
-		spec, _ := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
-		before := apimodel.Image(*c.Before)
-		after, _ := spec.Expected(before, c.Call.Input)
-		rank["Undo"+c.Call.Step] = spec.UndoRank(before, after)
+	var done []apimodel.Done
+	for _, id := range r.order {
+		c := r.changes[id]
+		call := apimodel.Call{Service: c.Call.Service, Operation: c.Call.Operation, Account: c.Call.Account, Region: c.Call.Region, Input: c.Call.Input}
+		done = append(done, apimodel.Done{Call: call, Before: apimodel.Image(*c.Before)})
 	}
-	undo := undoOf(t, r)
-	slices.SortStableFunc(undo, func(a, b stepCall) int { return rank[a.step] - rank[b.step] })
-	return undo
+	calls, without := apimodel.Undo(done)
+	if len(without) > 0 {
+		t.Fatalf("no way back from %v", without)
+	}
+	var out []stepCall
+	for _, c := range calls {
+		out = append(out, stepCall{"Undo" + c.Operation, c.Call})
+	}
+	return out
 }
 
 func TestMotoPlanApplyUndo(t *testing.T) {

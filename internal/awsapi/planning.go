@@ -63,6 +63,25 @@ func (p *Planner) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 	return p.s.Call(ctx, step, c)
 }
 
+// Look makes a read that is not part of the plan, such as the one that confirms
+// the violation. What it shows is not read a second time when a change to it is
+// planned.
+func (p *Planner) Look(ctx context.Context, c apimodel.Call) (apimodel.Reply, error) {
+	look := &Session{g: p.s.g, id: p.s.id, mode: ModePlan, lenient: p.s.lenient}
+	look.do = func(ctx context.Context, _ string, r request) (apimodel.Reply, error) {
+		if r.class != apimodel.Read {
+			return apimodel.Reply{}, fault.Errorf(fault.Denied, "call "+r.Service+":"+r.Operation, "looking sends no %s", classWord(r.class))
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err := p.s.g.guard.check(r, p.s.id); err != nil {
+			return apimodel.Reply{}, err
+		}
+		return p.read(ctx, &remediation.PlannedCall{Step: "Look", FromOutputs: p.unknown.paths(r.Input)}, r)
+	}
+	return look.Call(ctx, "", c)
+}
+
 // Calls gives what was planned so far, in order.
 func (p *Planner) Calls() []remediation.PlannedCall {
 	p.mu.Lock()

@@ -114,6 +114,27 @@ func TestLaterReadsSeeThePlannedChange(t *testing.T) {
 	}
 }
 
+func TestLookingIsNotPlannedAndNotRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.gate.Planning(as, awsapi.PlanOptions{})
+	if r, err := p.Look(t.Context(), s3("GetBucketPolicy", nil)); err != nil || r.Output["Policy"] != publicPolicy {
+		t.Errorf("got %v, %v", r, err)
+	}
+	if _, err := p.Look(t.Context(), s3("DeleteBucketPolicy", nil)); !fault.Is(err, fault.Denied) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := p.Call(t.Context(), "Policy", s3("DeleteBucketPolicy", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Calls(); len(got) != 1 || got[0].Before == nil || !got[0].Before.Exists {
+		t.Errorf("planned %+v", got)
+	}
+	if diff := cmp.Diff([]string{"GetBucketPolicy"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWhatOnlyApplyingTells(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -91,6 +91,7 @@ func TestChangeNotInThePlanIsRefused(t *testing.T) {
 		{"resource", with(func(c *stepCall) { c.call.Input["Bucket"] = "other" }), "in Bucket"},
 		{"missing member", with(func(c *stepCall) { delete(c.call.Input, "AccessControlPolicy") }), "in AccessControlPolicy"},
 		{"further member", with(func(c *stepCall) { c.call.Input["GrantRead"] = "x" }), "in GrantRead"},
+		{"member without a value", with(func(c *stepCall) { c.call.Input["ACL"] = nil }), "in ACL"},
 		{"deep member", with(func(c *stepCall) { c.call.Input["AccessControlPolicy"] = grants(grant("intruder", "FULL_CONTROL")) }), "in AccessControlPolicy.Grants[0].Grantee.ID"},
 		{"longer list", with(func(c *stepCall) {
 			c.call.Input["AccessControlPolicy"] = grants(grant("owner", "FULL_CONTROL"), everyone)
@@ -269,7 +270,12 @@ func TestAuthorityMustHold(t *testing.T) {
 		{"no fence", func(a *awsapi.Authority) { a.Fence = nil }, nil},
 		{"no execution", func(a *awsapi.Authority) { a.Execution = "" }, nil},
 		{"other remediation", func(a *awsapi.Authority) { a.Remediation = "rem-2" }, nil},
-		{"other role", func(a *awsapi.Authority) { p := *a.Plan; p.Role = "Admin"; a.Plan = &p }, nil},
+		{"other role", func(a *awsapi.Authority) {
+			p := *a.Plan
+			p.Role = "Admin"
+			a.Plan = &p
+			a.Hash, _ = p.Hash()
+		}, nil},
 		{"other hash", func(a *awsapi.Authority) { a.Hash = "0" }, nil},
 		{"plan edited after approval", func(a *awsapi.Authority) { p := *a.Plan; p.Control = "S3.9"; a.Plan = &p }, nil},
 		{"other guards", func(a *awsapi.Authority) {
@@ -328,22 +334,23 @@ func TestOpenMembersMayComeFromOutputs(t *testing.T) {
 	if got, want := planned[2].Input["Policy"], `{"Resource":"<known after apply: Key.KeyMetadata.KeyId>"}`; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	w.recorder = newFakeRecorder()
-	if err := run(t.Context(), w.apply(w.planOf(planned)), calls("1234-abcd")); err != nil {
-		t.Error(err)
-	}
-	for name, bad := range map[string]string{"breaks out": `x","Action":"*`, "empty": ""} {
-		w.recorder = newFakeRecorder()
-		w.aws.sent()
-		if err := run(t.Context(), w.apply(w.planOf(planned)), calls(bad)); !errors.Is(err, awsapi.ErrNotInPlan) && !errors.Is(err, awsapi.ErrSuperseded) {
+	elsewhere := calls("1234-abcd")
+	elsewhere[1].call.Input["Bucket"] = "elsewhere"
+	for name, tt := range map[string]struct {
+		calls []stepCall
+		want  string // what is refused; "" = nothing
+	}{
+		"a plain id":               {calls("1234-abcd"), ""},
+		"breaks out of its text":   {calls(`x","Action":"*`), "Policy"},
+		"empty":                    {calls(""), "KMSMasterKeyID"},
+		"resource scope is fixed":  {elsewhere, "Bucket"},
+		"other text around the id": {append(calls("1234-abcd")[:2], stepCall{"Policy", s3("PutBucketPolicy", map[string]any{"Policy": `{"NotResource":"1234-abcd"}`})}), "Policy"},
+	} {
+		w := newWorld(t)
+		err := run(t.Context(), w.apply(w.planOf(planned)), tt.calls)
+		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, awsapi.ErrNotInPlan) || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: got %v", name, err)
 		}
-	}
-	other := calls("1234-abcd")
-	other[1].call.Input["Bucket"] = "elsewhere"
-	w.recorder = newFakeRecorder()
-	if err := run(t.Context(), w.apply(w.planOf(planned)), other); !errors.Is(err, awsapi.ErrNotInPlan) {
-		t.Errorf("resource scope is not fixed: %v", err)
 	}
 }
 
