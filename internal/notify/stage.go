@@ -1,0 +1,141 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// Notification is the payload of topic notify.
+type Notification struct {
+	Channel string    `json:"channel"`
+	Rule    string    `json:"rule"`
+	Event   bus.Event `json:"event"`
+}
+
+// Sender is one channel. Its errors are marked fault.Transient or
+// fault.Terminal.
+type Sender interface {
+	Send(ctx context.Context, m Message) error
+}
+
+// Findings gives the facts of a finding that an event about its remediation does
+// not carry.
+type Findings interface {
+	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+}
+
+// Config is what the stage is made of.
+type Config struct {
+	Channels map[string]Sender // by the name that rules use
+	Findings Findings          // default: severity is left out
+	Clock    service.Clock     // for Test only
+	Logger   *slog.Logger      // default: discard
+}
+
+// Stage notifies.
+type Stage struct{ cfg Config }
+
+// New checks cfg.
+func New(cfg Config) (*Stage, error) {
+	if cfg.Clock == nil {
+		return nil, fault.Errorf(fault.Internal, "make notify stage", "clock is required")
+	}
+	for name, sender := range cfg.Channels {
+		if name == "" || sender == nil {
+			return nil, fault.Errorf(fault.Internal, "make notify stage", "channel %q is empty", name)
+		}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Logger = cfg.Logger.With("component", "notify")
+	return &Stage{cfg: cfg}, nil
+}
+
+// Handle sends one notification. It answers topic notify.
+func (s *Stage) Handle(ctx context.Context, payload []byte) error {
+	const op = "notify"
+	var n Notification
+	if err := json.Unmarshal(payload, &n); err != nil || n.Event.ID == "" {
+		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload is not a notification: %v", err))
+	}
+	sender, err := s.channel(n.Channel)
+	if err != nil {
+		return err
+	}
+	severity, title, err := s.facts(ctx, n.Event)
+	if err != nil {
+		return err
+	}
+	m, ok, err := Render(n.Event, severity, title)
+	if err != nil {
+		return fault.Terminal(fault.E(fault.Invalid, op, err))
+	}
+	if !ok {
+		return nil
+	}
+	m.ID = messageID(n.Event.ID, n.Channel)
+	if err := sender.Send(ctx, m); err != nil {
+		return fmt.Errorf("notify channel %s: %w", n.Channel, err)
+	}
+	s.cfg.Logger.InfoContext(ctx, "notification sent", "channel", n.Channel, "rule", n.Rule, "event", n.Event.ID, "notification", m.ID)
+	return nil
+}
+
+// Test sends a message that says it is a test.
+func (s *Stage) Test(ctx context.Context, channel string) error {
+	sender, err := s.channel(channel)
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Clock.Now()
+	id := messageID("test "+now.Format(time.RFC3339Nano), channel)
+	return sender.Send(ctx, Message{
+		ID: id, At: now, Subject: "Parry: test of channel " + Clean(channel, 80),
+		Body:  "This is a test. Notifications to this channel arrive.\n",
+		Event: bus.Event{Version: "0", ID: id, DetailType: "Parry Channel Test", Source: bus.SourceParry, Time: now, Resources: []string{}, Detail: json.RawMessage("{}")},
+	})
+}
+
+func (s *Stage) channel(name string) (Sender, error) {
+	if sender, ok := s.cfg.Channels[name]; ok {
+		return sender, nil
+	}
+	known := make([]string, 0, len(s.cfg.Channels))
+	for k := range s.cfg.Channels {
+		known = append(known, k)
+	}
+	slices.Sort(known)
+	return nil, fault.Terminal(fault.Errorf(fault.NotFound, "notify", "there is no channel %q", Clean(name, 80)).
+		WithHint("add it to channels in parry.yaml and restart; there are: %s", strings.Join(known, ", ")))
+}
+
+// facts reads severity and title of the finding that a remediation is for.
+func (s *Stage) facts(ctx context.Context, e bus.Event) (severity, title string, err error) {
+	change, ok, err := stateChange(e)
+	if err != nil {
+		return "", "", fault.Terminal(fault.E(fault.Invalid, "notify", err))
+	}
+	if !ok || s.cfg.Findings == nil || change.Remediation.Finding.IsZero() {
+		return "", "", nil
+	}
+	records, err := s.cfg.Findings.Findings(ctx, []finding.ID{change.Remediation.Finding})
+	if err != nil {
+		return "", "", fmt.Errorf("read finding %s: %w", change.Remediation.Finding, err)
+	}
+	if len(records) == 0 {
+		return "", "", nil
+	}
+	return records[0].SeverityLabel, records[0].Title, nil
+}

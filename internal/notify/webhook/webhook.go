@@ -1,0 +1,151 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/notify"
+	"github.com/parry-security/parry/internal/service"
+)
+
+// DefaultTimeout bounds one delivery.
+const DefaultTimeout = 10 * time.Second
+
+// MinSecret is the least length of a signing key, in bytes.
+const MinSecret = 16
+
+const (
+	again    = 10 * time.Second // the least wait before another try
+	maxAgain = time.Hour        // the most that a receiver's Retry-After is believed
+	maxReply = 4 << 10          // bytes of the reply that are read
+)
+
+// Config is a channel.
+type Config struct {
+	URL     string            // https, or http to a loopback address
+	Secret  string            // signing key, at least MinSecret bytes; never printed
+	Timeout time.Duration     // default: DefaultTimeout
+	Clock   service.Clock     // required: the signature's time
+	Base    http.RoundTripper // default: a transport of its own, with the environment's proxy
+}
+
+// Sender posts.
+type Sender struct {
+	url    *url.URL
+	secret []byte
+	clock  service.Clock
+	client *http.Client
+}
+
+// New checks cfg; it opens no connection.
+func New(cfg Config) (*Sender, error) {
+	const op = "configure webhook"
+	u, err := url.Parse(cfg.URL)
+	switch {
+	case err != nil || u.Host == "":
+		return nil, fault.Errorf(fault.Invalid, op, "url is not an address") // the text may hold a token
+	case u.User != nil:
+		return nil, fault.Errorf(fault.Invalid, op, "url to %s holds a user name", u.Host).WithHint("the receiver checks the signature instead")
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, fault.Errorf(fault.Invalid, op, "url to %s is neither https nor http to a loopback address", u.Host).WithHint("write url: https://…")
+	case len(cfg.Secret) < MinSecret:
+		return nil, fault.Errorf(fault.Invalid, op, "the signing key for %s has %d bytes, it needs at least %d", u.Host, len(cfg.Secret), MinSecret).
+			WithHint("make one with: openssl rand -hex 32")
+	case cfg.Clock == nil:
+		return nil, fault.Errorf(fault.Internal, op, "clock is required")
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Base == nil {
+		cfg.Base = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 4, IdleConnTimeout: 30 * time.Second,
+			TLSHandshakeTimeout: cfg.Timeout, ResponseHeaderTimeout: cfg.Timeout, MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	return &Sender{url: u, secret: []byte(cfg.Secret), clock: cfg.Clock, client: &http.Client{
+		Transport: cfg.Base, Timeout: cfg.Timeout,
+		// A redirect would send the signed body to an address that nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// loopback takes addresses only: a name, even localhost, may resolve anywhere.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Payload is the JSON body.
+type Payload struct {
+	ID      string    `json:"id"` // the same for every try
+	Subject string    `json:"subject"`
+	Text    string    `json:"text"`
+	Event   bus.Event `json:"event"`
+}
+
+// Send posts m. Every 2xx is a success; 408, 425, 429 and 5xx are tried again,
+// not before Retry-After.
+func (s *Sender) Send(ctx context.Context, m notify.Message) error {
+	const op = "post webhook"
+	raw, err := json.Marshal(Payload{ID: m.ID, Subject: m.Subject, Text: m.Body, Event: m.Event})
+	if err != nil {
+		return fault.Terminal(fault.E(fault.Invalid, op, err))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(raw))
+	if err != nil {
+		return fault.Terminal(fault.E(fault.Invalid, op, errors.New("the url cannot be used")))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "parry")
+	req.Header.Set(HeaderID, m.ID)
+	req.Header.Set(HeaderSignature, Sign(s.secret, s.clock.Now(), raw))
+	res, err := s.client.Do(req)
+	if err != nil {
+		var with *url.Error
+		if errors.As(err, &with) {
+			err = with.Err // without the url, which may hold a token
+		}
+		return fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), again)
+	}
+	defer func() { _ = res.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxReply)) // so that the connection can be used again
+	return s.judge(res)
+}
+
+func (s *Sender) judge(res *http.Response) error {
+	const op = "post webhook"
+	err := fmt.Errorf("%s answered %d", s.url.Host, res.StatusCode)
+	switch code := res.StatusCode; {
+	case code >= 200 && code < 300:
+		return nil
+	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests || code >= 500:
+		return fault.Transient(fault.E(fault.Unavailable, op, err), s.retryAfter(res.Header.Get("Retry-After")))
+	case code >= 300 && code < 400:
+		return fault.Terminal(fault.E(fault.Denied, op, err).WithHint("redirects are not followed: set the channel's url to where it leads"))
+	default:
+		return fault.Terminal(fault.E(fault.Denied, op, err).WithHint("check url and signing key of the channel, then run: parry notify test"))
+	}
+}
+
+// retryAfter reads seconds or a date.
+func (s *Sender) retryAfter(v string) time.Duration {
+	wait := again
+	if n, err := strconv.Atoi(v); err == nil {
+		wait = time.Duration(min(max(n, 0), int(maxAgain/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(v); err == nil {
+		wait = at.Sub(s.clock.Now())
+	}
+	return min(max(wait, again), maxAgain)
+}
