@@ -13,7 +13,7 @@ import (
 // For starts moto, the wall, the estate and the mail sink. Without Python and
 // moto it fails where $PARRY_PYTHON says that they must be there (`make test`
 // sets it), and skips elsewhere, so that a fresh clone can be tested with Go
-// alone.
+// alone. With -short it skips.
 func For(t testing.TB) *testenv.Env {
 	t.Helper()
 	return With(t, testenv.Options{Dir: t.TempDir()})
@@ -22,6 +22,9 @@ func For(t testing.TB) *testenv.Env {
 // With is For with options of the test's own.
 func With(t testing.TB, o testenv.Options) *testenv.Env {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("moto and the estate take seconds to start; run without -short")
+	}
 	python, err := testenv.FindPython(t.Context(), o.Python)
 	if err != nil {
 		if os.Getenv("PARRY_PYTHON") != "" {
