@@ -25,6 +25,10 @@ const (
 // a broken build or a fuzzer sees it.
 var errCorrupt = errors.New("packed model is damaged")
 
+// maxShapes is far above the largest service (EC2 has about 4,500): a damaged
+// count must not allocate gigabytes.
+const maxShapes = 100_000
+
 type codec struct {
 	mode   codecMode
 	count  map[string]int // collecting
@@ -277,7 +281,11 @@ func (c *codec) service(s *Service) {
 	c.fields(&s.Name, &s.ID, &s.APIVersion, &s.EndpointPrefix, &s.SigningName,
 		&s.SignatureVersion, &s.Protocol, &s.Protocols, &s.JSONVersion, &s.TargetPrefix,
 		&s.GlobalEndpoint, &s.XMLNamespace, &s.Auth, &s.QueryCompatible)
-	n := c.slice(len(s.Shapes), 2)
+	n := c.slice(len(s.Shapes), 3)
+	if n > maxShapes {
+		c.fail()
+		return
+	}
 	if c.mode == reading {
 		// One block for all shapes: a service has up to ten thousand.
 		block := make([]Shape, n)
