@@ -50,7 +50,10 @@ func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, fault.E(fault.Unavailable, "open the durable engine's file", err)
 	}
 	values := url.Values{"_txlock": {"immediate"}}
-	for _, p := range []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "cache_size(-8000)"} {
+	for _, p := range []string{
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "temp_store(2)",
+		"cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
+	} {
 		values.Add("_pragma", p)
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: abs, RawQuery: values.Encode()}).String())
