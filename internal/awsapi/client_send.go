@@ -191,12 +191,13 @@ func (s *sending) unreadable(a answer, err error) *failure {
 // refused reads an error answer and learns from it.
 func (s *sending) refused(ctx context.Context, a answer, host string) *failure {
 	e := s.p.rt.readError(ctx, s.p.op, a)
+	f := &failure{err: e, sent: true, retryAfter: parseRetryAfter(a.header, s.c.cfg.Clock.Now())}
 	if a.status < 300 {
 		e.HTTPStatus = http.StatusInternalServerError // what botocore makes of a hidden error
+		f.definite = e.Code != "InternalError"
 	}
 	e.Throttled = s.c.retry.isThrottle(e)
 	s.c.throttle.saw(s.key, e.Throttled)
-	f := &failure{err: e, sent: true, retryAfter: parseRetryAfter(a.header, s.c.cfg.Clock.Now())}
 	if skew, ok := skewOf(e, a.header, s.c.now(host)); ok {
 		s.c.learnSkew(host, skew)
 		f.skew = true

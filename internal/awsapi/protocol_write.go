@@ -53,7 +53,7 @@ func (w *writer) structure(n *node, schema *smithy.Schema, v map[string]any) {
 func (w *writer) member(m *memberNode, v any) {
 	shape := m.node.shape
 	switch {
-	case m.JSONValue:
+	case m.JSONValue && m.bound == inHeader: // in a body it is text like any other
 		text, err := json.Marshal(v)
 		if err != nil {
 			w.fail(m, v)

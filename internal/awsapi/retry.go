@@ -19,7 +19,8 @@ type failure struct {
 	err        error // *apimodel.APIError, or the transport's
 	sent       bool  // the request had left when it failed
 	retryAfter time.Duration
-	skew       bool // the service disagreed about the time
+	skew       bool // the service disagreed about the time or the place: sign again
+	definite   bool // whatever the status, nothing was done
 }
 
 // retryPolicy decides what is sent again. The codes and the waits are those of
@@ -84,6 +85,9 @@ func (p *retryPolicy) isThrottle(e *apimodel.APIError) bool {
 // isUncertain reports whether a failed attempt may have done its work: the
 // answer was lost, or the service broke while working.
 func (p *retryPolicy) isUncertain(f failure) bool {
+	if f.definite {
+		return false
+	}
 	var e *apimodel.APIError
 	if errors.As(f.err, &e) {
 		// 503 is how services turn work away; other 5xx say nothing about it. 501
