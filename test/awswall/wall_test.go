@@ -3,11 +3,7 @@ package awswall_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/xml"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"go.uber.org/goleak"
 
 	"github.com/parry-security/parry/test/awswall"
@@ -26,97 +20,30 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answer is what a call got.
-type answer struct {
-	status int
-	code   string
-	body   string
-	err    error // the connection broke
-}
-
-// creds are what a call is signed with; none for an anonymous call.
-type creds struct{ id, secret, token string }
-
-func of(k testenv.Key) creds { return creds{id: k.AccessKeyID, secret: k.Secret} }
-
 // world is the running world with a client.
 type world struct {
 	*testenv.Env
 }
 
-// call signs with AWS's own signer, so that the wall's check is held against an
-// implementation that is not its own.
-func (w world) call(t *testing.T, c creds, service, method, path, body string, header ...string) answer {
+type creds = envtest.Creds
+
+func of(k testenv.Key) creds { return envtest.Of(k) }
+
+func (w world) call(t *testing.T, c creds, service, method, path, body string, header ...string) envtest.Answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, w.WallURL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	if strings.HasPrefix(body, "Action=") {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	if c.id != "" {
-		sum := sha256.Sum256([]byte(body))
-		digest := hex.EncodeToString(sum[:])
-		req.Header.Set("X-Amz-Content-Sha256", digest)
-		signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
-		if err := signer.SignHTTP(t.Context(), aws.Credentials{AccessKeyID: c.id, SecretAccessKey: c.secret, SessionToken: c.token},
-			req, digest, service, "us-east-1", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return answer{err: err}
-	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return answer{err: err}
-	}
-	return answer{status: resp.StatusCode, body: string(raw), code: errorCode(resp, raw)}
+	return envtest.Call(t, w.Env, c, service, method, path, body, header...)
 }
 
-func errorCode(resp *http.Response, raw []byte) string {
-	if code := resp.Header.Get("X-Amzn-Errortype"); code != "" {
-		return code
-	}
-	_, rest, ok := bytes.Cut(raw, []byte("<Code>"))
-	if !ok {
-		return ""
-	}
-	code, _, _ := bytes.Cut(rest, []byte("</Code>"))
-	return string(code)
-}
-
-func (w world) assume(t *testing.T, c creds, form url.Values) (creds, answer) {
+func (w world) assume(t *testing.T, c creds, form url.Values) (creds, envtest.Answer) {
 	t.Helper()
-	form.Set("Action", "AssumeRole")
-	form.Set("Version", "2011-06-15")
-	// "Action" sorts before what the tests add, which call looks at.
-	a := w.call(t, c, "sts", "POST", "/", form.Encode())
-	var out struct {
-		ID     string `xml:"AssumeRoleResult>Credentials>AccessKeyId"`
-		Secret string `xml:"AssumeRoleResult>Credentials>SecretAccessKey"`
-		Token  string `xml:"AssumeRoleResult>Credentials>SessionToken"`
-	}
-	if a.status == http.StatusOK {
-		if err := xml.Unmarshal([]byte(a.body), &out); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return creds{out.ID, out.Secret, out.Token}, a
+	return envtest.Assume(t, w.Env, c, form)
 }
 
 // member assumes ParryMemberRole in a member as Parry does.
 func (w world) member(t *testing.T, name string) creds {
 	t.Helper()
 	c, a := w.assume(t, of(w.Estate.Security.Hub), w.roleForm(name))
-	if a.status != http.StatusOK {
+	if a.Status != http.StatusOK {
 		t.Fatalf("assume the member role: %+v", a)
 	}
 	return c
@@ -126,13 +53,6 @@ func (w world) roleForm(name string) url.Values {
 	return url.Values{
 		"RoleArn": {w.Estate.Members[name].RoleARN}, "RoleSessionName": {"rem-1"},
 		"ExternalId": {w.Estate.ExternalID}, "SourceIdentity": {"parry"},
-	}
-}
-
-func (a answer) is(t *testing.T, status int, code string) {
-	t.Helper()
-	if a.status != status || a.code != code {
-		t.Errorf("got %d %q (%v), want %d %q: %s", a.status, a.code, a.err, status, code, a.body)
 	}
 }
 
@@ -177,7 +97,7 @@ func assumeRole(t *testing.T, w world) {
 		"not an ARN":                 {as: hub, edit: func(f url.Values) { f.Set("RoleArn", "ParryMemberRole") }, want: 400, code: "ValidationError"},
 		"somebody else":              {as: of(w.Estate.Members["prod"].Owner), edit: func(url.Values) {}, want: 403, code: "AccessDenied", text: "user/owner is not authorized"},
 		"an account's administrator": {as: of(w.Estate.Management.Administrator), edit: func(url.Values) {}, want: 403, code: "AccessDenied"},
-		"a root user":                {as: creds{id: w.Root.AccessKeyID, secret: w.Root.Secret}, edit: func(url.Values) {}, want: 403, code: "AccessDenied", text: "root accounts"},
+		"a root user":                {as: creds{ID: w.Root.AccessKeyID, Secret: w.Root.Secret}, edit: func(url.Values) {}, want: 403, code: "AccessDenied", text: "root accounts"},
 		"with a session tag":         {as: hub, edit: func(f url.Values) { f.Set("Tags.member.1.Key", "k"); f.Set("Tags.member.1.Value", "v") }, want: 200},
 		"a role the hub may not assume": {as: hub, edit: func(f url.Values) {
 			f.Set("RoleArn", "arn:aws:iam::"+dev.Account+":role/OrganizationAccountAccessRole")
@@ -189,17 +109,17 @@ func assumeRole(t *testing.T, w world) {
 			form := w.roleForm("dev")
 			c.edit(form)
 			_, a := w.assume(t, c.as, form)
-			a.is(t, c.want, c.code)
-			if !strings.Contains(a.body, c.text) {
-				t.Errorf("the answer does not say %q: %s", c.text, a.body)
+			a.Is(t, c.want, c.code)
+			if !strings.Contains(a.Body, c.text) {
+				t.Errorf("the answer does not say %q: %s", c.text, a.Body)
 			}
 		})
 	}
 	t.Run("the session is who it says", func(t *testing.T) {
 		t.Parallel()
 		a := w.call(t, w.member(t, "dev"), "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15")
-		if want := "arn:aws:sts::" + dev.Account + ":assumed-role/ParryMemberRole/rem-1"; !strings.Contains(a.body, want) {
-			t.Errorf("the identity is not %s: %s", want, a.body)
+		if want := "arn:aws:sts::" + dev.Account + ":assumed-role/ParryMemberRole/rem-1"; !strings.Contains(a.Body, want) {
+			t.Errorf("the identity is not %s: %s", want, a.Body)
 		}
 	})
 }
@@ -207,46 +127,46 @@ func assumeRole(t *testing.T, w world) {
 func keysAndSignatures(t *testing.T, w world) {
 	judge, bucket := of(w.Estate.Members["dev"].Judge), w.Estate.Members["dev"].PublicBucket
 	path := "/" + bucket + "?acl="
-	w.call(t, judge, "s3", "GET", path, "").is(t, 200, "")
-	w.call(t, creds{judge.id, "wrong", ""}, "s3", "GET", path, "").is(t, 403, "SignatureDoesNotMatch")
-	w.call(t, creds{"AKIAAAAAAAAAAAAAAAAA", "x", ""}, "s3", "GET", path, "").is(t, 403, "InvalidAccessKeyId")
-	w.call(t, creds{"AKIAAAAAAAAAAAAAAAAA", "x", ""}, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15").is(t, 403, "InvalidClientTokenId")
-	w.call(t, creds{"AKIAAAAAAAAAAAAAAAAA", "x", ""}, "organizations", "POST", "/", "{}", "X-Amz-Target", "AWSOrganizationsV20161128.ListAccounts").is(t, 403, "UnrecognizedClientException")
-	w.call(t, creds{}, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15").is(t, 403, "MissingAuthenticationToken")
+	w.call(t, judge, "s3", "GET", path, "").Is(t, 200, "")
+	w.call(t, creds{ID: judge.ID, Secret: "wrong", Token: ""}, "s3", "GET", path, "").Is(t, 403, "SignatureDoesNotMatch")
+	w.call(t, creds{ID: "AKIAAAAAAAAAAAAAAAAA", Secret: "x", Token: ""}, "s3", "GET", path, "").Is(t, 403, "InvalidAccessKeyId")
+	w.call(t, creds{ID: "AKIAAAAAAAAAAAAAAAAA", Secret: "x", Token: ""}, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15").Is(t, 403, "InvalidClientTokenId")
+	w.call(t, creds{ID: "AKIAAAAAAAAAAAAAAAAA", Secret: "x", Token: ""}, "organizations", "POST", "/", "{}", "X-Amz-Target", "AWSOrganizationsV20161128.ListAccounts").Is(t, 403, "UnrecognizedClientException")
+	w.call(t, creds{}, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15").Is(t, 403, "MissingAuthenticationToken")
 	session := w.member(t, "dev")
-	w.call(t, creds{session.id, session.secret, "wrong"}, "s3", "GET", path, "").is(t, 403, "InvalidToken")
-	w.call(t, creds{}, "s3", "GET", path+"&X-Amz-Signature=0", "").is(t, 501, "NotImplemented")
+	w.call(t, creds{ID: session.ID, Secret: session.Secret, Token: "wrong"}, "s3", "GET", path, "").Is(t, 403, "InvalidToken")
+	w.call(t, creds{}, "s3", "GET", path+"&X-Amz-Signature=0", "").Is(t, 501, "NotImplemented")
 	// Characters that S3 and everybody else encode differently.
 	owner := of(w.Estate.Members["dev"].Owner)
-	w.call(t, owner, "s3", "PUT", "/"+bucket+"/a%20b%2Bc/%E2%9C%93%3D1?tagging=&x=a%20b%2Fc%2B", "<Tagging><TagSet></TagSet></Tagging>").is(t, 404, "NoSuchKey")
+	w.call(t, owner, "s3", "PUT", "/"+bucket+"/a%20b%2Bc/%E2%9C%93%3D1?tagging=&x=a%20b%2Fc%2B", "<Tagging><TagSet></TagSet></Tagging>").Is(t, 404, "NoSuchKey")
 }
 
 func permissions(t *testing.T, w world) {
 	dev := w.Estate.Members["dev"]
 	role := w.member(t, "dev")
 	// The member role has what S3.8 needs, and nothing else.
-	w.call(t, role, "s3", "GET", "/"+dev.PublicBucket+"?policy=", "").is(t, 200, "")
-	w.call(t, role, "s3", "GET", "/"+dev.PublicBucket, "").is(t, 403, "AccessDenied")
-	w.call(t, role, "s3", "GET", "/", "").is(t, 403, "AccessDenied")
-	w.call(t, role, "iam", "POST", "/", "Action=ListUsers&Version=2010-05-08").is(t, 403, "AccessDenied")
-	w.call(t, of(dev.Judge), "s3", "DELETE", "/"+dev.PrivateBucket+"?policy=", "").is(t, 403, "AccessDenied")
+	w.call(t, role, "s3", "GET", "/"+dev.PublicBucket+"?policy=", "").Is(t, 200, "")
+	w.call(t, role, "s3", "GET", "/"+dev.PublicBucket, "").Is(t, 403, "AccessDenied")
+	w.call(t, role, "s3", "GET", "/", "").Is(t, 403, "AccessDenied")
+	w.call(t, role, "iam", "POST", "/", "Action=ListUsers&Version=2010-05-08").Is(t, 403, "AccessDenied")
+	w.call(t, of(dev.Judge), "s3", "DELETE", "/"+dev.PrivateBucket+"?policy=", "").Is(t, 403, "AccessDenied")
 	// A role that denies everything: an administrator puts it there, the next call feels it.
 	prod := w.Estate.Members["prod"]
 	admin, a := w.assume(t, of(w.Estate.Management.Administrator), url.Values{
 		"RoleArn": {"arn:aws:iam::" + prod.Account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {"freeze"},
 	})
-	a.is(t, 200, "")
+	a.Is(t, 200, "")
 	deny := url.Values{
 		"Action": {"PutRolePolicy"}, "Version": {"2010-05-08"}, "RoleName": {"OrganizationAccountAccessRole"}, "PolicyName": {"frozen"},
 		"PolicyDocument": {`{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:*","Resource":"*"}}`},
 	}
-	list := func() answer { return w.call(t, admin, "s3", "GET", "/", "") }
-	list().is(t, 200, "")
-	w.call(t, admin, "iam", "POST", "/", deny.Encode()).is(t, 200, "")
+	list := func() envtest.Answer { return w.call(t, admin, "s3", "GET", "/", "") }
+	list().Is(t, 200, "")
+	w.call(t, admin, "iam", "POST", "/", deny.Encode()).Is(t, 200, "")
 	a = list()
-	a.is(t, 403, "AccessDenied")
-	if !strings.Contains(a.body, "explicit deny") {
-		t.Errorf("the answer does not say why: %s", a.body)
+	a.Is(t, 403, "AccessDenied")
+	if !strings.Contains(a.Body, "explicit deny") {
+		t.Errorf("the answer does not say why: %s", a.Body)
 	}
 }
 
@@ -254,91 +174,91 @@ func foreignBuckets(t *testing.T, w world) {
 	dev, prod := w.Estate.Members["dev"], w.Estate.Members["prod"]
 	stranger := of(prod.Owner)
 	for _, sub := range []string{"publicAccessBlock", "policy", "acl"} {
-		w.call(t, stranger, "s3", "GET", "/"+dev.PublicBucket+"?"+sub+"=", "").is(t, 403, "AccessDenied")
-		w.call(t, stranger, "s3", "PUT", "/"+dev.PrivateBucket+"?"+sub+"=", "{}").is(t, 403, "AccessDenied")
+		w.call(t, stranger, "s3", "GET", "/"+dev.PublicBucket+"?"+sub+"=", "").Is(t, 403, "AccessDenied")
+		w.call(t, stranger, "s3", "PUT", "/"+dev.PrivateBucket+"?"+sub+"=", "{}").Is(t, 403, "AccessDenied")
 	}
-	w.call(t, stranger, "s3", "PUT", "/"+dev.PrivateBucket+"/new", "x").is(t, 403, "AccessDenied")
+	w.call(t, stranger, "s3", "PUT", "/"+dev.PrivateBucket+"/new", "x").Is(t, 403, "AccessDenied")
 	// What the policy gives, it gives.
-	w.call(t, stranger, "s3", "GET", "/"+dev.PublicBucket+"/index.html", "").is(t, 200, "")
-	w.call(t, creds{}, "s3", "GET", "/"+dev.PublicBucket+"/index.html", "").is(t, 200, "")
-	w.call(t, creds{}, "s3", "GET", "/"+dev.PublicBucket, "").is(t, 200, "")
-	w.call(t, creds{}, "s3", "GET", "/"+dev.PrivateBucket+"/record.txt", "").is(t, 403, "AccessDenied")
-	w.call(t, creds{}, "s3", "PUT", "/"+dev.PublicBucket+"/new", "x").is(t, 403, "AccessDenied")
-	w.call(t, of(w.Estate.Security.Hub), "s3", "GET", "/"+dev.PrivateBucket+"/record.txt", "").is(t, 403, "AccessDenied")
+	w.call(t, stranger, "s3", "GET", "/"+dev.PublicBucket+"/index.html", "").Is(t, 200, "")
+	w.call(t, creds{}, "s3", "GET", "/"+dev.PublicBucket+"/index.html", "").Is(t, 200, "")
+	w.call(t, creds{}, "s3", "GET", "/"+dev.PublicBucket, "").Is(t, 200, "")
+	w.call(t, creds{}, "s3", "GET", "/"+dev.PrivateBucket+"/record.txt", "").Is(t, 403, "AccessDenied")
+	w.call(t, creds{}, "s3", "PUT", "/"+dev.PublicBucket+"/new", "x").Is(t, 403, "AccessDenied")
+	w.call(t, of(w.Estate.Security.Hub), "s3", "GET", "/"+dev.PrivateBucket+"/record.txt", "").Is(t, 403, "AccessDenied")
 	// The policy names the security account, and its administrator may use that.
 	admin, a := w.assume(t, of(w.Estate.Management.Administrator), url.Values{
 		"RoleArn": {"arn:aws:iam::" + w.Estate.Security.Account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {"reader"},
 	})
-	a.is(t, 200, "")
-	w.call(t, admin, "s3", "GET", "/"+dev.PrivateBucket+"/record.txt", "").is(t, 200, "")
+	a.Is(t, 200, "")
+	w.call(t, admin, "s3", "GET", "/"+dev.PrivateBucket+"/record.txt", "").Is(t, 200, "")
 	w.call(t, admin, "sqs", "POST", "/", `{"QueueUrl":"`+strings.Replace(w.Estate.Security.QueueURL, w.Estate.Security.Account, dev.Account, 1)+`"}`,
-		"X-Amz-Target", "AmazonSQS.ReceiveMessage", "Content-Type", "application/x-amz-json-1.0").is(t, 403, "AccessDeniedException")
+		"X-Amz-Target", "AmazonSQS.ReceiveMessage", "Content-Type", "application/x-amz-json-1.0").Is(t, 403, "AccessDeniedException")
 }
 
 // blockPublicAccess shows why an undo has to open Block Public Access first.
 func blockPublicAccess(t *testing.T, w world) {
 	owner, bucket := of(w.Estate.Members["prod"].Owner), "prod-block-"+w.Estate.Members["prod"].Account
 	path := "/" + bucket
-	w.call(t, owner, "s3", "PUT", path, "").is(t, 200, "")
-	w.call(t, owner, "s3", "PUT", path+"/index.html", "hello").is(t, 200, "")
+	w.call(t, owner, "s3", "PUT", path, "").Is(t, 200, "")
+	w.call(t, owner, "s3", "PUT", path+"/index.html", "hello").Is(t, 200, "")
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::` + bucket + `/*"}]}`
 	block := func(v string) string {
 		return `<PublicAccessBlockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><BlockPublicAcls>` + v + `</BlockPublicAcls><IgnorePublicAcls>` + v +
 			`</IgnorePublicAcls><BlockPublicPolicy>` + v + `</BlockPublicPolicy><RestrictPublicBuckets>` + v + `</RestrictPublicBuckets></PublicAccessBlockConfiguration>`
 	}
-	anonymous := func() answer { return w.call(t, creds{}, "s3", "GET", path+"/index.html", "") }
+	anonymous := func() envtest.Answer { return w.call(t, creds{}, "s3", "GET", path+"/index.html", "") }
 
-	anonymous().is(t, 403, "AccessDenied")
-	w.call(t, owner, "s3", "GET", path+"?policyStatus=", "").is(t, 404, "NoSuchBucketPolicy")
-	w.call(t, owner, "s3", "PUT", path+"?policy=", policy).is(t, 200, "")
-	anonymous().is(t, 200, "")
-	if a := w.call(t, owner, "s3", "GET", path+"?policyStatus=", ""); !strings.Contains(a.body, "<IsPublic>true") && !strings.Contains(a.body, "<IsPublic>TRUE") {
+	anonymous().Is(t, 403, "AccessDenied")
+	w.call(t, owner, "s3", "GET", path+"?policyStatus=", "").Is(t, 404, "NoSuchBucketPolicy")
+	w.call(t, owner, "s3", "PUT", path+"?policy=", policy).Is(t, 200, "")
+	anonymous().Is(t, 200, "")
+	if a := w.call(t, owner, "s3", "GET", path+"?policyStatus=", ""); !strings.Contains(a.Body, "<IsPublic>true") && !strings.Contains(a.Body, "<IsPublic>TRUE") {
 		t.Errorf("the policy is not called public: %+v", a)
 	}
-	w.call(t, owner, "s3", "PUT", path+"?publicAccessBlock=", block("true")).is(t, 200, "")
-	anonymous().is(t, 403, "AccessDenied")
-	w.call(t, owner, "s3", "PUT", path+"?policy=", policy).is(t, 403, "AccessDenied")
-	w.call(t, owner, "s3", "PUT", path+"?acl=", "", "X-Amz-Acl", "public-read").is(t, 403, "AccessDenied")
-	w.call(t, owner, "s3", "PUT", path+"?acl=", "", "X-Amz-Acl", "private").is(t, 200, "")
-	w.call(t, owner, "s3", "PUT", path+"?policy=", strings.Replace(policy, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::`+w.Estate.Security.Account+`:root"}`, 1)).is(t, 200, "")
-	w.call(t, owner, "s3", "PUT", path+"?policy=", "not JSON").is(t, 400, "MalformedPolicy")
-	w.call(t, owner, "s3", "DELETE", path+"?publicAccessBlock=", "").is(t, 204, "")
-	w.call(t, owner, "s3", "PUT", path+"?acl=", "", "X-Amz-Acl", "public-read").is(t, 200, "")
+	w.call(t, owner, "s3", "PUT", path+"?publicAccessBlock=", block("true")).Is(t, 200, "")
+	anonymous().Is(t, 403, "AccessDenied")
+	w.call(t, owner, "s3", "PUT", path+"?policy=", policy).Is(t, 403, "AccessDenied")
+	w.call(t, owner, "s3", "PUT", path+"?acl=", "", "X-Amz-Acl", "public-read").Is(t, 403, "AccessDenied")
+	w.call(t, owner, "s3", "PUT", path+"?acl=", "", "X-Amz-Acl", "private").Is(t, 200, "")
+	w.call(t, owner, "s3", "PUT", path+"?policy=", strings.Replace(policy, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::`+w.Estate.Security.Account+`:root"}`, 1)).Is(t, 200, "")
+	w.call(t, owner, "s3", "PUT", path+"?policy=", "not JSON").Is(t, 400, "MalformedPolicy")
+	w.call(t, owner, "s3", "DELETE", path+"?publicAccessBlock=", "").Is(t, 204, "")
+	w.call(t, owner, "s3", "PUT", path+"?acl=", "", "X-Amz-Acl", "public-read").Is(t, 200, "")
 }
 
 func organization(t *testing.T, w world) {
-	list := func(c creds, op string) answer {
+	list := func(c creds, op string) envtest.Answer {
 		return w.call(t, c, "organizations", "POST", "/", "{}", "X-Amz-Target", "AWSOrganizationsV20161128."+op, "Content-Type", "application/x-amz-json-1.1")
 	}
 	a := list(of(w.Estate.Security.Hub), "ListAccounts")
-	a.is(t, 200, "")
+	a.Is(t, 200, "")
 	for name, m := range w.Estate.Members {
-		if !strings.Contains(a.body, m.Account) {
-			t.Errorf("the delegated administrator does not see %s: %s", name, a.body)
+		if !strings.Contains(a.Body, m.Account) {
+			t.Errorf("the delegated administrator does not see %s: %s", name, a.Body)
 		}
 	}
-	list(of(w.Estate.Members["dev"].Owner), "ListAccounts").is(t, 403, "AccessDeniedException")
+	list(of(w.Estate.Members["dev"].Owner), "ListAccounts").Is(t, 403, "AccessDeniedException")
 	a = list(of(w.Estate.Management.Administrator), "ListDelegatedAdministrators")
-	if !strings.Contains(a.body, w.Estate.Security.Account) {
-		t.Errorf("Security Hub's administrator is not a delegated administrator: %s", a.body)
+	if !strings.Contains(a.Body, w.Estate.Security.Account) {
+		t.Errorf("Security Hub's administrator is not a delegated administrator: %s", a.Body)
 	}
 	a = w.call(t, of(w.Estate.Management.Administrator), "securityhub", "GET", "/organization/admin", "")
-	if !strings.Contains(a.body, w.Estate.Security.Account) {
-		t.Errorf("Security Hub does not name its administrator: %s", a.body)
+	if !strings.Contains(a.Body, w.Estate.Security.Account) {
+		t.Errorf("Security Hub does not name its administrator: %s", a.Body)
 	}
 }
 
 func notImplemented(t *testing.T, w world) {
 	admin, bucket := of(w.Estate.Management.Administrator), w.Estate.Members["dev"].PublicBucket
-	for name, a := range map[string]answer{
+	for name, a := range map[string]envtest.Answer{
 		"an action":     w.call(t, admin, "iam", "POST", "/", "Action=GenerateOrganizationsAccessReport&Version=2010-05-08"),
 		"a target":      w.call(t, admin, "organizations", "POST", "/", "{}", "X-Amz-Target", "AWSOrganizationsV20161128.InviteAccountToOrganization"),
 		"a path":        w.call(t, admin, "securityhub", "POST", "/insights/get", "{}"),
 		"a service":     w.call(t, admin, "access-analyzer", "GET", "/analyzer", ""),
 		"a subresource": w.call(t, of(w.Estate.Members["dev"].Owner), "s3", "GET", "/"+bucket+"?metrics=", ""),
 	} {
-		if a.status != http.StatusNotImplemented || a.code != "NotImplemented" || strings.Contains(a.body, "<html") {
-			t.Errorf("%s: got %d %q: %s", name, a.status, a.code, a.body)
+		if a.Status != http.StatusNotImplemented || a.Code != "NotImplemented" || strings.Contains(a.Body, "<html") {
+			t.Errorf("%s: got %d %q: %s", name, a.Status, a.Code, a.Body)
 		}
 	}
 }
@@ -346,7 +266,7 @@ func notImplemented(t *testing.T, w world) {
 func injectedFaults(t *testing.T, w world) {
 	m := w.Estate.Members["dev"]
 	judge, path := of(m.Judge), "/"+m.PrivateBucket
-	read := func(sub string) answer { return w.call(t, judge, "s3", "GET", path+"?"+sub+"=", "") }
+	read := func(sub string) envtest.Answer { return w.call(t, judge, "s3", "GET", path+"?"+sub+"=", "") }
 	inject := func(f awswall.Fault) *awswall.Injection {
 		t.Helper()
 		f.Bucket = m.PrivateBucket
@@ -358,22 +278,22 @@ func injectedFaults(t *testing.T, w world) {
 		return in
 	}
 	in := inject(awswall.Fault{Kind: awswall.Throttle, Operation: "GetBucketPolicy", Skip: 1, Times: 2})
-	read("policy").is(t, 200, "")
-	read("policy").is(t, 503, "SlowDown")
-	read("acl").is(t, 200, "")
-	read("policy").is(t, 503, "SlowDown")
-	read("policy").is(t, 200, "")
+	read("policy").Is(t, 200, "")
+	read("policy").Is(t, 503, "SlowDown")
+	read("acl").Is(t, 200, "")
+	read("policy").Is(t, 503, "SlowDown")
+	read("policy").Is(t, 200, "")
 	if n := in.Count(); n != 2 {
 		t.Errorf("%d calls were disturbed, want 2", n)
 	}
 	in.Release()
 	in = inject(awswall.Fault{Kind: awswall.ServerError, Class: "read"})
-	read("acl").is(t, 500, "InternalError")
+	read("acl").Is(t, 500, "InternalError")
 	in.Release()
-	read("acl").is(t, 200, "")
+	read("acl").Is(t, 200, "")
 	in = inject(awswall.Fault{Kind: awswall.Delay, Wait: 50 * time.Millisecond})
 	started := time.Now()
-	read("acl").is(t, 200, "")
+	read("acl").Is(t, 200, "")
 	if d := time.Since(started); d < 50*time.Millisecond {
 		t.Errorf("the call took %s", d)
 	}
@@ -389,7 +309,7 @@ func injectedFaults(t *testing.T, w world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.call(t, hub, "sns", "POST", "/", "Action=Publish&Version=2010-03-31&Message=x&TopicArn="+url.QueryEscape(w.Estate.Security.TopicARN)).is(t, 400, "Throttling")
+	w.call(t, hub, "sns", "POST", "/", "Action=Publish&Version=2010-03-31&Message=x&TopicArn="+url.QueryEscape(w.Estate.Security.TopicARN)).Is(t, 400, "Throttling")
 	throttle.Release()
 }
 
@@ -397,12 +317,12 @@ func injectedFaults(t *testing.T, w world) {
 func lostAndHeld(t *testing.T, w world) {
 	owner, bucket := of(w.Estate.Members["prod"].Owner), "prod-lost-"+w.Estate.Members["prod"].Account
 	path := "/" + bucket
-	w.call(t, owner, "s3", "PUT", path, "").is(t, 200, "")
-	tags := func(v string) answer {
+	w.call(t, owner, "s3", "PUT", path, "").Is(t, 200, "")
+	tags := func(v string) envtest.Answer {
 		return w.call(t, owner, "s3", "PUT", path+"?tagging=", "<Tagging><TagSet><Tag><Key>v</Key><Value>"+v+"</Value></Tag></TagSet></Tagging>")
 	}
 	value := func() string {
-		_, rest, _ := strings.Cut(w.call(t, owner, "s3", "GET", path+"?tagging=", "").body, "<Value>")
+		_, rest, _ := strings.Cut(w.call(t, owner, "s3", "GET", path+"?tagging=", "").Body, "<Value>")
 		v, _, _ := strings.Cut(rest, "</Value>")
 		return v
 	}
@@ -427,7 +347,7 @@ func lostAndHeld(t *testing.T, w world) {
 		in := inject(c.kind)
 		a := tags(string(c.kind))
 		in.Release()
-		if (a.err == nil) != c.answered {
+		if (a.Err == nil) != c.answered {
 			t.Errorf("%s: got %+v", c.kind, a)
 		}
 		if done := value() == string(c.kind); done != c.done {
@@ -436,7 +356,7 @@ func lostAndHeld(t *testing.T, w world) {
 	}
 	for _, kind := range []awswall.Kind{awswall.HoldBefore, awswall.HoldAfter} {
 		in := inject(kind)
-		got := make(chan answer, 1)
+		got := make(chan envtest.Answer, 1)
 		go func() { got <- tags(string(kind)) }()
 		<-in.Hit()
 		if kind == awswall.HoldAfter {
@@ -451,7 +371,7 @@ func lostAndHeld(t *testing.T, w world) {
 			t.Errorf("%s: while held, moto has %q", kind, value())
 		}
 		in.Release()
-		if a := <-got; a.status >= 300 || a.err != nil || value() != string(kind) {
+		if a := <-got; a.Status >= 300 || a.Err != nil || value() != string(kind) {
 			t.Errorf("%s: released, got %+v and moto has %q", kind, a, value())
 		}
 	}
@@ -459,7 +379,7 @@ func lostAndHeld(t *testing.T, w world) {
 
 func requestLog(t *testing.T, w world) {
 	m := w.Estate.Members["dev"]
-	w.call(t, w.member(t, "dev"), "s3", "GET", "/"+m.PublicBucket+"?policy=", "").is(t, 200, "")
+	w.call(t, w.member(t, "dev"), "s3", "GET", "/"+m.PublicBucket+"?policy=", "").Is(t, 200, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	e, err := w.Wall.Await(ctx, func(e awswall.Entry) bool { return e.Session == "rem-1" && e.Operation == "GetBucketPolicy" })
@@ -492,7 +412,7 @@ func canceled(t *testing.T) context.Context {
 func control(t *testing.T, w world) {
 	get := func(method, path, body string) (int, string) {
 		a := w.call(t, creds{}, "", method, "/_wall/"+path, body)
-		return a.status, a.body
+		return a.Status, a.Body
 	}
 	bucket := w.Estate.Members["prod"].PrivateBucket
 	status, body := get("POST", "faults", `{"kind":"throttle","bucket":"`+bucket+`","operation":"GetBucketTagging"}`)
@@ -500,7 +420,7 @@ func control(t *testing.T, w world) {
 		t.Fatalf("got %d %s", status, body)
 	}
 	id := strings.Trim(strings.Split(body, `":`)[1], "\"}\n ")
-	w.call(t, of(w.Estate.Members["prod"].Judge), "s3", "GET", "/"+bucket+"?tagging=", "").is(t, 503, "SlowDown")
+	w.call(t, of(w.Estate.Members["prod"].Judge), "s3", "GET", "/"+bucket+"?tagging=", "").Is(t, 503, "SlowDown")
 	if _, body := get("GET", "faults/"+id, ""); !strings.Contains(body, `"count":1`) {
 		t.Errorf("the fault says %s", body)
 	}

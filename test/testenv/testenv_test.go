@@ -20,9 +20,25 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestTheWorldStarts(t *testing.T) {
+// The tests that share a world: it takes seconds to start.
+func TestWorld(t *testing.T) {
 	t.Parallel()
 	env := envtest.For(t)
+	for name, test := range map[string]func(*testing.T, *testenv.Env){
+		"is whole":                theWorldIsWhole,
+		"has judges":              theJudges,
+		"announcements are read":  announcementsAreRead,
+		"findings are importable": findingsAreImportable,
+		"script errors say what":  scriptErrors,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, env)
+		})
+	}
+}
+
+func theWorldIsWhole(t *testing.T, env *testenv.Env) {
 	for _, name := range []string{"dev", "prod"} {
 		m := env.Estate.Members[name]
 		if m.Account == "" || m.PublicBucket == "" || m.PrivateBucket == "" {
@@ -142,9 +158,7 @@ func TestPostgresAnswersAndEnds(t *testing.T) {
 	}
 }
 
-func TestScriptErrorTellsWhatWentWrong(t *testing.T) {
-	t.Parallel()
-	env := envtest.With(t, testenv.Options{Dir: t.TempDir(), WithoutEstate: true})
+func scriptErrors(t *testing.T, env *testenv.Env) {
 	_, err := env.Run(t.Context(), "estate.py")
 	var script *testenv.ScriptError
 	if !errors.As(err, &script) || script.Status != 2 || !strings.Contains(script.Error(), "--endpoint") {
