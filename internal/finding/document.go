@@ -124,17 +124,6 @@ func (f Finding) JSON() json.RawMessage {
 	return encode(doc)
 }
 
-// encode cannot fail: a document holds only what a decoder made.
-func encode(v any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return json.RawMessage("null")
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
-}
-
 // MarshalJSON makes a Finding usable as a member of other documents.
 func (f Finding) MarshalJSON() ([]byte, error) { return f.JSON(), nil }
 

@@ -139,10 +139,36 @@ func TestDecisionHistoryValues(t *testing.T) {
 	}
 }
 
+// The encoder writes what encoding/json writes.
+func TestEncoderAgreesWithTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	for name, raw := range samples(t) {
+		f, err := finding.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := standard(t, decoded(t, raw)); want != string(f.JSON()) {
+			t.Errorf("%s: got %s, want %s", name, f.JSON(), want)
+		}
+	}
+}
+
+func standard(t testing.TB, v any) string {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
 func FuzzParse(f *testing.F) {
 	for _, raw := range samples(f) {
 		f.Add([]byte(raw))
 	}
+	f.Add([]byte(`{"a":"\u2028 \u2713 \u0000 \ud800 </b> \"\\","✓":-0.0,"":{},"b":[[],{}]}`))
 	f.Add([]byte(`{"Id":1,"Severity":{"Normalized":1e400},"Resources":[null,[],{"Tags":{"a":1}}],"FindingProviderFields":[]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		parsed, err := finding.Parse(raw)
@@ -150,6 +176,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		text := parsed.JSON()
+		if want := standard(t, decoded(t, raw)); want != string(text) {
+			t.Fatalf("got %s, the standard library says %s", text, want)
+		}
 		again, err := finding.Reopen(text)
 		if err != nil {
 			t.Fatalf("own output is refused: %v", err)

@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -45,9 +46,14 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 			continue
 		}
 		rev := s.record.Rev
-		writes = append(writes, store.FindingWrite{Record: s.stored(), ExpectRev: rev, History: s.history})
+		record := s.stored()
+		writes = append(writes, store.FindingWrite{Record: record, ExpectRev: rev, History: s.history})
 		for i, version := range s.versions {
-			m, err := imported(version, rev+1, i, b.now)
+			doc := record.Doc
+			if i < len(s.versions)-1 {
+				doc = version.JSON()
+			}
+			m, err := imported(version, doc, rev+1, i, b.now)
 			if err != nil {
 				return nil, store.Effects{}, err
 			}
@@ -60,21 +66,20 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 // imported gives the message of the event "Security Hub Findings - Imported"
 // with one finding, in AWS's envelope. Its id is a function of the write, so
 // the same write announced twice is one event.
-func imported(f finding.Finding, rev int64, index int, now time.Time) (store.Message, error) {
-	detail, err := json.Marshal(map[string]any{"findings": []finding.Finding{f}})
-	if err != nil {
-		return store.Message{}, fmt.Errorf("make event of %s: %w", f.ID(), err)
-	}
+func imported(f finding.Finding, doc json.RawMessage, rev int64, index int, now time.Time) (store.Message, error) {
 	id := eventID(f.ID(), rev, index)
-	envelope := pattern.Envelope{
+	head, err := json.Marshal(pattern.Envelope{
 		Version: "0", ID: id, DetailType: pattern.FindingsImported, Source: pattern.SourceSecurityHub,
 		Account: f.Account(), Region: f.Region(), Time: now.UTC().Truncate(time.Second),
-		Resources: []string{f.ID().String()}, Detail: detail,
+		Resources: []string{f.ID().String()}, Detail: json.RawMessage("0"),
+	})
+	head, ok := bytes.CutSuffix(head, []byte(`"detail":0}`))
+	if err != nil || !ok {
+		return store.Message{}, fault.Errorf(fault.Internal, "make event of "+f.ID().String(), "envelope: %w", err)
 	}
-	payload, err := json.Marshal(envelope)
-	if err != nil {
-		return store.Message{}, fmt.Errorf("make event of %s: %w", f.ID(), err)
-	}
+	// The document goes in as it is stored; to encode it again would double the
+	// cost of an import.
+	payload := slices.Concat(head, []byte(`"detail":{"findings":[`), doc, []byte(`]}}`))
 	return store.Message{ID: "finding-" + id, Topic: store.TopicEvent, Payload: payload}, nil
 }
 

@@ -39,7 +39,8 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules []
 		}
 	}()
 	if !s.exists {
-		s.write(row, finding.Create(incoming), nil, incoming, rules, now)
+		created := finding.Create(incoming)
+		s.write(row, created, nil, created, rules, now)
 		return nil
 	}
 	if s.record.Account != incoming.Account() {
@@ -58,21 +59,21 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules []
 		base = base.Forget(touched)
 	}
 	before := s.doc
-	s.write(row, finding.Merge(base, incoming, touched), &before, incoming, rules, now)
+	s.write(row, finding.Merge(base, incoming, touched), &before, finding.Create(incoming), rules, now)
 	return nil
 }
 
-// write makes merged the next version, after the rules. Before is nil for a
-// finding that did not exist.
-func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, incoming finding.Finding, rules []rule.Rule, now time.Time) {
-	result, trace := rule.Apply(rules, finding.Create(incoming), merged, now)
+// write makes merged the next version, after the rules, which see original.
+// Before is nil for a finding that did not exist.
+func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, original finding.Finding, rules []rule.Rule, now time.Time) {
+	result, trace := rule.Apply(rules, original, merged, now)
 	result = settle(result).With("ProcessedAt", finding.FormatTime(now))
 	s.note(row.Source, merged, before, result, trace, now)
 	s.doc, s.exists = result, true
 	s.versions = append(s.versions, result)
 	// The next version in this batch is held against these two.
-	s.record.ID, s.record.Account = incoming.ID(), incoming.Account()
-	s.record.Original = incoming.JSON()
+	s.record.ID, s.record.Account = original.ID(), original.Account()
+	s.record.Original = row.Finding
 	s.record.Source, s.record.Trusted = row.Source, row.Trusted
 }
 

@@ -1,0 +1,90 @@
+package finding
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"unicode/utf8"
+)
+
+// encode writes a decoded value as JSON: members sorted, no HTML escapes. It
+// is a fifth of the cost of encoding/json's reflection, and every finding that
+// comes in is written at least once. A value of a type that no decoder makes
+// is left to encoding/json.
+func encode(v any) json.RawMessage { return appendValue(make([]byte, 0, 512), v) }
+
+func appendValue(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case bool:
+		if v {
+			return append(b, "true"...)
+		}
+		return append(b, "false"...)
+	case string:
+		return appendString(b, v)
+	case json.Number:
+		if v == "" {
+			return append(b, '0')
+		}
+		return append(b, v...)
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendValue(b, e)
+		}
+		return append(b, ']')
+	case map[string]any:
+		return appendObject(b, v)
+	default:
+		return append(b, fallback(v)...)
+	}
+}
+
+func appendObject(b []byte, m map[string]any) []byte {
+	var room [24]string
+	keys := room[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, k)
+		b = append(b, ':')
+		b = appendValue(b, m[k])
+	}
+	return append(b, '}')
+}
+
+// appendString copies plain text and leaves everything that needs an escape to
+// encoding/json, so that there is one set of rules for escapes.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if c < 0x20 || c == '"' || c == '\\' || c == 0xe2 || c >= utf8.RuneSelf && !utf8.ValidString(s) {
+			return append(b, fallback(s)...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// fallback gives null for what JSON cannot say; a decoder makes no such value.
+func fallback(v any) []byte {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return []byte("null")
+	}
+	return bytes.TrimRight(out.Bytes(), "\n")
+}
