@@ -77,8 +77,8 @@ func (s *Store) Execution(ctx context.Context, id string) (ExecutionRecord, erro
 			return e, err
 		}
 		e.StartedAt, e.EndedAt = fromMicros(started), fromMicros(ended)
-		var err error
-		e.State, err = s.sealer.Open(sealed, aad(executionTable, e.ID))
+		state, err := s.sealer.Open(sealed, aad(executionTable, e.ID))
+		e.State = orNil(state)
 		return e, err
 	})
 	return e, s.fail("read execution "+id, err)

@@ -143,7 +143,7 @@ func scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
 	if err := r.Scan(dest...); err != nil {
 		return d, err
 	}
-	d.Payload, d.Since = payload, fromMicros(since)
+	d.Payload, d.Since = orNil(payload), fromMicros(since)
 	return d, nil
 }
 

@@ -31,7 +31,7 @@ func (s *Store) DueTimers(ctx context.Context, now time.Time, n int) ([]Timer, e
 		var t Timer
 		var at int64
 		err := r.Scan(&t.ID, &at, &t.Payload)
-		t.At = fromMicros(at)
+		t.At, t.Payload = fromMicros(at), orNil(t.Payload)
 		return t, err
 	})
 	return all, s.fail("list due timers", err)

@@ -69,6 +69,14 @@ func blob(b []byte) []byte {
 	return b
 }
 
+// orNil undoes blob: the databases read an empty value back differently.
+func orNil(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
 // list is a JSON array as one parameter, for statements that unpack it.
 func list[T any](v []T) (string, error) {
 	if v == nil {

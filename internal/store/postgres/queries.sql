@@ -227,17 +227,17 @@ WHERE state = 0 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::
 RETURNING seq, id, topic, payload, since, claims, attempts;
 
 -- name: MessageDone
-UPDATE outbox SET state = 1, done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND state = 0;
+UPDATE outbox SET state = 1, done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
 
 -- name: MessageState
 SELECT state, claims FROM outbox WHERE seq = $1;
 
 -- name: MessageRetry
 UPDATE outbox SET due_at = $3, reason = $4, claimed_by = '', claimed_until = 0
-WHERE seq = $1 AND claims = $2 AND state = 0;
+WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
 
 -- name: MessageDead
-UPDATE outbox SET state = 2, reason = $4, done_at = $3, claimed_until = 0 WHERE seq = $1 AND claims = $2 AND state = 0;
+UPDATE outbox SET state = 2, reason = $4, done_at = $3, claimed_until = 0 WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
 
 -- name: MessageDeadList
 SELECT seq, id, topic, payload, since, claims, attempts, reason, done_at

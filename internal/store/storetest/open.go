@@ -36,7 +36,7 @@ func SQLite(t testing.TB) *store.Store {
 // clock; see Postgres for when the test is skipped.
 func PostgresStore(t testing.TB) *store.Store {
 	t.Helper()
-	url := Postgres(t)
+	url := migratedPostgres(t)
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Sealer: Sealer(t), Clock: service.NewFixedClock(Start())})
 	return ready(t, s, err)
 }
