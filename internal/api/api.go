@@ -1,0 +1,256 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+const (
+	// Service is the name for which requests are signed.
+	Service = "parry"
+	// MaxBody is the largest request body, in bytes.
+	MaxBody = 1 << 20
+	// MaxLimit is the largest page of a list.
+	MaxLimit = 200
+)
+
+// Findings reads findings.
+type Findings interface {
+	QueryFindings(ctx context.Context, q store.FindingQuery) (store.FindingPage, error)
+	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+	FindingHistory(ctx context.Context, id finding.ID, limit int, cursor string) ([]store.HistoryEntry, string, error)
+}
+
+// Remediations reads remediations and their plans.
+type Remediations interface {
+	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
+	ListRemediations(ctx context.Context, f store.RemediationFilter, limit int, cursor string) ([]remediation.Remediation, string, error)
+	Plan(ctx context.Context, hash remediation.Hash) (remediation.Plan, error)
+}
+
+// Journal reads what an execution did.
+type Journal interface {
+	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
+	Steps(ctx context.Context, execution string) ([]store.Step, error)
+}
+
+// Approvals reads approvals.
+type Approvals interface {
+	Approval(ctx context.Context, id string) (remediation.Approval, error)
+	ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error)
+	ListApprovals(ctx context.Context, state remediation.ApprovalState, accounts []string, limit int, cursor string) ([]remediation.Approval, string, error)
+}
+
+// Approver records a person's word on an approval.
+type Approver interface {
+	Grant(ctx context.Context, id, principal string, hash remediation.Hash, reason string) (remediation.Approval, error)
+	Reject(ctx context.Context, id, principal string, hash remediation.Hash, reason string) (remediation.Approval, error)
+}
+
+// Requester asks for remediations. The scope of the principal has been checked.
+type Requester interface {
+	// RequestFix asks for a fix of a finding by a playbook; "" is the one for
+	// the finding's control.
+	RequestFix(ctx context.Context, id finding.ID, playbook, principal string) (remediation.ID, error)
+	// RequestUndo asks for the undo of a remediation.
+	RequestUndo(ctx context.Context, id remediation.ID, principal string) (remediation.ID, error)
+}
+
+// Audit reads the audit log.
+type Audit interface {
+	// VerifyAudit recomputes the whole chain.
+	VerifyAudit(ctx context.Context) (AuditReport, error)
+	// AuditEntries gives up to n entries that follow index after, in order.
+	AuditEntries(ctx context.Context, after int64, n int) ([]store.AuditEntry, error)
+}
+
+// Switch is the stop switch.
+type Switch interface {
+	StopSwitch(ctx context.Context) (on bool, reason string, err error)
+	SetStopSwitch(ctx context.Context, on bool, reason string, eff store.Effects) error
+}
+
+// Keys issues and revokes keys.
+type Keys interface {
+	PutKey(ctx context.Context, k store.Key, eff store.Effects) error
+	ListKeys(ctx context.Context) ([]store.Key, error)
+	RevokeKey(ctx context.Context, accessKeyID string, eff store.Effects) error
+}
+
+// Config is what New needs. Everything without a default is required.
+type Config struct {
+	Findings     Findings
+	Remediations Remediations
+	Journal      Journal
+	Approvals    Approvals
+	Approver     Approver
+	Requester    Requester
+	Audit        Audit
+	Switch       Switch
+	Keys         Keys
+	// Ready says why the server cannot serve, or nil. Default: always ready.
+	Ready func(ctx context.Context) error
+	// Version is shown in the contract. Default: dev.
+	Version string
+	Clock   service.Clock // default: the system's
+	Random  io.Reader     // default: the operating system's
+	Logger  *slog.Logger  // default: discard
+}
+
+func (c Config) check() error {
+	for name, missing := range map[string]bool{
+		"findings": c.Findings == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "approvals": c.Approvals == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil,
+	} {
+		if missing {
+			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
+		}
+	}
+	return nil
+}
+
+// API answers the REST API. It is a service of awsfront.
+type API struct {
+	cfg  Config
+	log  *slog.Logger
+	mux  *http.ServeMux
+	huma huma.API
+}
+
+// New makes an API.
+func New(cfg Config) (*API, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	return build(cfg), nil
+}
+
+func build(cfg Config) *API {
+	if cfg.Ready == nil {
+		cfg.Ready = func(context.Context) error { return nil }
+	}
+	if cfg.Version == "" {
+		cfg.Version = "dev"
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = service.SystemClock{}
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	a := &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), mux: http.NewServeMux()}
+	a.huma = humago.New(a.mux, contract(cfg.Version))
+	a.registerHealth()
+	a.registerFindings()
+	a.registerRemediations()
+	a.registerApprovals()
+	a.registerAudit()
+	a.registerSwitch()
+	a.registerKeys()
+	// The schema of huma's own errors: reword gives ours instead.
+	schemas := a.huma.OpenAPI().Components.Schemas.Map()
+	delete(schemas, "ErrorModel")
+	delete(schemas, "ErrorDetail")
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, &Problem{
+			Status: http.StatusNotFound, Title: http.StatusText(http.StatusNotFound), Code: string(fault.NotFound),
+			Detail: "there is no such endpoint", Hint: "the endpoints are listed in docs/openapi.yaml",
+		})
+	})
+	return a
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// Reads reports whether r changes nothing.
+func (a *API) Reads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// MaxBody is the largest body that is taken.
+func (a *API) MaxBody() int64 { return MaxBody }
+
+// contract is the head of the OpenAPI document.
+func contract(version string) huma.Config {
+	cfg := huma.DefaultConfig("Parry", version)
+	// The document is generated into docs/, not served; nothing is linked to it.
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.CreateHooks = nil
+	cfg.Transformers = []huma.Transformer{reword}
+	cfg.RejectUnknownQueryParameters = true
+	cfg.Info.Description = "What AWS has no API for: plans, approvals, undo, audit, the stop switch and keys.\n\n" +
+		"Requests are signed with AWS Signature Version 4 for the service `parry`, by a key that Parry issued. A request that changes " +
+		"something is accepted once per signature."
+	cfg.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"sigv4": {
+		Type: "apiKey", Name: "Authorization", In: "header", Description: "AWS Signature Version 4, service parry, any region.",
+	}}
+	cfg.Security = []map[string][]string{{"sigv4": {}}}
+	return cfg
+}
+
+// OpenAPI gives the contract as YAML, for docs/openapi.yaml.
+func OpenAPI() ([]byte, error) {
+	raw, err := build(Config{}).huma.OpenAPI().YAML()
+	if err != nil {
+		return nil, fault.E(fault.Internal, "write OpenAPI document", err)
+	}
+	return raw, nil
+}
+
+// operation describes one endpoint.
+type operation struct {
+	id, method, path, summary, tag string
+	// status of success; default 200.
+	status int
+}
+
+// register adds an endpoint whose caller must hold action on some account. The
+// handler checks the account itself.
+func register[I, O any](a *API, op operation, action auth.Action, handle func(ctx context.Context, p auth.Principal, in *I) (*O, error)) {
+	huma.Register(a.huma, a.describe(op), func(ctx context.Context, in *I) (*O, error) {
+		p := auth.PrincipalFrom(ctx)
+		if err := auth.Permit(p, action); err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		out, err := handle(ctx, p, in)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+func (a *API) describe(op operation) huma.Operation {
+	if op.status == 0 {
+		op.status = http.StatusOK
+	}
+	registry := a.huma.OpenAPI().Components.Schemas
+	return huma.Operation{
+		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{op.tag},
+		DefaultStatus: op.status, MaxBodyBytes: MaxBody,
+		Responses: map[string]*huma.Response{"default": {
+			Description: "Error",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: registry.Schema(problemType(), true, "Problem")}},
+		}},
+	}
+}
+
+// notFound is the answer for what is not there and for what is out of reach.
+func notFound(what, id, hint string) error {
+	return fault.Errorf(fault.NotFound, "", "there is no %s %q within your accounts", what, id).WithHint("%s", hint)
+}

@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// Health says whether the server can serve, and nothing else.
+type Health struct {
+	Status string `json:"status" enum:"ok,unavailable"`
+}
+
+type healthOutput struct {
+	Status int
+	Body   Health
+}
+
+func (a *API) registerHealth() {
+	op := a.describe(operation{id: "get-health", method: http.MethodGet, path: "/v1/health", summary: "Whether the server can serve; needs no signature", tag: "server"})
+	op.Security = []map[string][]string{{}}
+	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*healthOutput, error) {
+		if err := a.cfg.Ready(ctx); err != nil {
+			a.log.WarnContext(ctx, "not ready", "error", err)
+			return &healthOutput{http.StatusServiceUnavailable, Health{"unavailable"}}, nil
+		}
+		return &healthOutput{http.StatusOK, Health{"ok"}}, nil
+	})
+}
+
+type findingsInput struct {
+	Paging
+	Account     string `query:"account" maxLength:"64"`
+	Region      string `query:"region" maxLength:"64"`
+	Control     string `query:"control" maxLength:"128" doc:"Security control id: S3.8."`
+	Severity    string `query:"severity" enum:"INFORMATIONAL,LOW,MEDIUM,HIGH,CRITICAL"`
+	Workflow    string `query:"workflow" enum:"NEW,NOTIFIED,SUPPRESSED,RESOLVED"`
+	RecordState string `query:"record_state" enum:"ACTIVE,ARCHIVED"`
+	Compliance  string `query:"compliance" enum:"PASSED,WARNING,FAILED,NOT_AVAILABLE"`
+	ResourceID  string `query:"resource_id" maxLength:"1024"`
+	ID          string `query:"id" maxLength:"512" doc:"The finding's Id; several products may use the same."`
+	ProductArn  string `query:"product_arn" maxLength:"2048"`
+}
+
+func (in *findingsInput) where() []store.Condition {
+	var where []store.Condition
+	for _, c := range []struct{ column, value string }{
+		{"account", in.Account}, {"region", in.Region}, {"control", in.Control}, {"severity", in.Severity}, {"workflow", in.Workflow},
+		{"record_state", in.RecordState}, {"compliance", in.Compliance}, {"resource_id", in.ResourceID}, {"id", in.ID}, {"product_arn", in.ProductArn},
+	} {
+		if c.value != "" {
+			where = append(where, store.Condition{Column: c.column, Op: store.OpEqual, Values: []string{c.value}})
+		}
+	}
+	return where
+}
+
+// FindingPath names a finding. It is exported because huma skips embedded
+// fields that are not.
+type FindingPath struct {
+	Key string `path:"key" maxLength:"4096" doc:"The finding's key."`
+}
+
+type findingOutput struct{ Body FindingDetail }
+
+type historyInput struct {
+	FindingPath
+	Paging
+}
+
+func (a *API) registerFindings() {
+	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update first", tag: "findings"}, auth.FindingRead,
+		func(ctx context.Context, p auth.Principal, in *findingsInput) (*page[Finding], error) {
+			found, err := a.cfg.Findings.QueryFindings(ctx, store.FindingQuery{
+				Accounts: auth.Scope(p), Where: in.where(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true,
+			})
+			if err != nil {
+				return nil, err
+			}
+			out := &page[Finding]{Page[Finding]{Items: make([]Finding, 0, len(found.Records)), Next: found.Next}}
+			for _, r := range found.Records {
+				out.Body.Items = append(out.Body.Items, findingOf(r))
+			}
+			return out, nil
+		})
+	register(a, operation{id: "get-finding", method: http.MethodGet, path: "/v1/findings/{key}", summary: "Show a finding with its document", tag: "findings"}, auth.FindingRead,
+		func(ctx context.Context, p auth.Principal, in *FindingPath) (*findingOutput, error) {
+			r, err := a.finding(ctx, p, in.Key)
+			if err != nil {
+				return nil, err
+			}
+			return &findingOutput{FindingDetail{findingOf(r), r.Doc}}, nil
+		})
+	register(a, operation{id: "list-finding-history", method: http.MethodGet, path: "/v1/findings/{key}/history", summary: "List what changed on a finding, the latest first", tag: "findings"}, auth.FindingRead,
+		func(ctx context.Context, p auth.Principal, in *historyInput) (*page[store.HistoryEntry], error) {
+			r, err := a.finding(ctx, p, in.Key)
+			if err != nil {
+				return nil, err
+			}
+			entries, next, err := a.cfg.Findings.FindingHistory(ctx, r.ID, in.Limit, in.Cursor)
+			if err != nil {
+				return nil, err
+			}
+			return pageOf(entries, next), nil
+		})
+}
+
+// pageOf makes a page whose items are a list even when there are none.
+func pageOf[T any](items []T, next string) *page[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return &page[T]{Page[T]{items, next}}
+}
+
+// finding gives the finding with key if it is within p's accounts.
+func (a *API) finding(ctx context.Context, p auth.Principal, key string) (store.FindingRecord, error) {
+	id, ok := parseFindingKey(key)
+	if !ok {
+		return store.FindingRecord{}, unknownFinding(key)
+	}
+	return a.findingByID(ctx, p, id)
+}
+
+func (a *API) findingByID(ctx context.Context, p auth.Principal, id finding.ID) (store.FindingRecord, error) {
+	records, err := a.cfg.Findings.Findings(ctx, []finding.ID{id})
+	switch {
+	case err != nil:
+		return store.FindingRecord{}, err
+	case len(records) != 1 || !p.Covers(records[0].Account):
+		return store.FindingRecord{}, unknownFinding(id.Id)
+	}
+	return records[0], nil
+}
+
+func unknownFinding(id string) error {
+	return notFound("finding", id, "list them: parry finding list")
+}

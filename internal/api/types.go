@@ -1,0 +1,204 @@
+package api
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
+)
+
+func problemType() reflect.Type { return reflect.TypeFor[Problem]() }
+
+// Paging is how lists are paged.
+type Paging struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Size of the page."`
+	Cursor string `query:"cursor" maxLength:"32768" doc:"The next of the page before."`
+}
+
+// page is the answer of a list.
+type page[T any] struct{ Body Page[T] }
+
+// Page is one page of a list; Next is empty on the last.
+type Page[T any] struct {
+	Items []T    `json:"items" nullable:"false"`
+	Next  string `json:"next,omitempty" doc:"The cursor of the page that follows; absent on the last."`
+}
+
+// Finding is a finding as it is listed.
+type Finding struct {
+	Key          string    `json:"key" doc:"Names the finding in paths: base64url of product ARN, a zero byte and id."`
+	ProductArn   string    `json:"product_arn"`
+	ID           string    `json:"id"`
+	Account      string    `json:"account"`
+	Region       string    `json:"region"`
+	Control      string    `json:"control"`
+	Severity     string    `json:"severity"`
+	Workflow     string    `json:"workflow"`
+	RecordState  string    `json:"record_state"`
+	Compliance   string    `json:"compliance"`
+	ResourceID   string    `json:"resource_id"`
+	ResourceType string    `json:"resource_type"`
+	Title        string    `json:"title" doc:"Untrusted text."`
+	Source       string    `json:"source" doc:"The key that brought it."`
+	Trusted      bool      `json:"trusted" doc:"Whether the source may start automatic remediation."`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// FindingDetail is a finding with its document.
+type FindingDetail struct {
+	Finding
+	Document json.RawMessage `json:"document" doc:"The finding in AWS Security Finding Format."`
+}
+
+// FindingKey names a finding in a path.
+func FindingKey(id finding.ID) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(id.ProductArn + "\x00" + id.Id))
+}
+
+func parseFindingKey(key string) (finding.ID, bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(key)
+	if err != nil {
+		return finding.ID{}, false
+	}
+	arn, id, ok := strings.Cut(string(raw), "\x00")
+	return finding.ID{ProductArn: arn, Id: id}, ok && arn != "" && id != ""
+}
+
+func findingOf(r store.FindingRecord) Finding {
+	return Finding{
+		Key: FindingKey(r.ID), ProductArn: r.ID.ProductArn, ID: r.ID.Id, Account: r.Account, Region: r.Region, Control: r.Control,
+		Severity: r.SeverityLabel, Workflow: r.Workflow, RecordState: r.RecordState, Compliance: r.Compliance, ResourceID: r.ResourceID,
+		ResourceType: r.ResourceType, Title: r.Title, Source: r.Source, Trusted: r.Trusted, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+}
+
+// RemediationDetail is a remediation with what was decided and done.
+type RemediationDetail struct {
+	Remediation remediation.Remediation `json:"remediation"`
+	Approval    *remediation.Approval   `json:"approval,omitempty" doc:"Absent until its plan is made."`
+	Changes     []Change                `json:"changes" nullable:"false" doc:"The changing calls, in order."`
+	Steps       []Step                  `json:"steps" nullable:"false" doc:"The steps of the runbook, in order."`
+}
+
+// Change is one changing call, without the values that it carried.
+type Change struct {
+	ID        string                     `json:"id"`
+	Step      string                     `json:"step"`
+	Service   string                     `json:"service"`
+	Operation string                     `json:"operation"`
+	Resource  string                     `json:"resource"`
+	Diff      []remediation.MemberChange `json:"diff" nullable:"false"`
+	Inverse   string                     `json:"inverse,omitempty"`
+	Outcome   remediation.Outcome        `json:"outcome" enum:"intended,applied,refused,uncertain"`
+	RequestID string                     `json:"request_id,omitempty"`
+	Error     string                     `json:"error,omitempty"`
+	IntentAt  time.Time                  `json:"intent_at"`
+	OutcomeAt time.Time                  `json:"outcome_at,omitzero"`
+}
+
+func changeOf(c remediation.Change) Change {
+	diff := c.Call.Diff
+	if diff == nil {
+		diff = []remediation.MemberChange{}
+	}
+	return Change{
+		ID: c.ID, Step: c.Call.Step, Service: c.Call.Service, Operation: c.Call.Operation, Resource: c.Call.Resource, Diff: diff,
+		Inverse: c.Call.Inverse, Outcome: c.Outcome, RequestID: c.RequestID, Error: c.Error, IntentAt: c.IntentAt, OutcomeAt: c.OutcomeAt,
+	}
+}
+
+// Step is one step of an execution, without its inputs and outputs.
+type Step struct {
+	Seq       int       `json:"seq"`
+	Name      string    `json:"name"`
+	Action    string    `json:"action"`
+	Attempt   int       `json:"attempt"`
+	Status    string    `json:"status"`
+	Failure   string    `json:"failure,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+func stepOf(s store.Step) Step {
+	return Step{Seq: s.Seq, Name: s.Name, Action: s.Action, Attempt: s.Attempt, Status: s.Status, Failure: s.Failure, StartedAt: s.StartedAt, EndedAt: s.EndedAt}
+}
+
+// PlanDocument is a plan with the hash that an approval must name.
+type PlanDocument struct {
+	Hash remediation.Hash `json:"hash"`
+	// State and ApprovalID say what may be done about the plan now.
+	State      remediation.State `json:"state"`
+	ApprovalID string            `json:"approval_id,omitempty"`
+	Plan       remediation.Plan  `json:"plan"`
+}
+
+// Requested is a remediation that was asked for; its plan is made next.
+type Requested struct {
+	Remediation remediation.ID `json:"remediation"`
+}
+
+// AuditReport is the result of recomputing the audit log's hash chain.
+type AuditReport struct {
+	OK      bool   `json:"ok"`
+	Entries int64  `json:"entries" doc:"Entries that are in order, from the first."`
+	Head    string `json:"head,omitempty" doc:"Hash of the last of them."`
+	Problem string `json:"problem,omitempty" doc:"What is wrong with the entry after them."`
+}
+
+// AuditLine is one line of the audit log's export.
+type AuditLine struct {
+	Index    int64           `json:"index"`
+	PrevHash string          `json:"prev_hash"`
+	Hash     string          `json:"hash"`
+	File     store.File      `json:"file"`
+	Seq      int64           `json:"seq"`
+	At       time.Time       `json:"at"`
+	Actor    string          `json:"actor"`
+	Action   string          `json:"action"`
+	Object   string          `json:"object"`
+	Detail   json.RawMessage `json:"detail,omitempty"`
+}
+
+// StopSwitch stops every change that Parry would make.
+type StopSwitch struct {
+	On     bool   `json:"on"`
+	Reason string `json:"reason" maxLength:"1000" doc:"Why; required to turn it on or off."`
+}
+
+// Key is an access key without its secret.
+type Key struct {
+	AccessKeyID string    `json:"access_key_id"`
+	Name        string    `json:"name"`
+	Principal   string    `json:"principal"`
+	Roles       []string  `json:"roles" nullable:"false"`
+	Accounts    []string  `json:"accounts" nullable:"false"`
+	Products    []string  `json:"products" nullable:"false"`
+	Trusted     bool      `json:"trusted"`
+	CreatedAt   time.Time `json:"created_at"`
+	RevokedAt   time.Time `json:"revoked_at,omitzero" doc:"Absent while the key is in force."`
+}
+
+// NewKey is a key with its secret, which is shown this once.
+type NewKey struct {
+	Key
+	SecretAccessKey string `json:"secret_access_key"`
+}
+
+func keyOf(k store.Key) Key {
+	some := func(s []string) []string {
+		if s == nil {
+			return []string{}
+		}
+		return s
+	}
+	return Key{
+		AccessKeyID: k.AccessKeyID, Name: k.Name, Principal: k.Principal, Roles: some(k.Roles), Accounts: some(k.Accounts),
+		Products: some(k.Products), Trusted: k.Trusted, CreatedAt: k.CreatedAt, RevokedAt: k.RevokedAt,
+	}
+}

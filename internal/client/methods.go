@@ -1,0 +1,224 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// Paging asks for a page of a list; zero values are the server's defaults.
+type Paging struct {
+	Limit  int
+	Cursor string
+}
+
+func (p Paging) values() url.Values {
+	v := url.Values{}
+	set(v, "cursor", p.Cursor)
+	if p.Limit != 0 {
+		v.Set("limit", strconv.Itoa(p.Limit))
+	}
+	return v
+}
+
+func set(v url.Values, name, value string) {
+	if value != "" {
+		v.Set(name, value)
+	}
+}
+
+// Health asks whether the server can serve.
+func (c *Client) Health(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/v1/health", nil, nil, nil)
+}
+
+// FindingFilter selects findings; a zero field does not restrict.
+type FindingFilter struct {
+	Account, Region, Control, Severity, Workflow, RecordState, Compliance, ResourceID string
+
+	ID         string
+	ProductArn string
+}
+
+// Findings lists findings, the latest update first.
+func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.Page[api.Finding], error) {
+	v := p.values()
+	for name, value := range map[string]string{
+		"account": f.Account, "region": f.Region, "control": f.Control, "severity": f.Severity, "workflow": f.Workflow,
+		"record_state": f.RecordState, "compliance": f.Compliance, "resource_id": f.ResourceID, "id": f.ID, "product_arn": f.ProductArn,
+	} {
+		set(v, name, value)
+	}
+	var out api.Page[api.Finding]
+	err := c.call(ctx, http.MethodGet, "/v1/findings", v, nil, &out)
+	return out, err
+}
+
+// Finding gives a finding with its document.
+func (c *Client) Finding(ctx context.Context, id finding.ID) (api.FindingDetail, error) {
+	var out api.FindingDetail
+	err := c.call(ctx, http.MethodGet, "/v1/findings/"+api.FindingKey(id), nil, nil, &out)
+	return out, err
+}
+
+// FindingHistory lists what changed on a finding, the latest first.
+func (c *Client) FindingHistory(ctx context.Context, id finding.ID, p Paging) (api.Page[store.HistoryEntry], error) {
+	var out api.Page[store.HistoryEntry]
+	err := c.call(ctx, http.MethodGet, "/v1/findings/"+api.FindingKey(id)+"/history", p.values(), nil, &out)
+	return out, err
+}
+
+// RemediationFilter selects remediations; a zero field does not restrict.
+type RemediationFilter struct {
+	State   remediation.State
+	Account string
+	Control string
+	Finding finding.ID
+	UndoOf  remediation.ID
+}
+
+// Remediations lists remediations, the latest first.
+func (c *Client) Remediations(ctx context.Context, f RemediationFilter, p Paging) (api.Page[remediation.Remediation], error) {
+	v := p.values()
+	set(v, "state", string(f.State))
+	set(v, "account", f.Account)
+	set(v, "control", f.Control)
+	set(v, "undo_of", string(f.UndoOf))
+	if !f.Finding.IsZero() {
+		v.Set("finding", api.FindingKey(f.Finding))
+	}
+	var out api.Page[remediation.Remediation]
+	err := c.call(ctx, http.MethodGet, "/v1/remediations", v, nil, &out)
+	return out, err
+}
+
+// Remediation gives a remediation with its changes and steps.
+func (c *Client) Remediation(ctx context.Context, id remediation.ID) (api.RemediationDetail, error) {
+	var out api.RemediationDetail
+	err := c.on(ctx, http.MethodGet, "/v1/remediations/", string(id), "", nil, &out)
+	return out, err
+}
+
+// Plan gives the plan of a remediation.
+func (c *Client) Plan(ctx context.Context, id remediation.ID) (api.PlanDocument, error) {
+	var out api.PlanDocument
+	err := c.on(ctx, http.MethodGet, "/v1/plans/", string(id), "", nil, &out)
+	return out, err
+}
+
+// Remediate asks for the remediation of a finding. An empty playbook is the one
+// for the finding's control.
+func (c *Client) Remediate(ctx context.Context, id finding.ID, playbook string) (remediation.ID, error) {
+	var out api.Requested
+	err := c.call(ctx, http.MethodPost, "/v1/remediations", nil, api.RemediationRequest{ProductArn: id.ProductArn, ID: id.Id, Playbook: playbook}, &out)
+	return out.Remediation, err
+}
+
+// Undo asks for the undo of a remediation.
+func (c *Client) Undo(ctx context.Context, id remediation.ID) (remediation.ID, error) {
+	var out api.Requested
+	err := c.on(ctx, http.MethodPost, "/v1/remediations/", string(id), "/undo", nil, &out)
+	return out.Remediation, err
+}
+
+// Approvals lists approvals in state ("" for all), the latest first.
+func (c *Client) Approvals(ctx context.Context, state remediation.ApprovalState, p Paging) (api.Page[remediation.Approval], error) {
+	v := p.values()
+	set(v, "state", string(state))
+	var out api.Page[remediation.Approval]
+	err := c.call(ctx, http.MethodGet, "/v1/approvals", v, nil, &out)
+	return out, err
+}
+
+// Approval gives one approval.
+func (c *Client) Approval(ctx context.Context, id string) (remediation.Approval, error) {
+	var out remediation.Approval
+	err := c.on(ctx, http.MethodGet, "/v1/approvals/", id, "", nil, &out)
+	return out, err
+}
+
+// Grant agrees to the plan with hash.
+func (c *Client) Grant(ctx context.Context, id string, hash remediation.Hash, reason string) (remediation.Approval, error) {
+	var out remediation.Approval
+	err := c.on(ctx, http.MethodPost, "/v1/approvals/", id, "/grant", api.DecisionRequest{PlanHash: hash, Reason: reason}, &out)
+	return out, err
+}
+
+// Reject refuses the plan with hash.
+func (c *Client) Reject(ctx context.Context, id string, hash remediation.Hash, reason string) (remediation.Approval, error) {
+	var out remediation.Approval
+	err := c.on(ctx, http.MethodPost, "/v1/approvals/", id, "/reject", api.DecisionRequest{PlanHash: hash, Reason: reason}, &out)
+	return out, err
+}
+
+// VerifyAudit has the server recompute the audit log's hash chain.
+func (c *Client) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
+	var out api.AuditReport
+	err := c.call(ctx, http.MethodGet, "/v1/audit/verify", nil, nil, &out)
+	return out, err
+}
+
+// ExportAudit writes the audit log after index after as JSON lines.
+func (c *Client) ExportAudit(ctx context.Context, after int64, w io.Writer) error {
+	res, err := c.send(ctx, http.MethodGet, "/v1/audit/export", url.Values{"after": {strconv.FormatInt(after, 10)}}, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	buf := bufio.NewReader(res.Body)
+	if _, err := buf.WriteTo(w); err != nil {
+		return fault.E(fault.Unavailable, "export the audit log", err).WithHint("the export is not whole; run it again")
+	}
+	return nil
+}
+
+// StopSwitch tells whether all changes are stopped.
+func (c *Client) StopSwitch(ctx context.Context) (api.StopSwitch, error) {
+	var out api.StopSwitch
+	err := c.call(ctx, http.MethodGet, "/v1/stop-switch", nil, nil, &out)
+	return out, err
+}
+
+// SetStopSwitch stops all changes, or lets them go on.
+func (c *Client) SetStopSwitch(ctx context.Context, on bool, reason string) (api.StopSwitch, error) {
+	var out api.StopSwitch
+	err := c.call(ctx, http.MethodPut, "/v1/stop-switch", nil, api.StopSwitch{On: on, Reason: reason}, &out)
+	return out, err
+}
+
+// Keys lists the access keys, without their secrets.
+func (c *Client) Keys(ctx context.Context) (api.Page[api.Key], error) {
+	var out api.Page[api.Key]
+	err := c.call(ctx, http.MethodGet, "/v1/keys", nil, nil, &out)
+	return out, err
+}
+
+// CreateKey issues an access key; its secret is in the answer, once.
+func (c *Client) CreateKey(ctx context.Context, k api.KeyRequest) (api.NewKey, error) {
+	var out api.NewKey
+	err := c.call(ctx, http.MethodPost, "/v1/keys", nil, k, &out)
+	return out, err
+}
+
+// RevokeKey revokes an access key at once.
+func (c *Client) RevokeKey(ctx context.Context, accessKeyID string) error {
+	return c.on(ctx, http.MethodDelete, "/v1/keys/", accessKeyID, "", nil, nil)
+}
+
+// on calls an endpoint whose path holds an id.
+func (c *Client) on(ctx context.Context, method, prefix, id, suffix string, in, out any) error {
+	p, err := path(prefix, id, suffix)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, method, p, nil, in, out)
+}
