@@ -1,0 +1,22 @@
+// Package awsapi is the one way to AWS (design.md decision 2): nothing else in
+// the tree may talk to it.
+//
+// Client sends a call of any service, driven by the models in apimodel: it
+// checks, writes, signs, throttles, repeats and reads, and decides nothing about
+// whether the call may be made. Gate decides that, and hands out the rights to
+// call as sessions:
+//
+//   - ReadOnly sends reads.
+//   - Planning sends reads, and records changes instead of sending them, with
+//     before-image, diff and inverse; later reads see the planned change.
+//   - Applying sends exactly the changes that an approved plan holds.
+//   - OwnTraffic sends a closed table of operations on configured resources.
+//
+// Invariants of Applying. The before-image is read, the stop switch and the lease
+// are asked, and the intent is stored, in this order, before a change leaves;
+// where any of these fails, nothing is sent. The outcome is stored after. A change
+// of unknown outcome (lost answer, killed process) is decided by reading the
+// resource back, so that nothing is applied twice: equal to the expected image
+// means applied, equal to the before-image means not applied, anything else is
+// ErrUncertain and needs a person.
+package awsapi
