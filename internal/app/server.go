@@ -26,6 +26,7 @@ import (
 // Server is one Parry node: everything between its port and its database.
 type Server struct {
 	cfg      config.Config
+	version  string
 	clock    service.Clock
 	ids      service.IDs
 	log      *slog.Logger
@@ -47,8 +48,8 @@ type Server struct {
 
 // NewServer opens the database and the gate, builds every stage and starts
 // nothing. Close or Stop frees what it holds.
-func NewServer(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, clock: service.SystemClock{}, ids: service.RandomIDs{}, log: logger, failed: make(chan error, 1)}
+func NewServer(ctx context.Context, cfg config.Config, version string, logger *slog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, version: version, clock: service.SystemClock{}, ids: service.RandomIDs{}, log: logger, failed: make(chan error, 1)}
 	// A node's name must be new at every start: work of an earlier process of the
 	// same name would otherwise look like this one's.
 	s.node = s.ids.NewID(cfg.Node)

@@ -66,11 +66,7 @@ func (s *Server) buildIntake(t *stages) error {
 	}); err != nil {
 		return err
 	}
-	normalizer, err := asff.New(asff.Config{Clock: s.clock})
-	if err != nil {
-		return err
-	}
-	t.intake, err = ingesthttp.New(ingesthttp.Config{Inbox: s.store, Normalizer: normalizer, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake})
+	t.intake, err = ingesthttp.New(ingesthttp.Config{Inbox: s.store, Normalizer: asff.Normalizer{}, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake})
 	return err
 }
 
@@ -145,6 +141,12 @@ func (s *Server) buildRemediation(t *stages) error {
 	t.verify, err = verify.New(verify.Config{
 		Store: s.store, Playbooks: s.content, Gate: verifySessions{open}, Clock: s.clock, Logger: s.log.With("component", "verify"),
 	})
+	return err
+}
+
+func (s *Server) buildAudit(t *stages) error {
+	var err error
+	t.audit, err = audit.New(audit.Config{Chain: s.store, Lease: s.store, Node: s.node, Clock: s.clock, Logger: s.log})
 	return err
 }
 

@@ -69,7 +69,7 @@ func (s *shared) root() *cobra.Command {
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "log more, on standard error")
 	root.AddCommand(
 		s.serveCommand(), s.demoCommand(), s.findingCommand(), s.planCommand(), s.approvalCommand(), s.remediationCommand(),
-		s.auditCommand(), s.keyCommand(), s.stopCommand(), s.playbookCommand(), s.runbookCommand(), s.patternCommand(), s.awsCommand(), s.benchCommand(),
+		s.auditCommand(), s.keyCommand(), s.stopCommand(), s.playbookCommand(), s.runbookCommand(), s.patternCommand(), s.awsCommand(),
 	)
 	for _, c := range root.Commands() {
 		strictArgs(c)

@@ -32,7 +32,7 @@ func (s *shared) serveCommand() *cobra.Command {
 }
 
 func (s *shared) serve(ctx context.Context, cfg config.Config) error {
-	server, err := app.NewServer(ctx, cfg, s.logger())
+	server, err := app.NewServer(ctx, cfg, s.Version, s.logger())
 	if err != nil {
 		return err
 	}

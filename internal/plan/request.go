@@ -27,8 +27,9 @@ type DeskStore interface {
 	Enqueue(ctx context.Context, f store.File, eff store.Effects) error
 }
 
-// Books gives the playbook that answers a control.
+// Books gives playbooks by id, and the one that answers a control.
 type Books interface {
+	Playbook(id string) (playbook.Playbook, bool)
 	PlaybookFor(control string) (playbook.Playbook, bool)
 }
 
@@ -37,9 +38,10 @@ func NewDesk(s DeskStore, books Books, ids service.IDs, clock service.Clock) *De
 	return &Desk{store: s, books: books, ids: ids, clock: clock}
 }
 
-// RequestFix asks for a plan that remediates the finding. The plan is approved
-// and executed under the same policy as any other.
-func (d *Desk) RequestFix(ctx context.Context, id finding.ID, principal string) (remediation.ID, error) {
+// RequestFix asks for a plan that remediates the finding by a playbook; "" is
+// the one that answers its control. The plan is approved and executed under the
+// same policy as any other.
+func (d *Desk) RequestFix(ctx context.Context, id finding.ID, name, principal string) (remediation.ID, error) {
 	const op = "request remediation"
 	records, err := d.store.Findings(ctx, []finding.ID{id})
 	if err != nil {
@@ -49,6 +51,11 @@ func (d *Desk) RequestFix(ctx context.Context, id finding.ID, principal string) 
 		return "", fault.Errorf(fault.NotFound, op, "there is no finding %s", id).WithHint("run: parry finding list")
 	}
 	pb, ok := d.books.PlaybookFor(records[0].Control)
+	if name != "" {
+		if pb, ok = d.books.Playbook(name); !ok {
+			return "", fault.Errorf(fault.NotFound, op, "there is no playbook %q", name).WithHint("run: parry playbook list")
+		}
+	}
 	if !ok {
 		return "", fault.Errorf(fault.NotFound, op, "no playbook answers control %q", records[0].Control).WithHint("run: parry playbook list")
 	}

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/audit"
+	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsfront"
+	"github.com/parry-security/parry/internal/awsfront/securityhub"
+	"github.com/parry-security/parry/internal/awsfront/sts"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// newHandler makes the one port: the AWS APIs that Parry answers and its own.
+func (s *Server) newHandler() (http.Handler, error) {
+	hub, err := securityhub.New(securityhub.Config{
+		Importer: s.stages.intake, Updater: s.stages.triage, Finder: finder{s.store, s.stages.triage.Drain, s.clock},
+		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: s.clock.Now(), Logger: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := sts.New(sts.Config{Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition})
+	if err != nil {
+		return nil, err
+	}
+	rest, err := api.New(api.Config{
+		Findings: s.store, Remediations: s.store, Journal: s.store, Approvals: s.store, Approver: s.stages.approve, Requester: s.stages.desk,
+		Audit: auditLog{s.store, s.stages.audit}, Switch: s.store, Keys: s.store, Ready: s.store.Ping, Version: s.version, Clock: s.clock, Logger: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	keyring, err := auth.NewKeyring(s.store)
+	if err != nil {
+		return nil, err
+	}
+	return awsfront.New(awsfront.Config{
+		Keys: keyring, Signatures: s.store, Health: rest, Clock: s.clock, IDs: s.ids, Logger: s.log,
+		Services: map[string]awsfront.Service{"securityhub": hub, "sts": tokens, api.Service: rest},
+	})
+}
+
+// auditLog shows the audit stage to the API.
+type auditLog struct {
+	store    *store.Store
+	appender *audit.Appender
+}
+
+// VerifyAudit recomputes the chain, with what waits to be chained put in first.
+func (a auditLog) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
+	if _, err := a.appender.Drain(ctx); err != nil {
+		return api.AuditReport{}, err
+	}
+	report, err := audit.Verify(ctx, a.store, nil)
+	if err != nil {
+		return api.AuditReport{}, err
+	}
+	out := api.AuditReport{OK: report.OK, Entries: report.Entries, Head: report.Head.Hash}
+	if report.Broken != nil {
+		out.Problem = report.Broken.Error()
+	}
+	return out, nil
+}
+
+// AuditEntries gives up to n entries after an index.
+func (a auditLog) AuditEntries(ctx context.Context, after int64, n int) ([]store.AuditEntry, error) {
+	return a.store.AuditEntries(ctx, after, n)
+}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parry-security/parry/internal/audit"
+)
+
+func (s *shared) auditCommand() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "Verify and export the audit log"}
+	c.AddCommand(s.auditVerifyCommand(), s.auditExportCommand())
+	return c
+}
+
+func (s *shared) auditVerifyCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "verify", Short: "Recompute the hash chain; exit 3 if an entry does not fit",
+		Long: "Verifies the server's log, or with --file an export of it, without a server.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file != "" {
+				return s.verifyExport(file)
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			report, err := c.VerifyAudit(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := s.print(s.Out, report, func() grid {
+				return grid{[]string{"OK", "Entries", "Head", "Problem"}, [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head, report.Problem}}}
+			}); err != nil {
+				return err
+			}
+			if !report.OK {
+				return exit(ExitFailing, nil)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&file, "file", "", "verify this export instead (JSON lines)")
+	return c
+}
+
+func (s *shared) verifyExport(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return usage("--file: %v", err)
+	}
+	defer func() { _ = f.Close() }()
+	report, err := audit.VerifyExport(f, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.print(s.Out, report, func() grid {
+		problem := ""
+		if report.Broken != nil {
+			problem = report.Broken.Error()
+		}
+		return grid{[]string{"OK", "Entries", "Head", "Problem"}, [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head.String(), problem}}}
+	}); err != nil {
+		return err
+	}
+	if !report.OK {
+		return exit(ExitFailing, nil)
+	}
+	return nil
+}
+
+func (s *shared) auditExportCommand() *cobra.Command {
+	var after int64
+	c := &cobra.Command{
+		Use: "export", Short: "Write the audit log as JSON lines", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			return c.ExportAudit(cmd.Context(), after, s.Out)
+		},
+	}
+	c.Flags().Int64Var(&after, "after", 0, "begin after the entry with this index")
+	return c
+}
+
+func (s *shared) stopCommand() *cobra.Command {
+	c := &cobra.Command{Use: "stop", Short: "The stop switch: while it is on, Parry changes nothing"}
+	for _, v := range []struct {
+		name, what string
+		on         bool
+	}{{"on", "Stop every change at once", true}, {"off", "Let changes go on", false}} {
+		var reason string
+		set := &cobra.Command{
+			Use: v.name, Short: v.what, Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				c, err := s.client()
+				if err != nil {
+					return err
+				}
+				state, err := c.SetStopSwitch(cmd.Context(), v.on, reason)
+				if err != nil {
+					return err
+				}
+				return s.print(s.Out, state, func() grid { return grid{[]string{"On", "Reason"}, [][]string{{yesNo(state.On), state.Reason}}} })
+			},
+		}
+		set.Flags().StringVar(&reason, "reason", "", "why (required)")
+		c.AddCommand(set)
+	}
+	c.AddCommand(&cobra.Command{
+		Use: "status", Short: "Say whether the stop switch is on", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			state, err := c.StopSwitch(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, state, func() grid { return grid{[]string{"On", "Reason"}, [][]string{{yesNo(state.On), state.Reason}}} })
+		},
+	})
+	return c
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/client"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+// isPending reports whether a request was taken and has no remediation yet.
+func isPending(err error) bool { return fault.Is(err, fault.NotFound) }
+
+func (s *shared) planCommand() *cobra.Command {
+	c := &cobra.Command{Use: "plan", Short: "See exactly what a remediation will do"}
+	c.AddCommand(&cobra.Command{
+		Use: "show REMEDIATION", Short: "Show every call of a plan with before and after", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			doc, err := c.Plan(cmd.Context(), remediation.ID(args[0]))
+			if err != nil {
+				return err
+			}
+			if s.format == "table" && s.query == "" {
+				s.planHead(doc)
+			}
+			if err := s.print(s.Out, doc, func() grid { return callGrid(doc.Plan.Calls) }); err != nil {
+				return err
+			}
+			if s.format == "table" && s.query == "" && doc.State == remediation.AwaitingApproval {
+				fmt.Fprintf(s.Out, "\nTo approve exactly this plan: parry approval grant %s --plan %s\nTo reject it:                 parry approval reject %s --plan %s\n",
+					doc.ApprovalID, doc.Hash, doc.ApprovalID, doc.Hash)
+			}
+			return nil
+		},
+	})
+	return c
+}
+
+// planHead says in words what the table says in calls.
+func (s *shared) planHead(doc api.PlanDocument) {
+	p := doc.Plan
+	fmt.Fprintf(s.Out, "%s of %s in account %s, %s\n", strings.ToUpper(string(p.Kind)[:1])+string(p.Kind)[1:], printable(p.Resource), p.Account, p.Region)
+	fmt.Fprintf(s.Out, "%d change(s) by runbook %s (revision %.12s), state %s\nPlan %s\n", p.Changes(), p.Runbook.Name, p.Runbook.Revision, doc.State, doc.Hash)
+	for _, v := range p.Violation {
+		if !v.Passed {
+			fmt.Fprintf(s.Out, "  not so now: %s: %s\n", v.Check, printable(v.Detail))
+		}
+	}
+	if p.Open {
+		fmt.Fprintf(s.Out, "  the plan is open: %s\n", printable(p.OpenReason))
+	}
+	fmt.Fprintln(s.Out)
+}
+
+func (s *shared) approvalCommand() *cobra.Command {
+	c := &cobra.Command{Use: "approval", Short: "Decide on plans that wait for people"}
+	c.AddCommand(s.approvalListCommand(), s.decideCommand("grant", "Approve the plan with this hash", true), s.decideCommand("reject", "Reject the plan with this hash", false))
+	return c
+}
+
+func (s *shared) approvalListCommand() *cobra.Command {
+	var state string
+	var limit int
+	c := &cobra.Command{
+		Use: "list", Short: "List approvals, the pending ones by default", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			if state == "all" {
+				state = ""
+			}
+			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[remediation.Approval], error) {
+				return c.Approvals(ctx, remediation.ApprovalState(state), p)
+			})
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, items, func() grid {
+				g := grid{header: []string{"Approval", "Remediation", "Account", "State", "Policy", "Granted", "Expires", "Plan"}}
+				for _, a := range items {
+					granted := 0
+					for _, d := range a.Decisions {
+						if d.Grant {
+							granted++
+						}
+					}
+					g.rows = append(g.rows, []string{a.ID, string(a.Remediation), a.Account, string(a.State), a.Policy,
+						fmt.Sprintf("%d of %d", granted, a.Quorum), moment(a.ExpiresAt), short(string(a.Plan), 13)})
+				}
+				return g
+			})
+		},
+	}
+	c.Flags().StringVar(&state, "state", "pending", "pending, approved, rejected, expired, superseded or all")
+	limitFlag(c, &limit)
+	return c
+}
+
+func (s *shared) decideCommand(verb, what string, grant bool) *cobra.Command {
+	var hash, reason string
+	c := &cobra.Command{
+		Use: verb + " APPROVAL --plan HASH", Short: what, Args: cobra.ExactArgs(1),
+		Long: what + ". The hash is that of the plan you read (parry plan show): if the plan is another by now, nothing is decided.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if hash == "" {
+				return usage("--plan is required: the hash that parry plan show prints")
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			decide := c.Reject
+			if grant {
+				decide = c.Grant
+			}
+			a, err := decide(cmd.Context(), args[0], remediation.Hash(hash), reason)
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, a, func() grid {
+				return grid{[]string{"Approval", "Remediation", "State", "Plan"}, [][]string{{a.ID, string(a.Remediation), string(a.State), short(string(a.Plan), 13)}}}
+			})
+		},
+	}
+	c.Flags().StringVar(&hash, "plan", "", "hash of the plan that you decide on")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return c
+}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/client"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
+)
+
+func (s *shared) findingCommand() *cobra.Command {
+	c := &cobra.Command{Use: "finding", Short: "See findings and have them remediated"}
+	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingHistoryCommand(), s.findingRemediateCommand())
+	return c
+}
+
+func (s *shared) findingListCommand() *cobra.Command {
+	var f client.FindingFilter
+	var limit int
+	c := &cobra.Command{
+		Use: "list", Short: "List findings, the latest update first", Args: cobra.NoArgs,
+		Example: "  parry finding list --severity CRITICAL --workflow NEW",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[api.Finding], error) {
+				return c.Findings(ctx, f, p)
+			})
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, items, func() grid {
+				g := grid{header: []string{"Severity", "Control", "Account", "Region", "Resource", "Workflow", "State", "Updated", "Id"}}
+				for _, v := range items {
+					g.rows = append(g.rows, []string{v.Severity, v.Control, v.Account, v.Region, shortARN(v.ResourceID), v.Workflow, v.RecordState, moment(v.UpdatedAt), v.ID})
+				}
+				return g
+			})
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.Account, "account", "", "only this account")
+	flags.StringVar(&f.Region, "region", "", "only this region")
+	flags.StringVar(&f.Control, "control", "", "only this control, such as S3.8")
+	flags.StringVar(&f.Severity, "severity", "", "only INFORMATIONAL, LOW, MEDIUM, HIGH or CRITICAL")
+	flags.StringVar(&f.Workflow, "workflow", "", "only NEW, NOTIFIED, SUPPRESSED or RESOLVED")
+	flags.StringVar(&f.RecordState, "state", "", "only ACTIVE or ARCHIVED")
+	limitFlag(c, &limit)
+	return c
+}
+
+func (s *shared) findingShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show a finding whole", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			f, err := findFinding(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			detail, err := c.Finding(cmd.Context(), finding.ID{ProductArn: f.ProductArn, Id: f.ID})
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, detail, func() grid { return findingGrid(detail) })
+		},
+	}
+}
+
+func findingGrid(d api.FindingDetail) grid {
+	var doc struct {
+		Description string
+		Note        struct{ Text, UpdatedBy string }
+	}
+	// A document that cannot be read leaves two rows empty; JSON output has it all.
+	_ = json.Unmarshal(d.Document, &doc)
+	g := grid{header: []string{"Member", "Value"}}
+	for _, row := range [][2]string{
+		{"Title", d.Title}, {"Description", doc.Description}, {"Severity", d.Severity}, {"Control", d.Control},
+		{"Compliance", d.Compliance}, {"Workflow", d.Workflow}, {"State", d.RecordState}, {"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
+		{"Account", d.Account}, {"Region", d.Region}, {"Resource", d.ResourceID}, {"Resource type", d.ResourceType},
+		{"Source", d.Source + trustedText(d.Trusted)}, {"Created", moment(d.CreatedAt)}, {"Updated", moment(d.UpdatedAt)},
+		{"Product", d.ProductArn}, {"Id", d.ID},
+	} {
+		g.rows = append(g.rows, []string{row[0], row[1]})
+	}
+	return g
+}
+
+func noteText(text, by string) string {
+	if text == "" {
+		return ""
+	}
+	return text + " (" + by + ")"
+}
+
+func trustedText(trusted bool) string {
+	if trusted {
+		return " (trusted)"
+	}
+	return ""
+}
+
+func (s *shared) findingHistoryCommand() *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use: "history ID", Short: "Show what changed on a finding, and who changed it", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			f, err := findFinding(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			id := finding.ID{ProductArn: f.ProductArn, Id: f.ID}
+			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[store.HistoryEntry], error) {
+				return c.FindingHistory(ctx, id, p)
+			})
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, items, func() grid { return historyGrid(items) })
+		},
+	}
+	limitFlag(c, &limit)
+	return c
+}
+
+func historyGrid(items []store.HistoryEntry) grid {
+	g := grid{header: []string{"When", "Source", "By", "Field", "From", "To"}}
+	for _, e := range items {
+		if e.Created {
+			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, "(created)", "", ""})
+		}
+		for _, u := range e.Updates {
+			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, u.Field, orAbsent(textOf(u.Old)), orAbsent(textOf(u.New))})
+		}
+	}
+	return g
+}
+
+// textOf prints a value of a history entry.
+func textOf(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	raw, err := json.Marshal(v)
+	if err != nil || string(raw) == "null" {
+		return ""
+	}
+	return string(raw)
+}
+
+// requested is the answer of commands that ask for a remediation.
+type requested struct {
+	ID remediation.ID `json:"id"`
+}
+
+func (s *shared) printRequested(id remediation.ID, what string) error {
+	if err := s.print(s.Out, requested{id}, func() grid { return grid{[]string{"Remediation"}, [][]string{{string(id)}}} }); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Err, "%s is being planned; next: parry remediation watch %s\n", what, id)
+	return nil
+}
+
+func (s *shared) findingRemediateCommand() *cobra.Command {
+	var playbook string
+	c := &cobra.Command{
+		Use: "remediate ID", Short: "Ask for a plan that fixes a finding; policy decides who approves it", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			f, err := findFinding(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			id, err := c.Remediate(cmd.Context(), finding.ID{ProductArn: f.ProductArn, Id: f.ID}, strings.TrimSpace(playbook))
+			if err != nil {
+				return err
+			}
+			return s.printRequested(id, "the fix")
+		},
+	}
+	c.Flags().StringVar(&playbook, "playbook", "", "playbook to use (default: the one for the finding's control)")
+	return c
+}
