@@ -286,11 +286,8 @@ func (c *checker) branch(s *Step) {
 func (c *checker) parameter(p *Parameter, path string) {
 	if p.AllowedPattern != "" {
 		if _, err := compilePattern(p.AllowedPattern); err != nil {
-			c.add(CodeParameter, SeverityError, p.Pos, path+".allowedPattern", err.Error(), "write the pattern without look-ahead, look-behind and back-references")
+			c.add(CodeParameter, SeverityError, p.Pos, path+".allowedPattern", err.Error(), "write the pattern without back-references and possessive repetitions")
 			return
-		}
-		if widenRepeats(p.AllowedPattern) != p.AllowedPattern {
-			c.add(CodeParameter, SeverityWarning, p.Pos, path+".allowedPattern", "a repetition above 1000 is not counted", "use minChars and maxChars for the length")
 		}
 	}
 	text, isText := p.Default.(string)

@@ -2,7 +2,6 @@ package runbook
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -237,7 +236,11 @@ func (p *Parameter) checkItem(v any) error {
 		if err != nil {
 			return err
 		}
-		if !re.MatchString(text) {
+		matched, err := re.match(text)
+		if err != nil {
+			return err
+		}
+		if !matched {
 			return fmt.Errorf("the value does not match %s", pattern)
 		}
 	}
@@ -254,53 +257,6 @@ func sameText(allowed any, text string) bool {
 		return strings.EqualFold(a, text)
 	}
 	return a == text
-}
-
-// compilePattern compiles an allowedPattern so that it must match the whole
-// value, as Java's matches does.
-func compilePattern(pattern string) (*regexp.Regexp, error) {
-	if len(pattern) > 4096 {
-		return nil, fmt.Errorf("its pattern has more than 4096 characters")
-	}
-	re, err := regexp.Compile(`^(?:` + widenRepeats(pattern) + `)$`)
-	if err != nil {
-		return nil, fmt.Errorf("its pattern cannot be evaluated: %w", err)
-	}
-	return re, nil
-}
-
-// widenRepeats rewrites counted repetitions above 1000, which Go's engine
-// refuses, to open ones. Check warns of it.
-func widenRepeats(pattern string) string {
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		if pattern[i] == '\\' && i+1 < len(pattern) {
-			b.WriteString(pattern[i : i+2])
-			i++
-			continue
-		}
-		if pattern[i] == '{' {
-			if end := strings.IndexByte(pattern[i:], '}'); end > 0 {
-				if wide, ok := widenRepeat(pattern[i+1 : i+end]); ok {
-					b.WriteString(wide)
-					i += end
-					continue
-				}
-			}
-		}
-		b.WriteByte(pattern[i])
-	}
-	return b.String()
-}
-
-func widenRepeat(body string) (string, bool) {
-	low, high, ranged := strings.Cut(body, ",")
-	lo, okLow := asInteger(low)
-	hi, okHigh := asInteger(high)
-	if !okLow || ranged && high != "" && !okHigh || lo <= 1000 && (!okHigh || hi <= 1000) {
-		return "", false
-	}
-	return fmt.Sprintf("{%d,}", min(lo, 1000)), true
 }
 
 func equalValues(a, b any) bool {

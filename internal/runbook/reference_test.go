@@ -218,6 +218,7 @@ func TestResolveParameters(t *testing.T) {
 		"item length":        {map[string]any{"Bucket": "my-bucket", "Tags": []any{"aa", "b"}}, nil, "item 1: it has 1 characters"},
 		"type":               {map[string]any{"Bucket": "my-bucket", "Size": "many"}, nil, "parameter Size: a text of 4 characters is not Integer"},
 		"several at a time":  {map[string]any{"Size": "many"}, nil, "Bucket: a value is required; parameter Size"},
+		"repetition counts":  {map[string]any{"Bucket": "my-bucket", "Long": strings.Repeat("x", 4097)}, nil, "parameter Long"},
 		"long, wrong letter": {map[string]any{"Bucket": "my-bucket", "Long": "X"}, nil, "parameter Long"},
 	}
 	for name, tt := range tests {
