@@ -1,10 +1,9 @@
-"""Writes the findings that Security Hub would have for the estate: S3.8 of AWS
-Foundational Security Best Practices, one for each public bucket.
+"""Writes findings for the estate as Security Hub has them: S3.8 of AWS Foundational
+Security Best Practices, one for each bucket. Those for the private twins are
+wrong: a finding is only a claim, and Parry has to look for itself.
 
-    findings.py ESTATE.json --out findings.json [--member dev ...]
+    findings.py ESTATE.json [--out findings.json] [--member dev ...] [--public-only]
     aws securityhub batch-import-findings --findings file://findings.json
-
-The shape is that of a finding as Security Hub gives it.
 """
 
 import argparse
@@ -83,20 +82,25 @@ def finding(region, account, bucket, owner, now):
 def main():
     parser = argparse.ArgumentParser(description="write the S3.8 findings of the estate")
     parser.add_argument("estate")
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--out", help="default: standard output")
     parser.add_argument("--member", nargs="*", help="these members only")
+    parser.add_argument("--public-only", action="store_true", help="no findings for the private twins")
     args = parser.parse_args()
     with open(args.estate, encoding="utf-8") as f:
         estate = json.load(f)
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     findings = [
-        finding(estate["region"], m["account"], m["public_bucket"], estate["original"][m["public_bucket"]]["owner"], now)
+        finding(estate["region"], m["account"], bucket, estate["original"][bucket]["owner"], now)
         for name, m in estate["members"].items()
         if not args.member or name in args.member
+        for bucket in [m["public_bucket"]] + ([] if args.public_only else [m["private_bucket"]])
     ]
+    text = json.dumps(findings, indent=1) + "\n"
+    if not args.out:
+        sys.stdout.write(text)
+        return
     with open(args.out, "w", encoding="utf-8") as f:
-        json.dump(findings, f, indent=1)
-        f.write("\n")
+        f.write(text)
 
 
 if __name__ == "__main__":

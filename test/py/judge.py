@@ -10,7 +10,7 @@ Parry and never asks it.
         to the public, everything else as it was. original: exactly as the estate
         was made. The private twins must be as they were in any case.
 
-    judge.py log WALL.jsonl ESTATE.json [--after SEQ] [--untouched dev ...] [--no-repeats]
+    judge.py log ESTATE.json WALL.jsonl [--after SEQ] [--untouched dev ...] [--no-repeats]
         judges the wall's request log: no changing call on a private twin, none in
         an untouched member, every change of a member's bucket made by
         ParryMemberRole with a SourceIdentity, none made twice
@@ -169,8 +169,8 @@ def main():
     two.add_argument("--dev", choices=("fixed", "original"), required=True)
     two.add_argument("--prod", choices=("fixed", "original"), required=True)
     three = commands.add_parser("log", help="judge the request log")
-    three.add_argument("log")
     three.add_argument("estate")
+    three.add_argument("log")
     three.add_argument("--after", type=int, default=0, metavar="SEQ", help="look at later entries only")
     three.add_argument("--untouched", nargs="*", default=[], metavar="MEMBER")
     three.add_argument("--no-repeats", action="store_true")

@@ -84,7 +84,7 @@ func theJudges(t *testing.T, env *testenv.Env) {
 		return judge(t, env, "expect", env.EstateFile(), "--dev", devState, "--prod", prodState)
 	}
 	logged := func(args ...string) verdict {
-		return judge(t, env, append([]string{"log", env.WallLog(), env.EstateFile(), "--no-repeats"}, args...)...)
+		return judge(t, env, append([]string{"log", env.EstateFile(), env.WallLog(), "--no-repeats"}, args...)...)
 	}
 
 	if v := expect("original", "original"); !v.OK {
@@ -158,7 +158,7 @@ func announcementsAreRead(t *testing.T, env *testenv.Env) {
 
 func findingsAreImportable(t *testing.T, env *testenv.Env) {
 	file := filepath.Join(t.TempDir(), "findings.json")
-	if _, err := env.Run(t.Context(), "findings.py", env.EstateFile(), "--out", file); err != nil {
+	if _, err := env.Run(t.Context(), "findings.py", env.EstateFile(), "--out", file, "--public-only"); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(file)
@@ -198,6 +198,13 @@ func findingsAreImportable(t *testing.T, env *testenv.Env) {
 		return string(out)
 	}
 	run("securityhub", "enable-security-hub")
+	all, err := env.Run(t.Context(), "findings.py", env.EstateFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(all), `"SchemaVersion"`); n != 4 {
+		t.Errorf("%d findings, want one for each of the four buckets", n)
+	}
 	if out := run("securityhub", "batch-import-findings", "--findings", "file://"+file); !strings.Contains(out, `"SuccessCount": 2`) {
 		t.Errorf("the import says %s", out)
 	}
