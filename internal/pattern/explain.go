@@ -38,7 +38,8 @@ func (p *Pattern) ExplainEvent(e *Event) ([]ClauseResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := matcher{event: e, found: make([]found, len(p.clauses))}
+	m := matcher{event: e}
+	m.reset(len(p.clauses))
 	out := make([]ClauseResult, 0, len(p.clauses)+1)
 	met := make([]bool, len(p.clauses))
 	for i, c := range p.clauses {

@@ -14,7 +14,13 @@ func (p *Pattern) Match(event []byte) (bool, error) {
 // MatchEvent reports whether e meets the pattern. The error is that the event
 // would need more work than MaxSteps.
 func (p *Pattern) MatchEvent(e *Event) (bool, error) {
-	m := matcher{event: e, found: make([]found, len(p.clauses))}
+	m := matcher{event: e}
+	return m.match(p)
+}
+
+// match judges p; a matcher may judge one pattern after the other.
+func (m *matcher) match(p *Pattern) (bool, error) {
+	m.reset(len(p.clauses))
 	for _, c := range p.conjunctions {
 		ok, err := m.conjunction(c)
 		if ok || err != nil {
@@ -29,6 +35,20 @@ type matcher struct {
 	event *Event
 	found []found // by clause, evaluated at most once
 	steps int
+}
+
+// reset forgets what was found and keeps the memory for n clauses.
+func (m *matcher) reset(n int) {
+	m.steps = 0
+	if n > cap(m.found) {
+		m.found = make([]found, n)
+		return
+	}
+	m.found = m.found[:n]
+	for i := range m.found {
+		f := &m.found[i]
+		*f = found{in: elementSet{list: f.in.list[:0]}, all: elementSet{list: f.all.list[:0]}}
+	}
 }
 
 // spend counts work, so that no event and no pattern can hold up the others.

@@ -42,8 +42,9 @@ func (s *Set) Len() int { return len(s.names) }
 func (s *Set) Match(e *Event) ([]string, error) {
 	var matched []string
 	var errs []error
+	m := matcher{event: e}
 	for i, p := range s.patterns {
-		ok, err := p.MatchEvent(e)
+		ok, err := m.match(p)
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("pattern %q: %w", short(s.names[i], 100), err))
