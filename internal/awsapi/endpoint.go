@@ -1,9 +1,12 @@
 package awsapi
 
 import (
+	_ "embed"
+	"encoding/json"
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -16,87 +19,74 @@ type endpoint struct {
 	custom        bool // from configuration, not AWS's own
 }
 
-// partition is one of AWS's separate clouds.
-type partition struct {
-	name, suffix string
-	global       string // region in which its global services are signed
-}
+// suffixes are the domains of AWS's separate clouds.
+var suffixes = map[string]string{"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}
 
-func partitionOf(region string) partition {
-	switch apimodel.Partition(region) {
-	case "aws-cn":
-		return partition{"aws-cn", "amazonaws.com.cn", "cn-north-1"}
-	case "aws-us-gov":
-		return partition{"aws-us-gov", "amazonaws.com", "us-gov-west-1"}
-	}
-	return partition{"aws", "amazonaws.com", "us-east-1"}
-}
+//go:embed endpoints.json
+var endpointsJSON []byte
 
-// globalHosts are services that have one endpoint for a whole partition,
-// whatever the region; the key is boto3's name, the value the host by partition.
-// Where a partition is missing, the service is regional or absent there.
-var globalHosts = map[string]map[string]string{
-	"iam":               {"aws": "iam.amazonaws.com", "aws-cn": "iam.cn-north-1.amazonaws.com.cn", "aws-us-gov": "iam.us-gov.amazonaws.com"},
-	"organizations":     {"aws": "organizations.us-east-1.amazonaws.com", "aws-cn": "organizations.cn-northwest-1.amazonaws.com.cn", "aws-us-gov": "organizations.us-gov-west-1.amazonaws.com"},
-	"cloudfront":        {"aws": "cloudfront.amazonaws.com", "aws-cn": "cloudfront.cn-northwest-1.amazonaws.com.cn"},
-	"route53":           {"aws": "route53.amazonaws.com", "aws-cn": "route53.amazonaws.com.cn", "aws-us-gov": "route53.us-gov.amazonaws.com"},
-	"waf":               {"aws": "waf.amazonaws.com"},
-	"shield":            {"aws": "shield.us-east-1.amazonaws.com"},
-	"support":           {"aws": "support.us-east-1.amazonaws.com", "aws-cn": "support.cn-north-1.amazonaws.com.cn", "aws-us-gov": "support.us-gov-west-1.amazonaws.com"},
-	"budgets":           {"aws": "budgets.amazonaws.com", "aws-cn": "budgets.amazonaws.com.cn"},
-	"ce":                {"aws": "ce.us-east-1.amazonaws.com", "aws-cn": "ce.cn-northwest-1.amazonaws.com.cn"},
-	"account":           {"aws": "account.us-east-1.amazonaws.com", "aws-cn": "account.cn-northwest-1.amazonaws.com.cn"},
-	"globalaccelerator": {"aws": "globalaccelerator.us-west-2.amazonaws.com"},
-	"networkmanager":    {"aws": "networkmanager.us-west-2.amazonaws.com", "aws-us-gov": "networkmanager.us-gov-west-1.amazonaws.com"},
-	"health":            {"aws": "global.health.amazonaws.com", "aws-cn": "global.health.amazonaws.com.cn", "aws-us-gov": "health.us-gov-west-1.amazonaws.com"},
-	"importexport":      {"aws": "importexport.amazonaws.com"},
-	"mturk":             {"aws": "mturk-requester.us-east-1.amazonaws.com"},
-	"savingsplans":      {"aws": "savingsplans.amazonaws.com"},
-}
+// endpointTable holds what does not follow the rule, by service, partition and
+// region ("*" for all): the URL, in which {region} stands for the region, and
+// the region that is signed for ("" for the region itself).
+type endpointTable map[string]map[string]map[string][2]string
 
-// globalSigning says where a global service is signed when that is not the
-// partition's usual region.
-var globalSigning = map[string]map[string]string{
-	"organizations":     {"aws-cn": "cn-northwest-1"},
-	"cloudfront":        {"aws-cn": "cn-northwest-1"},
-	"route53":           {"aws-cn": "cn-northwest-1"},
-	"ce":                {"aws-cn": "cn-northwest-1"},
-	"account":           {"aws-cn": "cn-northwest-1"},
-	"budgets":           {"aws-cn": "cn-northwest-1"},
-	"globalaccelerator": {"aws": "us-west-2"},
-	"networkmanager":    {"aws": "us-west-2"},
-}
+// endpoints parses the table once; it is embedded, so it cannot differ later.
+var endpoints = sync.OnceValues(func() (endpointTable, error) {
+	var t endpointTable
+	err := json.Unmarshal(endpointsJSON, &t)
+	return t, err
+})
 
 // resolveEndpoint finds the address of a service in a region. An override from
-// AWS_ENDPOINT_URL_<SERVICE> or AWS_ENDPOINT_URL wins.
+// AWS_ENDPOINT_URL_<SERVICE> or AWS_ENDPOINT_URL wins; it changes the address
+// only, so that a request is signed as AWS would want it.
 func resolveEndpoint(s *apimodel.Service, region string, env func(string) string) (endpoint, error) {
-	p := partitionOf(region)
-	e := endpoint{signingRegion: region}
-	host, global := globalHosts[s.Name][p.name]
-	if global {
-		e.signingRegion = p.global
-		if r := globalSigning[s.Name][p.name]; r != "" {
-			e.signingRegion = r
-		}
+	op := "find endpoint of " + s.Name
+	e, err := ownEndpoint(s, region)
+	custom := endpointOverride(s, env)
+	if custom == "" || !validLabel(region) {
+		return e, err
 	}
-	if custom := endpointOverride(s, env); custom != "" {
-		u, err := url.Parse(custom)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			return e, fault.Errorf(fault.Invalid, "find endpoint of "+s.Name, "%q is not a URL", custom).
-				WithHint("AWS_ENDPOINT_URL must look like https://host:port")
-		}
-		u.Path = strings.TrimSuffix(u.Path, "/")
-		e.url, e.custom = u, true
-		return e, nil
+	if err != nil { // a partition that we do not know, with an address that we do
+		e = endpoint{signingRegion: region}
 	}
-	if !global {
-		host = s.EndpointPrefix + "." + region + "." + p.suffix
+	u, err := url.Parse(custom)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return e, fault.Errorf(fault.Invalid, op, "%q is not a URL", custom).WithHint("AWS_ENDPOINT_URL must look like https://host:port")
 	}
-	if !validHost(host) {
-		return e, fault.Errorf(fault.Invalid, "find endpoint of "+s.Name, "%q is not a region", region)
-	}
-	e.url = &url.URL{Scheme: "https", Host: host}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	e.url, e.custom = u, true
 	return e, nil
+}
+
+// ownEndpoint is where AWS has the service.
+func ownEndpoint(s *apimodel.Service, region string) (endpoint, error) {
+	op := "find endpoint of " + s.Name
+	table, err := endpoints()
+	if err != nil {
+		return endpoint{}, fault.E(fault.Internal, op, err)
+	}
+	if !validLabel(region) {
+		return endpoint{}, fault.Errorf(fault.Invalid, op, "%q is not a region", clip(printable(region)))
+	}
+	partition := apimodel.Partition(region)
+	suffix := suffixes[partition]
+	if suffix == "" {
+		return endpoint{}, fault.Errorf(fault.Invalid, op, "region %s is in partition %s, whose endpoints are not known", region, partition).
+			WithHint("set AWS_ENDPOINT_URL_%s", serviceVariable(s))
+	}
+	odd, ok := table[s.Name][partition][region]
+	if !ok {
+		odd, ok = table[s.Name][partition]["*"]
+	}
+	if !ok {
+		odd = [2]string{"https://" + s.EndpointPrefix + ".{region}." + suffix}
+	}
+	u, err := url.Parse(strings.ReplaceAll(odd[0], "{region}", region))
+	if err != nil {
+		return endpoint{}, fault.E(fault.Internal, op, err)
+	}
+	return endpoint{url: u, signingRegion: firstNonEmpty(odd[1], region)}, nil
 }
 
 // endpointOverride reads the variables that botocore reads, the one of the
@@ -105,11 +95,15 @@ func endpointOverride(s *apimodel.Service, env func(string) string) string {
 	if strings.EqualFold(env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
 		return ""
 	}
-	id := strings.ToUpper(strings.NewReplacer(" ", "_", "-", "_").Replace(s.ID))
-	if v := env("AWS_ENDPOINT_URL_" + id); v != "" {
+	if v := env("AWS_ENDPOINT_URL_" + serviceVariable(s)); v != "" {
 		return v
 	}
 	return env("AWS_ENDPOINT_URL")
+}
+
+// serviceVariable is the end of the variable that names a service's endpoint.
+func serviceVariable(s *apimodel.Service) string {
+	return strings.ToUpper(strings.NewReplacer(" ", "_", "-", "_").Replace(s.ID))
 }
 
 // validHost keeps a region that came from a document from naming another host.

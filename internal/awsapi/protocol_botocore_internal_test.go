@@ -160,11 +160,7 @@ func TestRequestsLikeBotocore(t *testing.T) {
 			cases = append(cases, want{rt, o, marks(input).(map[string]any)})
 		}
 	}
-	python := os.Getenv("PARRY_PYTHON")
-	if python == "" {
-		python = filepath.Join("..", "..", ".venv", "bin", "python")
-	}
-	cmd := exec.CommandContext(t.Context(), python, filepath.Join("testdata", "botocore_requests.py")) //nolint:gosec // our own program
+	cmd := exec.CommandContext(t.Context(), venvPython(t), filepath.Join("testdata", "botocore_requests.py")) //nolint:gosec // our own program
 	cmd.Stdin, cmd.Stderr = &lines, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -205,7 +201,7 @@ func readTheirs(t *testing.T, rt *runtime, line []byte) wire {
 		t.Fatal(err)
 	}
 	path, _ := url.PathUnescape(r.Path)
-	return wire{Method: r.Method, Path: path + r.Error, Query: r.Query, Headers: headersOf(rt, r.Headers), Body: bodyOf(rt, r.Body)}
+	return wire{Method: r.Method, Path: path + r.Error, Query: r.Query, Headers: headersOf(r.Headers), Body: bodyOf(rt, r.Body)}
 }
 
 func readOurs(rt *runtime, m message) wire {
@@ -226,11 +222,11 @@ func readOurs(rt *runtime, m message) wire {
 		}
 	}
 	sort.Slice(query, func(i, j int) bool { return fmt.Sprint(query[i]) < fmt.Sprint(query[j]) })
-	return wire{Method: m.method, Path: path, Query: query, Headers: headersOf(rt, headers), Body: bodyOf(rt, m.body)}
+	return wire{Method: m.method, Path: path, Query: query, Headers: headersOf(headers), Body: bodyOf(rt, m.body)}
 }
 
 // headersOf leaves out what is set elsewhere by one side or the other.
-func headersOf(_ *runtime, in map[string]string) map[string]string {
+func headersOf(in map[string]string) map[string]string {
 	out := map[string]string{}
 	for k, v := range in {
 		switch k {
@@ -251,7 +247,7 @@ func bodyOf(rt *runtime, body []byte) any {
 	case asDocument:
 		var v any
 		if json.Unmarshal(body, &v) == nil {
-			return number(v)
+			return v
 		}
 	case asText:
 		if body[0] == '<' {
@@ -263,9 +259,6 @@ func bodyOf(rt *runtime, body []byte) any {
 	}
 	return string(body)
 }
-
-// number lets a time be written with or without a fraction.
-func number(v any) any { return v }
 
 // elementsOf gives an XML document as a sorted list of paths with their texts.
 func elementsOf(body []byte) any {
