@@ -243,6 +243,9 @@ func (a *API) describe(op operation) huma.Operation {
 	return huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{op.tag},
 		DefaultStatus: op.status, MaxBodyBytes: MaxBody,
+		// The front has read the body. A deadline on the connection would outlive
+		// the reading and cancel a handler that takes longer.
+		BodyReadTimeout: -1,
 		Responses: map[string]*huma.Response{"default": {
 			Description: "Error",
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: registry.Schema(problemType(), true, "Problem")}},

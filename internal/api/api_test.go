@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ type vault struct {
 	reason       string
 	calls        []string // what was asked of the stages
 	fail         error
+	brokenAfter  int64 // index after which the audit log cannot be read
 }
 
 func newVault() *vault {
@@ -210,6 +212,9 @@ func (v *vault) VerifyAudit(context.Context) (api.AuditReport, error) {
 }
 
 func (v *vault) AuditEntries(_ context.Context, after int64, n int) ([]store.AuditEntry, error) {
+	if v.brokenAfter > 0 && after >= v.brokenAfter {
+		return nil, errors.New("the disk is gone")
+	}
 	rest := v.entries[min(int(after), len(v.entries)):]
 	return rest[:min(n, len(rest))], nil
 }

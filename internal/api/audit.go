@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/store"
@@ -17,8 +19,12 @@ type exportInput struct {
 	After int64 `query:"after" minimum:"0" doc:"Index of the entry to go on after."`
 }
 
-// exportBatch is how many entries are read at a time.
-const exportBatch = 500
+const (
+	// exportBatch is how many entries are read at a time.
+	exportBatch = 500
+	// exportPatience is how long a client may take for one batch.
+	exportPatience = 60 * time.Second
+)
 
 func (a *API) registerAudit() {
 	const tag = "audit"
@@ -53,7 +59,12 @@ func (a *API) export(w huma.Context, entries []store.AuditEntry) {
 	ctx := w.Context()
 	enc := json.NewEncoder(w.BodyWriter())
 	enc.SetEscapeHTML(false)
+	_, writer := humago.Unwrap(w)
+	deadline := http.NewResponseController(writer)
 	for len(entries) > 0 {
+		// The server's limit is for one answer; an export may take longer as long
+		// as it gets on. A writer without deadlines needs no longer one.
+		_ = deadline.SetWriteDeadline(a.cfg.Clock.Now().Add(exportPatience))
 		for _, e := range entries {
 			if err := enc.Encode(lineOf(e)); err != nil {
 				return // The client is gone.

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,6 +18,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/fault"
 )
 
 // ask sends a request signed with the key of role for accounts, which as() made.
@@ -184,5 +186,16 @@ func TestNobodyMayDoAnything(t *testing.T) {
 		if w.Code != http.StatusForbidden {
 			t.Errorf("%s: %d", path, w.Code)
 		}
+	}
+}
+
+// TestAnExportThatFailsOnTheWay must not look like a whole one.
+func TestAnExportThatFailsOnTheWay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.brokenAfter = 500
+	var out bytes.Buffer
+	if err := b.as(t, "admin", "*").ExportAudit(t.Context(), 0, &out); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("got %v after %d bytes", err, out.Len())
 	}
 }

@@ -54,6 +54,7 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	case fault.Unavailable:
 		a.log.WarnContext(ctx, "request failed", "error", err)
 		p.Detail = "the server cannot do this at the moment; try again"
+	default: // The others are the caller's to read in full.
 	}
 	return p
 }

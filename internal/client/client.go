@@ -94,7 +94,7 @@ func loopback(host string) bool {
 
 // call sends one request and reads the answer into out, unless it is nil.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	res, err := c.send(ctx, method, path, query, in)
+	res, err := c.send(ctx, c.cfg.HTTP, method, path, query, in)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 }
 
 // send signs and sends one request. An answer that is an error becomes one.
-func (c *Client) send(ctx context.Context, method, path string, query url.Values, in any) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, via *http.Client, method, path string, query url.Values, in any) (*http.Response, error) {
 	var body []byte
 	if in != nil {
 		var err error
@@ -142,7 +142,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, fault.E(fault.Internal, "sign request", err)
 	}
-	res, err := c.cfg.HTTP.Do(req)
+	res, err := via.Do(req)
 	if err != nil {
 		return nil, c.unreachable(err)
 	}

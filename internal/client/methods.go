@@ -169,7 +169,9 @@ func (c *Client) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
 
 // ExportAudit writes the audit log after index after as JSON lines.
 func (c *Client) ExportAudit(ctx context.Context, after int64, w io.Writer) error {
-	res, err := c.send(ctx, http.MethodGet, "/v1/audit/export", url.Values{"after": {strconv.FormatInt(after, 10)}}, nil)
+	patient := *c.cfg.HTTP
+	patient.Timeout = 0 // A long log takes long; ctx says when it is enough.
+	res, err := c.send(ctx, &patient, http.MethodGet, "/v1/audit/export", url.Values{"after": {strconv.FormatInt(after, 10)}}, nil)
 	if err != nil {
 		return err
 	}
