@@ -25,7 +25,7 @@ const (
 // a broken build or a fuzzer sees it.
 var errCorrupt = errors.New("packed model is damaged")
 
-// maxShapes is far above the largest service (EC2 has about 4,500): a damaged
+// maxShapes is far above the largest service (EC2 has about 4,000): a damaged
 // count must not allocate gigabytes.
 const maxShapes = 100_000
 

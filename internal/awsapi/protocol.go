@@ -28,6 +28,24 @@ import (
 // a runbook nor a plan can hold. Nothing was sent.
 var ErrEventStream = errors.New("operation uses an event stream, which is not supported")
 
+// All bytes on the wire are written and read by smithy-go's protocols. Where
+// they and botocore part, this package bends what goes in or comes out, in
+// these places and no others:
+//
+//   - members have their wire names in the schema, since smithy's JSON-RPC
+//     protocols ignore jsonName (schemaName), and a flattened list that names
+//     its elements is known by their name;
+//   - bindings to headers, query and path hold at the top of an input only,
+//     while smithy looks for them at every depth (schemas.top, schemas.node);
+//   - the namespace of a shape is repeated on its members (bodyTraits);
+//   - scalars of an answer are read in their loosest form and converted here,
+//     because services send numbers for text and times in any form (reading);
+//   - a "{}" that smithy invents for an absent XML body is dropped
+//     (dropInventedBody), and S3's bare GetBucketLocation is wrapped (wrapXML);
+//   - JSON nested too deeply is refused before smithy recurses into it
+//     (shallow), and a panic of a parser becomes an error (runtime.read);
+//   - unions are structures with one member, and event streams are refused.
+
 // runtime is what a service needs to speak: smithy's implementation of its
 // protocol and the schemas of its operations, each built when first used.
 type runtime struct {
