@@ -248,4 +248,3 @@ func many(n int, account string) []any {
 	}
 	return out
 }
-
