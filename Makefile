@@ -9,8 +9,8 @@ GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFILES       := git ls-files --cached --others --exclude-standard -- '*.go'
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS       := -s -w $(if $(VERSION),-X main.version=$(VERSION))
-# Packages whose benchmarks `make bench` runs.
-BENCH         ?= ./internal/...
+# Packages whose benchmarks `make bench` runs: those that have any.
+BENCH         ?= $(shell grep -rl --include='*_test.go' '^func Benchmark' internal 2>/dev/null | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 BENCHTIME     ?= 1s
 
 
@@ -36,9 +36,10 @@ check: ## formatting, vet and the short tests: before every commit
 
 .PHONY: test
 test: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
+test: export PARRY_TEST_POSTGRES ?= require
 test: venv postgres ## all tests, with the race detector, moto and PostgreSQL
 	$(GO) vet ./...
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 20m ./...
 
 .PHONY: bench
 bench: ## the benchmarks, as a table (BENCH=packages, BENCHTIME=1s)
@@ -57,10 +58,11 @@ fmt: ## format the Go code
 
 .PHONY: models
 models: venv ## regenerate the embedded AWS API models from the pinned botocore
-	$(GO) generate ./internal/apimodel/...
+	$(GO) run ./internal/apimodel/gen -botocore "$$($(VENV)/bin/python -c 'import botocore, os; print(os.path.dirname(botocore.__file__))')" -out internal/apimodel/models.bin
 
 .PHONY: verify
 verify: models ## regenerate everything that is generated; fail when that changes a file
+	$(GO) test ./internal/api -run OpenAPI -count 1 -update
 	git diff --exit-code
 
 .PHONY: venv

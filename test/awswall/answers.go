@@ -80,6 +80,24 @@ func (c *call) serverError() reply {
 	return c.refusal(http.StatusInternalServerError, code, "We encountered an internal error. Please try again.")
 }
 
+// success is the answer of a call that returns nothing, in the form of the
+// call's protocol.
+func (c *call) success() reply {
+	h := http.Header{"X-Amz-Request-Id": {c.requestID}, "X-Amzn-Requestid": {c.requestID}}
+	switch c.protocol {
+	case protoS3:
+		return reply{status: http.StatusOK, header: h}
+	case protoQuery, protoEC2:
+		h.Set("Content-Type", "text/xml")
+		op := escape(c.operation)
+		return reply{status: http.StatusOK, header: h, body: fmt.Appendf(nil,
+			"<%[1]sResponse><%[1]sResult/><ResponseMetadata><RequestId>%[2]s</RequestId></ResponseMetadata></%[1]sResponse>", op, escape(c.requestID))}
+	default:
+		h.Set("Content-Type", "application/x-amz-json-1.1")
+		return reply{status: http.StatusOK, header: h, body: []byte("{}")}
+	}
+}
+
 // notImplemented is what moto lacks. 501 is not retried by any client.
 func (c *call) notImplemented(detail string) reply {
 	msg := "The emulator does not implement " + c.service + ":" + c.operation

@@ -209,7 +209,7 @@ func (w *Wall) serveCall(rw http.ResponseWriter, r *http.Request, c *call, e *En
 		return
 	}
 	if hit != nil && hit.fault.Kind == Swallow {
-		w.answer(rw, e, reply{status: http.StatusOK, header: http.Header{"X-Amz-Request-Id": {c.requestID}}})
+		w.answer(rw, e, c.success())
 		return
 	}
 	e.Forwarded = true

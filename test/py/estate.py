@@ -20,6 +20,7 @@ import secrets
 import sys
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 import judge
@@ -41,12 +42,18 @@ MEMBER_ACTIONS = [
 ]
 
 
+# One for all sessions: reading the API models is most of what making clients costs.
+LOADER = botocore.session.get_session().get_component("data_loader")
+
+
 class Account:
     """An account with credentials in it, and its clients."""
 
     def __init__(self, endpoint, key, secret, token=None):
         self.endpoint = endpoint
-        self.session = boto3.Session(key, secret, token, region_name=REGION)
+        session = botocore.session.get_session()
+        session.register_component("data_loader", LOADER)
+        self.session = boto3.Session(key, secret, token, region_name=REGION, botocore_session=session)
 
     def client(self, service):
         return self.session.client(service, endpoint_url=self.endpoint, config=Config(retries={"total_max_attempts": 2}))

@@ -53,6 +53,9 @@ func (e *Env) WallLog() string { return filepath.Join(e.Dir, "wall.jsonl") }
 // EstateFile is the file with the estate, as JSON: the judges read it.
 func (e *Env) EstateFile() string { return filepath.Join(e.Dir, "estate.json") }
 
+// MotoAddr is moto's own host and port, behind the wall.
+func (e *Env) MotoAddr() string { return fmt.Sprintf("127.0.0.1:%d", e.moto.port) }
+
 // Start starts everything, or nothing.
 func Start(ctx context.Context, o Options) (*Env, error) {
 	if o.Log == nil {
@@ -137,7 +140,7 @@ func (e *Env) startMoto(ctx context.Context, port int) (address string, err erro
 	if err != nil {
 		return "", fmt.Errorf("start moto: %w", err)
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d", e.moto.port), nil
+	return "http://" + e.MotoAddr(), nil
 }
 
 // unpack writes the embedded Python files below Dir.

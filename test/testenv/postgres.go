@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -29,8 +30,9 @@ type Postgres struct {
 	proc *process
 }
 
-// supervise ends PostgreSQL (fast shutdown) when standard input is closed.
-const supervise = `"$@" </dev/null & child=$!; read -r _; kill -INT "$child" 2>/dev/null; wait "$child"`
+// supervise ends PostgreSQL (fast shutdown) when standard input is closed, and
+// then removes the directory that was made for it.
+const supervise = `"$@" </dev/null & child=$!; read -r _; kill -INT "$child" 2>/dev/null; wait "$child"; [ -z "$PARRY_REMOVE" ] || rm -rf "$PARRY_REMOVE"`
 
 // StartPostgres starts a server with its data below dir. As root it runs as user
 // postgres, which refuses root; dir then has to be reachable for that user, else
@@ -111,22 +113,12 @@ func (p *Postgres) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLine(string(out), err))
 	}
-	// Between finding a free port and taking it somebody else may take it.
-	for range 3 {
-		if err = p.launch(ctx, data); err == nil {
-			return nil
-		}
-	}
-	return err
+	return p.launch(ctx, data)
 }
 
 func (p *Postgres) launch(ctx context.Context, data string) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	_, p.port, _ = net.SplitHostPort(l.Addr().String()) // a listener's address is well formed
-	if err := l.Close(); err != nil {
+	var err error
+	if p.port, err = freePort(ctx); err != nil {
 		return err
 	}
 	logs, err := os.OpenFile(filepath.Join(p.dir, "postgres.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -138,6 +130,9 @@ func (p *Postgres) launch(ctx context.Context, data string) error {
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, append(os.Environ(), "LC_ALL=C"), logs, logs
+	if p.own {
+		cmd.Env = append(cmd.Env, "PARRY_REMOVE="+p.dir)
+	}
 	separate(cmd)
 	p.run(cmd)
 	if p.proc, err = launch(cmd); err != nil {
@@ -161,6 +156,17 @@ func (p *Postgres) launch(ctx context.Context, data string) error {
 	}
 	p.proc.stop()
 	return fmt.Errorf("it does not answer: %s", tail(logs.Name()))
+}
+
+// freePort gives a port that nobody listens on. Somebody may take it before
+// PostgreSQL does: the range is wide, and the error says so.
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
 }
 
 // Database is the URL of a database of this server.

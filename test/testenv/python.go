@@ -74,6 +74,14 @@ func candidates() []string {
 	return append(out, "python3")
 }
 
+// findModules looks for the packages without importing them, which takes a second.
+const findModules = `
+import importlib.util, sys
+for name in ("moto", "flask", "boto3"):
+    if importlib.util.find_spec(name) is None:
+        sys.exit(f"ModuleNotFoundError: No module named '{name}'")
+`
+
 // checkPython gives the absolute path of a Python that can import what is needed.
 func checkPython(ctx context.Context, name string) (string, error) {
 	path, err := exec.LookPath(name)
@@ -84,7 +92,7 @@ func checkPython(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, "-c", "import boto3, flask, moto.moto_server.werkzeug_app")
+	cmd := exec.CommandContext(ctx, path, "-c", findModules)
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fault.Errorf(fault.Unavailable, path, "%s", lastLine(stderr.String(), err))

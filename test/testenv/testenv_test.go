@@ -1,9 +1,13 @@
 package testenv_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/smtp"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +22,81 @@ import (
 	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("TESTENV_HELPER_DIR"); dir != "" {
+		helper(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// helper is another process that starts a world, says where, and hangs.
+func helper(dir string) {
+	env, err := testenv.Start(context.Background(), testenv.Options{Dir: dir, WithoutEstate: true})
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	postgres, err := testenv.StartPostgres(context.Background(), dir)
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	db, _ := url.Parse(postgres.URL) // made by url-safe parts
+	fmt.Println("ready", env.MotoAddr(), db.Host)
+	select {}
+}
+
+// TestNothingOutlivesAKilledStarter kills the process that started a world and
+// finds nobody at home.
+func TestNothingOutlivesAKilledStarter(t *testing.T) {
+	t.Parallel()
+	envtest.Needs(t)
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), "TESTENV_HELPER_DIR="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	words := strings.Fields(line)
+	if len(words) != 3 || words[0] != "ready" {
+		t.Fatalf("the helper says %q", line)
+	}
+	for _, addr := range words[1:] {
+		if !answers(addr) {
+			t.Errorf("%s does not answer", addr)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	deadline := time.Now().Add(30 * time.Second)
+	for _, addr := range words[1:] {
+		for answers(addr) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s still answers", addr)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+func answers(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
 
 // The tests that share a world: it takes seconds to start.
 func TestWorld(t *testing.T) {

@@ -10,10 +10,7 @@ import (
 	"github.com/parry-security/parry/test/testenv"
 )
 
-// For starts moto, the wall, the estate and the mail sink. Without Python and
-// moto it fails where $PARRY_PYTHON says that they must be there (`make test`
-// sets it), and skips elsewhere, so that a fresh clone can be tested with Go
-// alone. With -short it skips.
+// For starts moto, the wall, the estate and the mail sink.
 func For(t testing.TB) *testenv.Env {
 	t.Helper()
 	return With(t, testenv.Options{Dir: t.TempDir()})
@@ -22,17 +19,7 @@ func For(t testing.TB) *testenv.Env {
 // With is For with options of the test's own.
 func With(t testing.TB, o testenv.Options) *testenv.Env {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("moto and the estate take seconds to start; run without -short")
-	}
-	python, err := testenv.FindPython(t.Context(), o.Python)
-	if err != nil {
-		if os.Getenv("PARRY_PYTHON") != "" {
-			t.Fatal(err)
-		}
-		t.Skipf("%v; %s", err, fault.HintOf(err))
-	}
-	o.Python = python
+	o.Python = Needs(t)
 	env, err := testenv.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -41,13 +28,34 @@ func With(t testing.TB, o testenv.Options) *testenv.Env {
 	return env
 }
 
-// Postgres starts a PostgreSQL server. Where none is installed it fails if
-// $PARRY_PYTHON is set, as For does, and skips otherwise.
-func Postgres(t testing.TB) *testenv.Postgres {
+// Needs gives a Python with moto. Without one it fails where $PARRY_PYTHON says
+// that it must be there (`make test` sets it) and skips elsewhere, so that a
+// fresh clone can be tested with Go alone. With -short it skips.
+func Needs(t testing.TB) string {
 	t.Helper()
-	p, err := testenv.StartPostgres(t.Context(), t.TempDir())
+	if testing.Short() {
+		t.Skip("moto and the estate take seconds to start; run without -short")
+	}
+	python, err := testenv.FindPython(t.Context(), "")
 	if err != nil {
 		if os.Getenv("PARRY_PYTHON") != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("%v; %s", err, fault.HintOf(err))
+	}
+	return python
+}
+
+// Postgres starts a PostgreSQL server. Where none is installed it fails if
+// $PARRY_TEST_POSTGRES is "require", as `make test` says, and skips otherwise.
+func Postgres(t testing.TB) *testenv.Postgres {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("PostgreSQL takes seconds to start; run without -short")
+	}
+	p, err := testenv.StartPostgres(t.Context(), t.TempDir())
+	if err != nil {
+		if os.Getenv("PARRY_TEST_POSTGRES") == "require" || fault.HintOf(err) == "" {
 			t.Fatal(err)
 		}
 		t.Skipf("%v; %s", err, fault.HintOf(err))
