@@ -153,7 +153,7 @@ func historyGrid(items []store.HistoryEntry) grid {
 			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, "(created)", "", ""})
 		}
 		for _, u := range e.Updates {
-			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, u.Field, orAbsent(textOf(u.Old)), orAbsent(textOf(u.New))})
+			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, u.UpdatedField, orAbsent(textOf(u.OldValue)), orAbsent(textOf(u.NewValue))})
 		}
 	}
 	return g

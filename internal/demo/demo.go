@@ -139,8 +139,10 @@ type story struct {
 	config   string
 	keys     map[string]key // by person
 	findings map[string]findingRef
-	prodRem  string    // the remediation of prod
-	began    time.Time // when the findings were sent
+	// estateSeq is the last entry of the wall's log that made the organization.
+	estateSeq int64
+	prodRem   string    // the remediation of prod
+	began     time.Time // when the findings were sent
 }
 
 // key is an access key that Parry issued.
@@ -174,6 +176,9 @@ func (s *story) startWorld(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.env = env
+	for _, entry := range env.Wall.Log() {
+		s.estateSeq = max(s.estateSeq, entry.Seq)
+	}
 	e := env.Estate
 	return fmt.Sprintf("management %s, security %s, dev %s, prod %s; a public bucket and a private twin in each member",
 		e.Management.Account, e.Security.Account, e.Members["dev"].Account, e.Members["prod"].Account), nil

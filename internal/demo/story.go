@@ -362,7 +362,7 @@ func (s *story) judgeUndone(ctx context.Context) (string, error) {
 	if _, err := s.env.Run(ctx, "judge.py", "expect", s.env.EstateFile(), "--dev", "fixed", "--prod", "original"); err != nil {
 		return "", err
 	}
-	if _, err := s.env.Run(ctx, "judge.py", "log", s.env.EstateFile(), s.env.WallLog()); err != nil {
+	if _, err := s.env.Run(ctx, "judge.py", "log", s.env.EstateFile(), s.env.WallLog(), "--after", fmt.Sprint(s.estateSeq), "--no-repeats"); err != nil {
 		return "", err
 	}
 	for _, m := range s.env.Estate.Members {
