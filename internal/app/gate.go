@@ -32,11 +32,6 @@ type sessionStore interface {
 // planSessions are what the plan stage may open.
 type planSessions struct{ *sessions }
 
-// Reader opens a reading session for planning.
-func (s planSessions) Reader(r remediation.Remediation) plan.Caller {
-	return s.gate.ReadOnly(s.identity(r, "plan", r.RequestedBy))
-}
-
 // Planner opens a session that records changes.
 func (s planSessions) Planner(r remediation.Remediation) plan.Planner {
 	return s.gate.Planning(s.identity(r, "plan", r.RequestedBy), awsapi.PlanOptions{})

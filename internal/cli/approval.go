@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,51 +14,6 @@ import (
 
 // isPending reports whether a request was taken and has no remediation yet.
 func isPending(err error) bool { return fault.Is(err, fault.NotFound) }
-
-func (s *shared) planCommand() *cobra.Command {
-	c := &cobra.Command{Use: "plan", Short: "See exactly what a remediation will do"}
-	c.AddCommand(&cobra.Command{
-		Use: "show REMEDIATION", Short: "Show every call of a plan with before and after", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			doc, err := c.Plan(cmd.Context(), remediation.ID(args[0]))
-			if err != nil {
-				return err
-			}
-			if s.format == "table" && s.query == "" {
-				s.planHead(doc)
-			}
-			if err := s.print(s.Out, doc, func() grid { return callGrid(doc.Plan.Calls) }); err != nil {
-				return err
-			}
-			if s.format == "table" && s.query == "" && doc.State == remediation.AwaitingApproval {
-				fmt.Fprintf(s.Out, "\nTo approve exactly this plan: parry approval grant %s --plan %s\nTo reject it:                 parry approval reject %s --plan %s\n",
-					doc.ApprovalID, doc.Hash, doc.ApprovalID, doc.Hash)
-			}
-			return nil
-		},
-	})
-	return c
-}
-
-// planHead says in words what the table says in calls.
-func (s *shared) planHead(doc api.PlanDocument) {
-	p := doc.Plan
-	fmt.Fprintf(s.Out, "%s of %s in account %s, %s\n", strings.ToUpper(string(p.Kind)[:1])+string(p.Kind)[1:], printable(p.Resource), p.Account, p.Region)
-	fmt.Fprintf(s.Out, "%d change(s) by runbook %s (revision %.12s), state %s\nPlan %s\n", p.Changes(), p.Runbook.Name, p.Runbook.Revision, doc.State, doc.Hash)
-	for _, v := range p.Violation {
-		if !v.Passed {
-			fmt.Fprintf(s.Out, "  not so now: %s: %s\n", v.Check, printable(v.Detail))
-		}
-	}
-	if p.Open {
-		fmt.Fprintf(s.Out, "  the plan is open: %s\n", printable(p.OpenReason))
-	}
-	fmt.Fprintln(s.Out)
-}
 
 func (s *shared) approvalCommand() *cobra.Command {
 	c := &cobra.Command{Use: "approval", Short: "Decide on plans that wait for people"}

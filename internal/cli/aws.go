@@ -73,7 +73,7 @@ func (s *shared) awsCallCommand() *cobra.Command {
 				}
 				return s.print(s.Out, result.Output, nil)
 			}
-			if err := s.print(s.Out, result.Planned, func() grid { return callGrid([]remediation.PlannedCall{*result.Planned}) }); err != nil {
+			if err := s.printPlanned(*result.Planned); err != nil {
 				return err
 			}
 			if !planOnly {
@@ -89,6 +89,16 @@ func (s *shared) awsCallCommand() *cobra.Command {
 	c.Flags().BoolVar(&planOnly, "plan", false, "print the plan of a change and send nothing")
 	c.Flags().BoolVar(&yes, "yes", false, "send a change")
 	return c
+}
+
+// printPlanned shows the plan of one call.
+func (s *shared) printPlanned(c remediation.PlannedCall) error {
+	if s.format == "table" && s.query == "" {
+		t := &text{w: s.Out, color: s.color}
+		t.calls([]remediation.PlannedCall{c})
+		return t.err
+	}
+	return s.print(s.Out, c, func() grid { return callGrid([]remediation.PlannedCall{c}) })
 }
 
 // callGrid shows planned calls as people read them: one row per call, and under

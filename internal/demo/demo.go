@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/test/testenv"
 )
 
@@ -76,7 +77,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
-	s := &story{Options: o, summary: Summary{Figures: map[string]int64{}}}
+	s := &story{Options: o, summary: Summary{Figures: map[string]int64{}}, clock: service.SystemClock{}}
 	defer s.stop()
 	err := s.tell(ctx)
 	s.summary.OK = err == nil
@@ -94,9 +95,9 @@ func (s *story) tell(ctx context.Context) error {
 	steps := s.steps()
 	for i, st := range steps {
 		s.Progress.Step(i+1, len(steps), st.title)
-		began := time.Now() //nolint:forbidigo // a demo measures real time
+		began := s.clock.Now()
 		detail, err := st.run(ctx)
-		took := time.Since(began)
+		took := s.clock.Now().Sub(began)
 		result := StepResult{Title: st.title, OK: err == nil, Detail: detail, MS: took.Milliseconds()}
 		if err != nil {
 			result.Detail = err.Error()
@@ -132,6 +133,7 @@ func (s *story) steps() []step {
 type story struct {
 	Options
 	summary Summary
+	clock   service.Clock // a demo measures real time
 
 	env      *testenv.Env
 	server   *server

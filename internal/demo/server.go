@@ -91,7 +91,7 @@ func (s *story) launch(ctx context.Context) (*server, time.Duration, error) {
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.Dir = s.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	began := time.Now() //nolint:forbidigo // measures a real start
+	began := s.clock.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, 0, err
 	}
@@ -99,7 +99,7 @@ func (s *story) launch(ctx context.Context) (*server, time.Duration, error) {
 	go func() { _ = cmd.Wait(); close(srv.done) }()
 	for {
 		if healthy(ctx, s.endpoint) {
-			return srv, time.Since(began), nil
+			return srv, s.clock.Now().Sub(began), nil
 		}
 		select {
 		case <-srv.done:
@@ -109,7 +109,7 @@ func (s *story) launch(ctx context.Context) (*server, time.Duration, error) {
 			return nil, 0, context.Cause(ctx)
 		case <-time.After(5 * time.Millisecond):
 		}
-		if time.Since(began) > 30*time.Second {
+		if s.clock.Now().Sub(began) > 30*time.Second {
 			srv.stop()
 			return nil, 0, fmt.Errorf("parry serve did not answer within 30 s: %s", tail(logName))
 		}

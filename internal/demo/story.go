@@ -50,7 +50,7 @@ func (s *story) importFindings(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	s.began = time.Now() //nolint:forbidigo // measures the way of a finding
+	s.began = s.clock.Now()
 	out, err := s.aws(ctx, "security-hub", "securityhub", "batch-import-findings", "--findings", "file://"+file)
 	if err != nil {
 		return "", err
@@ -239,7 +239,7 @@ func (s *story) approveProd(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	granted := time.Now() //nolint:forbidigo // measures approval to verified
+	granted := s.clock.Now()
 	r, err := s.await(ctx, "prod", remediation.KindFix, remediation.Verified)
 	if err != nil {
 		return "", err
@@ -308,7 +308,7 @@ func (s *story) checkMessages(ctx context.Context) (string, error) {
 
 // awaitTopic reads the topic's subscriber until every word was seen.
 func (s *story) awaitTopic(ctx context.Context, words []string) ([]string, error) {
-	deadline := time.Now().Add(patience) //nolint:forbidigo // a limit on real waiting
+	deadline := s.clock.Now().Add(patience)
 	seen := ""
 	for {
 		out, err := s.env.Run(ctx, "sns_read.py", s.env.EstateFile())
@@ -322,7 +322,7 @@ func (s *story) awaitTopic(ctx context.Context, words []string) ([]string, error
 				missing = append(missing, w)
 			}
 		}
-		if len(missing) == 0 || time.Now().After(deadline) { //nolint:forbidigo // see above
+		if len(missing) == 0 || s.clock.Now().After(deadline) {
 			return missing, nil
 		}
 	}

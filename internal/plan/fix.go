@@ -41,9 +41,9 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 		return s.refuse(ctx, r, record.Title, err)
 	}
 	r.Resource = resource.ARN
-	reader := s.Gate.Reader(r)
-	readings, err := pb.Gather(resource, func(step string, c apimodel.Call) (apimodel.Reply, error) {
-		return reader.Call(ctx, step, c)
+	planner := s.Gate.Planner(r)
+	readings, err := pb.Gather(resource, func(_ string, c apimodel.Call) (apimodel.Reply, error) {
+		return planner.Look(ctx, c)
 	})
 	if err != nil {
 		return s.refuse(ctx, r, record.Title, err)
@@ -54,7 +54,7 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 		r.Reason = "a live read found no violation: every check of playbook " + pb.ID + " passes"
 		return s.save(ctx, r, nil, record.Title)
 	}
-	p, err := s.interpret(ctx, r, pb, resource, readings)
+	p, err := s.interpret(ctx, r, pb, resource, readings, planner)
 	if err != nil {
 		return s.refuse(ctx, r, record.Title, err)
 	}
@@ -88,7 +88,7 @@ func (s *Stage) resource(record store.FindingRecord, pb playbook.Playbook) (play
 }
 
 // interpret runs the runbook with every change recorded and none sent.
-func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb playbook.Playbook, resource playbook.Resource, readings playbook.Readings) (*remediation.Plan, error) {
+func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb playbook.Playbook, resource playbook.Resource, readings playbook.Readings, planner Planner) (*remediation.Plan, error) {
 	pinned, doc, ok := s.Content.Runbook(pb.Runbook)
 	if !ok {
 		return nil, fault.Errorf(fault.NotFound, "plan remediation", "playbook %s names runbook %q, which is not in the catalog", pb.ID, pb.Runbook).
@@ -102,7 +102,6 @@ func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb pla
 	if err != nil {
 		return nil, err
 	}
-	planner := s.Gate.Planner(r)
 	open, err := s.Dry.Dry(ctx, doc, parameters, string(r.ID), r, planner)
 	if err != nil {
 		return nil, err

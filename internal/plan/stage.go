@@ -44,12 +44,14 @@ type Caller interface {
 // Planner is a Caller that records changes instead of sending them.
 type Planner interface {
 	Caller
+	// Look makes a read that is not part of the runbook; its answer is kept, so
+	// that the plan's before-image is what was looked at.
+	Look(ctx context.Context, c apimodel.Call) (apimodel.Reply, error)
 	Calls() []remediation.PlannedCall
 }
 
 // Gate opens sessions in the member account for one remediation.
 type Gate interface {
-	Reader(r remediation.Remediation) Caller
 	Planner(r remediation.Remediation) Planner
 	GuardsRevision() string
 }

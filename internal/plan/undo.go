@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -63,34 +62,38 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	return s.seal(ctx, r, p, title)
 }
 
-// inverses gives the calls that restore the before-images, last change first.
-// A change without a known inverse stops the undo before it starts: half an
-// undo is worse than none.
+// inverses gives the calls that restore the before-images, in an order that AWS
+// accepts. A change without a known inverse stops the undo before it starts:
+// half an undo is worse than none.
 func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
-	var calls []apimodel.Call
+	var done []apimodel.Done
+	var made []remediation.Change
 	var stuck []string
-	for _, c := range slices.Backward(changes) {
+	for _, c := range changes {
 		if c.Outcome != remediation.Applied && c.Outcome != remediation.Uncertain {
 			continue
 		}
-		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
-		if !ok || c.Before == nil {
+		if c.Before == nil {
 			stuck = append(stuck, c.Call.Service+":"+c.Call.Operation)
 			continue
 		}
-		back, _ := spec.Inverse(apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}, c.Call.APICall())
-		if len(back) == 0 {
-			stuck = append(stuck, c.Call.Service+":"+c.Call.Operation)
-			continue
-		}
-		calls = append(calls, back...)
+		done = append(done, apimodel.Done{Call: c.Call.APICall(), Before: apimodel.Image(*c.Before)})
+		made = append(made, c)
+	}
+	back, without := apimodel.Undo(done)
+	for _, i := range without {
+		stuck = append(stuck, made[i].Call.Service+":"+made[i].Call.Operation)
 	}
 	if len(stuck) > 0 {
 		return nil, fault.Errorf(fault.Invalid, "plan undo", "no inverse is known for %s", strings.Join(stuck, ", ")).
-			WithHint("the before-images are kept: run parry remediation show to restore by hand")
+			WithHint("the before-images are kept: run parry remediation show %s to restore by hand", changes[0].Remediation)
 	}
-	if len(calls) == 0 {
+	if len(back) == 0 {
 		return nil, fault.Errorf(fault.Conflict, "plan undo", "the remediation changed nothing, so there is nothing to undo")
+	}
+	calls := make([]apimodel.Call, 0, len(back))
+	for _, b := range back {
+		calls = append(calls, b.Call)
 	}
 	return calls, nil
 }

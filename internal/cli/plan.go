@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+func (s *shared) planCommand() *cobra.Command {
+	c := &cobra.Command{Use: "plan", Short: "See exactly what a remediation will do"}
+	c.AddCommand(&cobra.Command{
+		Use: "show REMEDIATION", Short: "Show every call of a plan with before and after", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			doc, err := c.Plan(cmd.Context(), remediation.ID(args[0]))
+			if err != nil {
+				return err
+			}
+			if s.format == "table" && s.query == "" {
+				return s.planText(s.Out, doc)
+			}
+			return s.print(s.Out, doc, func() grid { return callGrid(doc.Plan.Calls) })
+		},
+	})
+	return c
+}
+
+// planText is a plan as a person reads it: what is wrong now, every call with
+// before and after, how it is undone, and what can be done about the plan.
+func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
+	p := doc.Plan
+	t := &text{w: w, color: s.color}
+	title := "Fix of "
+	if p.Kind == remediation.KindUndo {
+		title = "Undo on "
+	}
+	t.line("%s%s", title, p.Resource)
+	t.line("  account   %s, %s, as role %s", p.Account, p.Region, p.Role)
+	t.line("  control   %s", p.Control)
+	t.line("  runbook   %s (revision %.12s)", p.Runbook.Name, p.Runbook.Revision)
+	t.line("  state     %s", doc.State)
+	t.line("  plan      %s", doc.Hash)
+	t.violations(p.Violation)
+	t.line("")
+	t.calls(p.Calls)
+	t.line("")
+	t.line("%s", verdict(p, doc.State))
+	if doc.State == remediation.AwaitingApproval {
+		t.line("")
+		t.line("To approve exactly this plan:  parry approval grant %s --plan %s", doc.ApprovalID, doc.Hash)
+		t.line("To reject it:                  parry approval reject %s --plan %s", doc.ApprovalID, doc.Hash)
+	}
+	return t.err
+}
+
+// verdict sums a plan up in a sentence or two.
+func verdict(p remediation.Plan, state remediation.State) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d change(s)", p.Changes())
+	if p.Irreversible() {
+		b.WriteString(", not all of them can be undone")
+	} else {
+		b.WriteString(", all of them can be undone")
+	}
+	if state == remediation.Planned || state == remediation.AwaitingApproval {
+		b.WriteString(". Nothing has been changed yet")
+	}
+	b.WriteString(".")
+	if p.Open {
+		b.WriteString(" The plan is open: " + p.OpenReason + ".")
+	}
+	return b.String()
+}
+
+// text writes lines for people; untrusted values lose their control characters.
+type text struct {
+	w     io.Writer
+	color bool
+	err   error
+}
+
+func (t *text) line(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(printable(fmt.Sprintf(format, args...)), " "))
+	}
+}
+
+// paint writes a line in an ANSI colour when the output is a terminal.
+func (t *text) paint(code, line string) {
+	if !t.color {
+		t.line("%s", line)
+		return
+	}
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.w, "\x1b[%sm%s\x1b[0m\n", code, printable(line))
+	}
+}
+
+func (t *text) violations(list []remediation.CheckResult) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("")
+	t.line("What a live read found")
+	for _, v := range list {
+		if v.Passed {
+			t.line("  ok    %s", v.Check)
+			continue
+		}
+		t.paint("33", fmt.Sprintf("  FAIL  %s: %s", v.Check, v.Detail))
+	}
+}
+
+func (t *text) calls(calls []remediation.PlannedCall) {
+	t.line("What will be called")
+	for _, c := range calls {
+		word := "read  "
+		if c.Class != apimodel.Read {
+			word = "CHANGE"
+		}
+		t.line("  %2d  %s  %-28s %-42s", c.Seq, word, c.Service+":"+c.Operation, "step "+c.Step)
+		if c.Class == apimodel.Read {
+			continue
+		}
+		t.line("              on %s", resourceOf(c))
+		for _, d := range c.Diff {
+			t.change(d)
+		}
+		if len(c.FromOutputs) > 0 {
+			t.line("              known only when it runs: %s", strings.Join(c.FromOutputs, ", "))
+		}
+		t.line("              %s", undoOf(c))
+	}
+}
+
+// The colours of a changed member: added, removed, changed.
+const (
+	green  = "32"
+	red    = "31"
+	yellow = "33"
+)
+
+func (t *text) change(d remediation.MemberChange) {
+	mark, code := "~", yellow
+	switch {
+	case d.Before == "":
+		mark, code = "+", green
+	case d.After == "":
+		mark, code = "-", red
+	}
+	t.paint(code, fmt.Sprintf("              %s %s: %s -> %s", mark, d.Path, orAbsent(d.Before), orAbsent(d.After)))
+}
