@@ -67,14 +67,14 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 			WithHint("write it as postgres://user:password@host:5432/database?sslmode=verify-full")
 	}
 	findings, execution := pool(pc, findingsSchema, cfg.MaxConns), pool(pc, executionSchema, cfg.MaxConns)
-	s, err := open(ctx, cfg, q, findings, execution)
+	s, err := open(ctx, cfg, q, pc, findings, execution)
 	if err != nil {
 		return nil, errors.Join(err, findings.Close(), execution.Close())
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, cfg Config, q store.Queries, findings, execution *sql.DB) (*store.Store, error) {
+func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, findings, execution *sql.DB) (*store.Store, error) {
 	if err := findings.PingContext(ctx); err != nil {
 		return nil, fault.Transient(fault.E(fault.Unavailable, "reach PostgreSQL", withoutSecrets(err)).
 			WithHint("check that the server is up and that the URL names an existing database"), 0)
@@ -86,7 +86,7 @@ func open(ctx context.Context, cfg Config, q store.Queries, findings, execution 
 		Dialect: store.Dialect{
 			Name: "postgres", Queries: q, Arrays: true, Classify: classify,
 			Snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
-			Migrate:  func(ctx context.Context) error { return migrate(ctx, findings, execution) },
+			Migrate:  func(ctx context.Context) error { return migrate(ctx, pc, findings, execution) },
 		},
 	})
 }
@@ -119,9 +119,12 @@ func pool(base *pgx.ConnConfig, schema string, conns int) *sql.DB {
 }
 
 // migrate makes the schemas and runs the migrations, while one connection holds
-// a lock that ends with it.
-func migrate(ctx context.Context, findings, execution *sql.DB) (err error) {
-	lock, err := findings.Conn(ctx)
+// a lock that ends with it. The connection is none of the pools': waiting for the
+// lock must not take what its holder needs.
+func migrate(ctx context.Context, pc *pgx.ConnConfig, findings, execution *sql.DB) (err error) {
+	db := pool(pc, findingsSchema, 1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	lock, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
@@ -129,11 +132,6 @@ func migrate(ctx context.Context, findings, execution *sql.DB) (err error) {
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
 		return fmt.Errorf("wait for the migration of another node: %w", err)
 	}
-	defer func() {
-		// The lock must not stay with the pool, even when ctx has ended.
-		_, unlock := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", migrateLock)
-		err = errors.Join(err, unlock)
-	}()
 	for _, schema := range []string{findingsSchema, executionSchema} {
 		if _, err := lock.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
 			return fmt.Errorf("make schema %s: %w", schema, err)

@@ -37,7 +37,7 @@ func SQLite(t testing.TB) *store.Store {
 func PostgresStore(t testing.TB) *store.Store {
 	t.Helper()
 	url := migratedPostgres(t)
-	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Sealer: Sealer(t), Clock: service.NewFixedClock(Start())})
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Sealer: Sealer(t), Clock: service.NewFixedClock(Start()), MaxConns: 3})
 	return ready(t, s, err)
 }
 
