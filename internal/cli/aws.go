@@ -94,7 +94,7 @@ func (s *shared) awsCallCommand() *cobra.Command {
 // printPlanned shows the plan of one call.
 func (s *shared) printPlanned(c remediation.PlannedCall) error {
 	if s.format == "table" && s.query == "" {
-		t := &text{w: s.Out, color: s.color}
+		t := &sheet{w: s.Out, color: s.color}
 		t.calls([]remediation.PlannedCall{c})
 		return t.err
 	}

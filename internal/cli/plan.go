@@ -38,7 +38,7 @@ func (s *shared) planCommand() *cobra.Command {
 // before and after, how it is undone, and what can be done about the plan.
 func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 	p := doc.Plan
-	t := &text{w: w, color: s.color}
+	t := &sheet{w: w, color: s.color}
 	title := "Fix of "
 	if p.Kind == remediation.KindUndo {
 		title = "Undo on "
@@ -81,21 +81,21 @@ func verdict(p remediation.Plan, state remediation.State) string {
 	return b.String()
 }
 
-// text writes lines for people; untrusted values lose their control characters.
-type text struct {
+// sheet writes lines for people; untrusted values lose their control characters.
+type sheet struct {
 	w     io.Writer
 	color bool
 	err   error
 }
 
-func (t *text) line(format string, args ...any) {
+func (t *sheet) line(format string, args ...any) {
 	if t.err == nil {
 		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(printable(fmt.Sprintf(format, args...)), " "))
 	}
 }
 
 // paint writes a line in an ANSI colour when the output is a terminal.
-func (t *text) paint(code, line string) {
+func (t *sheet) paint(code, line string) {
 	if !t.color {
 		t.line("%s", line)
 		return
@@ -105,7 +105,7 @@ func (t *text) paint(code, line string) {
 	}
 }
 
-func (t *text) violations(list []remediation.CheckResult) {
+func (t *sheet) violations(list []remediation.CheckResult) {
 	if len(list) == 0 {
 		return
 	}
@@ -120,7 +120,7 @@ func (t *text) violations(list []remediation.CheckResult) {
 	}
 }
 
-func (t *text) calls(calls []remediation.PlannedCall) {
+func (t *sheet) calls(calls []remediation.PlannedCall) {
 	t.line("What will be called")
 	for _, c := range calls {
 		word := "read  "
@@ -149,7 +149,7 @@ const (
 	yellow = "33"
 )
 
-func (t *text) change(d remediation.MemberChange) {
+func (t *sheet) change(d remediation.MemberChange) {
 	mark, code := "~", yellow
 	switch {
 	case d.Before == "":
