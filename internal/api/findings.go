@@ -120,7 +120,7 @@ func pageOf[T any](items []T, next string) *page[T] {
 
 // finding gives the finding with key if it is within p's accounts.
 func (a *API) finding(ctx context.Context, p auth.Principal, key string) (store.FindingRecord, error) {
-	id, ok := parseFindingKey(key)
+	id, ok := finding.ParseKey(key)
 	if !ok {
 		return store.FindingRecord{}, unknownFinding(key)
 	}

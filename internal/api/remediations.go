@@ -69,7 +69,7 @@ func (a *API) listRemediations(ctx context.Context, p auth.Principal, in *remedi
 		Accounts: auth.Scope(p), State: remediation.State(in.State), Account: in.Account, Control: in.Control, UndoOf: remediation.ID(in.UndoOf),
 	}
 	if in.Finding != "" {
-		id, ok := parseFindingKey(in.Finding)
+		id, ok := finding.ParseKey(in.Finding)
 		if !ok {
 			return nil, unknownFinding(in.Finding)
 		}

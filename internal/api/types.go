@@ -1,10 +1,8 @@
 package api
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/finding"
@@ -57,18 +55,7 @@ type FindingDetail struct {
 }
 
 // FindingKey names a finding in a path.
-func FindingKey(id finding.ID) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(id.ProductArn + "\x00" + id.Id))
-}
-
-func parseFindingKey(key string) (finding.ID, bool) {
-	raw, err := base64.RawURLEncoding.DecodeString(key)
-	if err != nil {
-		return finding.ID{}, false
-	}
-	arn, id, ok := strings.Cut(string(raw), "\x00")
-	return finding.ID{ProductArn: arn, Id: id}, ok && arn != "" && id != ""
-}
+func FindingKey(id finding.ID) string { return id.Key() }
 
 func findingOf(r store.FindingRecord) Finding {
 	return Finding{

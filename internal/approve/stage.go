@@ -190,7 +190,7 @@ func (s *Stage) decide(ctx context.Context, id string, hash remediation.Hash, d 
 	}
 	if !now.Before(a.ExpiresAt) {
 		return a, fault.Errorf(fault.Conflict, "decide on "+id, "the approval expired at %s", a.ExpiresAt.Format("2006-01-02 15:04 MST")).
-			WithHint("plan again: parry finding remediate '%s'", r.Finding.Id)
+			WithHint("plan again: parry finding remediate %s", r.Finding.Key())
 	}
 	a.Decisions = append(a.Decisions, d)
 	t := transition{to: r.State, actor: d.Principal, title: r.Control}

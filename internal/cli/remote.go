@@ -67,12 +67,16 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// findFinding gives the one finding that text names: its Id, or
+// findFinding gives the one finding that text names: its Id, its key, or
 // "<ProductArn>/<Id>" where several products use the same Id.
 func findFinding(ctx context.Context, c *client.Client, text string) (api.Finding, error) {
 	page, err := c.Findings(ctx, client.FindingFilter{ID: text}, client.Paging{Limit: 2})
 	if err == nil && len(page.Items) == 0 {
-		if id, ok := splitIdentity(text); ok {
+		id, ok := finding.ParseKey(text)
+		if !ok {
+			id, ok = splitIdentity(text)
+		}
+		if ok {
 			page, err = c.Findings(ctx, client.FindingFilter{ID: id.Id, ProductArn: id.ProductArn}, client.Paging{Limit: 2})
 		}
 	}

@@ -242,7 +242,7 @@ func (s *Stage) admit(ctx context.Context, r remediation.Remediation) (remediati
 		return plan, nil, fault.Errorf(fault.Denied, op, "no approval binds to plan %.12s", hash)
 	case !plan.ExpiresAt.IsZero() && s.Clock.Now().After(plan.ExpiresAt):
 		return plan, nil, fault.Errorf(fault.Conflict, op, "the plan expired at %s", plan.ExpiresAt.UTC().Format(time.RFC3339)).
-			WithHint("plan again: parry finding remediate '%s'", r.Finding.Id)
+			WithHint("plan again: parry finding remediate %s", r.Finding.Key())
 	case runbook.Revision([]byte(plan.Runbook.Content)) != plan.Runbook.Revision:
 		return plan, nil, fault.Errorf(fault.Denied, op, "the runbook's content does not have the pinned revision")
 	}
@@ -333,7 +333,7 @@ func (s *Stage) end(ctx context.Context, r remediation.Remediation, result Resul
 		hint = "to take them back, run: parry remediation undo " + string(r.ID)
 	}
 	if hint == "" {
-		hint = "mend the cause, then run: parry finding remediate '" + r.Finding.Id + "'"
+		hint = "mend the cause, then run: parry finding remediate " + r.Finding.Key()
 	}
 	if fault.Is(result.Abort, fault.Conflict) {
 		return s.supersede(ctx, r, reason, hint)

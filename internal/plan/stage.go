@@ -150,7 +150,7 @@ func (s *Stage) refuse(ctx context.Context, r remediation.Remediation, title str
 	}
 	r.State, r.Reason, r.Hint = remediation.Failed, "planning stopped: "+err.Error(), fault.HintOf(err)
 	if r.Hint == "" {
-		r.Hint = "mend the cause, then run: parry finding remediate '" + r.Finding.Id + "'"
+		r.Hint = "mend the cause, then run: parry finding remediate " + r.Finding.Key()
 	}
 	return s.save(ctx, r, nil, title)
 }
