@@ -34,7 +34,7 @@ func (s *shared) auditVerifyCommand() *cobra.Command {
 				return err
 			}
 			if err := s.print(s.Out, report, func() grid {
-				return grid{[]string{"OK", "Entries", "Head", "Problem"}, [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head, report.Problem}}}
+				return grid{header: []string{"OK", "Entries", "Head", "Problem"}, rows: [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head, report.Problem}}}
 			}); err != nil {
 				return err
 			}
@@ -63,7 +63,7 @@ func (s *shared) verifyExport(name string) error {
 		if report.Broken != nil {
 			problem = report.Broken.Error()
 		}
-		return grid{[]string{"OK", "Entries", "Head", "Problem"}, [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head.String(), problem}}}
+		return grid{header: []string{"OK", "Entries", "Head", "Problem"}, rows: [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head.String(), problem}}}
 	}); err != nil {
 		return err
 	}
@@ -107,7 +107,9 @@ func (s *shared) stopCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(s.Out, state, func() grid { return grid{[]string{"On", "Reason"}, [][]string{{yesNo(state.On), state.Reason}}} })
+				return s.print(s.Out, state, func() grid {
+					return grid{header: []string{"On", "Reason"}, rows: [][]string{{yesNo(state.On), state.Reason}}}
+				})
 			},
 		}
 		set.Flags().StringVar(&reason, "reason", "", "why (required)")
@@ -124,7 +126,9 @@ func (s *shared) stopCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.print(s.Out, state, func() grid { return grid{[]string{"On", "Reason"}, [][]string{{yesNo(state.On), state.Reason}}} })
+			return s.print(s.Out, state, func() grid {
+				return grid{header: []string{"On", "Reason"}, rows: [][]string{{yesNo(state.On), state.Reason}}}
+			})
 		},
 	})
 	return c

@@ -52,8 +52,11 @@ func (s *shared) approvalListCommand() *cobra.Command {
 							granted++
 						}
 					}
-					g.rows = append(g.rows, []string{a.ID, string(a.Remediation), a.Account, string(a.State), a.Policy,
-						fmt.Sprintf("%d of %d", granted, a.Quorum), moment(a.ExpiresAt), short(string(a.Plan), 13)})
+					word := fmt.Sprintf("%d of %d", granted, a.Quorum)
+					if a.Automatic {
+						word = "by policy"
+					}
+					g.rows = append(g.rows, []string{a.ID, string(a.Remediation), a.Account, string(a.State), a.Policy, word, moment(a.ExpiresAt), short(string(a.Plan), 13)})
 				}
 				return g
 			})
@@ -86,7 +89,7 @@ func (s *shared) decideCommand(verb, what string, grant bool) *cobra.Command {
 				return err
 			}
 			return s.print(s.Out, a, func() grid {
-				return grid{[]string{"Approval", "Remediation", "State", "Plan"}, [][]string{{a.ID, string(a.Remediation), string(a.State), short(string(a.Plan), 13)}}}
+				return grid{header: []string{"Approval", "Remediation", "State", "Plan"}, rows: [][]string{{a.ID, string(a.Remediation), string(a.State), short(string(a.Plan), 13)}}}
 			})
 		},
 	}

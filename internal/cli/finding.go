@@ -89,7 +89,7 @@ func findingGrid(d api.FindingDetail) grid {
 	}
 	// A document that cannot be read leaves two rows empty; JSON output has it all.
 	_ = json.Unmarshal(d.Document, &doc)
-	g := grid{header: []string{"Member", "Value"}}
+	g := grid{header: []string{"Member", "Value"}, pairs: true}
 	for _, row := range [][2]string{
 		{"Title", d.Title}, {"Description", doc.Description}, {"Severity", d.Severity}, {"Control", d.Control},
 		{"Compliance", d.Compliance}, {"Workflow", d.Workflow}, {"State", d.RecordState}, {"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
@@ -177,7 +177,7 @@ type requested struct {
 }
 
 func (s *shared) printRequested(id remediation.ID, what string) error {
-	if err := s.print(s.Out, requested{id}, func() grid { return grid{[]string{"Remediation"}, [][]string{{string(id)}}} }); err != nil {
+	if err := s.print(s.Out, requested{id}, func() grid { return grid{header: []string{"Remediation"}, rows: [][]string{{string(id)}}} }); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.Err, "%s is being planned; next: parry remediation watch %s\n", what, id)

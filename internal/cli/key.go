@@ -86,7 +86,7 @@ func (s *shared) keyCreateCommand() *cobra.Command {
 				view := viewKey(key)
 				view.SecretAccessKey = key.Secret.Reveal()
 				return s.print(s.Out, view, func() grid {
-					return grid{[]string{"Access key id", "Secret access key", "Principal", "Roles", "Accounts"}, [][]string{{
+					return grid{header: []string{"Access key id", "Secret access key", "Principal", "Roles", "Accounts"}, rows: [][]string{{
 						view.AccessKeyID, view.SecretAccessKey, view.Principal, strings.Join(view.Roles, " "), strings.Join(view.Accounts, " ")}}}
 				})
 			})

@@ -25,6 +25,8 @@ type output struct {
 type grid struct {
 	header []string
 	rows   [][]string
+	// pairs says that the two columns are the members of one thing.
+	pairs bool
 }
 
 // print writes value, or its grid. A query is applied to the value and its
@@ -117,10 +119,14 @@ func (g grid) table(w io.Writer, o output) error {
 		_, err := fmt.Fprintln(w, "Nothing to show.")
 		return err
 	}
+	if g.pairs {
+		return g.describe(w, o)
+	}
 	t := table.NewWriter()
 	style := table.StyleLight
-	style.Options = table.Options{SeparateColumns: false, SeparateHeader: true}
-	style.Format.Header = text.FormatDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatUpper
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
 	header := table.Row{}
 	for _, h := range g.header {
@@ -134,9 +140,36 @@ func (g grid) table(w io.Writer, o output) error {
 		}
 		t.AppendRow(cells)
 	}
-	if o.width > 0 {
-		t.SetAllowedRowLength(o.width)
+	for line := range strings.SplitSeq(t.Render(), "\n") {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Fprintln(w, t.Render())
-	return err
+	return nil
+}
+
+// describe prints a grid of two columns as one thing with its members: names on
+// the left, values wrapped on the right.
+func (g grid) describe(w io.Writer, o output) error {
+	left := 0
+	for _, row := range g.rows {
+		left = max(left, len(row[0]))
+	}
+	width := 120
+	if o.width > 0 {
+		width = o.width
+	}
+	room := max(width-left-2, 40)
+	for _, row := range g.rows {
+		for i, line := range strings.Split(text.WrapSoft(printable(row[1]), room), "\n") {
+			name := row[0]
+			if i > 0 {
+				name = ""
+			}
+			if _, err := fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %s", left, name, strings.TrimSpace(line)), " ")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -93,7 +93,7 @@ func (s *shared) remediationShowCommand() *cobra.Command {
 
 func remediationGrid(d api.RemediationDetail) grid {
 	r := d.Remediation
-	g := grid{header: []string{"Member", "Value"}}
+	g := grid{header: []string{"Member", "Value"}, pairs: true}
 	add := func(name, value string) {
 		if value != "" {
 			g.rows = append(g.rows, []string{name, value})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -231,11 +232,10 @@ func (s *Stage) annotation(r remediation.Remediation, passed bool) *finding.Anno
 }
 
 func passing(results []remediation.CheckResult) string {
-	names := make([]string, 0, len(results))
-	for _, r := range results {
-		names = append(names, r.Check)
+	if len(results) == 1 {
+		return "the check passes: " + results[0].Check
 	}
-	return "all checks pass (" + strings.Join(names, ", ") + ")"
+	return fmt.Sprintf("all %d checks pass", len(results))
 }
 
 func failing(results []remediation.CheckResult) string {
