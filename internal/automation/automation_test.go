@@ -266,6 +266,10 @@ func TestFailureReadsAsInSystemsManager(t *testing.T) {
 	if diff := cmp.Diff(want, o.Failure); diff != "" {
 		t.Error(diff)
 	}
+	var api *apimodel.APIError
+	if !errors.As(o.Cause, &api) || api.Code != "NoSuchThing" {
+		t.Errorf("cause %v", o.Cause)
+	}
 }
 
 func TestSecurityStopIsNotAStepFailure(t *testing.T) {

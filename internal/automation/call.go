@@ -87,6 +87,7 @@ func (x *execution) send(ctx context.Context, c *call, limit time.Duration) (api
 	timed, cancel := context.WithTimeoutCause(ctx, limit, cause)
 	defer cancel()
 	reply, err := x.run.Caller.Call(timed, c.step.Name, c.api.Clone())
+	x.errs[c.step.Name] = err
 	switch {
 	case err == nil:
 		return reply, nil, nil

@@ -92,7 +92,7 @@ func (i *Interpreter) Run(ctx context.Context, run Run) (Outcome, error) {
 	if state == nil {
 		state = NewState(run.Document)
 	}
-	x := &execution{Interpreter: i, run: &run, state: state.clone()}
+	x := &execution{Interpreter: i, run: &run, state: state.clone(), errs: map[string]error{}}
 	return x.segment(ctx)
 }
 
@@ -102,6 +102,8 @@ type execution struct {
 	run   *Run
 	state *State
 	steps int // executed in this segment
+	// errs holds the last error of each step's calls in this process.
+	errs map[string]error
 }
 
 // result is how a step ended, after all its attempts.
@@ -189,7 +191,7 @@ func (x *execution) outcome(s Status) Outcome {
 func (x *execution) finished() Outcome {
 	o := x.outcome(Success)
 	if f := x.state.Failure; f != nil {
-		o.Status, o.Failure = f.Status(), f
+		o.Status, o.Failure, o.Cause = f.Status(), f, x.errs[f.Step]
 	}
 	o.Outputs = x.documentOutputs()
 	return o

@@ -83,6 +83,9 @@ type Outcome struct {
 	// GetAutomationExecution; set when the execution ended.
 	Outputs map[string][]string
 	Failure *Failure
+	// Cause is the Caller's error behind Failure, for its class: may planning be
+	// tried again? It is nil after a replay and for failures without one.
+	Cause error
 	// Open says why planning could not go on; the plan must be approved as open.
 	Open string
 	// Abort is the security stop that ended the execution: a fault of code

@@ -66,6 +66,9 @@ func childMain() error {
 		return err
 	}
 	cfg.Run = o.body(effects)
+	if o.URL != "" {
+		cfg.LeaseTTL = lease
+	}
 	cfg.Timers = holding{cfg.Timers, o}
 	e, err := durable.New(cfg)
 	if err != nil {

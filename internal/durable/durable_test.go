@@ -82,7 +82,7 @@ func (p place) config(ctx context.Context, node string) (durable.Config, func() 
 		return durable.Config{}, nil, errors.Join(err, s.Close())
 	}
 	cfg := durable.Config{
-		Node: node, Sealer: keys, Timers: timers{s}, Lease: s, LeaseTTL: 3 * time.Second, Poll: 50 * time.Millisecond,
+		Node: node, Sealer: keys, Timers: timers{s}, Lease: s, LeaseTTL: time.Minute, Poll: 50 * time.Millisecond,
 		PostgresURL: p.url,
 	}
 	if p.url == "" {
@@ -555,6 +555,7 @@ func TestFenceAndLostLease(t *testing.T) {
 		ended <- context.Cause(ctx)
 		return err
 	}, func(c *durable.Config) {
+		c.LeaseTTL = 6 * time.Second
 		c.Lease = &flaky{Lease: c.Lease, broken: func() bool { mu.Lock(); defer mu.Unlock(); return broken }}
 	})
 	if err := e.Fence(t.Context()); err != nil {
@@ -575,7 +576,7 @@ func TestFenceAndLostLease(t *testing.T) {
 	if err := <-ended; !errors.Is(err, durable.ErrLeaseLost) {
 		t.Errorf("cause %v", err)
 	}
-	if took := time.Since(begin); took > 3*time.Second {
+	if took := time.Since(begin); took > 6*time.Second {
 		t.Errorf("the loss was noticed after %s", took)
 	}
 	if err := e.Start(t.Context(), "x", nil); !fault.Is(err, fault.Unavailable) {

@@ -158,17 +158,20 @@ func (b background) Start(ctx context.Context) error {
 		cancel(errStopping)
 		return fmt.Errorf("take the node lease: %w", err)
 	}
+	loops, loopStop := context.WithCancel(root)
+	e.loopStop = loopStop
+	// Before the launch, which may take longer than the lease counts.
+	e.loops.Go(func() { e.lease.loop(loops) })
 	dctx, err := e.launch(ctx, root)
 	if err != nil {
 		cancel(errStopping)
+		loopStop()
+		e.loops.Wait()
 		return errors.Join(err, e.lease.release(ctx))
 	}
 	e.dbos = dctx
-	loops, loopStop := context.WithCancel(root)
-	e.loopStop = loopStop
-	for _, loop := range []func(context.Context){e.lease.loop, e.sweepLoop, e.timerLoop} {
-		e.loops.Go(func() { loop(loops) })
-	}
+	e.loops.Go(func() { e.sweepLoop(loops) })
+	e.loops.Go(func() { e.timerLoop(loops) })
 	return nil
 }
 

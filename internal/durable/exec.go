@@ -234,18 +234,19 @@ func (e *Engine) giveUp(ctx context.Context, x *Exec, err error) (string, error)
 	return sealed, errors.New(string(fault.CodeOf(err)))
 }
 
-// The pauses between tries of a body, and how many tries an error has that is
-// not marked as passing.
+// The pauses between tries of a body, how many tries an error has that is not
+// marked as passing, and how long one that is marked may last.
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 30 * time.Second
 	maxTries   = 5
+	maxOutage  = time.Hour
 )
 
-// persist runs the body until it ends, or its error is final. Errors that pass
-// are tried for as long as the process has its lease.
+// persist runs the body until it ends, or its error is final, or did not pass.
 func (x *Exec) persist(ctx context.Context) error {
 	pause, tries := firstRetry, 0
+	var since time.Time // the first error
 	for {
 		x.received = 0
 		err := x.once(ctx)
@@ -253,9 +254,13 @@ func (x *Exec) persist(ctx context.Context) error {
 			return err
 		}
 		if !passing(err) {
-			if tries++; tries >= maxTries {
-				return err
-			}
+			tries++
+		}
+		if since.IsZero() {
+			since = x.engine.cfg.Clock.Now()
+		}
+		if tries >= maxTries || x.engine.cfg.Clock.Now().Sub(since) > maxOutage {
+			return err
 		}
 		wait := pause
 		if after, ok := fault.IsTransient(err); ok {

@@ -54,7 +54,7 @@ func TestKilledAtEveryCheckpoint(t *testing.T) {
 }
 
 const (
-	lease     = 3 * time.Second // of the test's nodes
+	lease     = 4 * time.Second // of the nodes that share a database
 	takeovers = 12
 )
 

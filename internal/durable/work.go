@@ -353,6 +353,14 @@ func (e *Engine) clean() error {
 	if err != nil {
 		return err
 	}
+	parked, err := dbos.ListWorkflows(dctx, dbos.WithFilterStatus(dbos.WorkflowStatusMaxRecoveryAttemptsExceeded), dbos.WithFilterLimit(10),
+		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false))
+	if err != nil {
+		return err
+	}
+	for _, w := range parked {
+		e.cfg.Logger.Error("work took its process down too often and is parked", "execution", w.ID, "attempts", w.Attempts)
+	}
 	before := e.cfg.Clock.Now().Add(-e.cfg.Retention)
 	for {
 		rows, err := dbos.ListWorkflows(dctx, dbos.WithFilterCompletedBefore(before), dbos.WithFilterLimit(500),
