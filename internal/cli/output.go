@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -48,10 +50,7 @@ func (o output) print(w io.Writer, value any, asGrid func() grid) error {
 	}
 	switch format {
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(value)
+		return printJSON(w, value)
 	case "yaml":
 		plain, err := generic(value)
 		if err != nil {
@@ -63,6 +62,28 @@ func (o output) print(w io.Writer, value any, asGrid func() grid) error {
 	default:
 		return asGrid().table(w, o)
 	}
+}
+
+// printJSON writes value with every control character escaped: encoding/json
+// leaves those above 0x7e as they are, and some steer terminals.
+func printJSON(w io.Writer, value any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(value); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range buf.String() {
+		if r != '\n' && steers(r) {
+			fmt.Fprintf(&out, "\\u%04x", r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 func (o output) search(value any) (any, error) {
@@ -128,24 +149,60 @@ func (g grid) table(w io.Writer, o output) error {
 	style.Format.Header = text.FormatUpper
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
-	header := table.Row{}
-	for _, h := range g.header {
-		header = append(header, h)
-	}
-	t.AppendHeader(header)
+	t.AppendHeader(cells(g.header))
 	for _, row := range g.rows {
-		cells := table.Row{}
-		for _, cell := range row {
-			cells = append(cells, printable(cell))
-		}
-		t.AppendRow(cells)
+		t.AppendRow(cells(row))
 	}
+	t.SetColumnConfigs(g.columns(o.width))
 	for line := range strings.SplitSeq(t.Render(), "\n") {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// cells makes a row of one line, whatever the text has: a line break in a
+// finding's title must not look like the next finding.
+func cells(row []string) table.Row {
+	out := make(table.Row, len(row))
+	for i, cell := range row {
+		out[i] = strings.NewReplacer("\n", " ", "\t", " ").Replace(printable(cell))
+	}
+	return out
+}
+
+const (
+	gap         = 2  // between two columns
+	leastColumn = 10 // a column is made no narrower
+)
+
+// columns wraps the widest columns so that a row fits into width; 0 is any
+// width. Nothing is cut off: ids and commands are there to be copied.
+func (g grid) columns(width int) []table.ColumnConfig {
+	widths := make([]int, len(g.header))
+	total := 0
+	for i := range g.header {
+		for _, row := range append([][]string{g.header}, g.rows...) {
+			if i < len(row) {
+				widths[i] = max(widths[i], text.LongestLineLen(printable(row[i])))
+			}
+		}
+		total += widths[i] + gap
+	}
+	for width > 0 && total > width {
+		widest := slices.Index(widths, slices.Max(widths))
+		if widths[widest] <= leastColumn {
+			break
+		}
+		widths[widest]--
+		total--
+	}
+	configs := make([]table.ColumnConfig, len(widths))
+	for i, n := range widths {
+		configs[i] = table.ColumnConfig{Number: i + 1, WidthMax: n, WidthMaxEnforcer: text.WrapSoft}
+	}
+	return configs
 }
 
 // describe prints a grid of two columns as one thing with its members: names on

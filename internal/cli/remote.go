@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 // client gives a client of the server that the environment, or parry.yaml, names.
 func (s *shared) client() (*client.Client, error) {
-	endpoint := s.Getenv("PARRY_ENDPOINT")
+	endpoint := cmp.Or(s.endpoint, s.Getenv("PARRY_ENDPOINT"))
 	if endpoint == "" {
 		cfg, err := config.Optional(s.config)
 		if err != nil {

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/parry-security/parry/internal/fault"
 )
 
 // Program is what the command line runs in.
@@ -26,8 +29,9 @@ type Program struct {
 type shared struct {
 	Program
 	output
-	config  string
-	verbose bool
+	config   string
+	endpoint string
+	verbose  bool
 }
 
 // Run carries out the command line args (without the program's name) and gives
@@ -57,23 +61,35 @@ func (s *shared) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return s.prepare()
+			return pointed(cmd, s.prepare())
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(ExitUsage, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return pointed(cmd, misused(err)) })
+	// A group of commands is not run by itself: its first usage line would say so.
+	root.SetUsageTemplate(strings.NewReplacer("{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", "[command]", "COMMAND").
+		Replace(root.UsageTemplate()))
 	flags := root.PersistentFlags()
-	flags.StringVarP(&s.format, "output", "o", "table", "how to print: table, json, yaml or csv")
-	flags.StringVar(&s.query, "query", "", "JMESPath expression over the result, as in the AWS CLI")
-	flags.StringVar(&s.config, "config", "", "configuration file (default parry.yaml, if there)")
+	flags.StringVarP(&s.format, "output", "o", "table", "print as `format`: table, json, yaml or csv")
+	flags.StringVar(&s.query, "query", "", "JMESPath `expression` over the result, as in the AWS CLI")
+	flags.StringVar(&s.config, "config", "", "configuration `file` (default parry.yaml, if there)")
+	flags.StringVar(&s.endpoint, "endpoint", "", "`address` of the server (default PARRY_ENDPOINT, else listen of the configuration)")
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "log more, on standard error")
-	root.AddCommand(
-		s.serveCommand(), s.demoCommand(), s.findingCommand(), s.planCommand(), s.approvalCommand(), s.remediationCommand(),
-		s.auditCommand(), s.keyCommand(), s.stopCommand(), s.playbookCommand(), s.runbookCommand(), s.patternCommand(), s.awsCommand(),
-	)
-	for _, c := range root.Commands() {
-		strictArgs(c)
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Findings and their remediation:", []*cobra.Command{s.findingCommand(), s.planCommand(), s.approvalCommand(), s.remediationCommand(), s.auditCommand()}},
+		{"The installation:", []*cobra.Command{s.serveCommand(), s.keyCommand(), s.stopCommand(), s.demoCommand()}},
+		{"Content and single calls:", []*cobra.Command{s.playbookCommand(), s.runbookCommand(), s.patternCommand(), s.awsCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
 	}
+	strict(root)
 	return root
 }
 
@@ -100,30 +116,39 @@ func (s *shared) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: level}))
 }
 
-// strictArgs makes a wrong number of arguments, or an unknown subcommand, a
-// usage error rather than a plain one.
-func strictArgs(c *cobra.Command) {
-	check := c.Args
+// strict makes a wrong number of arguments, or an unknown command, a usage
+// error that says where help is.
+func strict(c *cobra.Command) {
+	check, run := c.Args, c.RunE
 	switch {
 	case check != nil:
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return exit(ExitUsage, err)
+				return pointed(cmd, misused(err))
 			}
 			return nil
 		}
+		c.RunE = func(cmd *cobra.Command, args []string) error { return pointed(cmd, run(cmd, args)) }
 	case c.HasSubCommands():
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("there is no command %q; see: %s --help", cmd.CommandPath()+" "+args[0], cmd.CommandPath())
+			if len(args) == 0 {
+				return cmd.Help()
 			}
-			return cmd.Help()
+			return unknownCommand(cmd, args[0])
 		}
 	}
 	for _, sub := range c.Commands() {
-		strictArgs(sub)
+		strict(sub)
 	}
+}
+
+func unknownCommand(group *cobra.Command, name string) error {
+	err := fault.Errorf(fault.Invalid, "", "there is no command %q", group.CommandPath()+" "+name)
+	if near := group.SuggestionsFor(name); len(near) > 0 {
+		return exit(ExitUsage, err.WithHint("did you mean: %s %s", group.CommandPath(), near[0]))
+	}
+	return exit(ExitUsage, err.WithHint("run: %s --help", group.CommandPath()))
 }
 
 // readInput reads a flag's value: JSON text, @file, or - for standard input,
