@@ -90,7 +90,7 @@ func (s *story) launch(ctx context.Context) (*server, time.Duration, error) {
 	cmd.Env = append(s.env.Environ(s.env.Estate.Security.Hub), "AWS_ENDPOINT_URL="+s.env.WallURL)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.Dir = s.Dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	bind(cmd)
 	began := s.clock.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, 0, err
