@@ -3,9 +3,11 @@ package cli
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/audit"
 )
 
@@ -99,6 +101,9 @@ func (s *shared) stopCommand() *cobra.Command {
 		set := &cobra.Command{
 			Use: v.name, Short: v.what, Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
+				if strings.TrimSpace(reason) == "" {
+					return usage("--reason is required; it goes into the audit log")
+				}
 				c, err := s.client()
 				if err != nil {
 					return err
@@ -107,9 +112,7 @@ func (s *shared) stopCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(s.Out, state, func() grid {
-					return grid{header: []string{"On", "Reason"}, rows: [][]string{{yesNo(state.On), state.Reason}}}
-				})
+				return s.print(s.Out, state, func() grid { return switchGrid(state) })
 			},
 		}
 		set.Flags().StringVar(&reason, "reason", "", "why (required)")
@@ -126,10 +129,12 @@ func (s *shared) stopCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.print(s.Out, state, func() grid {
-				return grid{header: []string{"On", "Reason"}, rows: [][]string{{yesNo(state.On), state.Reason}}}
-			})
+			return s.print(s.Out, state, func() grid { return switchGrid(state) })
 		},
 	})
 	return c
+}
+
+func switchGrid(state api.StopSwitch) grid {
+	return grid{header: []string{"On", "Reason"}, rows: [][]string{{yesNo(state.On), state.Reason}}}
 }

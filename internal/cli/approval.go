@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ func (s *shared) approvalListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List approvals, the pending ones by default", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
+			if err := errors.Join(checkLimit(limit), oneOf("--state", &state, "pending", "approved", "rejected", "expired", "superseded", "all")); err != nil {
 				return err
 			}
 			c, err := s.client()

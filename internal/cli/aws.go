@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,15 +38,14 @@ func (s *shared) awsCallCommand() *cobra.Command {
 			if planOnly && yes {
 				return usage("give --plan or --yes, not both")
 			}
+			if account != "" && (len(account) != 12 || strings.Trim(account, "0123456789") != "") {
+				return usage("--account %q is not a 12-digit account id", account)
+			}
 			call := apimodel.Call{Service: args[0], Operation: args[1], Account: account, Region: region, Input: map[string]any{}}
 			if input != "" {
-				raw, err := s.readInput(input, maxCallInput)
-				if err != nil {
-					return usage("--input: %v", err)
-				}
-				dec := json.NewDecoder(strings.NewReader(string(raw)))
-				if err := dec.Decode(&call.Input); err != nil {
-					return usage("--input is not a JSON object: %v", err)
+				var err error
+				if call.Input, err = s.callInput(input); err != nil {
+					return err
 				}
 			}
 			cfg, err := config.Optional(s.config)
@@ -58,7 +58,7 @@ func (s *shared) awsCallCommand() *cobra.Command {
 			if account == "" {
 				cfg.Organization.MemberRole = ""
 			}
-			caller, err := app.NewCaller(cfg, s.logger())
+			caller, err := app.NewCaller(cfg, hostUser(), s.logger())
 			if err != nil {
 				return err
 			}
@@ -89,6 +89,27 @@ func (s *shared) awsCallCommand() *cobra.Command {
 	c.Flags().BoolVar(&planOnly, "plan", false, "print the plan of a change and send nothing")
 	c.Flags().BoolVar(&yes, "yes", false, "send a change")
 	return c
+}
+
+// callInput reads the one JSON object that an operation takes.
+func (s *shared) callInput(value string) (map[string]any, error) {
+	raw, err := s.readInput(value, maxCallInput)
+	if err != nil {
+		return nil, usage("--input: %v", err)
+	}
+	var in map[string]any
+	err = json.Unmarshal(raw, &in)
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &wrongType) || err == nil && in == nil:
+		return nil, usage("--input is not a JSON object, such as {\"Bucket\": \"example\"}")
+	case errors.As(err, &syntax):
+		return nil, usage("--input is not JSON: %v (at byte %d)", err, syntax.Offset)
+	case err != nil:
+		return nil, usage("--input is not JSON: %v", err)
+	}
+	return in, nil
 }
 
 // printPlanned shows the plan of one call.

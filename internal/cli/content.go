@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -187,17 +188,20 @@ func checkFile(name string) ([]runbook.Problem, error) {
 }
 
 func problemGrid(reports []checkReport) grid {
-	g := grid{header: []string{"File", "Line", "Severity", "Code", "Problem", "Fix"}}
+	g := grid{header: []string{"Place", "Result", "Code", "Problem", "Fix"}}
+	if !slices.ContainsFunc(reports, func(r checkReport) bool { return len(r.Problems) > 0 }) {
+		g.header = g.header[:2]
+	}
 	for _, r := range reports {
 		if len(r.Problems) == 0 {
-			g.rows = append(g.rows, []string{r.File, "", "ok", "", "", ""})
+			g.rows = append(g.rows, []string{r.File, "ok", "", "", ""}[:len(g.header)])
 		}
 		for _, p := range r.Problems {
 			where := p.Message
-			if p.Path != "" {
+			if p.Path != "" && !strings.HasPrefix(where, p.Path) {
 				where = p.Path + ": " + where
 			}
-			g.rows = append(g.rows, []string{r.File, fmt.Sprintf("%d:%d", p.Line, p.Column), string(p.Severity), p.Code, where, p.Fix})
+			g.rows = append(g.rows, []string{fmt.Sprintf("%s:%d:%d", r.File, p.Line, p.Column), string(p.Severity), p.Code, where, p.Fix})
 		}
 	}
 	return g

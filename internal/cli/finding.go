@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,7 +29,10 @@ func (s *shared) findingListCommand() *cobra.Command {
 		Use: "list", Short: "List findings, the latest update first", Args: cobra.NoArgs,
 		Example: "  parry finding list --severity CRITICAL --workflow NEW",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
+			if err := errors.Join(
+				checkLimit(limit), oneOf("--severity", &f.Severity, "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"),
+				oneOf("--workflow", &f.Workflow, "NEW", "NOTIFIED", "SUPPRESSED", "RESOLVED"), oneOf("--state", &f.RecordState, "ACTIVE", "ARCHIVED"),
+			); err != nil {
 				return err
 			}
 			c, err := s.client()
@@ -42,9 +46,13 @@ func (s *shared) findingListCommand() *cobra.Command {
 				return err
 			}
 			return s.print(s.Out, items, func() grid {
-				g := grid{header: []string{"Severity", "Control", "Account", "Region", "Resource", "Workflow", "State", "Updated", "Id"}}
+				g := grid{header: []string{"Severity", "Control", "Title", "Account", "Region", "Resource", "Workflow", "Updated", "Id"}}
 				for _, v := range items {
-					g.rows = append(g.rows, []string{v.Severity, v.Control, v.Account, v.Region, shortARN(v.ResourceID), v.Workflow, v.RecordState, moment(v.UpdatedAt), v.ID})
+					workflow := v.Workflow
+					if v.RecordState == "ARCHIVED" {
+						workflow += " (archived)"
+					}
+					g.rows = append(g.rows, []string{v.Severity, v.Control, short(v.Title, 60), v.Account, v.Region, shortARN(v.ResourceID), workflow, moment(v.UpdatedAt), v.ID})
 				}
 				return g
 			})

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/user"
 	"strings"
 	"time"
@@ -14,6 +17,7 @@ import (
 	"github.com/parry-security/parry/internal/app"
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -61,6 +65,20 @@ func (s *shared) withStore(ctx context.Context, fn func(*store.Store) error) err
 	return fn(db)
 }
 
+// withInstallation is withStore for what makes no sense in a new installation:
+// in the wrong directory it says so instead of making one.
+func (s *shared) withInstallation(ctx context.Context, fn func(*store.Store) error) error {
+	cfg, err := config.Optional(s.config)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, fs.ErrNotExist) {
+		return fault.Errorf(fault.NotFound, "", "there is no installation here: data directory %s does not exist", cfg.DataDir).
+			WithHint("name its configuration with --config, or its directory with PARRY_DATA_DIR; parry key create begins a new one")
+	}
+	return s.withStore(ctx, fn)
+}
+
 func (s *shared) keyCreateCommand() *cobra.Command {
 	var g auth.Grant
 	c := &cobra.Command{
@@ -70,11 +88,15 @@ func (s *shared) keyCreateCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g.Name = args[0]
+			// Before the store is opened: a typing error makes no data directory.
+			key, err := auth.NewKey(g, rand.Reader, service.SystemClock{}.Now())
+			switch {
+			case fault.Is(err, fault.Invalid):
+				return exit(ExitUsage, err)
+			case err != nil:
+				return err
+			}
 			return s.withStore(cmd.Context(), func(db *store.Store) error {
-				key, err := auth.NewKey(g, rand.Reader, db.Clock().Now())
-				if err != nil {
-					return err
-				}
 				detail, err := json.Marshal(map[string]any{"name": key.Name, "roles": key.Roles, "accounts": key.Accounts, "trusted": key.Trusted})
 				if err != nil {
 					return err
@@ -85,10 +107,10 @@ func (s *shared) keyCreateCommand() *cobra.Command {
 				}
 				view := viewKey(key)
 				view.SecretAccessKey = key.Secret.Reveal()
-				return s.print(s.Out, view, func() grid {
-					return grid{header: []string{"Access key id", "Secret access key", "Principal", "Roles", "Accounts"}, rows: [][]string{{
-						view.AccessKeyID, view.SecretAccessKey, view.Principal, strings.Join(view.Roles, " "), strings.Join(view.Accounts, " ")}}}
-				})
+				if s.format == "table" && s.query == "" {
+					fmt.Fprintln(s.Err, "Keep the secret now: it is not shown again.")
+				}
+				return s.print(s.Out, view, func() grid { return newKeyGrid(view) })
 			})
 		},
 	}
@@ -100,11 +122,18 @@ func (s *shared) keyCreateCommand() *cobra.Command {
 	return c
 }
 
+func newKeyGrid(v keyView) grid {
+	return grid{header: []string{"Member", "Value"}, pairs: true, rows: [][]string{
+		{"Access key id", v.AccessKeyID}, {"Secret access key", v.SecretAccessKey}, {"Name", v.Name}, {"Principal", v.Principal},
+		{"Roles", strings.Join(v.Roles, " ")}, {"Accounts", strings.Join(v.Accounts, " ")}, {"Products", strings.Join(v.Products, " ")}, {"Trusted", yesNo(v.Trusted)},
+	}}
+}
+
 func (s *shared) keyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the keys, without their secrets", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withStore(cmd.Context(), func(db *store.Store) error {
+			return s.withInstallation(cmd.Context(), func(db *store.Store) error {
 				keys, err := db.ListKeys(cmd.Context())
 				if err != nil {
 					return err
@@ -114,9 +143,9 @@ func (s *shared) keyListCommand() *cobra.Command {
 					views = append(views, viewKey(k))
 				}
 				return s.print(s.Out, views, func() grid {
-					g := grid{header: []string{"Access key id", "Name", "Principal", "Roles", "Accounts", "Trusted", "Created", "Revoked"}}
+					g := grid{header: []string{"Access key id", "Name", "Principal", "Roles", "Accounts", "Products", "Trusted", "Created", "Revoked"}}
 					for _, v := range views {
-						g.rows = append(g.rows, []string{v.AccessKeyID, v.Name, v.Principal, strings.Join(v.Roles, " "), strings.Join(v.Accounts, " "),
+						g.rows = append(g.rows, []string{v.AccessKeyID, v.Name, v.Principal, strings.Join(v.Roles, " "), few(v.Accounts), few(v.Products),
 							yesNo(v.Trusted), moment(v.CreatedAt), moment(v.RevokedAt)})
 					}
 					return g
@@ -130,9 +159,13 @@ func (s *shared) keyRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ACCESS_KEY_ID", Short: "Revoke a key at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withStore(cmd.Context(), func(db *store.Store) error {
+			return s.withInstallation(cmd.Context(), func(db *store.Store) error {
 				audit := store.AuditRecord{At: db.Clock().Now(), Actor: hostUser(), Action: "key.revoked", Object: args[0]}
-				if err := db.RevokeKey(cmd.Context(), args[0], store.Effects{Audit: []store.AuditRecord{audit}}); err != nil {
+				err := db.RevokeKey(cmd.Context(), args[0], store.Effects{Audit: []store.AuditRecord{audit}})
+				if fault.Is(err, fault.NotFound) {
+					return fault.Errorf(fault.NotFound, "", "there is no key %q", args[0]).WithHint("run: parry key list")
+				}
+				if err != nil {
 					return err
 				}
 				fmt.Fprintf(s.Err, "%s is revoked\n", printable(args[0]))
@@ -140,6 +173,15 @@ func (s *shared) keyRevokeCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// few lists the first of many: a key may have thousands of accounts.
+func few(list []string) string {
+	const most = 4
+	if len(list) <= most {
+		return strings.Join(list, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], " "), len(list)-most)
 }
 
 // hostUser names the person at the terminal for the audit log.

@@ -68,6 +68,21 @@ func checkLimit(limit int) error {
 	return nil
 }
 
+// oneOf checks a flag that is empty or one of the values, in any case, and puts
+// it into theirs.
+func oneOf(flag string, value *string, values ...string) error {
+	for _, v := range values {
+		if strings.EqualFold(v, *value) {
+			*value = v
+			return nil
+		}
+	}
+	if *value == "" {
+		return nil
+	}
+	return usage("%s %q is not one of %s", flag, *value, strings.Join(values, ", "))
+}
+
 // findFinding gives the one finding that text names: its Id, its key, or
 // "<ProductArn>/<Id>" where several products use the same Id.
 func findFinding(ctx context.Context, c *client.Client, text string) (api.Finding, error) {

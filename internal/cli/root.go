@@ -145,6 +145,7 @@ func strict(c *cobra.Command) {
 
 func unknownCommand(group *cobra.Command, name string) error {
 	err := fault.Errorf(fault.Invalid, "", "there is no command %q", group.CommandPath()+" "+name)
+	group.SuggestionsMinimumDistance = 2
 	if near := group.SuggestionsFor(name); len(near) > 0 {
 		return exit(ExitUsage, err.WithHint("did you mean: %s %s", group.CommandPath(), near[0]))
 	}
