@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,40 +26,69 @@ type DeadMessage struct {
 	DiedAt time.Time
 }
 
-// send writes the effects of a state change into the file of the change.
-func (t *tx) send(ctx context.Context, eff Effects) error {
+// packed are effects as rows, checked and compressed: work that needs no lock.
+type packed struct {
+	messages, audits [][]any
+}
+
+// packFrom is the size from which payloads are compressed. A frame is told from
+// other payloads by the mark it begins with, so whatever begins like one is
+// compressed too.
+const (
+	packFrom  = 512
+	frameMark = "\x28\xb5\x2f\xfd"
+)
+
+func (s *Store) pack(eff Effects) (packed, error) {
 	const op = "write effects"
-	now := micros(t.s.now())
-	var messages, audits [][]any
+	now := micros(s.now())
+	var p packed
 	for _, m := range eff.Outbox {
 		if err := checkID(op, "message id", m.ID); err != nil {
-			return err
+			return p, err
 		}
 		if err := checkID(op, "topic", m.Topic); err != nil {
-			return err
+			return p, err
 		}
 		if len(m.Payload) > maxPayload {
-			return invalid(op, "message %s has %d bytes, more than %d", m.ID, len(m.Payload), maxPayload)
+			return p, invalid(op, "message %s has %d bytes, more than %d", m.ID, len(m.Payload), maxPayload)
 		}
-		messages = append(messages, []any{m.ID, m.Topic, blob(m.Payload), max(now, micros(m.NotBefore))})
+		payload := blob(m.Payload)
+		if len(payload) > packFrom || strings.HasPrefix(string(payload), frameMark) {
+			payload = s.docs.pack(payload)
+		}
+		p.messages = append(p.messages, []any{m.ID, m.Topic, payload, max(now, micros(m.NotBefore))})
 	}
 	for _, a := range eff.Audit {
 		if err := checkID(op, "audit action", a.Action); err != nil {
-			return err
+			return p, err
 		}
 		a.At = a.At.UTC()
 		doc, err := json.Marshal(a)
 		if err != nil {
-			return err
+			return p, err
 		}
-		audits = append(audits, []any{doc})
+		p.audits = append(p.audits, []any{doc})
 	}
-	n, err := t.bulk(ctx, t.s.q.MessageAppend, messages)
+	return p, nil
+}
+
+// send writes the effects of a state change into the file of the change.
+func (t *tx) send(ctx context.Context, eff Effects) error {
+	p, err := t.s.pack(eff)
+	if err != nil {
+		return err
+	}
+	return t.sendPacked(ctx, p)
+}
+
+func (t *tx) sendPacked(ctx context.Context, p packed) error {
+	n, err := t.bulk(ctx, t.s.q.MessageAppend, p.messages)
 	if err != nil {
 		return err
 	}
 	t.wake = t.wake || n > 0
-	_, err = t.bulk(ctx, t.s.q.AuditEnqueue, audits)
+	_, err = t.bulk(ctx, t.s.q.AuditEnqueue, p.audits)
 	return err
 }
 
@@ -109,7 +139,7 @@ func (s *Store) ClaimMessages(ctx context.Context, f File, topics []string, n in
 			return err
 		}
 		claimed, err = collect(ctx, t, s.q.MessageClaim, []any{arg, owner, micros(s.now().Add(lease))}, func(r scanner) (Delivery, error) {
-			return scanDelivery(r, f)
+			return s.scanDelivery(r, f)
 		})
 		slices.SortFunc(claimed, func(a, b Delivery) int { return slices.Index(seqs, a.Seq) - slices.Index(seqs, b.Seq) })
 		return err
@@ -135,7 +165,7 @@ func (s *Store) dueMessages(ctx context.Context, q querier, topics []string, n i
 	return all[:min(n, len(all))], nil
 }
 
-func scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
+func (s *Store) scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
 	d := Delivery{File: f}
 	var payload []byte
 	var since int64
@@ -143,11 +173,19 @@ func scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
 	if err := r.Scan(dest...); err != nil {
 		return d, err
 	}
-	d.Payload, d.Since = orNil(payload), fromMicros(since)
+	d.Since = fromMicros(since)
+	if strings.HasPrefix(string(payload), frameMark) {
+		var err error
+		if payload, err = s.docs.unpack(payload); err != nil {
+			return d, err
+		}
+	}
+	d.Payload = orNil(payload)
 	return d, nil
 }
 
-// AckMessage marks d delivered and sends eff, in one transaction on d.File. A
+// AckMessage marks d delivered and sends eff, in one transaction on d.File. Of the
+// message its id is kept, by which a repetition is recognised until Prune. A
 // second acknowledgement of the same claim does nothing; one of a claim that was
 // lost to another node answers ErrConflict and sends nothing.
 func (s *Store) AckMessage(ctx context.Context, d Delivery, eff Effects) error {
@@ -209,7 +247,7 @@ func (s *Store) DeadMessages(ctx context.Context, f File, limit int) ([]DeadMess
 		var m DeadMessage
 		var at int64
 		var err error
-		m.Delivery, err = scanDelivery(r, f, &m.Reason, &at)
+		m.Delivery, err = s.scanDelivery(r, f, &m.Reason, &at)
 		m.DiedAt = fromMicros(at)
 		return m, err
 	})

@@ -215,7 +215,7 @@ WHERE state = 0 AND seq IN (SELECT value FROM json_each($1))
 RETURNING seq, id, topic, payload, since, claims, attempts;
 
 -- name: MessageDone
-UPDATE outbox SET state = 1, done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
+UPDATE outbox SET state = 1, payload = x'', done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
 
 -- name: MessageState
 SELECT state, claims FROM outbox WHERE seq = $1;

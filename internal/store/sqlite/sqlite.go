@@ -91,15 +91,18 @@ type opener struct {
 
 func (o *opener) path(file string) string { return filepath.Join(o.cfg.Dir, file+".db") }
 
-func (o *opener) file(file string) store.Database {
-	// SQLite gives the log beside a file the mode of the file, so the mode is
-	// settled before SQLite makes it.
+// touch makes a file for its owner only. SQLite gives the log beside a file the
+// mode of the file, so the mode is settled before SQLite makes it.
+func (o *opener) touch(file string) {
 	f, err := os.OpenFile(o.path(file), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		o.err = errors.Join(o.err, err)
-	} else {
-		o.err = errors.Join(o.err, f.Close())
+	if err == nil {
+		err = f.Close()
 	}
+	o.err = errors.Join(o.err, err)
+}
+
+func (o *opener) file(file string) store.Database {
+	o.touch(file)
 	// One connection writes, so writers wait in Go, where waiting is fair,
 	// instead of in SQLite's busy loop.
 	write := o.pool(file, "immediate", 1, "cache_size(-32000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
@@ -144,6 +147,7 @@ func (o *opener) close() error {
 // a third file, which the system gives back when the process dies.
 func migrate(ctx context.Context, cfg Config, sc store.Config) (err error) {
 	o := opener{cfg: cfg}
+	o.touch("migrate-lock")
 	lock := o.pool("migrate-lock", "exclusive", 1)
 	if o.err != nil {
 		return o.err

@@ -79,7 +79,7 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Mode().Perm()&0o077 != 0 && !strings.Contains(f, "migrate-lock") {
+		if info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s has mode %o", filepath.Base(f), info.Mode().Perm())
 		}
 	}
