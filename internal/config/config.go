@@ -8,10 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -92,7 +96,7 @@ type Channel struct {
 	Kind string `yaml:"kind"`
 	// email
 	SMTP     string   `yaml:"smtp"` // host:port
-	TLS      string   `yaml:"tls"`  // required (default), opportunistic, none
+	TLS      string   `yaml:"tls"`  // required (default), implicit, opportunistic, none
 	Username string   `yaml:"username"`
 	Password string   `yaml:"password_env"` // name of the environment variable that holds it
 	From     string   `yaml:"from"`
@@ -104,7 +108,7 @@ type Channel struct {
 	Secret string `yaml:"secret_env"` // name of the environment variable that holds the signing key
 }
 
-// Guards refuse calls whatever a plan says; see docs/guards.md.
+// Guards refuse calls whatever a plan says; see docs/configuration.md.
 type Guards struct {
 	BreakGlass []string `yaml:"break_glass"` // principal ARNs that are never touched
 	Resources  []string `yaml:"resources"`   // ARNs that are never touched
@@ -139,8 +143,19 @@ func Load(path string) (Config, error) {
 		return cfg, fault.E(fault.NotFound, "read configuration", err).WithHint("name the file with --config, or run: parry demo")
 	}
 	cfg.environment(os.Getenv)
-	return cfg, cfg.Validate()
+	if err := cfg.Validate(); err != nil {
+		if raw != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+		if fault.HintOf(err) == "" {
+			err = fault.E(fault.Invalid, "", err).WithHint(described)
+		}
+		return cfg, err
+	}
+	return cfg, nil
 }
+
+const described = "every key is described in docs/configuration.md"
 
 // Optional is Load for commands that need no organization: without a file the
 // defaults hold.
@@ -168,13 +183,60 @@ func readLimited(path string) ([]byte, error) {
 
 // Parse reads a configuration over the defaults. Unknown keys are refused.
 func Parse(raw []byte) (Config, error) {
+	const op = "read configuration"
 	cfg := Default()
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
-	if err := dec.Decode(&cfg); err != nil && len(bytes.TrimSpace(raw)) > 0 {
-		return cfg, fault.E(fault.Invalid, "read configuration", err).WithHint("every key is described in docs/configuration.md")
+	err := dec.Decode(&cfg)
+	if errors.Is(err, io.EOF) { // comments only
+		return Default(), nil
+	}
+	if err != nil {
+		return cfg, fault.Errorf(fault.Invalid, op, "%s", plain(err)).WithHint(described)
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return cfg, fault.Errorf(fault.Invalid, op, "the file holds more than one YAML document").WithHint("keep the first, and remove what follows the line ---")
 	}
 	return cfg, nil
+}
+
+// plain words the YAML library's errors for somebody who writes YAML and not Go.
+func plain(err error) string {
+	messages := []string{strings.TrimPrefix(err.Error(), "yaml: ")}
+	var typed *yaml.TypeError
+	if errors.As(err, &typed) {
+		messages = slices.Clone(typed.Errors)
+	}
+	for i, m := range messages {
+		m = regexp.MustCompile(`field (\S+) not found in type \S+`).ReplaceAllString(m, `there is no key "$1" here`)
+		m = regexp.MustCompile("cannot unmarshal !!(\\S+) (?:`([^`]*)` )?into (.+)").ReplaceAllStringFunc(m, wrongType)
+		messages[i] = m
+	}
+	return strings.Join(messages, "; ")
+}
+
+// wrongType words "cannot unmarshal !!seq into string".
+func wrongType(m string) string {
+	_, want, _ := strings.Cut(m, " into ")
+	switch {
+	case strings.HasPrefix(want, "[]"):
+		want = "a list"
+	case want == "time.Duration":
+		want = "a duration, such as 24h"
+	case want == "string" || want == "approve.Mode":
+		want = "text"
+	case want == "int":
+		want = "a number"
+	case want == "bool":
+		want = "true or false"
+	default:
+		want = "a map of keys and values"
+	}
+	if _, rest, ok := strings.Cut(m, "`"); ok {
+		value, _, _ := strings.Cut(rest, "`")
+		return fmt.Sprintf("%q is not %s", value, want)
+	}
+	return "this is not " + want
 }
 
 // environment lets PARRY_* win over the file.
@@ -191,37 +253,75 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	const op = "check configuration"
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return fault.Errorf(fault.Invalid, op, "listen %q is not host:port", c.Listen)
-	}
-	if !loopback(host) && (c.TLS.Certificate == "" || c.TLS.Key == "") {
-		return fault.Errorf(fault.Invalid, op, "listen %s is not a loopback address and no TLS certificate is set", c.Listen).
-			WithHint("set tls.certificate and tls.key, or listen on 127.0.0.1")
-	}
-	if err := c.Organization.Validate(); err != nil {
-		return err
-	}
-	for i := range c.Policies {
-		if err := c.Policies[i].Validate(); err != nil {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateChannels} {
+		if err := check(); err != nil {
 			return err
 		}
 	}
-	channels := map[string]bool{}
+	return nil
+}
+
+const validate = "check configuration"
+
+func (c *Config) validateServer() error {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fault.Errorf(fault.Invalid, validate, "listen %q is not host:port", c.Listen).WithHint("set listen, for example to 127.0.0.1:8470")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fault.Errorf(fault.Invalid, validate, "listen %q: the port is not between 0 and 65535", c.Listen).WithHint("set listen, for example to 127.0.0.1:8470")
+	}
+	switch {
+	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
+		return fault.Errorf(fault.Invalid, validate, "tls has only one of certificate and key").WithHint("set tls.certificate and tls.key, both PEM files")
+	case !loopback(host) && c.TLS.Certificate == "":
+		return fault.Errorf(fault.Invalid, validate, "listen %s is not a loopback address and no TLS certificate is set", c.Listen).
+			WithHint("set tls.certificate and tls.key, or listen on 127.0.0.1")
+	case c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
+		// The value is not shown: it may hold a password.
+		return fault.Errorf(fault.Invalid, validate, "database is not a postgres:// URL").WithHint("leave database empty for SQLite in data_dir")
+	}
+	return nil
+}
+
+func (c *Config) validateOrganization() error {
+	if c.Organization.HubAccount == "" {
+		return fault.Errorf(fault.Invalid, validate, "organization.hub_account is not set: the account that Parry's own credentials belong to").
+			WithHint("write a parry.yaml, docs/configuration.md begins with one; without an AWS account see: parry demo")
+	}
+	return c.Organization.Validate()
+}
+
+func (c *Config) validatePolicies() error {
+	ids := map[string]bool{}
+	for i := range c.Policies {
+		p := &c.Policies[i]
+		if err := p.Validate(); err != nil {
+			return fmt.Errorf("policies[%d]: %w", i, err)
+		}
+		if ids[p.ID] {
+			return fault.Errorf(fault.Invalid, validate, "policies[%d].id %q is taken", i, p.ID).WithHint("give every policy an id of its own")
+		}
+		ids[p.ID] = true
+	}
+	return nil
+}
+
+func (c *Config) validateChannels() error {
+	names := map[string]bool{}
 	for i, ch := range c.Channels {
 		if err := ch.validate(); err != nil {
-			return fault.Errorf(fault.Invalid, op, "channels[%d]: %w", i, err)
+			return fault.Errorf(fault.Invalid, validate, "channels[%d]: %w", i, err)
 		}
-		if channels[ch.Name] {
-			return fault.Errorf(fault.Invalid, op, "channels[%d].name %q is taken", i, ch.Name)
+		if names[ch.Name] {
+			return fault.Errorf(fault.Invalid, validate, "channels[%d].name %q is taken", i, ch.Name).WithHint("give every channel a name of its own")
 		}
-		channels[ch.Name] = true
+		names[ch.Name] = true
 	}
 	for i, r := range c.BusRules {
 		for _, name := range r.Channels {
-			if !channels[name] {
-				return fault.Errorf(fault.Invalid, op, "bus_rules[%d] sends to channel %q, which is not configured", i, name)
+			if !names[name] {
+				return fault.Errorf(fault.Invalid, validate, "bus_rules[%d] sends to channel %q, which is not configured", i, name).WithHint("add it to channels")
 			}
 		}
 	}
