@@ -57,8 +57,9 @@ type CallResult struct {
 	Planned *remediation.PlannedCall
 }
 
-// NewCaller opens a gate on cfg. Without accounts in cfg every account is allowed.
-func NewCaller(cfg config.Config, logger *slog.Logger) (*Caller, error) {
+// NewCaller opens a gate on cfg for person, whose name goes into the sessions as
+// source identity. Without accounts in cfg every account is allowed.
+func NewCaller(cfg config.Config, person string, logger *slog.Logger) (*Caller, error) {
 	models, err := apimodel.Load()
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func NewCaller(cfg config.Config, logger *slog.Logger) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Caller{gate: gate, client: client, id: awsapi.Identity{Role: cfg.Organization.MemberRole, SessionName: "parry-aws-call"}}, nil
+	return &Caller{gate: gate, client: client, id: awsapi.Identity{Role: cfg.Organization.MemberRole, SessionName: "parry-aws-call", SourceIdentity: person}}, nil
 }
 
 // Close lets go of connections.

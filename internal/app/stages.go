@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"github.com/parry-security/parry/internal/approve"
 	"github.com/parry-security/parry/internal/audit"
@@ -73,9 +74,18 @@ func (s *Server) buildIntake(t *stages) error {
 // automationRules parses the configured rules. A bad one is disabled loudly;
 // the others go on.
 func (s *Server) automationRules() ([]rule.Rule, error) {
+	disabled := func(place int, name string, err error) {
+		s.log.Error("automation rule disabled", "place", fmt.Sprintf("automation_rules[%d]", place), "name", name, "error", err, "hint", fault.HintOf(err))
+	}
 	list := make([]json.RawMessage, 0, len(s.cfg.AutomationRules))
-	for _, d := range s.cfg.AutomationRules {
-		list = append(list, json.RawMessage(d))
+	places := make([]int, 0, len(s.cfg.AutomationRules))
+	for i, d := range s.cfg.AutomationRules {
+		var text json.RawMessage
+		if err := json.Unmarshal(d, &text); err != nil { // a list with it in would be no JSON either
+			disabled(i, "", fault.E(fault.Invalid, "parse rule", err).WithHint("check the JSON, or write the rule as YAML"))
+			continue
+		}
+		list, places = append(list, text), append(places, i)
 	}
 	raw, err := json.Marshal(list)
 	if err != nil {
@@ -83,7 +93,7 @@ func (s *Server) automationRules() ([]rule.Rule, error) {
 	}
 	rules, problems := rule.ParseAll(raw)
 	for _, p := range problems {
-		s.log.Error("automation rule disabled", "rule", p.Index, "error", p.Error(), "hint", fault.HintOf(p.Err))
+		disabled(places[p.Index], p.Name, p.Err)
 	}
 	return rules, nil
 }

@@ -256,7 +256,7 @@ func (g *Gate) validate(r request) error {
 func (g *Gate) send(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
 	creds, err := g.creds.get(ctx, id, r.Account, r.Region)
 	if err != nil {
-		return apimodel.Reply{}, errors.Join(errNotSent, err)
+		return apimodel.Reply{}, fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	return g.cfg.Sender.Send(ctx, creds, r.Call)
 }
