@@ -91,6 +91,7 @@ type Engine struct {
 	stopped  bool
 	drain    *drain
 	lease    *lease
+	flush    *flusher // nil for PostgreSQL
 	slots    chan struct{}
 	cancel   context.CancelCauseFunc
 	loops    sync.WaitGroup
@@ -192,7 +193,7 @@ func (b background) Stop(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(deadline.Sub(e.cfg.Clock.Now()), time.Second)
 	}
-	err := shutdown(dctx, timeout)
+	err := errors.Join(shutdown(dctx, timeout), e.flush.close())
 	e.loopStop()
 	e.loops.Wait()
 	// Only now: the lease covers the work until it has ended.
@@ -206,6 +207,15 @@ func (e *Engine) Lost() <-chan struct{} { return e.lease.lost }
 // Fence returns an error unless this node holds its lease, read from the
 // database now. Whoever changes something outside asks it right before.
 func (e *Engine) Fence(ctx context.Context) error { return e.lease.fence(ctx) }
+
+// settle waits until what was committed survives a power cut.
+func (e *Engine) settle(op string) error {
+	if err := e.flush.wait(); err != nil {
+		// The disk no longer takes what it was given. Nothing may be built on it.
+		return fault.E(fault.Unavailable, op, e.lease.lose("the checkpoints could not be flushed: "+err.Error()))
+	}
+	return nil
+}
 
 // live gives the DBOS context of a running engine.
 func (e *Engine) live(op string) (dbos.Context, error) {

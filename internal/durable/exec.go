@@ -66,7 +66,9 @@ func (x *Exec) Step(ctx context.Context, name string, fn func(ctx context.Contex
 	}
 	defer x.engine.drain.leave()
 	aad := x.id + "/step/" + name
+	ran := false
 	sealed, err := dbos.RunAsStep(x.dctx, func(context.Context) (string, error) {
+		ran = true
 		out, err := guarded(ctx, fn)
 		return x.engine.sealOutcome(out, err, aad)
 	}, dbos.WithStepName(name))
@@ -75,6 +77,11 @@ func (x *Exec) Step(ctx context.Context, name string, fn func(ctx context.Contex
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("run step %s: %w", name, err)
+	}
+	if ran {
+		if err := x.engine.settle("run step " + name); err != nil {
+			return nil, err
+		}
 	}
 	out, stepErr, err := x.engine.openOutcome(sealed, aad)
 	if err != nil {

@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -33,9 +34,9 @@ const (
 	maxRecoveries = 100
 )
 
-// OpenSQLite opens or makes the engine's own file: write-ahead log, every
-// commit flushed. A file of its own keeps its writers out of the way of the
-// store's.
+// OpenSQLite opens or makes the engine's own file, with a write-ahead log. A
+// file of its own keeps its writers out of the way of the store's. SQLite does
+// not flush each commit; the engine does, see flusher.
 func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -51,7 +52,7 @@ func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	values := url.Values{"_txlock": {"immediate"}}
 	for _, p := range []string{
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "temp_store(2)",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "trusted_schema(0)", "temp_store(2)",
 		"cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
 	} {
 		values.Add("_pragma", p)
@@ -60,8 +61,9 @@ func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "open the durable engine's file", err)
 	}
-	// One connection: writers wait in Go, where waiting is fair and cheap.
-	db.SetMaxOpenConns(1)
+	// One connection that works, because writers wait better in Go than in
+	// SQLite, and the flusher's.
+	db.SetMaxOpenConns(2)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, fault.E(fault.Unavailable, "open the durable engine's file", fmt.Errorf("%w; closing: %w", err, db.Close())).WithHint("check %s", abs)
 	}
@@ -85,20 +87,24 @@ func (e *Engine) launch(ctx, root context.Context) (dbos.Context, error) {
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "open the durable engine", err)
 	}
+	if e.cfg.SQLite != nil {
+		if e.flush, err = newFlusher(ctx, e.cfg.SQLite); err != nil {
+			_ = shutdown(dctx, time.Second)
+			return nil, err
+		}
+	}
 	if dctx.GetExecutorID() != e.cfg.Node || dctx.GetApplicationVersion() != version {
 		_ = shutdown(dctx, time.Second)
 		return nil, fault.Errorf(fault.Invalid, "open the durable engine", "the environment overrides the node or the version").
 			WithHint("unset DBOS__VMID and DBOS__APPVERSION")
 	}
 	dbos.RegisterWorkflow(dctx, e.body, dbos.WithWorkflowName(workflow), dbos.WithMaxRecoveryAttempts(maxRecoveries))
-	if err := dbos.Launch(dctx); err != nil {
-		return nil, fault.E(fault.Unavailable, "launch the durable engine", err)
+	err = dbos.Launch(dctx)
+	if err == nil && e.cfg.SQLite != nil {
+		err = e.adopt(dctx)
 	}
-	if e.cfg.SQLite != nil {
-		if err := e.adopt(dctx); err != nil {
-			_ = shutdown(dctx, time.Second)
-			return nil, err
-		}
+	if err != nil {
+		return nil, errors.Join(fault.E(fault.Unavailable, "launch the durable engine", err), shutdown(dctx, time.Second), e.flush.close())
 	}
 	return dctx, nil
 }

@@ -39,7 +39,7 @@ func (e *Engine) Start(_ context.Context, id string, input []byte) error {
 	if _, err := dbos.RunWorkflow(dctx, e.body, sealed, dbos.WithWorkflowID(id)); err != nil {
 		return fault.Transient(fault.E(fault.Unavailable, op+" "+id, err), time.Second)
 	}
-	return nil
+	return e.settle(op)
 }
 
 // Signal sends payload to work that calls Exec.Receive on topic.
@@ -53,7 +53,10 @@ func (e *Engine) Signal(_ context.Context, id, topic string, payload []byte) err
 	if err != nil {
 		return err
 	}
-	return known(op, id, dbos.Send(dctx, id, sealed, topic))
+	if err := known(op, id, dbos.Send(dctx, id, sealed, topic)); err != nil {
+		return err
+	}
+	return e.settle(op)
 }
 
 // Cancel ends work: a step under way on this node has its context cancelled,
@@ -76,7 +79,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) error {
 	if cancel != nil {
 		cancel(ErrCancelled)
 	}
-	return nil
+	return e.settle(op)
 }
 
 func known(op, id string, err error) error {
