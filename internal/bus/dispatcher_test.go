@@ -274,7 +274,7 @@ func TestTheWaitIsCapped(t *testing.T) {
 			longest = max(longest, time.Since(begin)-last)
 			last = time.Since(begin)
 			return errors.New("x")
-		}, func(c *bus.Config) { c.MaxAge = 6 * time.Hour })
+		}, func(c *bus.Config) { c.MaxAge, c.Poll = 6*time.Hour, time.Hour })
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
 		stop(t, d)
@@ -304,7 +304,12 @@ func TestGivesUp(t *testing.T) {
 				o := newOutbox()
 				o.put("t", "a")
 				n := 0
-				d := start(t, o, func(context.Context, bus.Delivery) error { n++; return tc.err }, tc.change)
+				d := start(t, o, func(context.Context, bus.Delivery) error { n++; return tc.err }, func(c *bus.Config) {
+					c.Poll = time.Hour // retries do not wait for it
+					if tc.change != nil {
+						tc.change(c)
+					}
+				})
 				time.Sleep(48 * time.Hour)
 				synctest.Wait()
 				stop(t, d)

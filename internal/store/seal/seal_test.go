@@ -44,7 +44,7 @@ func TestSealedValuesOpenInTheirPlaceOnly(t *testing.T) {
 		if _, err := k.Open(sealed, []byte("plan\x00b")); err == nil {
 			t.Error("opened in another row")
 		}
-		if len(plain) > 0 && bytes.Contains(sealed, plain) {
+		if len(plain) > 8 && bytes.Contains(sealed, plain) {
 			t.Error("the sealed value shows the plain one")
 		}
 	}
