@@ -1,0 +1,225 @@
+package scenarios_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/test/awswall"
+)
+
+// Every step of an execution with its calls, in order; a change is preceded by
+// the read of its before-image.
+var (
+	fixSteps = [][]string{
+		{"GetBucketPolicy", "PutBucketPolicy"},           // ReplaceBucketPolicy
+		{"GetBucketAcl"},                                 // ReadGrants
+		{"GetBucketAcl", "PutBucketAcl"},                 // RemoveGrants
+		{"GetPublicAccessBlock", "PutPublicAccessBlock"}, // BlockPublicAccess
+		{"GetPublicAccessBlock"},                         // ConfirmPublicAccessBlock
+	}
+	undoSteps = [][]string{
+		{"GetPublicAccessBlock", "DeletePublicAccessBlock"},
+		{"GetBucketAcl", "PutBucketAcl"},
+		{"GetBucketPolicy", "PutBucketPolicy"},
+	}
+)
+
+// checkpoint is a call at which the server is killed.
+type checkpoint struct {
+	operation string
+	nth       int // of this operation on the bucket, from 0
+	after     bool
+	stage     string   // plan, apply or verify
+	rest      []string // what the execution calls after the restart
+}
+
+func (c checkpoint) String() string {
+	side := "before"
+	if c.after {
+		side = "after"
+	}
+	return fmt.Sprintf("%s/%s %s %d", c.stage, side, c.operation, c.nth+1)
+}
+
+// checkpoints gives both sides of every call of a run. first holds how often
+// each operation was called before the run.
+func checkpoints(run []awswall.Entry, steps [][]string, prefix map[string]int) []checkpoint {
+	var out []checkpoint
+	nth := map[string]int{}
+	for op, n := range prefix {
+		nth[op] = n
+	}
+	step, at := 0, 0
+	for _, e := range run {
+		c := checkpoint{operation: e.Operation, nth: nth[e.Operation]}
+		nth[e.Operation]++
+		var before, after []string
+		switch {
+		case len(e.Session) > 11 && e.Session[:11] == "parry-plan-":
+			c.stage, before = "plan", slices.Concat(steps...)
+			after = before
+		case len(e.Session) > 12 && e.Session[:12] == "parry-apply-":
+			c.stage = "apply"
+			later := slices.Concat(steps[step+1:]...)
+			before = slices.Concat(steps[step], later)
+			after = before
+			if at == 1 {
+				// The change was made: it is recognised by reading, and not sent again.
+				after = slices.Concat(steps[step][:1], later)
+			}
+			if at++; at == len(steps[step]) {
+				step, at = step+1, 0
+			}
+		default:
+			c.stage = "verify"
+		}
+		c.rest = before
+		out = append(out, c)
+		c.after, c.rest = true, after
+		out = append(out, c)
+	}
+	return out
+}
+
+// killAt holds the call, kills the server, lets go and starts it again. act
+// brings the call about.
+func (n *node) killAt(b *bucket, c checkpoint, act func()) (restarted int64) {
+	n.t.Helper()
+	kind := awswall.HoldBefore
+	if c.after {
+		kind = awswall.HoldAfter
+	}
+	hold, err := n.w.env.Wall.Inject(awswall.Fault{Kind: kind, Service: "s3", Operation: c.operation, Bucket: b.name, Skip: c.nth, Times: 1})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.killHeld(hold, kind, b.name, act)
+	restarted = n.w.now()
+	n.start()
+	return restarted
+}
+
+func (n *node) killHeld(hold *awswall.Injection, kind awswall.Kind, bucket string, act func()) {
+	n.t.Helper()
+	defer hold.Release()
+	after := n.w.now()
+	act()
+	select {
+	case <-hold.Hit():
+	case <-time.After(patience):
+		n.t.Fatalf("the call to be held did not come")
+	}
+	if kind == awswall.HoldAfter {
+		// AWS did it: the entry is written when the answer begins to wait.
+		n.held(kind, bucket, after)
+		n.kill()
+		return
+	}
+	n.kill()
+	// The wall gives the call up when it sees that its client is gone.
+	n.held(kind, bucket, after)
+}
+
+func (n *node) held(kind awswall.Kind, bucket string, after int64) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	if _, err := n.w.env.Wall.Await(ctx, func(e awswall.Entry) bool { return e.Seq > after && e.Fault == kind && e.Bucket == bucket }); err != nil {
+		n.t.Fatalf("the held call is not in the log: %v", err)
+	}
+}
+
+// undisturbed runs the fix, and the undo if asked, without a fault.
+func undisturbed(t *testing.T, w *world, undo bool) (fix, back []awswall.Entry) {
+	t.Helper()
+	n := w.install(t).serve(t)
+	b := w.bucket(t, "dev")
+	n.report(b)
+	n.fixed(b)
+	fix = b.calls("", 0)
+	if undo {
+		since := w.now()
+		n.undone(b, n.undo(b))
+		back = b.calls("", since)
+	}
+	n.settled()
+	return fix, back
+}
+
+// undone approves an undo and requires all that an undisturbed one leaves behind.
+func (n *node) undone(b *bucket, id remediation.ID) {
+	n.t.Helper()
+	n.approveUndo(b, id)
+	n.reopened(b, id)
+}
+
+func (n *node) approveUndo(b *bucket, id remediation.ID) {
+	n.t.Helper()
+	n.await(b, remediation.KindUndo, remediation.AwaitingApproval)
+	n.grant(id)
+}
+
+func (n *node) reopened(b *bucket, id remediation.ID) {
+	n.t.Helper()
+	n.await(b, remediation.KindUndo, remediation.Verified)
+	n.await(b, remediation.KindFix, remediation.Undone)
+	n.awaitWorkflow(b, "NEW")
+	if diff := cmp.Diff(slices.Concat(theFix, theUndo), b.changed(0)); diff != "" {
+		n.t.Errorf("changes of %s (-want +got):\n%s", b.name, diff)
+	}
+	n.whole(id, theUndo)
+	b.judge(n.t, "original")
+}
+
+// groups spreads checkpoints over n installations that run side by side.
+func groups(all []checkpoint, n int) [][]checkpoint {
+	out := make([][]checkpoint, n)
+	for i, c := range all {
+		out[i%n] = append(out[i%n], c)
+	}
+	return out
+}
+
+func TestKilledAtEveryCallOfTheFix(t *testing.T) {
+	w := earth(t)
+	run, _ := undisturbed(t, w, false)
+	var apply []awswall.Entry
+	for _, e := range run {
+		if e.Session[:11] == "parry-apply" {
+			apply = append(apply, e)
+		}
+	}
+	if diff := cmp.Diff(slices.Concat(fixSteps...), operations(apply)); diff != "" {
+		t.Fatalf("calls of an undisturbed execution (-want +got):\n%s", diff)
+	}
+	for i, group := range groups(checkpoints(run, fixSteps, nil), 3) {
+		t.Run(fmt.Sprintf("SQLite %d", i+1), func(t *testing.T) {
+			t.Parallel()
+			n := w.install(t).serve(t)
+			for _, c := range group {
+				n.surviveFix(c)
+			}
+			n.settled()
+		})
+	}
+}
+
+// surviveFix kills the server at c while it fixes a bucket of its own.
+func (n *node) surviveFix(c checkpoint) {
+	n.t.Helper()
+	began := time.Now()
+	b := n.w.bucket(n.t, "dev")
+	restarted := n.killAt(b, c, func() { n.report(b) })
+	up := time.Now()
+	n.fixed(b)
+	if diff := cmp.Diff(c.rest, operations(b.calls("apply", restarted))); diff != "" {
+		n.t.Errorf("%s: calls of the execution after the restart (-want +got):\n%s", c, diff)
+	}
+	n.t.Logf("%s: %s, %s of it after the restart", c, time.Since(began).Round(time.Millisecond), time.Since(up).Round(time.Millisecond))
+}
