@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/parry-security/parry/internal/durable"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -14,12 +16,16 @@ const (
 	pruneEvery  = time.Hour
 	// keepDelivered is how long a delivered message is remembered, which is how
 	// long a repetition of it is recognised.
-	keepDelivered  = 7 * 24 * time.Hour
+	keepDelivered = 7 * 24 * time.Hour
+	// takeOverEvery is how soon after the end of its lease the messages of a dead
+	// node are taken over.
+	takeOverEvery  = 2 * time.Second
 	keepDead       = 90 * 24 * time.Hour  // for people to look at
 	keepExecutions = 400 * 24 * time.Hour // a year and the audit after it
 )
 
-// housekeeping ends approvals whose time has passed and prunes what only grows.
+// housekeeping ends approvals whose time has passed, takes over the messages of
+// dead nodes and prunes what only grows.
 type housekeeping struct {
 	s      *Server
 	mu     sync.Mutex
@@ -39,6 +45,7 @@ func (h *housekeeping) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel = cancel
 	h.done.Go(func() { h.every(ctx, expireEvery, h.expire) })
+	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
 	return nil
 }
@@ -74,6 +81,41 @@ func (h *housekeeping) every(ctx context.Context, d time.Duration, fn func(conte
 func (h *housekeeping) expire(ctx context.Context) error {
 	_, err := h.s.stages.approve.Expire(ctx, 100)
 	return err
+}
+
+// takeOver releases what dead nodes were delivering. Each is dealt with once: a
+// dead node claims nothing more, and its name is kept for days.
+func (s *Server) takeOver(ctx context.Context) error {
+	return s.release(ctx, s.clock.Now())
+}
+
+// adopt releases what earlier processes were delivering, whatever is left of
+// their leases: nobody else uses this data directory.
+func (s *Server) adopt(ctx context.Context) error {
+	return s.release(ctx, s.clock.Now().Add(durable.DefaultLeaseTTL))
+}
+
+// release deals with the nodes whose lease ends before at. It is not called by
+// two goroutines at once.
+func (s *Server) release(ctx context.Context, at time.Time) error {
+	dead, err := s.store.DeadNodes(ctx, at)
+	if err != nil {
+		return err
+	}
+	dead = slices.DeleteFunc(dead, func(node string) bool { return node == s.node || s.released[node] })
+	for _, file := range []store.File{store.Findings, store.Execution} {
+		n, err := s.store.ReleaseClaims(ctx, file, dead)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			s.log.WarnContext(ctx, "messages of dead nodes taken over", "count", n, "file", file, "nodes", dead)
+		}
+	}
+	for _, node := range dead {
+		s.released[node] = true
+	}
+	return nil
 }
 
 func (h *housekeeping) prune(ctx context.Context) error {

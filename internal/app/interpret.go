@@ -40,6 +40,9 @@ func (i interpreter) Dry(ctx context.Context, doc *runbook.Document, parameters 
 		return "", out.Abort
 	case out.Open != "":
 		return out.Open, nil
+	case out.Status != automation.Success && out.Cause != nil:
+		// The class of the cause decides whether planning is tried again.
+		return "", fmt.Errorf("the runbook would end with %s: %w", out.Status, out.Cause)
 	case out.Status != automation.Success:
 		return "", fault.Errorf(fault.Invalid, "plan the runbook", "it would end with %s: %s", out.Status, failure(out.Failure))
 	}

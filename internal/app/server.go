@@ -44,12 +44,13 @@ type Server struct {
 	lock     *dirLock
 	served   sync.WaitGroup
 	failed   chan error
+	released map[string]bool // dead nodes whose messages were taken over
 }
 
 // NewServer opens the database and the gate, builds every stage and starts
 // nothing. Close or Stop frees what it holds.
 func NewServer(ctx context.Context, cfg config.Config, version string, logger *slog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, version: version, clock: service.SystemClock{}, ids: service.RandomIDs{}, log: logger, failed: make(chan error, 1)}
+	s := &Server{cfg: cfg, version: version, clock: service.SystemClock{}, ids: service.RandomIDs{}, log: logger, failed: make(chan error, 1), released: map[string]bool{}}
 	// A node's name must be new at every start: work of an earlier process of the
 	// same name would otherwise look like this one's.
 	s.node = s.ids.NewID(cfg.Node)
@@ -167,6 +168,11 @@ func (t timers) DeleteTimer(ctx context.Context, id string) error {
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.auditStart(ctx); err != nil {
 		return err
+	}
+	if s.lock != nil {
+		if err := s.adopt(ctx); err != nil {
+			return err
+		}
 	}
 	for _, svc := range s.services {
 		if err := svc.Start(ctx); err != nil {

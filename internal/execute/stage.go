@@ -173,13 +173,17 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 		}
 		return err
 	}
+	history, err := s.Store.Execution(ctx, j.Execution)
+	if err != nil {
+		return err
+	}
+	if history.Segment > j.Segment {
+		// A crash came between storing the next segment's state and its timer.
+		return s.next(ctx, j, s.Clock.Now())
+	}
 	var state []byte
 	if j.Segment > 1 {
-		e, err := s.Store.Execution(ctx, j.Execution)
-		if err != nil {
-			return err
-		}
-		state = e.State
+		state = history.State
 	}
 	result, err := s.Interpreter.Interpret(ctx, Segment{
 		Document: doc, Parameters: plan.Parameters, State: state, Execution: j.Execution, Where: r,
@@ -270,16 +274,22 @@ func (s *Stage) Abandon(ctx context.Context, input []byte, cause error) error {
 
 // park stores where the execution stands and asks for the next segment.
 func (s *Stage) park(ctx context.Context, j job, result Result) error {
-	next := j
-	next.Segment++
-	input, err := json.Marshal(next)
+	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{
+		ID: j.Execution, Remediation: j.Remediation, Segment: j.Segment + 1, Status: result.Status, State: result.State, StartedAt: j.StartedAt,
+	}); err != nil {
+		return err
+	}
+	return s.next(ctx, j, result.ResumeAt)
+}
+
+// next asks for the segment that follows j.
+func (s *Stage) next(ctx context.Context, j job, at time.Time) error {
+	j.Segment++
+	input, err := json.Marshal(j)
 	if err != nil {
 		return fault.E(fault.Internal, "write execution input", err)
 	}
-	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: j.Remediation, Segment: next.Segment, Status: result.Status, State: result.State, StartedAt: j.StartedAt}); err != nil {
-		return err
-	}
-	return s.Engine.Schedule(ctx, result.ResumeAt, next.id(), input)
+	return s.Engine.Schedule(ctx, at, j.id(), input)
 }
 
 // move changes one remediation's state and announces it.
