@@ -266,12 +266,13 @@ type jsonBuilder struct {
 	skip  int
 	dec   *json.Decoder
 	count int
-	// line and at move forward together, so that positions cost one pass.
-	line, lineStart, at int
+	// line, column and at move forward together, so that positions cost one
+	// pass, also where a whole document stands on one line.
+	line, column, at int
 }
 
 func readJSON(raw []byte, skip int) (*node, *Problem) {
-	b := &jsonBuilder{raw: raw, skip: skip, dec: json.NewDecoder(bytes.NewReader(raw[skip:])), line: 1}
+	b := &jsonBuilder{raw: raw, skip: skip, dec: json.NewDecoder(bytes.NewReader(raw[skip:])), line: 1, column: 1}
 	b.dec.UseNumber()
 	n, problem := b.value(0)
 	if problem != nil {
@@ -290,11 +291,14 @@ func (b *jsonBuilder) pos() Pos {
 		end++
 	}
 	for ; b.at < end && b.at < len(b.raw); b.at++ {
-		if b.raw[b.at] == '\n' {
-			b.line, b.lineStart = b.line+1, b.at+1
+		switch {
+		case b.raw[b.at] == '\n':
+			b.line, b.column = b.line+1, 1
+		case utf8.RuneStart(b.raw[b.at]):
+			b.column++
 		}
 	}
-	return Pos{b.line, utf8.RuneCount(b.raw[b.lineStart:min(end, len(b.raw))]) + 1}
+	return Pos{b.line, b.column}
 }
 
 func (b *jsonBuilder) value(depth int) (*node, *Problem) {
