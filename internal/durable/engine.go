@@ -204,6 +204,14 @@ func (b background) Stop(ctx context.Context) error {
 // all work and must not be used again: stop it and exit the process.
 func (e *Engine) Lost() <-chan struct{} { return e.lease.lost }
 
+// Holder gives this node's name and the epoch of its lease, for rows that are
+// fenced by them; the epoch is 0 before Start.
+func (e *Engine) Holder() (node string, epoch int64) {
+	e.lease.mu.Lock()
+	defer e.lease.mu.Unlock()
+	return e.cfg.Node, e.lease.epoch
+}
+
 // Fence returns an error unless this node holds its lease, read from the
 // database now. Whoever changes something outside asks it right before.
 func (e *Engine) Fence(ctx context.Context) error { return e.lease.fence(ctx) }

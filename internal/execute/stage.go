@@ -38,6 +38,9 @@ type Records interface {
 type Engine interface {
 	Start(ctx context.Context, id string, input []byte) error
 	Schedule(ctx context.Context, at time.Time, id string, input []byte) error
+	// Holder names this node and the epoch of its lease: an execution's row
+	// refuses writes of an older epoch.
+	Holder() (node string, epoch int64)
 }
 
 // Stepper checkpoints one step: fn runs once, its result is kept.
@@ -195,7 +198,7 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 	if !result.ResumeAt.IsZero() {
 		return s.park(ctx, j, result)
 	}
-	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{
+	if err := s.put(ctx, store.ExecutionRecord{
 		ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: result.Status, State: result.State, StartedAt: j.StartedAt, EndedAt: s.Clock.Now(),
 	}); err != nil {
 		return err
@@ -206,7 +209,7 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 // begin moves a queued remediation to running, and for an undo the first one to
 // undoing.
 func (s *Stage) begin(ctx context.Context, r remediation.Remediation, j job) (remediation.Remediation, error) {
-	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: "InProgress", StartedAt: j.StartedAt}); err != nil {
+	if err := s.put(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: "InProgress", StartedAt: j.StartedAt}); err != nil {
 		return r, err
 	}
 	if r.Kind == remediation.KindUndo {
@@ -274,12 +277,18 @@ func (s *Stage) Abandon(ctx context.Context, input []byte, cause error) error {
 
 // park stores where the execution stands and asks for the next segment.
 func (s *Stage) park(ctx context.Context, j job, result Result) error {
-	if err := s.Store.PutExecution(ctx, store.ExecutionRecord{
+	if err := s.put(ctx, store.ExecutionRecord{
 		ID: j.Execution, Remediation: j.Remediation, Segment: j.Segment + 1, Status: result.Status, State: result.State, StartedAt: j.StartedAt,
 	}); err != nil {
 		return err
 	}
 	return s.next(ctx, j, result.ResumeAt)
+}
+
+// put stores e under this node's lease.
+func (s *Stage) put(ctx context.Context, e store.ExecutionRecord) error {
+	e.LeaseOwner, e.LeaseEpoch = s.Engine.Holder()
+	return s.Store.PutExecution(ctx, e)
 }
 
 // next asks for the segment that follows j.
