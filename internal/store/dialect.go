@@ -39,7 +39,7 @@ type Queries struct {
 	ExecutionPut, ExecutionRead, ExecutionPrune, StepPut, StepList, StepPrune                    string
 
 	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead string
-	MessageDeadList, MessageRequeue, MessagePrune                                                 string
+	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                 string
 	AuditEnqueue, AuditPending, AuditDone, AuditKnown, AuditInsert, AuditLast, AuditPage          string
 	AuditFind                                                                                     string
 

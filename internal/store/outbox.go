@@ -147,6 +147,25 @@ func (s *Store) ClaimMessages(ctx context.Context, f File, topics []string, n in
 	return claimed, err
 }
 
+// ReleaseClaims lets anybody claim at once what owners, who are dead, hold: the
+// lease of a claim is as long as a handler may take, a dead node is known sooner.
+// A message of an owner that lives after all is delivered twice.
+func (s *Store) ReleaseClaims(ctx context.Context, f File, owners []string) (released int64, err error) {
+	if len(owners) == 0 {
+		return 0, nil
+	}
+	arg, err := list(owners)
+	if err != nil {
+		return 0, err
+	}
+	err = s.write(ctx, f, "release the messages of dead nodes", func(t *tx) error {
+		released, err = t.changed(ctx, s.q.MessageRelease, arg, micros(s.now()))
+		t.wake = t.wake || released > 0
+		return err
+	})
+	return released, err
+}
+
 // dueMessages gives the n messages of topics that are due longest.
 func (s *Store) dueMessages(ctx context.Context, q querier, topics []string, n int) ([]due, error) {
 	now := micros(s.now())

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ func outboxTests() []conformance {
 		}{
 			{"is claimed, acknowledged and never repeated", outboxLife},
 			{"a lease that ended can be claimed again", outboxLease},
+			{"of a dead owner is released", outboxRelease},
 			{"waits, retries and dies", outboxRetry},
 			{"is claimed in order, by topic and number", outboxOrder},
 			{"two owners never get one message", outboxOwners},
@@ -75,6 +77,26 @@ func outboxLease(t *testing.T, s *store.Store, f store.File) {
 		t.Fatalf("claimed again: %+v", second)
 	}
 	ok(t, s.AckMessage(ctx, second[0], store.Effects{}))
+}
+
+func outboxRelease(t *testing.T, s *store.Store, f store.File) {
+	ctx := t.Context()
+	ok(t, s.Enqueue(ctx, f, event("a")))
+	dead := claim(t, s, f, 1)
+	ok(t, s.Enqueue(ctx, f, event("b")))
+	same(t, 1, len(must(s.ClaimMessages(ctx, f, []string{store.TopicEvent}, 1, "node-2", time.Minute))(t)))
+	same(t, int64(0), must(s.ReleaseClaims(ctx, f, nil))(t))
+	same(t, int64(0), must(s.ReleaseClaims(ctx, f, []string{"node-3"}))(t))
+	same(t, int64(1), must(s.ReleaseClaims(ctx, f, []string{"node-3", "node-1"}))(t))
+	again := must(s.ClaimMessages(ctx, f, []string{store.TopicEvent}, 10, "node-2", time.Minute))(t)
+	if len(again) != 1 || again[0].ID != "a" || again[0].Claim <= dead[0].Claim {
+		t.Fatalf("claimed after the release: %+v", again)
+	}
+	if err := s.AckMessage(ctx, dead[0], store.Effects{}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("the dead owner acknowledges: %v", err)
+	}
+	ok(t, s.AckMessage(ctx, again[0], store.Effects{}))
+	same(t, int64(1), must(s.ReleaseClaims(ctx, f, []string{"node-1", "node-2"}))(t)) // "b"; "a" is done
 }
 
 func outboxRetry(t *testing.T, s *store.Store, f store.File) {
