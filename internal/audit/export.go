@@ -16,14 +16,14 @@ import (
 // maxLine bounds a line of an export.
 const maxLine = 8 << 20
 
-// Line is one entry of an export.
+// Line is one entry of an export, as the REST API exports it too.
 type Line struct {
-	Index    int64             `json:"index"`
-	PrevHash string            `json:"prev_hash"`
-	Hash     string            `json:"hash"`
-	File     store.File        `json:"file"`
-	Seq      int64             `json:"seq"`
-	Record   store.AuditRecord `json:"record"`
+	Index    int64      `json:"index"`
+	PrevHash string     `json:"prev_hash"`
+	Hash     string     `json:"hash"`
+	File     store.File `json:"file"`
+	Seq      int64      `json:"seq"`
+	store.AuditRecord
 }
 
 // Export writes the whole chain to w as JSON lines and gives its end. It does not
@@ -40,7 +40,7 @@ func Export(ctx context.Context, r Reader, w io.Writer) (Checkpoint, error) {
 			return head, fmt.Errorf("%s after entry %d: %w", op, head.Index, err)
 		}
 		for _, e := range entries {
-			line := Line{Index: e.Index, PrevHash: e.PrevHash, Hash: e.Hash, File: e.File, Seq: e.Seq, Record: e.AuditRecord}
+			line := Line{Index: e.Index, PrevHash: e.PrevHash, Hash: e.Hash, File: e.File, Seq: e.Seq, AuditRecord: e.AuditRecord}
 			if err := enc.Encode(line); err != nil {
 				return head, fault.E(fault.Unavailable, op, err)
 			}
@@ -71,7 +71,7 @@ func VerifyExport(r io.Reader, checkpoint *Checkpoint) (Report, error) {
 			v.report.Broken = &Break{Index: v.report.Head.Index + 1, Reason: fmt.Sprintf("line %d cannot be read: %v", n, err)}
 			return v.report, nil
 		}
-		if !v.next(store.AuditEntry{Index: line.Index, PrevHash: line.PrevHash, Hash: line.Hash, File: line.File, Seq: line.Seq, AuditRecord: line.Record}) {
+		if !v.next(store.AuditEntry{Index: line.Index, PrevHash: line.PrevHash, Hash: line.Hash, File: line.File, Seq: line.Seq, AuditRecord: line.AuditRecord}) {
 			return v.report, nil
 		}
 	}
