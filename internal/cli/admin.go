@@ -35,15 +35,7 @@ func (s *shared) auditVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := s.print(s.Out, report, func() grid {
-				return grid{header: []string{"OK", "Entries", "Head", "Problem"}, rows: [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head, report.Problem}}}
-			}); err != nil {
-				return err
-			}
-			if !report.OK {
-				return exit(ExitFailing, nil)
-			}
-			return nil
+			return s.printVerified(report)
 		},
 	}
 	c.Flags().StringVar(&file, "file", "", "verify this export instead (JSON lines)")
@@ -60,12 +52,22 @@ func (s *shared) verifyExport(name string) error {
 	if err != nil {
 		return err
 	}
+	flat := api.AuditReport{OK: report.OK, Entries: report.Entries, Head: report.Head.Hash}
+	if report.Broken != nil {
+		flat.Problem = report.Broken.Error()
+	}
+	return s.printVerified(flat)
+}
+
+// printVerified prints a verdict. Its head is a checkpoint: the index and hash
+// of the last good entry, to be kept where this log's operators cannot write.
+func (s *shared) printVerified(report api.AuditReport) error {
+	head := ""
+	if report.Head != "" {
+		head = audit.Checkpoint{Index: report.Entries, Hash: report.Head}.String()
+	}
 	if err := s.print(s.Out, report, func() grid {
-		problem := ""
-		if report.Broken != nil {
-			problem = report.Broken.Error()
-		}
-		return grid{header: []string{"OK", "Entries", "Head", "Problem"}, rows: [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), report.Head.String(), problem}}}
+		return grid{header: []string{"OK", "Entries", "Head", "Problem"}, rows: [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), head, report.Problem}}}
 	}); err != nil {
 		return err
 	}

@@ -162,14 +162,18 @@ func (g grid) table(w io.Writer, o output) error {
 	return nil
 }
 
-// cells makes a row of one line, whatever the text has: a line break in a
-// finding's title must not look like the next finding.
 func cells(row []string) table.Row {
 	out := make(table.Row, len(row))
 	for i, cell := range row {
-		out[i] = strings.NewReplacer("\n", " ", "\t", " ").Replace(printable(cell))
+		out[i] = oneLine(cell)
 	}
 	return out
+}
+
+// oneLine makes a cell of any text: a line break in a finding's title must not
+// look like the next finding.
+func oneLine(cell string) string {
+	return strings.NewReplacer("\n", " ", "\t", " ").Replace(printable(cell))
 }
 
 const (
@@ -185,7 +189,7 @@ func (g grid) columns(width int) []table.ColumnConfig {
 	for i := range g.header {
 		for _, row := range append([][]string{g.header}, g.rows...) {
 			if i < len(row) {
-				widths[i] = max(widths[i], text.LongestLineLen(printable(row[i])))
+				widths[i] = max(widths[i], text.LongestLineLen(oneLine(row[i])))
 			}
 		}
 		total += widths[i] + gap
