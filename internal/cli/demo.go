@@ -36,7 +36,7 @@ func (s *shared) demoCommand() *cobra.Command {
 			summary, err := demo.Run(cmd.Context(), o)
 			if s.format == "table" && s.query == "" {
 				if err == nil {
-					fmt.Fprintf(s.Out, "All %d steps are so.\n", len(summary.Steps))
+					fmt.Fprintf(s.Out, "All %d steps hold.\n", len(summary.Steps))
 				}
 				return err
 			}
