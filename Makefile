@@ -9,7 +9,7 @@ GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFILES       := git ls-files --cached --others --exclude-standard -- '*.go'
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS       := -s -w $(if $(VERSION),-X main.version=$(VERSION))
-# Packages whose benchmarks `make bench` runs: those that have any.
+# Packages whose benchmarks `make bench GOBENCH=1` runs: those that have any.
 BENCH         ?= $(shell grep -rl --include='*_test.go' '^func Benchmark' internal 2>/dev/null | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 BENCHTIME     ?= 1s
 
@@ -42,11 +42,16 @@ test: venv postgres ## all tests, with the race detector, moto and PostgreSQL
 	$(GO) test -race -timeout 20m ./...
 
 .PHONY: bench
-bench: ## the benchmarks, as a table (BENCH=packages, BENCHTIME=1s)
+bench: ## every performance goal: figure, goal, ratio (RUN=regexp, ROWS=n; GOBENCH=1: the raw Go benchmarks)
+ifdef GOBENCH
 	@$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(BENCH) | \
 	  awk '/^pkg:/ { n = split($$2, p, "/"); pkg = p[n] } \
 	       /^Benchmark/ { sub(/^Benchmark/, "", $$1); printf "%-14s %-44s", pkg, $$1; for (i = 3; i < NF; i += 2) printf " %14s %-10s", $$i, $$(i+1); print ""; fflush() } \
 	       /^(FAIL|panic)/ { print; failed = 1 } END { exit failed }'
+else
+	@$(MAKE) --no-print-directory venv postgres
+	@PARRY_PYTHON=$${PARRY_PYTHON:-$(CURDIR)/$(VENV)/bin/python} $(GO) run ./test/bench $(if $(RUN),-run '$(RUN)') $(if $(ROWS),-rows $(ROWS))
+endif
 
 .PHONY: lint
 lint: ## golangci-lint, at the pinned version (the first run builds it: minutes)

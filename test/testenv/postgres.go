@@ -22,28 +22,30 @@ import (
 type Postgres struct {
 	URL string // database "postgres", user "postgres"
 
-	bin  string
-	dir  string
-	own  bool // dir was made here, not given
-	run  func(cmd *exec.Cmd)
-	port string
-	proc *process
+	bin      string
+	dir      string
+	settings []string
+	own      bool // dir was made here, not given
+	run      func(cmd *exec.Cmd)
+	port     string
+	proc     *process
 }
 
 // supervise ends PostgreSQL (fast shutdown) when standard input is closed, and
 // then removes the directory that was made for it.
 const supervise = `"$@" </dev/null & child=$!; read -r _; kill -INT "$child" 2>/dev/null; wait "$child"; [ -z "$PARRY_REMOVE" ] || rm -rf "$PARRY_REMOVE"`
 
-// StartPostgres starts a server with its data below dir. As root it runs as user
+// StartPostgres starts a server with its data below dir. Settings ("fsync=on")
+// win over those above. As root it runs as user
 // postgres, which refuses root; dir then has to be reachable for that user, else
 // a directory beside it is used.
-func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
+func StartPostgres(ctx context.Context, dir string, settings ...string) (*Postgres, error) {
 	const op = "start PostgreSQL"
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{bin: bin, dir: dir, run: func(*exec.Cmd) {}}
+	p := &Postgres{bin: bin, dir: dir, settings: settings, run: func(*exec.Cmd) {}}
 	if err := p.prepare(); err != nil {
 		return nil, fault.E(fault.Unavailable, op, err)
 	}
@@ -129,6 +131,9 @@ func (p *Postgres) launch(ctx context.Context, data string) error {
 	cmd := exec.Command("/bin/sh", "-c", supervise, "sh", filepath.Join(p.bin, "postgres"), "-D", data, "-p", p.port, //nolint:noctx // it outlives the call
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+	for _, one := range p.settings {
+		cmd.Args = append(cmd.Args, "-c", one) // the last one wins
+	}
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, append(os.Environ(), "LC_ALL=C"), logs, logs
 	if p.own {
 		cmd.Env = append(cmd.Env, "PARRY_REMOVE="+p.dir)

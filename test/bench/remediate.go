@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/client"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/test/awswall"
+	"github.com/parry-security/parry/test/testenv"
+)
+
+const (
+	fixes  = 55 // buckets that are public three times over
+	simple = 5  // buckets that lack Block Public Access only
+)
+
+// remediations measures whole fixes on a real server against moto.
+func remediations() measurement {
+	return measurement{
+		rows: []Row{
+			atMost("fix/p50", "finding accepted -> verified, one S3 bucket, p50", 500, "ms"),
+			atMost("fix/p95", "finding accepted -> verified, one S3 bucket, p95", 500, "ms"),
+			atMost("fix/calls", "AWS calls for one verified S3 fix, one change", 3, "calls"),
+			atMost("fix/calls/three", "AWS calls for one verified S3 fix, three changes", 9, "calls"),
+		},
+		limit: 3 * time.Minute,
+		run:   measureFixes,
+	}
+}
+
+func measureFixes(ctx context.Context, b *bench, rows map[string]*Row) error {
+	dir, err := b.temp("fix")
+	if err != nil {
+		return err
+	}
+	env, err := testenv.Start(ctx, testenv.Options{Dir: dir, Log: b.logger()})
+	if err != nil {
+		return err
+	}
+	defer env.Stop()
+	dev := env.Estate.Members["dev"]
+	cfg := organization([]string{dev.Account}, "automatic")
+	org, _ := cfg["organization"].(map[string]any)
+	org["external_id"], org["hub_account"], org["management_account"] = env.Estate.ExternalID, env.Estate.Security.Account, env.Estate.Management.Account
+	n, err := b.node(ctx, dir, cfg, env.Environ(env.Estate.Security.Hub))
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	buckets, err := makeBuckets(ctx, env, dev)
+	if err != nil {
+		return fmt.Errorf("make buckets: %w", err)
+	}
+	if err := errors.Join(n.keys(ctx), n.start(ctx)); err != nil {
+		return err
+	}
+	var took []time.Duration
+	calls := map[bool][]int{}
+	text := map[bool]string{}
+	for i, bucket := range buckets {
+		own, made, err := fixOne(ctx, env, n, dev.Account, bucket)
+		if err != nil {
+			return fmt.Errorf("fix %s: %w", bucket, err)
+		}
+		three := i < fixes
+		if three && i > 0 { // the first warms up
+			took = append(took, own)
+		}
+		number, kinds := countCalls(made)
+		calls[three], text[three] = append(calls[three], number), kinds
+	}
+	rows["fix/p50"].set(quantile(took, 0.5), "%d fixes of three changes one after another, parry serve on SQLite, moto behind the wall; AWS's own time taken off", len(took))
+	rows["fix/p95"].set(quantile(took, 0.95), "as above; slowest %.0f ms", quantile(took, 1))
+	rows["fix/calls"].set(float64(slices.Max(calls[false])), "policy says automatic; STS apart: %s", text[false])
+	rows["fix/calls/three"].set(float64(slices.Max(calls[true])), "policy says automatic; STS apart: %s", text[true])
+	return nil
+}
+
+// makeBuckets makes the buckets as their owner would.
+func makeBuckets(ctx context.Context, env *testenv.Env, m testenv.Member) ([]string, error) {
+	models, err := apimodel.Load()
+	if err != nil {
+		return nil, err
+	}
+	aws, err := awsapi.NewClient(awsapi.ClientConfig{Models: models, Getenv: func(name string) string {
+		if name == "AWS_ENDPOINT_URL" {
+			return env.WallURL
+		}
+		return ""
+	}, PerSecond: 1000, Burst: 1000})
+	if err != nil {
+		return nil, err
+	}
+	defer aws.Close()
+	owner := awsapi.Credentials{AccessKeyID: m.Owner.AccessKeyID, SecretAccessKey: awsapi.NewSecret(m.Owner.Secret), Account: m.Account}
+	call := func(operation string, input map[string]any) (apimodel.Reply, error) {
+		return aws.Send(ctx, owner, apimodel.Call{Service: "s3", Operation: operation, Region: "us-east-1", Input: input})
+	}
+	var names []string
+	for i := range fixes + simple {
+		name := fmt.Sprintf("bench-%d-%s", i, m.Account)
+		names = append(names, name)
+		if _, err := call("CreateBucket", map[string]any{"Bucket": name, "ObjectOwnership": "ObjectWriter"}); err != nil {
+			return nil, err
+		}
+		if _, err := call("DeletePublicAccessBlock", map[string]any{"Bucket": name}); err != nil {
+			return nil, err
+		}
+		if i >= fixes {
+			continue
+		}
+		if _, err := call("PutBucketAcl", map[string]any{"Bucket": name, "ACL": "public-read"}); err != nil {
+			return nil, err
+		}
+		if _, err := call("PutBucketPolicy", map[string]any{"Bucket": name, "Policy": fmt.Sprintf(openPolicy, name)}); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// fixOne sends the finding of a bucket, waits until its fix is verified, and
+// gives the time that it took without AWS's, and AWS's calls.
+func fixOne(ctx context.Context, env *testenv.Env, n *node, owner, bucket string) (time.Duration, []awswall.Entry, error) {
+	before := len(env.Wall.Log())
+	body, err := batch([]json.RawMessage{json.RawMessage(s38(owner, bucket))})
+	if err != nil {
+		return 0, nil, err
+	}
+	began := time.Now()
+	if err := n.send(ctx, body, 1); err != nil {
+		return 0, nil, err
+	}
+	r, err := n.awaitState(ctx, "arn:aws:s3:::"+bucket, remediation.Verified)
+	if err != nil {
+		return 0, nil, err
+	}
+	made := env.Wall.Log()[before:]
+	return r.UpdatedAt.Sub(began) - inFlight(made, began, r.UpdatedAt), made, nil
+}
+
+// s38 is the finding of S3.8 for a bucket.
+func s38(owner, bucket string) string {
+	return asff(claim{
+		Account: owner, Region: "us-east-1", Control: "S3.8", ID: bucket, Severity: "HIGH", Normalized: 70, Status: "FAILED",
+		At: time.Now().UTC().Format(stamp), Bucket: bucket,
+	})
+}
+
+// awaitState asks for the newest remediation until it is of a resource and has
+// the state.
+func (n *node) awaitState(ctx context.Context, resource string, want remediation.State) (remediation.Remediation, error) {
+	for {
+		page, err := n.admin.Remediations(ctx, client.RemediationFilter{}, client.Paging{Limit: 1})
+		if err != nil {
+			return remediation.Remediation{}, err
+		}
+		for _, r := range page.Items {
+			switch {
+			case r.Resource == resource && r.State == want:
+				return r, nil
+			case r.Resource == resource && r.State.Final():
+				return r, fmt.Errorf("it became %s: %s", r.State, r.Reason)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return remediation.Remediation{}, fmt.Errorf("it did not become %s: %w: %s", want, context.Cause(ctx), n.log())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// inFlight is how much of the time between two instants at least one call to
+// AWS was under way. The log has whole milliseconds, cut off: what is missing
+// counts as Parry's.
+func inFlight(calls []awswall.Entry, from, to time.Time) time.Duration {
+	calls = slices.Clone(calls)
+	slices.SortFunc(calls, func(a, b awswall.Entry) int { return a.Time.Compare(b.Time) })
+	var total time.Duration
+	at := from
+	for _, c := range calls {
+		begin, end := c.Time, c.Time.Add(time.Duration(c.DurationMS)*time.Millisecond)
+		if begin.Before(at) {
+			begin = at
+		}
+		if end.After(to) {
+			end = to
+		}
+		if end.After(begin) {
+			total += end.Sub(begin)
+			at = end
+		}
+	}
+	return total
+}
+
+// countCalls counts the calls of one fix without STS, and says of what kind.
+func countCalls(made []awswall.Entry) (int, string) {
+	n, sts := 0, 0
+	kinds := map[string]int{}
+	for _, e := range made {
+		if e.Service == "sts" {
+			sts++
+			continue
+		}
+		n++
+		stage := strings.TrimPrefix(e.Session, "parry-")
+		stage, _, _ = strings.Cut(stage, "-")
+		kinds[stage+" "+e.Class]++
+	}
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		parts = append(parts, fmt.Sprintf("%d %s", kinds[k], k))
+	}
+	return n, fmt.Sprintf("%s; %d STS", strings.Join(parts, ", "), sts)
+}
+
+// fileSize is a file's size in MB.
+func fileSize(name string) (float64, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0, err
+	}
+	return float64(info.Size()) / (1 << 20), nil
+}
