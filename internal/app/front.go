@@ -14,10 +14,14 @@ import (
 )
 
 // newHandler makes the one port: the AWS APIs that Parry answers and its own.
-func (s *Server) newHandler() (http.Handler, error) {
+func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
+	since := s.clock.Now()
+	if first, err := s.store.AuditEntries(ctx, 0, 1); err == nil && len(first) == 1 {
+		since = first[0].At // the first start of this installation
+	}
 	hub, err := securityhub.New(securityhub.Config{
 		Importer: s.stages.intake, Updater: s.stages.triage, Finder: finder{s.store, s.stages.triage.Drain, s.clock},
-		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: s.clock.Now(), Logger: s.log,
+		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.services = append([]service.Service{s.engine.Service(), s.stages.triage}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
-	handler, err := s.newHandler()
+	handler, err := s.newHandler(ctx)
 	if err != nil {
 		return err
 	}
