@@ -6,6 +6,7 @@ Parry and never asks it.
         anonymous reader gets, for every bucket
 
     judge.py expect ESTATE.json --dev fixed --prod original
+    judge.py expect ESTATE.json --all fixed
         compares it with what should be and prints the differences. fixed: closed
         to the public, everything else as it was. original: exactly as the estate
         was made. The private twins must be as they were in any case.
@@ -166,8 +167,9 @@ def main():
     one.add_argument("estate")
     two = commands.add_parser("expect", help="compare what is with what should be")
     two.add_argument("estate")
-    two.add_argument("--dev", choices=("fixed", "original"), required=True)
-    two.add_argument("--prod", choices=("fixed", "original"), required=True)
+    two.add_argument("--all", choices=("fixed", "original"), help="for the members that are not named")
+    two.add_argument("--dev", choices=("fixed", "original"))
+    two.add_argument("--prod", choices=("fixed", "original"))
     three = commands.add_parser("log", help="judge the request log")
     three.add_argument("estate")
     three.add_argument("log")
@@ -181,7 +183,10 @@ def main():
         print(json.dumps(snapshot(estate), indent=2, sort_keys=True))
         return 0
     if args.command == "expect":
-        differences = compare(estate, {"dev": args.dev, "prod": args.prod})
+        wanted = {name: getattr(args, name, None) or args.all for name in estate["members"]}
+        if None in wanted.values():
+            parser.error("say what is expected of every member: --dev, --prod or --all")
+        differences = compare(estate, wanted)
         print(json.dumps({"ok": not differences, "differences": differences}, indent=2))
         return 1 if differences else 0
     with open(args.log, encoding="utf-8") as f:

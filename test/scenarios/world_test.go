@@ -145,13 +145,11 @@ type bucket struct {
 	w      *world
 	member string // dev or prod
 	name   string
-	estate string // the judge's file
-	since  int64  // last entry of the log before the scenario
+	since  int64 // last entry of the log before the scenario
 }
 
 func (w *world) bucket(t *testing.T, member string) *bucket {
 	t.Helper()
-	m := w.env.Estate.Members[member]
 	b := &bucket{w: w, member: member, name: fmt.Sprintf("%s-scenario-%d", member, w.buckets.Add(1))}
 	for _, c := range [][]string{
 		{http.MethodPut, "/" + b.name, "", "X-Amz-Object-Ownership", "ObjectWriter"},
@@ -163,18 +161,6 @@ func (w *world) bucket(t *testing.T, member string) *bucket {
 		if a := b.call(t, c[0], c[1], c[2], c[3:]...); a.Err != nil || a.Status >= 300 {
 			t.Fatalf("make bucket %s: %s %s: %d %s %v", b.name, c[0], c[1], a.Status, a.Body, a.Err)
 		}
-	}
-	b.estate = filepath.Join(t.TempDir(), "estate.json")
-	raw, err := json.Marshal(map[string]any{
-		"endpoint": w.env.WallURL, "region": w.env.Estate.Region, "member_role": w.env.Estate.MemberRole,
-		"members":  map[string]any{member: map[string]any{"account": m.Account, "public_bucket": b.name, "private_bucket": m.PrivateBucket, "judge": m.Judge, "owner": m.Owner}},
-		"original": map[string]any{b.name: json.RawMessage(b.like(string(w.original[m.PublicBucket]))), m.PrivateBucket: w.original[m.PrivateBucket]},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(b.estate, raw, 0o600); err != nil {
-		t.Fatal(err)
 	}
 	for _, e := range w.env.Wall.Log() {
 		b.since = e.Seq
@@ -208,12 +194,28 @@ func (b *bucket) call(t *testing.T, method, path, body string, header ...string)
 func (b *bucket) arn() string     { return "arn:aws:s3:::" + b.name }
 func (b *bucket) account() string { return b.w.env.Estate.Members[b.member].Account }
 
-// judge holds the bucket and the private twin against what they should be:
-// "fixed" or "original".
-func (b *bucket) judge(t *testing.T, want string) {
+// judge holds buckets, and the private twins of their members, against what they
+// should be: "fixed" or "original". It is a program of its own that reads with
+// the members' credentials.
+func (w *world) judge(t *testing.T, want string, buckets ...*bucket) {
 	t.Helper()
-	if out, err := b.w.env.Run(t.Context(), "judge.py", "expect", b.estate, "--dev", want, "--prod", want); err != nil {
-		t.Errorf("%s is not %s: %v\n%s", b.name, want, err, out)
+	members, original := document{}, document{}
+	for _, b := range buckets {
+		m := w.env.Estate.Members[b.member]
+		members[b.name] = document{"account": m.Account, "public_bucket": b.name, "private_bucket": m.PrivateBucket, "judge": m.Judge}
+		original[b.name] = json.RawMessage(b.like(string(w.original[m.PublicBucket])))
+		original[m.PrivateBucket] = w.original[m.PrivateBucket]
+	}
+	raw, err := json.Marshal(document{"endpoint": w.env.WallURL, "region": w.env.Estate.Region, "members": members, "original": original})
+	if err != nil {
+		t.Fatal(err)
+	}
+	estate := filepath.Join(t.TempDir(), "estate.json")
+	if err := os.WriteFile(estate, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := w.env.Run(t.Context(), "judge.py", "expect", estate, "--all", want); err != nil {
+		t.Errorf("not %s: %v\n%s", want, err, out)
 	}
 }
 
