@@ -65,7 +65,7 @@ func reword(_ huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := &Problem{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Detail, Code: string(codeOf(e.Status))}
+	p := &Problem{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Detail, Code: string(codeOf(e.Status)), Hint: "the contract of every endpoint is in docs/openapi.yaml"}
 	for _, d := range e.Errors {
 		p.Errors = append(p.Errors, ProblemPlace{Location: d.Location, Message: d.Message})
 	}

@@ -70,7 +70,11 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 	if query.Cursor, err = openToken(q.Token, binding); err != nil {
 		return securityhub.Page{}, err
 	}
-	return f.page(ctx, query, binding)
+	page, err := f.page(ctx, query, binding)
+	if query.Cursor != "" && fault.Is(err, fault.Invalid) {
+		return securityhub.Page{}, foreignToken() // everything else of the question was read before
+	}
+	return page, err
 }
 
 func (f finder) page(ctx context.Context, query store.FindingQuery, binding string) (securityhub.Page, error) {
@@ -127,10 +131,14 @@ func openToken(token, binding string) (string, error) {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) < len(binding) || string(raw[:len(binding)]) != binding {
-		return "", fault.Errorf(fault.Invalid, "read NextToken", "the token does not belong to these filters").
-			WithHint("repeat the request without NextToken")
+		return "", foreignToken()
 	}
 	return string(raw[len(binding):]), nil
+}
+
+func foreignToken() error {
+	return fault.Errorf(fault.Invalid, "read NextToken", "the token does not belong to these filters").
+		WithHint("repeat the request without NextToken")
 }
 
 func clipped(s string) string {
