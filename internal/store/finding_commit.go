@@ -42,12 +42,13 @@ type current struct {
 // another account, or an inbox row is gone.
 func (s *Store) CommitFindings(ctx context.Context, w []FindingWrite, doneInbox []int64, eff Effects) error {
 	const op = "commit findings"
+	var effects packed
+	var packing sync.WaitGroup
+	var packErr error
+	packing.Go(func() { effects, packErr = s.pack(eff) })
 	prepared, err := s.prepareWrites(w)
-	if err != nil {
-		return s.fail(op, err)
-	}
-	effects, err := s.pack(eff)
-	if err != nil {
+	packing.Wait()
+	if err := errors.Join(err, packErr); err != nil {
 		return s.fail(op, err)
 	}
 	return s.write(ctx, Findings, op, func(t *tx) error {

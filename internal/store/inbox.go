@@ -131,7 +131,13 @@ func (in *intake) pass() {
 // one node at a time should drain the inbox, see AcquireLease; two that do are
 // told so by ErrConflict.
 func (s *Store) PeekInbox(ctx context.Context, n int) ([]InboxRow, error) {
-	rows, err := collect(ctx, s.findings.Read, s.q.InboxPeek, []any{int64(n)}, func(r scanner) (InboxRow, error) {
+	return s.PeekInboxAfter(ctx, 0, n)
+}
+
+// PeekInboxAfter is PeekInbox behind the row with number seq. A row with a
+// smaller number may still come: PostgreSQL gives numbers before commits.
+func (s *Store) PeekInboxAfter(ctx context.Context, seq int64, n int) ([]InboxRow, error) {
+	rows, err := collect(ctx, s.findings.Read, s.q.InboxPeek, []any{seq, int64(n)}, func(r scanner) (InboxRow, error) {
 		var row InboxRow
 		var trusted, at int64
 		var frame []byte

@@ -97,11 +97,14 @@ func (t *tx) bulk(ctx context.Context, query string, rows [][]any) (int64, error
 	if err != nil {
 		return 0, err
 	}
+	// The driver starts a goroutine for each statement whose context can end,
+	// which costs as much as the row. The transaction's own context ends it.
+	each := context.WithoutCancel(ctx)
 	var total int64
 	for _, row := range rows {
-		res, err := stmt.ExecContext(ctx, row...)
+		res, err := stmt.ExecContext(each, row...)
 		if err != nil {
-			return total, errors.Join(err, stmt.Close())
+			return total, errors.Join(ctx.Err(), err, stmt.Close())
 		}
 		n, err := res.RowsAffected()
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,29 +39,32 @@ func (b *batch) subject(id finding.ID) *subject {
 // accepted version of each finding, in the order of identities.
 func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 	ids := slices.SortedFunc(maps.Keys(b.open), func(x, y finding.ID) int { return strings.Compare(x.String(), y.String()) })
-	var writes []store.FindingWrite
+	ids = slices.DeleteFunc(ids, func(id finding.ID) bool { return len(b.open[id].versions) == 0 })
+	writes, events, errs := make([]store.FindingWrite, len(ids)), make([][]store.Message, len(ids)), make([]error, len(ids))
+	parallel(len(ids), func(i int) {
+		writes[i], events[i], errs[i] = b.open[ids[i]].effects(b.now)
+	})
 	eff := b.eff
-	for _, id := range ids {
-		s := b.open[id]
-		if len(s.versions) == 0 {
-			continue
+	eff.Outbox = slices.Concat(append([][]store.Message{eff.Outbox}, events...)...)
+	return writes, eff, errors.Join(errs...)
+}
+
+// effects gives the write of one finding and an event for each of its versions.
+func (s *subject) effects(now time.Time) (store.FindingWrite, []store.Message, error) {
+	rev := s.record.Rev
+	record := s.stored()
+	events := make([]store.Message, len(s.versions))
+	for i, version := range s.versions {
+		doc := record.Doc
+		if i < len(s.versions)-1 {
+			doc = version.JSON()
 		}
-		rev := s.record.Rev
-		record := s.stored()
-		writes = append(writes, store.FindingWrite{Record: record, ExpectRev: rev, History: s.history})
-		for i, version := range s.versions {
-			doc := record.Doc
-			if i < len(s.versions)-1 {
-				doc = version.JSON()
-			}
-			m, err := imported(version, doc, rev+1, i, b.now)
-			if err != nil {
-				return nil, store.Effects{}, err
-			}
-			eff.Outbox = append(eff.Outbox, m)
+		var err error
+		if events[i], err = imported(version, doc, rev+1, i, now); err != nil {
+			return store.FindingWrite{}, nil, err
 		}
 	}
-	return writes, eff, nil
+	return store.FindingWrite{Record: record, ExpectRev: rev, History: s.history}, events, nil
 }
 
 // imported gives the message of the event "Security Hub Findings - Imported"
@@ -150,7 +154,7 @@ func (t *Triage) HandleInbox(ctx context.Context, payload json.RawMessage) error
 	}
 	row := store.InboxRow{InboxItem: store.InboxItem{Source: r.Source, Trusted: r.Trusted, Finding: r.Finding, ReceivedAt: r.ReceivedAt}}
 	err = t.again(ctx, func() error {
-		b, err := t.assemble(ctx, []store.InboxRow{row}, rules)
+		b, err := t.assemble(ctx, open([]store.InboxRow{row}), rules)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -27,35 +29,113 @@ func (t *Triage) Drain(ctx context.Context) (int, error) {
 		return 0, fault.E(fault.Unavailable, "drain inbox", context.Cause(ctx))
 	}
 	began, total, conflicts := t.cfg.Clock.Now(), 0, 0
+	rows, err := t.look(ctx, 0)
 	for {
-		rows, err := t.cfg.Store.PeekInbox(ctx, t.cfg.Batch)
 		if err != nil {
-			return total, fmt.Errorf("read inbox: %w", err)
+			return total, err
 		}
 		if len(rows) == 0 || rows[0].ReceivedAt.After(began) {
 			return total, nil
 		}
-		n, err := t.take(ctx, rows)
+		ahead := t.lookAhead(ctx, rows)
+		n, taken := t.take(ctx, rows)
 		total += n
+		rows, err = ahead()
 		switch {
-		case err == nil:
-			conflicts = 0
-		case errors.Is(err, store.ErrConflict) && conflicts < maxConflicts:
+		case taken == nil:
+			if conflicts = 0; len(rows) == 0 && err == nil {
+				// Rows that were numbered earlier may have come later.
+				rows, err = t.look(ctx, 0)
+			}
+		case errors.Is(taken, store.ErrConflict) && conflicts < maxConflicts:
 			// Another process drains too, or a customer was faster: what it took
 			// is gone from the inbox, so look again.
 			conflicts++
 			if err := pause(ctx, conflicts); err != nil {
 				return total, err
 			}
+			rows, err = t.look(ctx, 0)
 		default:
-			return total, err
+			return total, taken
 		}
 	}
 }
 
+// arrival is a row of the inbox with its document opened, or why it has none.
+type arrival struct {
+	store.InboxRow
+	doc finding.Finding
+	err error
+}
+
+// look reads rows behind the one with number seq and opens their documents.
+func (t *Triage) look(ctx context.Context, seq int64) ([]arrival, error) {
+	rows, err := t.cfg.Store.PeekInboxAfter(ctx, seq, t.cfg.Batch)
+	if err != nil {
+		return nil, fmt.Errorf("read inbox: %w", err)
+	}
+	return open(rows), nil
+}
+
+// lookAhead looks behind rows while these are committed. What it gives must be
+// called once; without more rows to be expected it gives none.
+func (t *Triage) lookAhead(ctx context.Context, rows []arrival) func() ([]arrival, error) {
+	if len(rows) < t.cfg.Batch {
+		return func() ([]arrival, error) { return nil, nil }
+	}
+	type answer struct {
+		rows []arrival
+		err  error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		next, err := t.look(ctx, rows[len(rows)-1].Seq)
+		done <- answer{next, err}
+	}()
+	return func() ([]arrival, error) {
+		a := <-done
+		return a.rows, a.err
+	}
+}
+
+// open parses the documents of rows, on all processors.
+func open(rows []store.InboxRow) []arrival {
+	out := make([]arrival, len(rows))
+	parallel(len(rows), func(i int) {
+		doc, err := finding.Reopen(rows[i].Finding)
+		if err == nil && doc.ID().IsZero() {
+			err = fault.Errorf(fault.Invalid, "read inbox", "the row holds no finding")
+		}
+		out[i] = arrival{rows[i], doc, err}
+	})
+	return out
+}
+
+// parallelFrom is how many pieces of work are worth a goroutine.
+const parallelFrom = 32
+
+// parallel calls do for each i below n, on all processors when n is worth it.
+func parallel(n int, do func(i int)) {
+	size := max(parallelFrom, (n+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for from := 0; from < n; from += size {
+		part := func() {
+			for i := from; i < min(from+size, n); i++ {
+				do(i)
+			}
+		}
+		if from+size >= n {
+			part() // the last part, or the only one, needs no goroutine
+			break
+		}
+		wg.Go(part)
+	}
+	wg.Wait()
+}
+
 // take commits rows together. When that fails for a reason that lies in a row,
 // each row is committed alone and the ones that cannot be are set aside.
-func (t *Triage) take(ctx context.Context, rows []store.InboxRow) (int, error) {
+func (t *Triage) take(ctx context.Context, rows []arrival) (int, error) {
 	rules, err := t.cfg.Rules.Rules(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("read automation rules: %w", err)
@@ -71,7 +151,7 @@ func (t *Triage) take(ctx context.Context, rows []store.InboxRow) (int, error) {
 		one := rows[i : i+1]
 		err := t.commit(ctx, one, rules)
 		if err != nil && inRow(err) {
-			err = t.setAside(ctx, row, err)
+			err = t.setAside(ctx, row.InboxRow, err)
 		}
 		if err != nil {
 			return i, err
@@ -97,7 +177,7 @@ func inRow(err error) bool {
 }
 
 // commit makes one commit of rows.
-func (t *Triage) commit(ctx context.Context, rows []store.InboxRow, rules []rule.Rule) error {
+func (t *Triage) commit(ctx context.Context, rows []arrival, rules []rule.Rule) error {
 	b, err := t.assemble(ctx, rows, rules)
 	if err != nil {
 		return err
@@ -137,37 +217,29 @@ func pause(ctx context.Context, n int) error {
 
 // assemble runs rows over the findings that are stored, in order; several rows
 // of one finding build on each other.
-func (t *Triage) assemble(ctx context.Context, rows []store.InboxRow, rules []rule.Rule) (*batch, error) {
+func (t *Triage) assemble(ctx context.Context, rows []arrival, rules []rule.Rule) (*batch, error) {
 	b := &batch{now: t.cfg.Clock.Now(), open: map[finding.ID]*subject{}}
-	type arrival struct {
-		row store.InboxRow
-		doc finding.Finding
-	}
-	arrivals := make([]arrival, 0, len(rows))
 	ids := make([]finding.ID, 0, len(rows))
-	for _, row := range rows {
-		b.done = append(b.done, row.Seq)
-		doc, err := finding.Reopen(row.Finding)
-		if err == nil && doc.ID().IsZero() {
-			err = fault.Errorf(fault.Invalid, "read inbox", "the row holds no finding")
+	for _, a := range rows {
+		b.done = append(b.done, a.Seq)
+		if a.err == nil {
+			ids = append(ids, a.doc.ID())
 		}
-		if err != nil {
-			b.refuse(row, err)
-			continue
-		}
-		arrivals = append(arrivals, arrival{row, doc})
-		ids = append(ids, doc.ID())
 	}
 	if err := t.load(ctx, b, ids); err != nil {
 		return nil, err
 	}
-	for _, a := range arrivals {
+	for _, a := range rows {
+		if a.err != nil {
+			b.refuse(a.InboxRow, a.err)
+			continue
+		}
 		s := b.subject(a.doc.ID())
 		if name := t.cfg.AccountName(a.doc.Account()); name != "" && !a.doc.Has("AwsAccountName") {
 			a.doc = a.doc.With("AwsAccountName", name)
 		}
-		if err := s.receive(a.row, a.doc, rules, b.now); err != nil {
-			b.refuse(a.row, err)
+		if err := s.receive(a.InboxRow, a.doc, rules, b.now); err != nil {
+			b.refuse(a.InboxRow, err)
 		}
 	}
 	return b, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/rule"
+	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/triage"
 )
@@ -421,6 +422,32 @@ func TestTwoDrainersShareAnInbox(t *testing.T) {
 	}
 	if n := len(f.topic(store.TopicEvent)); n != 40 {
 		t.Errorf("%d events", n)
+	}
+}
+
+// A row with a smaller number can come after a greater one was read: databases
+// give numbers before commits. Reading ahead must not step over it.
+func TestRowsNumberedEarlierAreNotSteppedOver(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.put("hub", true, epoch(), asff("early", 1), asff("f1", 1), asff("f2", 1), asff("f3", 1))
+	early := f.inbox[0]
+	f.inbox = f.inbox[1:]
+	late := sync.OnceFunc(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.inbox = append([]store.InboxRow{early}, f.inbox...)
+	})
+	f.before = func([]store.FindingWrite, []int64) error { late(); return nil }
+	tr, err := triage.New(triage.Config{Store: f, Batch: 1, Clock: service.NewFixedClock(epoch())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := tr.Drain(t.Context()); n != 4 || err != nil {
+		t.Errorf("took %d, %v", n, err)
+	}
+	if len(f.inbox) != 0 || len(f.records) != 4 {
+		t.Errorf("%d rows left, %d findings", len(f.inbox), len(f.records))
 	}
 }
 

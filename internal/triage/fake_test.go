@@ -53,10 +53,11 @@ func (f *fake) put(source string, trusted bool, at time.Time, docs ...string) {
 	}
 }
 
-func (f *fake) PeekInbox(ctx context.Context, n int) ([]store.InboxRow, error) {
+func (f *fake) PeekInboxAfter(ctx context.Context, seq int64, n int) ([]store.InboxRow, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.inbox[:min(n, len(f.inbox))]), ctx.Err()
+	rows := slices.DeleteFunc(slices.Clone(f.inbox), func(r store.InboxRow) bool { return r.Seq <= seq })
+	return rows[:min(n, len(rows))], ctx.Err()
 }
 
 func (f *fake) Findings(_ context.Context, ids []finding.ID) ([]store.FindingRecord, error) {

@@ -19,7 +19,7 @@ const TopicInbox = "inbox"
 
 // Store is what triage reads and writes.
 type Store interface {
-	PeekInbox(ctx context.Context, n int) ([]store.InboxRow, error)
+	PeekInboxAfter(ctx context.Context, seq int64, n int) ([]store.InboxRow, error)
 	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
 	CommitFindings(ctx context.Context, w []store.FindingWrite, doneInbox []int64, eff store.Effects) error
 }
@@ -41,7 +41,8 @@ type Config struct {
 	Rules  RuleSource    // default: none
 	Clock  service.Clock // default: the system's
 	Logger *slog.Logger  // default: discard
-	// Batch is how many rows of the inbox go into one commit. Default: 200.
+	// Batch is how many rows of the inbox go into one commit; as many again are
+	// read ahead. Default: 500.
 	Batch int
 	// Poll is how long the service waits for a wake-up before it looks by
 	// itself, for rows that another process or an earlier run left.
@@ -80,7 +81,7 @@ func New(cfg Config) (*Triage, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Batch <= 0 {
-		cfg.Batch = 200
+		cfg.Batch = 500
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second

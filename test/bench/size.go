@@ -175,7 +175,7 @@ func duplicate(ctx context.Context, db *sql.DB, first, copies int) error {
 		"INSERT INTO finding_doc (rid, docs) " + series + fmt.Sprintf("SELECT d.rid + c.n * %d, d.docs FROM c, finding_doc d WHERE d.rid <= %d", seeds, seeds),
 		// A key is a digest; what stands before the old one makes another.
 		"INSERT INTO finding_identity (key, account, rid) " + series +
-			fmt.Sprintf("SELECT substr(hex(c.n * 2654435761 %% 4294967296), 1, 8) || i.key, printf('%%012d', 300000000000 + c.n), i.rid + c.n * %d FROM c, finding_identity i WHERE i.rid <= %d", seeds, seeds),
+			fmt.Sprintf("SELECT printf('%%08x', c.n * 2654435761 %% 4294967296) || i.key, printf('%%012d', 300000000000 + c.n), i.rid + c.n * %d FROM c, finding_identity i WHERE i.rid <= %d", seeds, seeds),
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%.40s: %w", statement, err)

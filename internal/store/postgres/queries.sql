@@ -7,7 +7,7 @@ INSERT INTO inbox (source, trusted, received_at, doc)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[]);
 
 -- name: InboxPeek
-SELECT seq, source, trusted, received_at, doc FROM inbox ORDER BY seq LIMIT $1;
+SELECT seq, source, trusted, received_at, doc FROM inbox WHERE seq > $1 ORDER BY seq LIMIT $2;
 
 -- name: InboxDepth
 SELECT COUNT(*) FROM inbox;

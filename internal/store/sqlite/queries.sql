@@ -6,7 +6,7 @@
 INSERT INTO inbox (source, trusted, received_at, doc) VALUES ($1, $2, $3, $4);
 
 -- name: InboxPeek
-SELECT seq, source, trusted, received_at, doc FROM inbox ORDER BY seq LIMIT $1;
+SELECT seq, source, trusted, received_at, doc FROM inbox WHERE seq > $1 ORDER BY seq LIMIT $2;
 
 -- name: InboxDepth
 SELECT COUNT(*) FROM inbox;
