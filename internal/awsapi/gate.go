@@ -274,7 +274,7 @@ func (g *Gate) permit(ctx context.Context, fence func(context.Context) error) er
 	on, reason, err := g.cfg.StopSwitch(ctx)
 	if err != nil {
 		return fault.E(fault.Unavailable, op, errors.Join(ErrStopped, err)).
-			WithHint("no change is sent while the stop switch cannot be read; check the store with `parry doctor`")
+			WithHint("no change is sent while the stop switch cannot be read; check the database")
 	}
 	if on {
 		return fault.Errorf(fault.Denied, op, "%w: %s", ErrStopped, reason).

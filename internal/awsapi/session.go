@@ -29,7 +29,7 @@ func (g *Gate) ReadOnly(id Identity) *Session {
 	s.do = func(ctx context.Context, _ string, r request) (apimodel.Reply, error) {
 		if r.class != apimodel.Read {
 			return apimodel.Reply{}, fault.Errorf(fault.Denied, "call "+r.Service+":"+r.Operation, "a read-only session sends no %s", classWord(r.class)).
-				WithHint("%s needs an approved plan: make one with `parry plan create`", r.Service+":"+r.Operation)
+				WithHint("%s needs an approved plan", r.Service+":"+r.Operation)
 		}
 		return g.read(ctx, id, r)
 	}

@@ -104,8 +104,7 @@ func (p *applying) check() error {
 		return fault.Errorf(fault.Denied, op, "the plan is not the approved one: its hash is %s, approved was %s", hash, a.Hash)
 	}
 	if a.Plan.GuardsRevision != p.g.guard.revision {
-		return fault.Errorf(fault.Conflict, op, "%w: the guards changed after the plan was made", ErrSuperseded).
-			WithHint("make a new plan with `parry plan create`")
+		return fault.Errorf(fault.Conflict, op, "%w: the guards changed after the plan was made", ErrSuperseded)
 	}
 	return nil
 }
@@ -186,10 +185,10 @@ func (p *applying) match(ctx context.Context, step string, r request) (int, erro
 			return 0, err
 		}
 		return 0, fault.Errorf(fault.Denied, op, "%w: %s:%s differs from the approved call %d in %s", ErrNotInPlan, r.Service, r.Operation, pc.Seq, where).
-			WithHint("make a new plan with `parry plan create` and have it approved")
+			WithHint("a new plan has to be made and approved")
 	}
 	return 0, fault.Errorf(fault.Denied, op, "%w: the plan holds no further call that needs approval for this step, so %s:%s is refused", ErrNotInPlan, r.Service, r.Operation).
-		WithHint("make a new plan with `parry plan create` and have it approved")
+		WithHint("a new plan has to be made and approved")
 }
 
 // drifted tells an input that differs because the resource changed after
@@ -207,7 +206,8 @@ func (p *applying) drifted(ctx context.Context, pc remediation.PlannedCall, r re
 	return superseded(pc, spec.Diff(fromImage(pc.Before), now))
 }
 
-// superseded words what changed under a plan; nil when nothing did.
+// superseded words what changed under a plan; nil when nothing did. Who asked
+// for the plan knows how to ask again, so it names no next step.
 func superseded(pc remediation.PlannedCall, changed []apimodel.MemberChange) error {
 	if len(changed) == 0 {
 		return nil
@@ -221,8 +221,7 @@ func superseded(pc remediation.PlannedCall, changed []apimodel.MemberChange) err
 		paths = append(paths, m.Path)
 	}
 	return fault.Errorf(fault.Conflict, "apply step "+pc.Step, "%w: %s changed after the plan was made, in %s",
-		ErrSuperseded, pc.Resource, strings.Join(paths, ", ")).
-		WithHint("nothing was sent; make a new plan with `parry plan create`")
+		ErrSuperseded, pc.Resource, strings.Join(paths, ", "))
 }
 
 // changeID names a change so that a restarted execution finds it again.

@@ -112,7 +112,7 @@ func TestChangeNotInThePlanIsRefused(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "intruder") {
 				t.Errorf("got %q, want %q and no values", err, tt.want)
 			}
-			if !strings.Contains(fault.HintOf(err), "parry plan create") {
+			if !strings.Contains(fault.HintOf(err), "new plan") {
 				t.Errorf("hint %q", fault.HintOf(err))
 			}
 			if got := changesOf(w.aws.sent()); len(got) > 0 {
