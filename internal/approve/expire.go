@@ -25,7 +25,7 @@ func (s *Stage) Expire(ctx context.Context, n int) (int, error) {
 		a.State = remediation.ApprovalExpired
 		err = s.settle(ctx, a, r, transition{
 			to: remediation.Expired, reason: "nobody decided before " + a.ExpiresAt.UTC().Format(time.RFC3339), actor: "parry/approve", title: r.Control,
-			hint: "plan again: parry finding remediate " + r.Finding.Key(),
+			hint: "plan again: " + r.Again(),
 		})
 		if errors.Is(err, store.ErrConflict) {
 			continue // somebody decided just now

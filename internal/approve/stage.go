@@ -133,11 +133,9 @@ type transition struct {
 
 // settle stores the approval with its remediation's change of state.
 func (s *Stage) settle(ctx context.Context, a remediation.Approval, r remediation.Remediation, t transition) error {
-	from, now := r.State, s.Clock.Now()
-	r.State, r.Reason, r.Hint, r.UpdatedAt = t.to, t.reason, t.hint, now
-	announced := r
-	announced.Version++
-	eff, err := store.Announce(remediation.StateChange{Remediation: announced, From: from, To: t.to, ApprovalID: a.ID, Changes: t.changes, Title: t.title}, t.actor, now)
+	r, change := r.Moved(t.to, t.reason, t.hint, s.Clock.Now())
+	change.ApprovalID, change.Changes, change.Title = a.ID, t.changes, t.title
+	eff, err := store.Announce(change, t.actor, r.UpdatedAt)
 	if err != nil {
 		return err
 	}
@@ -190,7 +188,7 @@ func (s *Stage) decide(ctx context.Context, id string, hash remediation.Hash, d 
 	}
 	if !now.Before(a.ExpiresAt) {
 		return a, fault.Errorf(fault.Conflict, "decide on "+id, "the approval expired at %s", a.ExpiresAt.Format("2006-01-02 15:04 MST")).
-			WithHint("plan again: parry finding remediate %s", r.Finding.Key())
+			WithHint("plan again: %s", r.Again())
 	}
 	a.Decisions = append(a.Decisions, d)
 	t := transition{to: r.State, actor: d.Principal, title: r.Control}

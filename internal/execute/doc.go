@@ -12,9 +12,10 @@
 //
 // # States
 //
-// queued -> running -> verifying | failed | superseded | cancelled; for an undo,
-// on the first remediation, verified | unverified | failed | regressed ->
-// undoing, and back when the undo ends before its first change.
+// queued -> running -> verifying | failed | superseded; for an undo, on the first
+// remediation, verified | unverified | failed | superseded | regressed ->
+// undoing, back when the undo ends before its first change, and to unverified
+// when it ends later.
 //
 // # Never
 //

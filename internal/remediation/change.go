@@ -28,3 +28,7 @@ type Change struct {
 	IntentAt    time.Time   `json:"intent_at"`
 	OutcomeAt   time.Time   `json:"outcome_at"`
 }
+
+// MayHaveHappened reports whether c was, or may have been, made: a change whose
+// outcome is not known counts.
+func (c Change) MayHaveHappened() bool { return c.Outcome != Refused }

@@ -42,7 +42,30 @@ type Remediation struct {
 	RequestedBy string     `json:"requested_by"`        // rule id or principal that asked for it
 	CreatedAt   time.Time  `json:"created_at"`
 	UpdatedAt   time.Time  `json:"updated_at"`
+	// UndoneBy is the latest undo that took this remediation in hand, UndoneFrom
+	// where it stood then: it goes back there when that undo ends before its first
+	// change.
+	UndoneBy   ID    `json:"undone_by,omitempty"`
+	UndoneFrom State `json:"undone_from,omitempty"`
 	// Version counts the writes; a write names the version it read and is
 	// refused when another came between.
 	Version int64 `json:"version"`
+}
+
+// Moved gives r in state to, and what to announce of it: the remediation as the
+// write stores it, one version on.
+func (r Remediation) Moved(to State, reason, hint string, at time.Time) (Remediation, StateChange) {
+	change := StateChange{From: r.State, To: to, Title: r.Control}
+	r.State, r.Reason, r.Hint, r.UpdatedAt = to, reason, hint, at
+	change.Remediation = r
+	change.Remediation.Version++
+	return r, change
+}
+
+// Again is the command that asks for what r did once more.
+func (r Remediation) Again() string {
+	if r.Kind == KindUndo {
+		return "parry remediation undo " + string(r.UndoOf)
+	}
+	return "parry finding remediate " + r.Finding.Key()
 }

@@ -54,10 +54,14 @@ func next(s State) []State {
 		return []State{Verified, Undoing}
 	case Failed:
 		return []State{Undoing}
+	case Superseded:
+		// The resource may have changed between two changes of the plan: the first
+		// of them can be taken back.
+		return []State{Undoing}
 	case Undoing:
-		// An undo that was rejected, expired or failed before its first change
-		// puts the remediation back where it stood.
-		return []State{Undone, Verified, Unverified, Failed}
+		// An undo that ends before its first change puts the remediation back where
+		// it stood.
+		return []State{Undone, Verified, Unverified, Failed, Superseded, Regressed}
 	case Regressed:
 		return []State{Undoing}
 	}

@@ -18,7 +18,8 @@ func legal() map[remediation.State]string {
 		"verified":          "undoing regressed",
 		"unverified":        "verified undoing",
 		"failed":            "undoing",
-		"undoing":           "undone verified unverified failed",
+		"superseded":        "undoing",
+		"undoing":           "undone verified unverified failed superseded regressed",
 		"regressed":         "undoing",
 	}
 }

@@ -22,7 +22,8 @@
 //
 // # When it fails
 //
-// A read that AWS refuses or does not answer is tried again by the bus; a
+// A read that AWS refuses or does not answer is tried again by the bus. A
 // resource that does not comply yet is read again for some seconds, because
-// AWS's reads may lag, and is then unverified with what was seen.
+// AWS's reads may lag, and is then unverified with what was seen; one that cannot
+// be looked at, because its playbook is gone, is unverified at once.
 package verify

@@ -85,32 +85,37 @@ func (s *Stage) Handle(ctx context.Context, payload []byte, attempts int) error 
 	if r.State != remediation.Verifying {
 		return nil // verified before; the message is a repetition
 	}
-	var results []remediation.CheckResult
-	if r.Kind == remediation.KindUndo {
-		results, err = s.restored(ctx, r)
-	} else {
-		results, err = s.complies(ctx, r)
-	}
-	if err != nil {
+	results, err := s.read(ctx, r)
+	switch {
+	case fault.IsTerminal(err):
+		return s.record(ctx, r, []remediation.CheckResult{{Check: "verification", Detail: err.Error()}})
+	case err != nil:
 		return fault.Transient(err, time.Second)
-	}
-	passed := playbook.Passed(results)
-	if !passed && attempts < s.Tries {
-		wait := 500 * time.Millisecond << (attempts - 1)
+	case !playbook.Passed(results) && attempts < s.Tries:
+		wait := 500 * time.Millisecond << (max(attempts, 1) - 1)
 		return fault.Transient(fault.Errorf(fault.Unavailable, "verify "+string(id), "not there yet: %s", failing(results)), wait)
 	}
-	return s.record(ctx, r, passed, results)
+	return s.record(ctx, r, results)
+}
+
+// read gives what a fresh look at the resource says. A terminal error says that
+// it cannot be looked at, now or later.
+func (s *Stage) read(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
+	if r.Kind == remediation.KindUndo {
+		return s.restored(ctx, r)
+	}
+	return s.complies(ctx, r)
 }
 
 // complies runs the playbook's checks on a fresh read.
 func (s *Stage) complies(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
 	pb, ok := s.Playbooks.Playbook(r.Playbook)
 	if !ok {
-		return nil, fault.Errorf(fault.NotFound, "verify", "there is no playbook %q", r.Playbook)
+		return nil, fault.Terminal(fault.Errorf(fault.NotFound, "verify", "there is no playbook %q", r.Playbook))
 	}
 	resource, err := playbook.NewResource(pb.Resource, r.Resource, r.Account, r.Region)
 	if err != nil {
-		return nil, err
+		return nil, fault.Terminal(err)
 	}
 	caller := s.Gate.Verifier(r)
 	readings, err := pb.Gather(resource, func(step string, c apimodel.Call) (apimodel.Reply, error) {
@@ -156,7 +161,8 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 // record stores the verdict. An undo's verdict is first put on the remediation
 // that it undoes, so that a crash between the two is made good by the repeated
 // delivery.
-func (s *Stage) record(ctx context.Context, r remediation.Remediation, passed bool, results []remediation.CheckResult) error {
+func (s *Stage) record(ctx context.Context, r remediation.Remediation, results []remediation.CheckResult) error {
+	passed := playbook.Passed(results)
 	to, reason, hint := remediation.Verified, "read back from AWS: "+passing(results), ""
 	if !passed {
 		to, reason = remediation.Unverified, "read back from AWS: "+failing(results)
@@ -167,31 +173,30 @@ func (s *Stage) record(ctx context.Context, r remediation.Remediation, passed bo
 			return err
 		}
 	}
-	annotation := s.annotation(r, passed)
-	return s.move(ctx, r, to, reason, hint, annotation)
+	return s.move(ctx, r, to, reason, hint, s.annotation(r, passed))
 }
 
-func (s *Stage) recordFirst(ctx context.Context, r remediation.Remediation, passed bool, reason string) error {
-	first, err := s.Store.Remediation(ctx, r.UndoOf)
+// recordFirst puts an undo's verdict on the remediation that it undoes.
+func (s *Stage) recordFirst(ctx context.Context, undo remediation.Remediation, passed bool, reason string) error {
+	first, err := s.Store.Remediation(ctx, undo.UndoOf)
 	if err != nil {
 		return err
+	}
+	if first.State != remediation.Undoing || first.UndoneBy != undo.ID {
+		return nil // put there before; the message is a repetition
 	}
 	to := remediation.Undone
 	if !passed {
 		to = remediation.Unverified
 	}
-	if first.State != remediation.Undoing {
-		return nil
-	}
-	return s.move(ctx, first, to, "by "+string(r.ID)+": "+reason, "", nil)
+	return s.move(ctx, first, to, "by "+string(undo.ID)+": "+reason, "", nil)
 }
 
+// move changes r's state, announces it, and sends note to the finding if there
+// is one.
 func (s *Stage) move(ctx context.Context, r remediation.Remediation, to remediation.State, reason, hint string, note *finding.Annotation) error {
-	from, now := r.State, s.Clock.Now()
-	r.State, r.Reason, r.Hint, r.UpdatedAt = to, reason, hint, now
-	announced := r
-	announced.Version++
-	eff, err := store.Announce(remediation.StateChange{Remediation: announced, From: from, To: to, Title: r.Control}, "parry/verify", now)
+	r, change := r.Moved(to, reason, hint, s.Clock.Now())
+	eff, err := store.Announce(change, "parry/verify", r.UpdatedAt)
 	if err != nil {
 		return err
 	}
@@ -200,13 +205,14 @@ func (s *Stage) move(ctx context.Context, r remediation.Remediation, to remediat
 			return err
 		}
 	}
-	s.Logger.InfoContext(ctx, "remediation verified", "remediation", r.ID, "state", to, "reason", reason)
-	if err := s.Store.UpdateRemediation(ctx, r, eff); err != nil {
-		if errors.Is(err, store.ErrConflict) {
-			return fault.Transient(err, 0) // somebody wrote between; read again
-		}
+	err = s.Store.UpdateRemediation(ctx, r, eff)
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return fault.Transient(err, 0) // somebody wrote between; read again
+	case err != nil:
 		return err
 	}
+	s.Logger.InfoContext(ctx, "remediation verified", "remediation", r.ID, "state", to, "reason", reason)
 	return nil
 }
 
