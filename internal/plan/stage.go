@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -141,16 +142,21 @@ func (s *Stage) refuse(ctx context.Context, r remediation.Remediation, title str
 	if _, again := fault.IsTransient(err); again {
 		return err
 	}
-	var api *apimodel.APIError
-	if errors.As(err, &api) && (api.Throttled || api.HTTPStatus >= 500) {
-		return fault.Transient(err, time.Second)
-	}
-	if fault.Is(err, fault.Unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if mayPass(err) {
 		return fault.Transient(err, time.Second)
 	}
 	r.State, r.Reason, r.Hint = remediation.Failed, "planning stopped: "+err.Error(), fault.HintOf(err)
 	if r.Hint == "" {
-		r.Hint = "mend the cause, then run: parry finding remediate " + r.Finding.Key()
+		r.Hint = "mend the cause, then run: " + r.Again()
 	}
 	return s.save(ctx, r, nil, title)
+}
+
+// mayPass reports whether AWS, or the way to it, may answer otherwise later.
+func mayPass(err error) bool {
+	var api *apimodel.APIError
+	if errors.As(err, &api) {
+		return api.Throttled || api.HTTPStatus >= http.StatusInternalServerError && api.HTTPStatus != http.StatusNotImplemented
+	}
+	return fault.Is(err, fault.Unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

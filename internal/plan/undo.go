@@ -3,7 +3,9 @@ package plan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -17,6 +19,9 @@ import (
 // approved and executed like any other.
 func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	first, err := s.Store.Remediation(ctx, req.UndoOf)
+	if fault.Is(err, fault.NotFound) {
+		return fault.Terminal(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -36,13 +41,17 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}
-	content, parameters, err := document(r.Runbook, calls)
+	content, values, err := document(r.Runbook, calls)
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}
 	doc, err := runbook.Parse(content)
 	if err != nil {
 		return s.refuse(ctx, r, title, fault.E(fault.Internal, "read the generated undo document", err))
+	}
+	parameters, err := doc.ResolveParameters(values)
+	if err != nil {
+		return s.refuse(ctx, r, title, err)
 	}
 	planner := s.Gate.Planner(r)
 	open, err := s.Dry.Dry(ctx, doc, parameters, string(r.ID), r, planner)
@@ -70,7 +79,7 @@ func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
 	var made []remediation.Change
 	var stuck []string
 	for _, c := range changes {
-		if c.Outcome != remediation.Applied && c.Outcome != remediation.Uncertain {
+		if !c.MayHaveHappened() {
 			continue
 		}
 		if c.Before == nil {
@@ -98,38 +107,52 @@ func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
 	return calls, nil
 }
 
+// leftBehind is what a change may have left of one resource.
+type leftBehind struct {
+	spec   apimodel.ImageSpec
+	images []apimodel.Image
+}
+
+// left gives, by resource, what the last change to it left behind. A change
+// whose outcome is not known may have left what it found.
+func left(changes []remediation.Change) map[string]leftBehind {
+	out := map[string]leftBehind{}
+	for _, c := range changes {
+		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		if !ok || c.Before == nil || !c.MayHaveHappened() {
+			continue
+		}
+		delete(out, c.Call.Resource)
+		before := apimodel.Image(*c.Before)
+		after, known := spec.Expected(before, c.Call.Input)
+		if !known {
+			continue
+		}
+		l := leftBehind{spec, []apimodel.Image{after}}
+		if c.Outcome != remediation.Applied {
+			l.images = append(l.images, before)
+		}
+		out[c.Call.Resource] = l
+	}
+	return out
+}
+
 // drift compares what planning read now with what the fix left behind. A
 // resource that somebody changed since is not overwritten.
 func drift(changes []remediation.Change, planned []remediation.PlannedCall) error {
-	type leftBehind struct {
-		spec  apimodel.ImageSpec
-		image apimodel.Image
-	}
-	left := map[string]leftBehind{}
-	for _, c := range changes {
-		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
-		if !ok || c.Before == nil {
-			continue
-		}
-		before := apimodel.Image{Exists: c.Before.Exists, Data: c.Before.Data}
-		if have, ok := left[c.Call.Resource]; ok {
-			before = have.image // the second change of one resource starts from the first
-		}
-		if after, known := spec.Expected(before, c.Call.Input); known {
-			left[c.Call.Resource] = leftBehind{spec, after}
-		}
-	}
+	expected := left(changes)
 	for _, call := range planned {
-		want, ok := left[call.Resource]
+		want, ok := expected[call.Resource]
 		if !ok || call.Before == nil {
 			continue
 		}
-		delete(left, call.Resource) // a later call on the same resource sees the overlay, not AWS
-		diff := want.spec.Diff(want.image, apimodel.Image{Exists: call.Before.Exists, Data: call.Before.Data})
-		if len(diff) > 0 {
-			return fault.Errorf(fault.Conflict, "plan undo", "%s was changed since the fix: %s differs", call.Resource, diff[0].Path).
-				WithHint("look at the resource; what the fix found is in: parry remediation show %s", changes[0].Remediation)
+		delete(expected, call.Resource) // a later call on the same resource sees the overlay, not AWS
+		now := apimodel.Image(*call.Before)
+		if slices.ContainsFunc(want.images, func(img apimodel.Image) bool { return want.spec.Equal(img, now) }) {
+			continue
 		}
+		return fault.Errorf(fault.Conflict, "plan undo", "%s was changed since the fix: %s differs", call.Resource, want.spec.Diff(want.images[0], now)[0].Path).
+			WithHint("look at the resource; what the fix found is in: parry remediation show %s", changes[0].Remediation)
 	}
 	return nil
 }
@@ -185,12 +208,27 @@ func parameterType(v any) (string, error) {
 	case []string:
 		return "StringList", nil
 	case []any:
-		for _, item := range t {
-			if _, ok := item.(string); !ok {
-				return "MapList", nil
-			}
-		}
-		return "StringList", nil
+		return listType(t)
 	}
 	return "", fmt.Errorf("a value of type %T cannot be a runbook parameter", v)
+}
+
+// listType gives the type of a list whose items are all text or all maps.
+func listType(list []any) (string, error) {
+	texts, maps := 0, 0
+	for _, item := range list {
+		switch item.(type) {
+		case string:
+			texts++
+		case map[string]any:
+			maps++
+		}
+	}
+	switch len(list) {
+	case texts:
+		return "StringList", nil
+	case maps:
+		return "MapList", nil
+	}
+	return "", errors.New("a list of neither texts nor maps cannot be a runbook parameter")
 }
