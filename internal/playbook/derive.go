@@ -105,15 +105,22 @@ func narrowing() []string {
 	return []string{
 		"aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "aws:principalarn", "aws:userid",
 		"aws:sourcearn", "aws:sourceaccount", "aws:sourceowner", "aws:sourceorgid", "aws:sourcevpc", "aws:sourcevpce",
-		"aws:sourceip", "aws:viaawsservice", "s3:x-amz-server-side-encryption-aws-kms-key-id",
+		"aws:sourceip", "s3:x-amz-server-side-encryption-aws-kms-key-id",
 		"s3:dataaccesspointarn", "s3:dataaccesspointaccount",
 	}
 }
 
+// comparing lists the operators that compare with values, in lower case. Null
+// and Bool only say whether a key is there, and a negated operator admits all
+// but a few.
+func comparing() []string {
+	return []string{"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"}
+}
+
 func narrows(operator, key string, raw json.RawMessage) bool {
-	op := strings.ToLower(strings.TrimPrefix(operator, "ForAnyValue:"))
-	if strings.HasPrefix(op, "forallvalues:") || strings.HasSuffix(op, "ifexists") || strings.Contains(op, "not") {
-		return false // these hold for a caller without the key, or for all but a few
+	op := strings.TrimPrefix(strings.ToLower(operator), "foranyvalue:")
+	if !slices.Contains(comparing(), op) {
+		return false // ForAllValues and IfExists also hold for a caller without the key
 	}
 	if !slices.Contains(narrowing(), strings.ToLower(key)) {
 		return false

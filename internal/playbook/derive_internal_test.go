@@ -35,6 +35,10 @@ func TestPublicStatements(t *testing.T) {
 		"half of all addresses":    {`{"Effect":"Allow","Principal":"*","Condition":{"IpAddress":{"aws:SourceIp":["0.0.0.0/1","128.0.0.0/1"]}}}`, true},
 		"one VPC endpoint":         {`{"Effect":"Allow","Principal":"*","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}}`, false},
 		"policy variable":          {`{"Effect":"Allow","Principal":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":"${aws:username}"}}}`, true},
+		"any organization":         {`{"Effect":"Allow","Principal":"*","Condition":{"Null":{"aws:PrincipalOrgID":"false"}}}`, true},
+		"no VPC endpoint":          {`{"Effect":"Allow","Principal":"*","Condition":{"Null":{"aws:SourceVpce":"true"}}}`, true},
+		"not through a service":    {`{"Effect":"Allow","Principal":"*","Condition":{"Bool":{"aws:ViaAWSService":"false"}}}`, true},
+		"for any value":            {`{"Effect":"Allow","Principal":"*","Condition":{"forAnyValue:StringEquals":{"aws:PrincipalOrgPaths":"o-1/r-1/"}}}`, false},
 		"condition that is no fix": {`{"Effect":"Allow","Principal":"*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -21,23 +22,35 @@ type Resource struct {
 	Region  string
 }
 
-// NewResource takes a resource from its ARN, refusing what is not an ARN of the
-// expected partition and service shape. The account is the finding's, because
-// bucket ARNs carry none; a live read in that account is what proves ownership.
+// NewResource takes a resource from its ARN, refusing what is not one. The
+// account is the finding's, because bucket ARNs carry none; a live read in that
+// account is what proves ownership.
 func NewResource(kind, arn, account, region string) (Resource, error) {
+	bad := func(format string, args ...any) (Resource, error) {
+		return Resource{}, fault.Errorf(fault.Invalid, "read resource", format, args...)
+	}
 	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[5] == "" || len(arn) > 2048 {
-		return Resource{}, fault.Errorf(fault.Invalid, "read resource", "%q is not an ARN", trim(arn, 120))
+	if len(parts) != 6 || parts[0] != "arn" || parts[1] == "" || parts[2] == "" || parts[5] == "" || len(arn) > maxARN {
+		return bad("%q is not an ARN", trim(arn, 120))
 	}
 	if parts[4] != "" && parts[4] != account {
-		return Resource{}, fault.Errorf(fault.Invalid, "read resource", "the ARN names account %s, the finding account %s", trim(parts[4], 12), account)
+		return bad("the ARN names account %s, the finding account %s", trim(parts[4], 12), account)
 	}
 	name := parts[5]
 	if i := strings.LastIndexAny(name, "/:"); i >= 0 {
+		if parts[2] == "s3" && parts[4] == "" {
+			return bad("%q is an object, not a bucket", trim(arn, 120)) // its last part is not the bucket's name
+		}
 		name = name[i+1:]
+	}
+	if name == "" {
+		return bad("%q names nothing", trim(arn, 120))
 	}
 	return Resource{Type: kind, ARN: arn, Name: name, Account: account, Region: region}, nil
 }
+
+// maxARN is the longest ARN, in bytes, as AWS limits it.
+const maxARN = 2048
 
 // value resolves "resource.<field>" or gives the literal. There is no further
 // templating.
@@ -168,9 +181,14 @@ func (p Playbook) RunbookParameters(r Resource, readings Readings) (map[string]a
 	return out, nil
 }
 
+// trim cuts s after at most n bytes, between two characters: half a character
+// would be another one after storage, and the plan's hash another hash.
 func trim(s string, n int) string {
 	if len(s) <= n {
 		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
 	}
 	return s[:n] + "…"
 }
