@@ -10,7 +10,11 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 )
 
-var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+var (
+	accountID = regexp.MustCompile(`^[0-9]{12}$`)
+	roleName  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+	partition = regexp.MustCompile(`^aws(-[a-z]+)*$`)
+)
 
 // Organization is what Parry knows of the AWS Organization.
 type Organization struct {
@@ -30,9 +34,19 @@ type Account struct {
 	Unit string `json:"unit" yaml:"unit"` // organizational unit path: "dev", "prod/payments"
 }
 
-// Validate checks ids and fills nothing.
+// Validate checks ids and names, and fills nothing.
 func (o Organization) Validate() error {
 	const op = "check organization"
+	if !partition.MatchString(o.Partition) {
+		return fault.Errorf(fault.Invalid, op, "partition %q is not one of AWS's, such as aws, aws-cn or aws-us-gov", o.Partition)
+	}
+	if !roleName.MatchString(o.MemberRole) {
+		// Without a role a call would be made with Parry's own credentials.
+		return fault.Errorf(fault.Invalid, op, "member_role %q is not the name of an IAM role", o.MemberRole)
+	}
+	if o.HomeRegion == "" {
+		return fault.Errorf(fault.Invalid, op, "home_region is empty")
+	}
 	if !accountID.MatchString(o.HubAccount) {
 		return fault.Errorf(fault.Invalid, op, "hub_account %q is not a 12-digit account id", o.HubAccount)
 	}
