@@ -61,6 +61,9 @@ func LoadContent(files fs.FS) (*Content, error) {
 		if _, ok := c.runbooks[pb.Runbook]; !ok {
 			return nil, fault.Errorf(fault.Invalid, "load catalog", "%s names runbook %q, which is not in the catalog", name, pb.Runbook)
 		}
+		if _, ok := c.playbooks[pb.ID]; ok {
+			return nil, fault.Errorf(fault.Invalid, "load catalog", "%s has the id %q of another playbook", name, pb.ID)
+		}
 		c.playbooks[pb.ID] = pb
 	}
 	return c, nil

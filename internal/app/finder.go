@@ -111,12 +111,18 @@ func indexed(c filter.Criterion) (store.Condition, bool) {
 	}
 	condition := store.Condition{Column: column, Op: store.OpEqual}
 	for _, t := range c.Strings {
-		if t.Comparison != filter.Equals {
+		if t.Comparison != filter.Equals || !asStored(t.Value) {
 			return store.Condition{}, false
 		}
 		condition.Values = append(condition.Values, t.Value)
 	}
 	return condition, len(condition.Values) > 0
+}
+
+// asStored reports whether a column holds v as the document does: long text is
+// cut there, and what a database cannot keep is replaced.
+func asStored(v string) bool {
+	return len(v) <= 256 && !strings.ContainsAny(v, "\x00\uFFFD")
 }
 
 // tokenBinding names the question that a page's token belongs to.
