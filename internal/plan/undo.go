@@ -113,8 +113,10 @@ type leftBehind struct {
 	images []apimodel.Image
 }
 
-// left gives, by resource, what the last change to it left behind. A change
-// whose outcome is not known may have left what it found.
+// left gives, by resource, what the last change to it may have left behind: its
+// effect, or what it found. The latter holds after a change that AWS answered
+// and did not make, and after one that was taken back by hand: putting back
+// what is there overwrites nobody's work.
 func left(changes []remediation.Change) map[string]leftBehind {
 	out := map[string]leftBehind{}
 	for _, c := range changes {
@@ -124,15 +126,9 @@ func left(changes []remediation.Change) map[string]leftBehind {
 		}
 		delete(out, c.Call.Resource)
 		before := apimodel.Image(*c.Before)
-		after, known := spec.Expected(before, c.Call.Input)
-		if !known {
-			continue
+		if after, known := spec.Expected(before, c.Call.Input); known {
+			out[c.Call.Resource] = leftBehind{spec, []apimodel.Image{after, before}}
 		}
-		l := leftBehind{spec, []apimodel.Image{after}}
-		if c.Outcome != remediation.Applied {
-			l.images = append(l.images, before)
-		}
-		out[c.Call.Resource] = l
 	}
 	return out
 }
