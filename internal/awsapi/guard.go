@@ -74,10 +74,10 @@ func (g Guards) compile() (guardSet, error) {
 	}
 	set := guardSet{Guards: g, revision: g.Revision()}
 	for _, r := range g.OwnRoles {
-		set.own = append(set.own, ownThing{guard: "own roles", setting: "guards.own_roles", name: r[strings.LastIndex(r, "/")+1:], service: "iam"})
+		set.own = append(set.own, ownThing{guard: "own roles", setting: "organization.member_role", name: r[strings.LastIndex(r, "/")+1:], service: "iam"})
 	}
 	for _, a := range g.OwnResources {
-		set.own = append(set.own, ownThing{guard: "own resources", setting: "guards.own_resources", arn: a, name: lastPart(a), service: arnPart(a, 2)})
+		set.own = append(set.own, ownThing{guard: "own resources", setting: "guards.resources", arn: a, name: lastPart(a), service: arnPart(a, 2)})
 	}
 	for _, p := range g.BreakGlass {
 		t := ownThing{guard: "break-glass principals", setting: "guards.break_glass", name: p[strings.LastIndex(p, "/")+1:], service: "iam"}
@@ -104,10 +104,10 @@ func (g guardSet) check(r request, id Identity) error {
 		return err
 	}
 	if g.ManagementAccount != "" && r.Account == g.ManagementAccount && !g.AllowManagement {
-		return refuse(r, "management account", "account "+r.Account+" is the organization's management account", "guards.allow_management")
+		return refuse(r, "management account", "account "+r.Account+" is the organization's management account", "organization.management_account")
 	}
 	if !slices.Contains(g.Accounts, "*") && !slices.Contains(g.Accounts, r.Account) {
-		return refuse(r, "accounts", "account "+r.Account+" is not one in which changes are allowed", "guards.accounts")
+		return refuse(r, "accounts", "account "+r.Account+" is not one in which changes are allowed", "organization.accounts")
 	}
 	for _, t := range g.own {
 		if t.touched(r) {

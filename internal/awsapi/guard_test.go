@@ -24,33 +24,33 @@ func TestGuards(t *testing.T) {
 		guard   string // "" = passes
 		setting string
 	}{
-		{"no account is allowed by default", awsapi.Guards{}, s3("DeleteBucketPolicy", nil), "accounts", "guards.accounts"},
+		{"no account is allowed by default", awsapi.Guards{}, s3("DeleteBucketPolicy", nil), "accounts", "organization.accounts"},
 		{"a read needs no account", awsapi.Guards{}, s3("GetBucketPolicy", nil), "", ""},
 		{"listed account", awsapi.Guards{Accounts: []string{member}}, s3("DeleteBucketPolicy", nil), "", ""},
-		{"other account", awsapi.Guards{Accounts: []string{member}}, in(hub, s3("DeleteBucketPolicy", nil)), "accounts", "guards.accounts"},
-		{"management account", awsapi.Guards{Accounts: all, ManagementAccount: member}, s3("DeleteBucketPolicy", nil), "management account", "guards.allow_management"},
+		{"other account", awsapi.Guards{Accounts: []string{member}}, in(hub, s3("DeleteBucketPolicy", nil)), "accounts", "organization.accounts"},
+		{"management account", awsapi.Guards{Accounts: all, ManagementAccount: member}, s3("DeleteBucketPolicy", nil), "management account", "organization.management_account"},
 		{"management account allowed", awsapi.Guards{Accounts: all, ManagementAccount: member, AllowManagement: true}, s3("DeleteBucketPolicy", nil), "", ""},
 		{"sensitive read there", awsapi.Guards{Accounts: all, ManagementAccount: member}, apimodel.Call{
 			Service: "secretsmanager", Operation: "GetSecretValue", Account: member, Input: map[string]any{"SecretId": "x"},
-		}, "management account", "guards.allow_management"},
-		{"own role", awsapi.Guards{Accounts: all, OwnRoles: []string{role}}, iam("DeleteRolePolicy", map[string]any{"RoleName": role, "PolicyName": "p"}), "own roles", "guards.own_roles"},
-		{"own role in another case", awsapi.Guards{Accounts: all, OwnRoles: []string{role}}, iam("delete_role", map[string]any{"RoleName": "parrymemberrole"}), "own roles", "guards.own_roles"},
-		{"own role by ARN", awsapi.Guards{Accounts: all, OwnRoles: []string{"path/" + role}}, iam("TagRole", map[string]any{"RoleName": "arn:aws:iam::1:role/path/" + role}), "own roles", "guards.own_roles"},
+		}, "management account", "organization.management_account"},
+		{"own role", awsapi.Guards{Accounts: all, OwnRoles: []string{role}}, iam("DeleteRolePolicy", map[string]any{"RoleName": role, "PolicyName": "p"}), "own roles", "organization.member_role"},
+		{"own role in another case", awsapi.Guards{Accounts: all, OwnRoles: []string{role}}, iam("delete_role", map[string]any{"RoleName": "parrymemberrole"}), "own roles", "organization.member_role"},
+		{"own role by ARN", awsapi.Guards{Accounts: all, OwnRoles: []string{"path/" + role}}, iam("TagRole", map[string]any{"RoleName": "arn:aws:iam::1:role/path/" + role}), "own roles", "organization.member_role"},
 		{"other role", awsapi.Guards{Accounts: all, OwnRoles: []string{role}}, iam("DeleteRole", map[string]any{"RoleName": role + "2"}), "", ""},
 		{"own queue by URL", awsapi.Guards{Accounts: all, OwnResources: []string{queue}}, apimodel.Call{
 			Service: "sqs", Operation: "DeleteQueue", Account: hub, Region: region, Input: map[string]any{"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/" + hub + "/parry-inbox"},
-		}, "own resources", "guards.own_resources"},
+		}, "own resources", "guards.resources"},
 		{"own key by ARN", awsapi.Guards{Accounts: all, OwnResources: []string{"arn:aws:kms:eu-west-1:9:key/k-1"}}, apimodel.Call{
 			Service: "kms", Operation: "DisableKey", Account: member, Input: map[string]any{"KeyId": "arn:aws:kms:eu-west-1:9:key/k-1"},
-		}, "own resources", "guards.own_resources"},
+		}, "own resources", "guards.resources"},
 		{"own key by id", awsapi.Guards{Accounts: all, OwnResources: []string{"arn:aws:kms:eu-west-1:9:key/k-1"}}, apimodel.Call{
 			Service: "kms", Operation: "ScheduleKeyDeletion", Account: member, Input: map[string]any{"KeyId": "k-1"},
-		}, "own resources", "guards.own_resources"},
-		{"own bucket", awsapi.Guards{Accounts: all, OwnResources: []string{"arn:aws:s3:::open"}}, s3("DeleteBucketPolicy", nil), "own resources", "guards.own_resources"},
+		}, "own resources", "guards.resources"},
+		{"own bucket", awsapi.Guards{Accounts: all, OwnResources: []string{"arn:aws:s3:::open"}}, s3("DeleteBucketPolicy", nil), "own resources", "guards.resources"},
 		{"deep in a list", awsapi.Guards{Accounts: all, OwnResources: []string{queue}}, apimodel.Call{
 			Service: "resourcegroupstaggingapi", Operation: "TagResources", Account: member,
 			Input: map[string]any{"ResourceARNList": []string{"arn:aws:s3:::x", queue}, "Tags": map[string]string{"a": "b"}},
-		}, "own resources", "guards.own_resources"},
+		}, "own resources", "guards.resources"},
 		{"a longer name is another resource", awsapi.Guards{Accounts: all, OwnResources: []string{"arn:aws:s3:::op"}}, s3("PutBucketPolicy", map[string]any{"Policy": `"arn:aws:s3:::open/*"`}), "", ""},
 		{"break-glass user", awsapi.Guards{Accounts: all, BreakGlass: []string{"arn:aws:iam::1:user/rescue"}}, iam("DeleteAccessKey", map[string]any{"UserName": "rescue", "AccessKeyId": "A"}), "break-glass principals", "guards.break_glass"},
 		{"deny rule", awsapi.Guards{Accounts: all, Deny: []awsapi.Rule{{ID: "no-delete", Services: []string{"s3"}, Operations: []string{"delete*"}, Reason: "ask first"}}}, s3("DeleteBucketPolicy", nil), "deny rule no-delete", "guards.deny"},

@@ -210,7 +210,7 @@ func TestPlanRefusals(t *testing.T) {
 		p := w.gate.Planning(as, awsapi.PlanOptions{})
 		c := s3("DeleteBucketPolicy", nil)
 		c.Account = "555566667777"
-		if _, err := p.Call(t.Context(), "x", c); !fault.Is(err, fault.Denied) || !strings.Contains(fault.HintOf(err), "guards.accounts") {
+		if _, err := p.Call(t.Context(), "x", c); !fault.Is(err, fault.Denied) || !strings.Contains(fault.HintOf(err), "organization.accounts") {
 			t.Errorf("got %v, hint %q", err, fault.HintOf(err))
 		}
 	})
