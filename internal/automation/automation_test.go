@@ -539,3 +539,34 @@ func TestUnsupportedActionIsRefusedBeforeTheFirstStep(t *testing.T) {
 		t.Errorf("error %v after %v", err, f.caller.calls)
 	}
 }
+
+// What says nothing about the call is no failure of the step: the run is
+// interrupted, to be tried again, and nothing is recorded.
+func TestOutageIsNoOutcome(t *testing.T) {
+	t.Parallel()
+	busy := &apimodel.APIError{Service: "s3", Operation: "GetThing", Code: "SlowDown", HTTPStatus: 503, Throttled: true}
+	broken := &apimodel.APIError{Service: "s3", Operation: "GetThing", Code: "InternalError", HTTPStatus: 500}
+	for name, tt := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"out of reach":           {fault.Errorf(fault.Unavailable, "call s3:GetThing", "connection refused"), true},
+		"throttled":              {busy, true},
+		"throttled, in the gate": {fault.Errorf(fault.Exhausted, "apply step A", "read before changing it: %w", busy), true},
+		"broken at a read":       {broken, true},
+		"broken at a change":     {&apimodel.APIError{Code: "InternalError", HTTPStatus: 500, Uncertain: true}, false},
+		"not implemented":        {&apimodel.APIError{Code: "NotImplemented", HTTPStatus: 501}, false},
+		"quota used up":          {&apimodel.APIError{Code: "LimitExceededException", HTTPStatus: 400}, false},
+		"for good":               {fault.Terminal(fault.Errorf(fault.Unavailable, "resolve endpoint", "there is none")), false},
+	} {
+		f := setup(t, step("A", "  onFailure: Continue\n"))
+		f.caller.answers["A"] = []any{tt.err}
+		_, err := f.interpreter.Run(t.Context(), f.run)
+		if _, again := fault.IsTransient(err); again != tt.want || tt.want && !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := len(f.journal.done); got != 0 == tt.want {
+			t.Errorf("%s: %d steps recorded", name, got)
+		}
+	}
+}

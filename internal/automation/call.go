@@ -101,6 +101,18 @@ func (x *execution) send(ctx context.Context, c *call, limit time.Duration) (api
 	return reply, callFailure(err), nil
 }
 
+// once makes the call of a step that does not wait. AWS out of reach, or calls
+// that come too fast, are no failure of the step: the run is interrupted and
+// tried again, and gets here again.
+func (x *execution) once(ctx context.Context, c *call) (apimodel.Reply, *Failure, error) {
+	reply, failure, err := x.send(ctx, c, x.callLimit(c))
+	if cause := x.errs[c.step.Name]; failure != nil && failure.Type != FailureTimeout && passes(cause) {
+		after, _ := fault.IsTransient(cause)
+		return reply, nil, fault.Transient(fault.Errorf(fault.Unavailable, "run step "+c.step.Name, "%w", cause), after)
+	}
+	return reply, failure, err
+}
+
 func (x *execution) callLimit(c *call) time.Duration {
 	if c.timeout > 0 {
 		return c.timeout
@@ -110,7 +122,7 @@ func (x *execution) callLimit(c *call) time.Duration {
 
 // api is aws:executeAwsApi: one call, then the declared outputs.
 func (x *execution) api(ctx context.Context, c *call) (record, error) {
-	reply, failure, err := x.send(ctx, c, x.callLimit(c))
+	reply, failure, err := x.once(ctx, c)
 	if err != nil {
 		return record{}, err
 	}
@@ -120,7 +132,7 @@ func (x *execution) api(ctx context.Context, c *call) (record, error) {
 // assert is aws:assertAwsResourceProperty: one call, and a failure where the
 // property has no desired value.
 func (x *execution) assert(ctx context.Context, c *call) (record, error) {
-	reply, failure, err := x.send(ctx, c, x.callLimit(c))
+	reply, failure, err := x.once(ctx, c)
 	if err != nil {
 		return record{}, err
 	}

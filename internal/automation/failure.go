@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -77,10 +78,26 @@ func timeoutFailure(format string, args ...any) *Failure {
 
 // stops reports whether err must end the whole execution, whatever the document
 // says: the gate refused a change because the plan does not hold it or because
-// the resource is not what the plan saw.
+// the resource is not what the plan saw, or nobody can tell what became of it.
 func stops(err error) bool {
 	code := fault.CodeOf(err)
 	return code == fault.Conflict || code == fault.Denied
+}
+
+// passes reports whether err says nothing about the call, only that AWS could
+// not be reached, was too busy, or broke without having been asked to change.
+func passes(err error) bool {
+	if err == nil || fault.IsTerminal(err) {
+		return false
+	}
+	if _, transient := fault.IsTransient(err); transient || fault.Is(err, fault.Unavailable) {
+		return true
+	}
+	var api *apimodel.APIError
+	if !errors.As(err, &api) || api.Uncertain {
+		return false
+	}
+	return api.Throttled || api.HTTPStatus >= 500 && api.HTTPStatus != http.StatusNotImplemented
 }
 
 // ended gives the cause when ctx is done: then the run ends without an outcome,

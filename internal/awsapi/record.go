@@ -137,8 +137,12 @@ func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r re
 		}
 		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)
 		var done *apimodel.Reply
-		if done, again = p.settled(ctx, r, rec); done != nil {
+		var unread error
+		if done, again, unread = p.settled(ctx, r, rec); done != nil {
 			return *done, p.outcome(ctx, rec, remediation.Applied, "", nil)
+		}
+		if unread != nil {
+			return apimodel.Reply{}, joined(unread, p.outcome(ctx, rec, remediation.Uncertain, "", err))
 		}
 		if !again {
 			break
@@ -166,28 +170,34 @@ func joined(err, other error) error {
 }
 
 // settled reads back what a change of unknown outcome did. A reply means that
-// it was applied; again means that it certainly or harmlessly may be sent again.
-func (p *applying) settled(ctx context.Context, r request, rec remediation.Change) (done *apimodel.Reply, again bool) {
+// it was applied; again means that it certainly or harmlessly may be sent again;
+// an error that it could not be read now, and may be later.
+func (p *applying) settled(ctx context.Context, r request, rec remediation.Change) (done *apimodel.Reply, again bool, err error) {
 	spec, ok := apimodel.ImageOf(r.Service, r.Operation)
 	if !ok || rec.Before == nil {
 		_, token := r.op.TokenMember()
-		return nil, token // AWS recognises the repeated request by its token
+		return nil, token, nil // AWS recognises the repeated request by its token
 	}
 	now, err := p.g.readImage(ctx, p.id, spec, r)
 	if err != nil {
-		return nil, false
+		if code := codeOf(err); code == fault.Unavailable || code == fault.Exhausted { // exhausted: throttled
+			return nil, false, fault.Transient(fault.Errorf(fault.Unavailable, "read back "+r.Service+":"+r.Operation, "%w", err), 0)
+		}
+		return nil, false, nil
 	}
 	before := fromImage(rec.Before)
 	if after, known := spec.Expected(before, r.Input); known && spec.Equal(now, after) {
-		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false
+		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false, nil
 	}
-	return nil, spec.Equal(now, before)
+	return nil, spec.Equal(now, before), nil
 }
 
 // resume decides a change that an earlier run recorded without a final outcome.
 func (p *applying) resume(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
-	done, again := p.settled(ctx, r, rec)
+	done, again, unread := p.settled(ctx, r, rec)
 	switch {
+	case unread != nil:
+		return apimodel.Reply{}, unread
 	case done != nil:
 		if err := p.outcome(ctx, rec, remediation.Applied, rec.RequestID, nil); err != nil {
 			return apimodel.Reply{}, err
@@ -208,7 +218,7 @@ func (p *applying) repeat(pc remediation.PlannedCall, r request, rec remediation
 	if r.op.Output != nil && len(r.op.Output.Members) > 0 {
 		for _, later := range p.auth.Plan.Calls {
 			if later.Seq > pc.Seq && len(later.FromOutputs) > 0 {
-				return apimodel.Reply{}, fault.Terminal(fault.Errorf(fault.Conflict, "apply step "+pc.Step,
+				return apimodel.Reply{}, fault.Terminal(fault.Errorf(fault.Denied, "apply step "+pc.Step,
 					"%w: %s:%s was applied, but its answer, which a later step needs, was lost", ErrUncertain, r.Service, r.Operation).
 					WithHint("the change is recorded as %s; undo it, or make a new plan", rec.ID))
 			}
@@ -217,13 +227,14 @@ func (p *applying) repeat(pc remediation.PlannedCall, r request, rec remediation
 	return apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata(rec.RequestID)}}, nil
 }
 
-// doubtful is the error of a change whose outcome nobody can tell.
+// doubtful is the error of a change whose outcome nobody can tell. It is a
+// refusal to go on, and no conflict: that would say that nothing was sent.
 func (p *applying) doubtful(pc remediation.PlannedCall, r request, cause error) error {
 	what := pc.Resource
 	if what == "" {
 		what = r.Call.String()
 	}
-	return fault.Terminal(fault.Errorf(fault.Conflict, "apply step "+pc.Step, "%w: %s:%s may or may not have changed %s: %w",
+	return fault.Terminal(fault.Errorf(fault.Denied, "apply step "+pc.Step, "%w: %s:%s may or may not have changed %s: %w",
 		ErrUncertain, r.Service, r.Operation, what, cause).
 		WithHint("look at the resource; `parry remediation show %s` has the before-image", p.auth.Remediation))
 }

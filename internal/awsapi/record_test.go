@@ -54,7 +54,7 @@ func TestLostAnswer(t *testing.T) {
 				}
 				return nil
 			}
-		}, 1, remediation.Uncertain, awsapi.ErrUncertain, false},
+		}, 1, remediation.Uncertain, errLost, true},
 		{"and the lease went meanwhile", func(w *world) {
 			w.aws.there = onceOnChange(1, errLost, func() { w.fence = func(context.Context) error { return errStore } })
 		}, 1, remediation.Intended, errStore, false},

@@ -33,6 +33,8 @@ type Exec struct {
 	// memo holds the steps that completed in this process: a body that is tried
 	// again finds them by name without a second checkpoint.
 	memo map[string]memo
+	// replayed says that the last step gave what an earlier process recorded.
+	replayed bool
 	// fatal is an error of DBOS itself, with which the workflow must end.
 	fatal    error
 	received int
@@ -67,7 +69,9 @@ func (x *Exec) Step(ctx context.Context, name string, fn func(ctx context.Contex
 	defer x.engine.drain.leave()
 	aad := x.id + "/step/" + name
 	ran := false
+	x.replayed = true
 	sealed, err := dbos.RunAsStep(x.dctx, func(context.Context) (string, error) {
+		x.replayed = false
 		ran = true
 		out, err := guarded(ctx, fn)
 		return x.engine.sealOutcome(out, err, aad)
@@ -268,6 +272,9 @@ func (x *Exec) persist(ctx context.Context) error {
 		}
 		if tries >= maxTries || x.engine.cfg.Clock.Now().Sub(since) > maxOutage {
 			return err
+		}
+		if x.replayed {
+			continue // the pause was made by the process that failed
 		}
 		wait := pause
 		if after, ok := fault.IsTransient(err); ok {
