@@ -65,9 +65,10 @@ const namePattern = `^[A-Za-z0-9][A-Za-z0-9._@+=-]*$`
 
 func (g Grant) check() error {
 	const op = "make key"
-	for what, value := range map[string]string{"name": g.Name, "principal": g.Principal} {
-		if ok, err := regexp.MatchString(namePattern, value); err != nil || !ok || len(value) > maxName {
-			return fault.Errorf(fault.Invalid, op, "%s %q should be 1 to %d letters, digits or . _ @ + = -", what, clip(value), maxName)
+	good := regexp.MustCompile(namePattern)
+	for _, v := range [][2]string{{"name", g.Name}, {"principal", g.Principal}} {
+		if !good.MatchString(v[1]) || len(v[1]) > maxName {
+			return fault.Errorf(fault.Invalid, op, "%s %q should be 1 to %d letters, digits or . _ @ + = -", v[0], clip(v[1]), maxName)
 		}
 	}
 	roles, err := ParseRoles(g.Roles)
