@@ -29,6 +29,7 @@ type Queries struct {
 
 	FindingRids, IdentityAppend, FindingCurrent, FindingInsert, FindingUpdate, DocPut string
 	FindingRead, FindingPage, DocsRead, EventAppend, EventPage, CountAdd, CountPage   string
+	CountAddKind, CountPageKind, CountAddAccount, CountPageAccount                    string
 	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string

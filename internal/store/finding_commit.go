@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,8 +20,9 @@ type kind struct {
 	account, region, control, severity, workflow, recordState string
 }
 
-func (k kind) key() string {
-	return strings.Join([]string{k.account, k.region, k.control, k.severity, k.workflow, k.recordState}, "\x00")
+func (k kind) compare(l kind) int {
+	return cmp.Or(strings.Compare(k.account, l.account), strings.Compare(k.region, l.region), strings.Compare(k.control, l.control),
+		strings.Compare(k.severity, l.severity), strings.Compare(k.workflow, l.workflow), strings.Compare(k.recordState, l.recordState))
 }
 
 // kind gives the counter in which f is counted, with the texts as stored.
@@ -263,7 +266,6 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 		{q.FindingUpdate, b.updates, true},
 		{q.DocPut, b.docs, false},
 		{q.EventAppend, b.events, false},
-		{q.CountAdd, b.counters(), false},
 	} {
 		n, err := t.bulk(ctx, step.query, step.rows)
 		if err != nil {
@@ -273,22 +275,41 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 			return conflict("write findings")
 		}
 	}
-	return nil
+	return t.addCounts(ctx, b.delta)
 }
 
-// counters gives the rollup's rows in one order for all writers.
-func (b *batch) counters() [][]any {
-	var rows [][]any
-	for k, n := range b.delta {
-		if n != 0 {
-			rows = append(rows, []any{k.account, k.region, k.control, k.severity, k.workflow, k.recordState, n})
+// addCounts adds delta to the three rollups. Each is written in one order by
+// all writers.
+func (t *tx) addCounts(ctx context.Context, delta map[kind]int64) error {
+	q := t.s.q
+	for _, rollup := range []struct {
+		query string
+		part  func(k kind) kind // without what the rollup does not tell apart
+		row   func(k kind, n int64) []any
+	}{
+		{q.CountAdd, func(k kind) kind { return k }, func(k kind, n int64) []any {
+			return []any{k.account, k.region, k.control, k.severity, k.workflow, k.recordState, n}
+		}},
+		{q.CountAddKind, func(k kind) kind { k.account = ""; return k }, func(k kind, n int64) []any {
+			return []any{k.region, k.control, k.severity, k.workflow, k.recordState, n}
+		}},
+		{q.CountAddAccount, func(k kind) kind { k.region, k.control = "", ""; return k }, func(k kind, n int64) []any {
+			return []any{k.account, k.severity, k.workflow, k.recordState, n}
+		}},
+	} {
+		sums := map[kind]int64{}
+		for k, n := range delta {
+			sums[rollup.part(k)] += n
+		}
+		var rows [][]any
+		for _, k := range slices.SortedFunc(maps.Keys(sums), kind.compare) {
+			if sums[k] != 0 {
+				rows = append(rows, rollup.row(k, sums[k]))
+			}
+		}
+		if _, err := t.bulk(ctx, rollup.query, rows); err != nil {
+			return err
 		}
 	}
-	slices.SortFunc(rows, func(a, c []any) int { return strings.Compare(rowKind(a).key(), rowKind(c).key()) })
-	return rows
-}
-
-func rowKind(row []any) kind {
-	s := func(i int) string { v, _ := row[i].(string); return v }
-	return kind{s(0), s(1), s(2), s(3), s(4), s(5)}
+	return nil
 }

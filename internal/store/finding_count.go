@@ -45,7 +45,7 @@ func (s *Store) CountFindings(ctx context.Context, q CountQuery) ([]FindingCount
 		}
 		groups = append(groups, "f."+g)
 	}
-	query := s.q.CountPage + b.sql()
+	query := s.rollup(q) + b.sql()
 	if len(groups) > 0 {
 		by := strings.Join(groups, ", ")
 		query = strings.Replace(query, " FROM ", ", "+by+" FROM ", 1) +
@@ -65,6 +65,31 @@ func (s *Store) CountFindings(ctx context.Context, q CountQuery) ([]FindingCount
 		return c, err
 	})
 	return counts, s.fail(op, err)
+}
+
+// rollup gives the statement over the smallest counters that can answer q.
+func (s *Store) rollup(q CountQuery) string {
+	asked := slices.Clone(q.GroupBy)
+	if !slices.Contains(q.Accounts, everyAccount) {
+		asked = append(asked, "account")
+	}
+	var columns func(all []Condition)
+	columns = func(all []Condition) {
+		for _, c := range all {
+			if len(c.Or) == 0 {
+				asked = append(asked, c.Column)
+			}
+			columns(c.Or)
+		}
+	}
+	columns(q.Where)
+	switch {
+	case !slices.Contains(asked, "account"):
+		return s.q.CountPageKind
+	case !slices.Contains(asked, "region") && !slices.Contains(asked, "control"):
+		return s.q.CountPageAccount
+	}
+	return s.q.CountPage
 }
 
 func (s *Store) unpackJSON(frame []byte, v any) error {

@@ -164,10 +164,10 @@ func (t *tx) removeFindings(ctx context.Context, b batch, events, rows, keys [][
 	for _, step := range []struct {
 		query string
 		rows  [][]any
-	}{{q.EventDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}, {q.CountAdd, b.counters()}} {
+	}{{q.EventDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
 		if _, err := t.bulk(ctx, step.query, step.rows); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.addCounts(ctx, b.delta)
 }

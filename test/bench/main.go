@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ type bench struct {
 	server  *testenv.Postgres
 	bases   int // databases made so far
 	verbose bool
+	keep    string // where a full store is kept between runs
 }
 
 // measurement gives some rows together. It is bounded by limit.
@@ -59,6 +61,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	format := flags.String("o", "table", "output: table or json")
 	list := flags.Bool("list", false, "print the names of the rows and stop")
 	flags.IntVar(&b.rows, "rows", 1_000_000, "findings in the store for the rows that ask for a full one")
+	flags.StringVar(&b.keep, "keep", "", "keep the full store in this directory, or use the one that an earlier run kept there")
+	profile := flags.String("cpuprofile", "", "write a processor profile of this process to this file")
 	flags.BoolVar(&b.verbose, "v", false, "print the steps on standard error")
 	if flags.Parse(args) != nil {
 		return 2
@@ -81,6 +85,14 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 1
 	}
 	defer b.cleanup()
+	if *profile != "" {
+		stop, err := startProfile(*profile)
+		if err != nil {
+			fmt.Fprintln(errs, "bench:", err)
+			return 1
+		}
+		defer stop()
+	}
 	p := newPrinter(out, *format)
 	p.head(b.machine())
 	failed := b.measure(ctx, p)
@@ -89,6 +101,18 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// startProfile writes a profile of this process from now until stop.
+func startProfile(name string) (stop func(), err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // a profile that is cut off says so itself
+	}, pprof.StartCPUProfile(f)
 }
 
 // measure runs what was asked for and prints each row as it comes.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -27,9 +28,19 @@ type place struct {
 
 // open makes a new database of a kind.
 func (b *bench) open(ctx context.Context, kind string) (*place, error) {
-	p := &place{}
+	return b.openIn(ctx, kind, "")
+}
+
+// openIn makes or opens a database in dir; "" is a new directory.
+func (b *bench) openIn(ctx context.Context, kind, dir string) (*place, error) {
+	p := &place{dir: dir}
 	var err error
-	if p.dir, err = b.temp(kind); err != nil {
+	if dir == "" {
+		p.dir, err = b.temp(kind)
+	} else {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if p.keys, err = seal.Open(filepath.Join(p.dir, "data.key")); err != nil {

@@ -60,6 +60,16 @@ INSERT INTO finding_count (account, region, control, severity, workflow, record_
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
 ON CONFLICT (account, region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count.n + excluded.n;
 
+-- name: CountAddKind bulk
+INSERT INTO finding_count_kind (region, control, severity, workflow, record_state, n)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+ON CONFLICT (region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count_kind.n + excluded.n;
+
+-- name: CountAddAccount bulk
+INSERT INTO finding_count_account (account, severity, workflow, record_state, n)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = finding_count_account.n + excluded.n;
+
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
@@ -89,6 +99,12 @@ ORDER BY e.seq DESC LIMIT $3;
 
 -- name: CountPage
 SELECT SUM(f.n)::bigint FROM finding_count f;
+
+-- name: CountPageKind
+SELECT SUM(f.n)::bigint FROM finding_count_kind f;
+
+-- name: CountPageAccount
+SELECT SUM(f.n)::bigint FROM finding_count_account f;
 
 -- name: FindingExpired
 SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state

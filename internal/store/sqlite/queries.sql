@@ -52,6 +52,16 @@ INSERT INTO finding_count (account, region, control, severity, workflow, record_
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (account, region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count.n + excluded.n;
 
+-- name: CountAddKind row
+INSERT INTO finding_count_kind (region, control, severity, workflow, record_state, n)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count_kind.n + excluded.n;
+
+-- name: CountAddAccount row
+INSERT INTO finding_count_account (account, severity, workflow, record_state, n)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = finding_count_account.n + excluded.n;
+
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
@@ -81,6 +91,12 @@ ORDER BY e.seq DESC LIMIT $3;
 
 -- name: CountPage
 SELECT SUM(f.n) FROM finding_count f;
+
+-- name: CountPageKind
+SELECT SUM(f.n) FROM finding_count_kind f;
+
+-- name: CountPageAccount
+SELECT SUM(f.n) FROM finding_count_account f;
 
 -- name: FindingExpired
 SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state
