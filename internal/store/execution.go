@@ -17,7 +17,7 @@ type ExecutionRecord struct {
 	Status  string
 	// State is the interpreter's cursor, variables and outputs; sealed.
 	State []byte
-	// LeaseOwner and LeaseEpoch fence the run: a write of a lower epoch is refused.
+	// LeaseOwner and LeaseEpoch are the node that writes, and its lease.
 	LeaseOwner string
 	LeaseEpoch int64
 	StartedAt  time.Time
@@ -46,8 +46,10 @@ const (
 )
 
 // PutExecution stores e over an earlier state of it. A write of an earlier
-// segment or a lower lease epoch than the stored one answers ErrConflict: its
-// writer was paused and another node has gone on.
+// segment than the stored one, or of a node that does not hold its lease now,
+// answers ErrConflict: its writer was paused and another node has gone on.
+// Epochs are not compared with the stored one: they say which lease is younger,
+// not who took over from whom.
 func (s *Store) PutExecution(ctx context.Context, e ExecutionRecord) error {
 	op := "store execution " + e.ID
 	if err := checkID(op, "execution id", e.ID); err != nil {
@@ -59,7 +61,7 @@ func (s *Store) PutExecution(ctx context.Context, e ExecutionRecord) error {
 	}
 	return s.write(ctx, Execution, op, func(t *tx) error {
 		n, err := t.changed(ctx, s.q.ExecutionPut, e.ID, text(string(e.Remediation), maxID), int64(e.Segment), text(e.Status, narrowColumn),
-			sealed, text(e.LeaseOwner, maxID), e.LeaseEpoch, micros(e.StartedAt), micros(e.EndedAt))
+			sealed, text(e.LeaseOwner, maxID), e.LeaseEpoch, micros(e.StartedAt), micros(e.EndedAt), micros(s.now()))
 		if err == nil && n == 0 {
 			err = conflict("%s", op)
 		}

@@ -202,8 +202,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, status = excluded.status, state = excluded.state,
     lease_owner = excluded.lease_owner, lease_epoch = excluded.lease_epoch, started_at = excluded.started_at,
     ended_at = excluded.ended_at
-WHERE execution.segment <= excluded.segment AND execution.lease_epoch <= excluded.lease_epoch
-    AND execution.remediation = excluded.remediation;
+WHERE execution.segment <= excluded.segment AND execution.remediation = excluded.remediation
+    AND EXISTS (SELECT 1 FROM node WHERE name = excluded.lease_owner AND epoch = excluded.lease_epoch AND until > $10);
 
 -- name: ExecutionRead
 SELECT id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at

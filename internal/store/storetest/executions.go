@@ -27,9 +27,10 @@ func executionLife(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	_, err := s.Execution(ctx, "exe-1")
 	sentinel(t, err, store.ErrNotFound)
-	ok(t, s.PutExecution(ctx, execution(1, 4)))
-	same(t, execution(1, 4), must(s.Execution(ctx, "exe-1"))(t))
-	done := execution(2, 5)
+	epoch := must(s.Heartbeat(ctx, "node-1", ttl))(t)
+	ok(t, s.PutExecution(ctx, execution(1, epoch)))
+	same(t, execution(1, epoch), must(s.Execution(ctx, "exe-1"))(t))
+	done := execution(2, epoch)
 	done.Status, done.State, done.EndedAt = "Success", nil, Start().Add(time.Minute)
 	ok(t, s.PutExecution(ctx, done))
 	same(t, done, must(s.Execution(ctx, "exe-1"))(t))
@@ -37,13 +38,22 @@ func executionLife(t *testing.T, s *store.Store) {
 }
 
 func executionFence(t *testing.T, s *store.Store) {
-	ok(t, s.PutExecution(t.Context(), execution(2, 5)))
-	other := execution(2, 5)
+	ctx := t.Context()
+	older := must(s.Heartbeat(ctx, "node-2", 10*ttl))(t)
+	epoch := must(s.Heartbeat(ctx, "node-1", ttl))(t)
+	ok(t, s.PutExecution(ctx, execution(2, epoch)))
+	other := execution(2, epoch)
 	other.Remediation = "rem-2"
-	for _, zombie := range []store.ExecutionRecord{execution(1, 5), execution(2, 4), execution(3, 4), other} {
-		sentinel(t, s.PutExecution(t.Context(), zombie), store.ErrConflict)
+	for _, zombie := range []store.ExecutionRecord{execution(1, epoch), execution(2, epoch-1), other} {
+		sentinel(t, s.PutExecution(ctx, zombie), store.ErrConflict)
 	}
-	same(t, execution(2, 5), must(s.Execution(t.Context(), "exe-1"))(t))
+	// A node whose lease is older than that of the dead one takes over.
+	clock(t, s).Advance(ttl)
+	taken := execution(2, older)
+	taken.LeaseOwner = "node-2"
+	ok(t, s.PutExecution(ctx, taken))
+	sentinel(t, s.PutExecution(ctx, execution(3, epoch)), store.ErrConflict)
+	same(t, taken, must(s.Execution(ctx, "exe-1"))(t))
 }
 
 func stepLife(t *testing.T, s *store.Store) {
