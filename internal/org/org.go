@@ -4,7 +4,6 @@
 package org
 
 import (
-	"fmt"
 	"regexp"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -74,9 +73,4 @@ func (o Organization) Account(id string) (Account, bool) {
 		}
 	}
 	return Account{}, false
-}
-
-// RoleARN gives the ARN of the member role in account.
-func (o Organization) RoleARN(account string) string {
-	return fmt.Sprintf("arn:%s:iam::%s:role/%s", o.Partition, account, o.MemberRole)
 }
