@@ -68,6 +68,7 @@ func (d *Document) UnmarshalYAML(node *yaml.Node) error {
 		*d = Document(node.Value)
 		return nil
 	}
+	datesAsText(node)
 	var v any
 	if err := node.Decode(&v); err != nil {
 		return err
@@ -78,6 +79,17 @@ func (d *Document) UnmarshalYAML(node *yaml.Node) error {
 	}
 	*d = raw
 	return nil
+}
+
+// datesAsText keeps an unquoted date as it is written: JSON has no dates, and a
+// pattern compares text.
+func datesAsText(node *yaml.Node) {
+	if node.ShortTag() == "!!timestamp" {
+		node.Tag = "!!str"
+	}
+	for _, n := range node.Content {
+		datesAsText(n)
+	}
 }
 
 // BusRule routes events to playbooks and channels.
