@@ -189,6 +189,7 @@ func inStage(run []awswall.Entry, stage string) []string {
 }
 
 func TestKilledAtEveryCallOfTheFix(t *testing.T) {
+	t.Parallel()
 	w := earth(t)
 	run, _ := undisturbed(t, w, false)
 	if diff := cmp.Diff(slices.Concat(fixSteps...), inStage(run, "apply")); diff != "" {
@@ -238,6 +239,7 @@ func (n *node) surviveFixes(group []checkpoint) {
 }
 
 func TestKilledAtEveryCallOfTheUndo(t *testing.T) {
+	t.Parallel()
 	w := earth(t)
 	_, run := undisturbed(t, w, true)
 	if diff := cmp.Diff(slices.Concat(undoSteps...), inStage(run, "apply")); diff != "" {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/quotedprintable"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,16 @@ func (n *node) await(b *bucket, kind remediation.Kind, states ...remediation.Sta
 	return n.awaitWithin(patience, b, kind, states...)
 }
 
+// awaitAfter is await for a remediation that is not the earlier one.
+func (n *node) awaitAfter(earlier remediation.ID, b *bucket, kind remediation.Kind, states ...remediation.State) remediation.Remediation {
+	n.t.Helper()
+	poll(n.t, patience, func() string { return b.name + " has no other remediation than " + string(earlier) }, func(ctx context.Context) bool {
+		list, err := n.remediations(ctx, b)
+		return err == nil && len(list) > 0 && list[0].ID != earlier
+	})
+	return n.await(b, kind, states...)
+}
+
 func (n *node) awaitWithin(limit time.Duration, b *bucket, kind remediation.Kind, states ...remediation.State) remediation.Remediation {
 	n.t.Helper()
 	var last remediation.Remediation
@@ -203,6 +214,9 @@ func (n *node) whole(id remediation.ID, changes []string) {
 	d := n.detail(id)
 	var applied []string
 	for _, c := range d.Changes {
+		if c.Outcome == remediation.Refused && !c.OutcomeAt.IsZero() {
+			continue // AWS was too busy; the next record is of the next attempt
+		}
 		if c.Outcome != remediation.Applied || c.OutcomeAt.IsZero() {
 			n.t.Errorf("change %s is %s", c.ID, c.Outcome)
 		}
@@ -280,4 +294,14 @@ func (n *node) mail(id remediation.ID, word string) testenv.Mail {
 		n.t.Fatalf("no mail about %s says %q: %v", id, word, err)
 	}
 	return m
+}
+
+// plain is a mail's text as its reader sees it, without line breaks.
+func plain(m testenv.Mail) string {
+	_, body, _ := strings.Cut(m.Text(), "\n\n")
+	raw, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(body)))
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
 }

@@ -38,6 +38,10 @@ var shared = sync.OnceValues(newWorld)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Scenarios mostly wait: for leases, for pauses between attempts.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if !testing.Short() {
 		if w, err := shared(); err == nil {
