@@ -451,6 +451,60 @@ func TestStopThenStartGoesOn(t *testing.T) {
 	})
 }
 
+// The pause after a passing error is made once, not again in every replay.
+func TestReplayMakesNoPause(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p place) {
+		var ran tally
+		failed := make(chan struct{})
+		run := func(ctx context.Context, x *durable.Exec) error {
+			_, err := x.Step(ctx, "a", func(context.Context) ([]byte, error) {
+				if ran.add("a") == 1 {
+					defer close(failed)
+					return nil, fault.Transient(errors.New("busy"), 20*time.Second)
+				}
+				return nil, nil
+			})
+			return err
+		}
+		cfg, done, err := p.config(t.Context(), "n1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Run = run
+		first, err := durable.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Service().Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Start(t.Context(), "w", nil); err != nil {
+			t.Fatal(err)
+		}
+		<-failed
+		for steps := 0; steps == 0; { // until the error is recorded
+			list, err := first.Steps(t.Context(), "w")
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps = len(list)
+		}
+		if err := errors.Join(first.Service().Stop(t.Context()), done()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		second := p.start(t, "n2", run)
+		await(t, second, "w", durable.Done)
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if diff := cmp.Diff(map[string]int{"a": 2}, ran.n); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // Nothing of what work handles can be read in the database's files.
 func TestTablesHoldNoPlaintext(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,8 @@ type Exec struct {
 	// memo holds the steps that completed in this process: a body that is tried
 	// again finds them by name without a second checkpoint.
 	memo map[string]memo
-	// replayed says that the last step gave what an earlier process recorded.
+	// replayed says that the last step gave a passing error that an earlier
+	// process recorded.
 	replayed bool
 	// fatal is an error of DBOS itself, with which the workflow must end.
 	fatal    error
@@ -69,9 +70,7 @@ func (x *Exec) Step(ctx context.Context, name string, fn func(ctx context.Contex
 	defer x.engine.drain.leave()
 	aad := x.id + "/step/" + name
 	ran := false
-	x.replayed = true
 	sealed, err := dbos.RunAsStep(x.dctx, func(context.Context) (string, error) {
-		x.replayed = false
 		ran = true
 		out, err := guarded(ctx, fn)
 		return x.engine.sealOutcome(out, err, aad)
@@ -91,6 +90,7 @@ func (x *Exec) Step(ctx context.Context, name string, fn func(ctx context.Contex
 	if err != nil {
 		return nil, fault.Terminal(err)
 	}
+	x.replayed = !ran && passing(stepErr)
 	if !passing(stepErr) {
 		x.memo[name] = memo{out, stepErr}
 	}
@@ -259,7 +259,7 @@ func (x *Exec) persist(ctx context.Context) error {
 	pause, tries := firstRetry, 0
 	var since time.Time // the first error
 	for {
-		x.received = 0
+		x.received, x.replayed = 0, false
 		err := x.once(ctx)
 		if err == nil || ctx.Err() != nil || x.fatal != nil || final(err) {
 			return err
