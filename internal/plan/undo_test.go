@@ -115,6 +115,20 @@ func TestAnUndoIsNotPlanned(t *testing.T) {
 	}
 }
 
+// TestAChangeThatWasNeverMadeIsNoDrift: AWS answered it, and the resource is as
+// the fix found it.
+func TestAChangeThatWasNeverMadeIsNoDrift(t *testing.T) {
+	t.Parallel()
+	w := fixed(t)
+	w.cloud.images["GetBucketPolicy"] = publicBucket().images["GetBucketPolicy"]
+	if err := w.handle(t, undo()); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.remediations["rem-2"]; r.State != remediation.Planned {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+}
+
 // outcome sets what became of some changes.
 func (w *world) outcome(o remediation.Outcome, at ...int) {
 	for _, i := range at {
