@@ -127,6 +127,9 @@ func (f Finding) setDefaults() {
 	if f.doc["Types"] == nil {
 		f.doc["Types"] = []any{}
 	}
+	if r := f.Region(); f.doc["Region"] == nil && r != "" {
+		f.doc["Region"] = r // AWS fills it in as well, so rules and filters may ask for it
+	}
 }
 
 // meant gives v, or nil for a severity that does not say how severe: such a one

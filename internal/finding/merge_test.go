@@ -145,4 +145,11 @@ func TestCreateFillsDefaults(t *testing.T) {
 	if w := finding.Create(minimal(t, obj("Compliance", obj("Status", "PASSED")))).Workflow(); w != finding.Resolved {
 		t.Errorf("a passed check is %s", w)
 	}
+	arn := "arn:aws:securityhub:eu-west-1:111122223333:product/111122223333/default"
+	if have := pick(t, finding.Create(minimal(t, obj("ProductArn", arn))), "Region"); have != `"eu-west-1"` {
+		t.Errorf("the region is %s", have)
+	}
+	if have := pick(t, finding.Create(minimal(t, obj("ProductArn", arn, "Region", "us-east-1"))), "Region"); have != `"us-east-1"` {
+		t.Errorf("the region that was given became %s", have)
+	}
 }
