@@ -38,7 +38,8 @@ func (s *Stage) Expire(ctx context.Context, n int) (int, error) {
 	return ended, nil
 }
 
-func min2(a, b time.Time) time.Time {
+// earliest gives the earlier of the two; b may be zero, for never.
+func earliest(a, b time.Time) time.Time {
 	if b.IsZero() || a.Before(b) {
 		return a
 	}

@@ -94,7 +94,7 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	a := remediation.Approval{
 		ID: "apr-" + strings.TrimPrefix(string(r.ID), "rem-"), Remediation: r.ID, Plan: r.PlanHash, Account: r.Account,
 		State: remediation.ApprovalPending, Policy: policy.ID, Quorum: policy.Quorum,
-		CreatedAt: now, ExpiresAt: min2(now.Add(policy.Expires), plan.ExpiresAt), Version: 1,
+		CreatedAt: now, ExpiresAt: earliest(now.Add(policy.Expires), plan.ExpiresAt), Version: 1,
 	}
 	to, reason := remediation.AwaitingApproval, fmt.Sprintf("policy %s asks for %d approval(s)", policy.ID, policy.Quorum)
 	hint := "run: parry plan show " + string(r.ID) + ", then: parry approval grant " + a.ID
