@@ -34,7 +34,10 @@ type world struct {
 }
 
 // shared starts the world once, for whichever scenario comes first.
-var shared = sync.OnceValues(newWorld)
+var (
+	shared = sync.OnceValues(newWorld)
+	begun  atomic.Bool
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -43,8 +46,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
-	if !testing.Short() {
-		if w, err := shared(); err == nil {
+	if begun.Load() {
+		if w, _ := shared(); w != nil {
 			w.stop()
 		}
 	}
@@ -62,7 +65,9 @@ func earth(t *testing.T) *world {
 	return w
 }
 
+// newWorld gives what there is to stop even when it fails.
 func newWorld() (*world, error) {
+	begun.Store(true)
 	dir, err := os.MkdirTemp("", "parry-scenarios-")
 	if err != nil {
 		return nil, err
@@ -70,20 +75,16 @@ func newWorld() (*world, error) {
 	w := &world{dir: dir, program: filepath.Join(dir, "parry"), owner: map[string]string{}}
 	w.postgres = sync.OnceValues(func() (*testenv.Postgres, error) { return testenv.StartPostgres(context.Background(), dir) })
 	if err := w.build(); err != nil {
-		return nil, err
+		return w, err
 	}
-	if w.env, err = newEnv(dir); err != nil {
-		return nil, err
+	at := filepath.Join(dir, "world")
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return w, err
+	}
+	if w.env, err = testenv.Start(context.Background(), testenv.Options{Dir: at, Python: os.Getenv("PARRY_PYTHON")}); err != nil {
+		return w, err
 	}
 	return w, w.readEstate()
-}
-
-func newEnv(dir string) (*testenv.Env, error) {
-	at, err := os.MkdirTemp(dir, "world-")
-	if err != nil {
-		return nil, err
-	}
-	return testenv.Start(context.Background(), testenv.Options{Dir: at, Python: os.Getenv("PARRY_PYTHON")})
 }
 
 // build makes the binary as it is released, without the race detector.
@@ -137,8 +138,10 @@ func (w *world) stop() {
 	if w.env != nil {
 		w.env.Stop()
 	}
-	if p, err := w.postgres(); err == nil && w.database.Load() > 0 {
-		p.Stop()
+	if w.database.Load() > 0 {
+		if p, err := w.postgres(); err == nil {
+			p.Stop()
+		}
 	}
 	_ = os.RemoveAll(w.dir) // a leftover in the temporary directory harms nobody
 }
