@@ -39,7 +39,7 @@ type Config struct {
 
 // Store is the one way to the tables. It is safe for concurrent use.
 type Store struct {
-	findings, execution Database
+	findings, execution files
 	dialect             Dialect
 	q                   Queries
 	sealer              Sealer
@@ -69,23 +69,29 @@ func New(cfg Config) (*Store, error) {
 		return nil, fault.E(fault.Internal, "make store", err)
 	}
 	return &Store{
-		findings: cfg.Findings, execution: cfg.Execution, dialect: cfg.Dialect, q: cfg.Dialect.Queries,
+		findings: newFiles(cfg.Findings), execution: newFiles(cfg.Execution), dialect: cfg.Dialect, q: cfg.Dialect.Queries,
 		sealer: cfg.Sealer, clock: cfg.Clock, engine: cfg.Engine, engineURL: cfg.EngineURL, docs: docs,
 		wake: map[File]chan struct{}{Findings: make(chan struct{}, 1), Execution: make(chan struct{}, 1)},
 	}, nil
 }
 
 // Migrate brings both files to the current schema. Two nodes may call it at the
-// same time.
+// same time. It also prepares statements, so nothing else may run yet.
 func (s *Store) Migrate(ctx context.Context) error {
-	return s.fail("migrate the database", s.dialect.Migrate(ctx))
+	err := s.dialect.Migrate(ctx)
+	if !s.dialect.Arrays { // PostgreSQL's driver keeps statements by itself
+		for _, h := range []*handle{s.findings.Write, s.findings.Read, s.execution.Write, s.execution.Read} {
+			err = errors.Join(err, h.prepare(ctx, s.q))
+		}
+	}
+	return s.fail("migrate the database", err)
 }
 
 // Close closes the databases. It is safe to call twice.
 func (s *Store) Close() error {
 	s.close.Do(func() {
 		var errs []error
-		for _, db := range []*sql.DB{s.engine, s.findings.Read, s.execution.Read, s.findings.Write, s.execution.Write} {
+		for _, db := range []*sql.DB{s.engine, s.findings.Read.DB, s.execution.Read.DB, s.findings.Write.DB, s.execution.Write.DB} {
 			if db != nil {
 				errs = append(errs, db.Close())
 			}
@@ -121,12 +127,12 @@ func (s *Store) Ping(ctx context.Context) error {
 
 func (s *Store) now() time.Time { return s.clock.Now() }
 
-func (s *Store) db(f File) (Database, error) {
+func (s *Store) db(f File) (files, error) {
 	switch f {
 	case Findings:
 		return s.findings, nil
 	case Execution:
 		return s.execution, nil
 	}
-	return Database{}, invalid("choose a database file", "there is no file %q", f)
+	return files{}, invalid("choose a database file", "there is no file %q", f)
 }

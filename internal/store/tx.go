@@ -15,6 +15,7 @@ const maxTries = 5
 type tx struct {
 	*sql.Tx
 	s    *Store
+	from *handle
 	wake bool // the outbox was written
 }
 
@@ -42,12 +43,12 @@ func (s *Store) write(ctx context.Context, f File, op string, fn func(*tx) error
 	}
 }
 
-func (s *Store) writeOnce(ctx context.Context, db *sql.DB, fn func(*tx) error) (bool, error) {
+func (s *Store) writeOnce(ctx context.Context, db *handle, fn func(*tx) error) (bool, error) {
 	raw, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
-	t := &tx{Tx: raw, s: s}
+	t := &tx{Tx: raw, s: s, from: db}
 	if err := fn(t); err != nil {
 		// The cause is what the caller must see; a failed rollback ends the
 		// connection and with it the transaction.

@@ -55,7 +55,8 @@ func (m *maker) finding(accounts int) json.RawMessage {
 	if r.IntN(5) == 0 {
 		status = "PASSED"
 	}
-	at := m.now.Add(-time.Duration(r.IntN(30*24*3600)) * time.Second).Format(stamp)
+	// A finding arrives soon after it was last updated.
+	at := m.now.Add(-time.Duration(r.IntN(3_600_000)) * time.Millisecond).Format(stamp)
 	id := fmt.Sprintf("%08x-%04x-%012x-%d", r.Uint32(), r.IntN(1<<16), r.Uint64N(1<<48), m.n)
 	return []byte(asff(claim{
 		Account: owner, Region: region, Control: fmt.Sprintf("S3.%d", control), ID: id, Severity: label, Normalized: normalized,

@@ -107,7 +107,7 @@ func (n *node) keys(ctx context.Context) error {
 		ID     string `json:"access_key_id"`
 		Secret string `json:"secret_access_key"`
 	}
-	make := func(args ...string) (issued, error) {
+	issue := func(args ...string) (issued, error) {
 		cmd := exec.CommandContext(ctx, n.b.program, append([]string{"key", "create", "--config", n.config, "-o", "json"}, args...)...)
 		cmd.Env, cmd.Dir = n.env, n.dir
 		var errs bytes.Buffer
@@ -118,11 +118,11 @@ func (n *node) keys(ctx context.Context) error {
 		}
 		return decode[issued](out)
 	}
-	source, err := make("hub", "--role", "source", "--account", "*", "--product", "aws/securityhub", "--trusted")
+	source, err := issue("hub", "--role", "source", "--account", "*", "--product", "aws/securityhub", "--trusted")
 	if err != nil {
 		return err
 	}
-	admin, err := make("admin", "--role", "admin", "--account", "*")
+	admin, err := issue("admin", "--role", "admin", "--account", "*")
 	if err != nil {
 		return err
 	}
