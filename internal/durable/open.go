@@ -76,6 +76,9 @@ func (e *Engine) launch(ctx, root context.Context) (dbos.Context, error) {
 	cfg := dbos.Config{
 		AppName: appName, Logger: logger, DatabaseSchema: schema, ApplicationVersion: version, ExecutorID: e.cfg.Node,
 		SQLiteSystemDB: e.cfg.SQLite, DatabaseURL: e.cfg.PostgresURL, SchedulerPollingInterval: time.Hour,
+		// A node that is stopped in the middle of a transaction must not hold its
+		// locks against whoever takes its work over.
+		SystemDBIdleTransactionTimeout: max(e.cfg.LeaseTTL, 5*time.Second),
 	}
 	if e.cfg.PostgresURL != "" {
 		if err := migrate(ctx, e.cfg.PostgresURL, logger); err != nil {

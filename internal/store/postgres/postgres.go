@@ -111,6 +111,9 @@ func pool(base *pgx.ConnConfig, schema string, conns int) *sql.DB {
 	}
 	pc.RuntimeParams["search_path"] = schema
 	pc.RuntimeParams["application_name"] = "parry"
+	// A node that is stopped in the middle of a transaction must not hold its
+	// locks against the others for longer than a lease; in milliseconds.
+	pc.RuntimeParams["idle_in_transaction_session_timeout"] = "10000"
 	db := stdlib.OpenDB(*pc)
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
