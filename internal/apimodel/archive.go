@@ -31,7 +31,7 @@ func WriteArchive(source string, services []*Service) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start compressor: %w", err)
 	}
-	defer enc.Close()
+	defer func() { _ = enc.Close() }()
 	head := binary.AppendUvarint(appendText([]byte(magic), source), uint64(len(services)))
 	var body []byte
 	for _, s := range services {

@@ -142,16 +142,16 @@ func (c *Catalog) load(e *lazyService) (*Service, error) {
 // nearest words a hint with the operations that start alike.
 func nearest(s *Service, operation string) string {
 	want := foldName(operation)
-	var close []string
-	for size := len(want); size >= 4 && len(close) == 0; size-- {
+	var near []string
+	for size := len(want); size >= 4 && len(near) == 0; size-- {
 		for _, op := range s.Operations {
-			if strings.HasPrefix(foldName(op.Name), want[:size]) && len(close) < 5 {
-				close = append(close, op.Name)
+			if strings.HasPrefix(foldName(op.Name), want[:size]) && len(near) < 5 {
+				near = append(near, op.Name)
 			}
 		}
 	}
-	if len(close) == 0 {
+	if len(near) == 0 {
 		return fmt.Sprintf("%s has %d operations", s.Name, len(s.Operations))
 	}
-	return "did you mean " + strings.Join(close, ", ") + "?"
+	return "did you mean " + strings.Join(near, ", ") + "?"
 }

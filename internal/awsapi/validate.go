@@ -217,7 +217,7 @@ func (v *validator) scalar(m apimodel.Member, value any, path string) {
 }
 
 func (v *validator) atLeast(shape *apimodel.Shape, have float64, text, path string) {
-	if min, limited := least(shape, false); limited && have < min {
+	if low, limited := least(shape, false); limited && have < low {
 		v.report(path, "Invalid value for parameter %s, value: %s, valid min value: %s", shown(path), text, shape.Min)
 	}
 }

@@ -54,13 +54,13 @@ func buildFields() map[string]Field {
 			if !ok {
 				continue
 			}
-			max := 0
+			limit := 0
 			if rest, rule := strings.CutSuffix(path, " rule"); rule {
-				path, max = rest, 20
+				path, limit = rest, 20
 			} else if rest, rule := strings.CutSuffix(path, " rule100"); rule {
-				path, max = rest, 100
+				path, limit = rest, 100
 			}
-			out[name] = Field{Name: name, Kind: kind, Paths: [][]string{strings.Split(path, ".")}, RuleMax: max}
+			out[name] = Field{Name: name, Kind: kind, Paths: [][]string{strings.Split(path, ".")}, RuleMax: limit}
 		}
 	}
 	out["Sample"] = Field{Name: "Sample", Kind: Boolean, Paths: [][]string{{"Sample"}}}

@@ -174,10 +174,10 @@ type lineReader struct {
 // next gives a line without white space around it.
 func (l *lineReader) next() ([]byte, error) {
 	var line []byte
-	long, any := false, false
+	long, some := false, false
 	for {
 		part, err := l.r.ReadSlice('\n')
-		any = any || len(part) > 0
+		some = some || len(part) > 0
 		if long = long || len(line)+len(part) > l.limit; !long {
 			line = append(line, part...)
 		}
@@ -186,7 +186,7 @@ func (l *lineReader) next() ([]byte, error) {
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
-		case err != nil && !any:
+		case err != nil && !some:
 			return nil, io.EOF
 		case long:
 			return nil, fault.E(fault.Invalid, "", errLongLine)

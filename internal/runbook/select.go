@@ -161,8 +161,8 @@ func (e *evaluation) holds(x *filterExpr, item any) bool {
 	if !present {
 		return false
 	}
-	order, comparable := compare(a, b)
-	if !comparable {
+	order, alike := compare(a, b)
+	if !alike {
 		return false
 	}
 	switch x.op {
