@@ -81,7 +81,7 @@ func New(cfg Config) (*Triage, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Batch <= 0 {
-		cfg.Batch = 500
+		cfg.Batch = 250
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second

@@ -106,7 +106,7 @@ func (o *opener) file(file string) store.Database {
 	// One connection writes, so writers wait in Go, where waiting is fair,
 	// instead of in SQLite's busy loop.
 	write := o.pool(file, "immediate", 1, "cache_size(-32000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
-	read := o.pool(file, "deferred", max(4, runtime.NumCPU()), "cache_size(-16000)", "query_only(1)")
+	read := o.pool(file, "deferred", max(4, runtime.NumCPU()), "cache_size(-4000)", "query_only(1)")
 	return store.Database{Write: write, Read: read}
 }
 
