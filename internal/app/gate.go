@@ -32,9 +32,14 @@ type sessionStore interface {
 // planSessions are what the plan stage may open.
 type planSessions struct{ *sessions }
 
-// Planner opens a session that records changes.
+// Planner opens a session that records changes. It only reads, so all plans
+// for one person in one account share a session: with one each, planning for a
+// whole organization would wait for STS, which counts calls for the account
+// that Parry lives in.
 func (s planSessions) Planner(r remediation.Remediation) plan.Planner {
-	return s.gate.Planning(s.identity(r, "plan", r.RequestedBy), awsapi.PlanOptions{})
+	id := s.identity(r, "plan", r.RequestedBy)
+	id.SessionName = "parry-plan-" + r.Account
+	return s.gate.Planning(id, awsapi.PlanOptions{})
 }
 
 // GuardsRevision is the revision of the guards in force.

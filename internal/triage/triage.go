@@ -42,7 +42,7 @@ type Config struct {
 	Clock  service.Clock // default: the system's
 	Logger *slog.Logger  // default: discard
 	// Batch is how many rows of the inbox go into one commit; as many again are
-	// read ahead. Default: 500.
+	// read ahead. Default: 250.
 	Batch int
 	// Poll is how long the service waits for a wake-up before it looks by
 	// itself, for rows that another process or an earlier run left.
