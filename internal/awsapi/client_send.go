@@ -99,6 +99,7 @@ type sending struct {
 	region     string
 	redirected bool
 	repeatable bool
+	doubt      bool // an attempt so far may have done its work without saying so
 	key        throttleKey
 }
 
@@ -116,11 +117,15 @@ func (s *sending) run(ctx context.Context) (apimodel.Reply, error) {
 			}
 			break
 		}
+		if err := s.permitted(ctx); err != nil {
+			return apimodel.Reply{}, s.held(attempt, err)
+		}
 		a, f := s.attempt(ctx)
 		if f == nil {
 			return s.reply(a, attempt)
 		}
 		last = *f
+		s.doubt = s.doubt || s.c.retry.isUncertain(last)
 		if !s.c.retry.mayRetry(ctx, last, s.repeatable) {
 			return apimodel.Reply{}, s.failed(ctx, last, attempt)
 		}
@@ -329,7 +334,7 @@ func (s *sending) failed(ctx context.Context, f failure, retries int) error {
 	var e *apimodel.APIError
 	if errors.As(f.err, &e) {
 		e.Retries = retries
-		e.Uncertain = e.Uncertain || (change && s.c.retry.isUncertain(f))
+		e.Uncertain = e.Uncertain || (change && s.doubt)
 		return e
 	}
 	if fault.IsTerminal(f.err) {
@@ -339,7 +344,7 @@ func (s *sending) failed(ctx context.Context, f failure, retries int) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	if change && f.sent {
+	if change && s.doubt {
 		lost := &apimodel.APIError{
 			Service: s.p.rt.service.Name, Operation: s.p.op.op.Name, Code: CodeConnectionLost, Retries: retries, Uncertain: true,
 			Message: "the connection ended before an answer came; the change may or may not have been made",
