@@ -5,7 +5,10 @@ import (
 	"os"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
 )
 
 // maxArchive is what design.md decision 2 allows.
@@ -56,7 +59,7 @@ func TestDamagedArchiveIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, damaged := range map[string][]byte{
-		"empty": nil, "other version": []byte("parry-models-0\n"), "cut in the contents": archive[:100], "cut in the body": archive[:len(archive)-1],
+		"empty": nil, "other version": []byte("parry-models-1\n"), "cut in the contents": archive[:100], "cut in the body": archive[:len(archive)-1],
 		"longer": append(bytes.Clone(archive), 0),
 	} {
 		if _, err := apimodel.Open(damaged); err == nil {
@@ -71,7 +74,11 @@ func TestDamagedArchiveIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := c.Services()
-	if _, err := c.Service(names[len(names)-1]); err == nil {
+	last, err := c.Service(names[len(names)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := last.Rules(); err == nil {
 		t.Error("a flipped bit was not noticed")
 	}
 }
@@ -86,6 +93,69 @@ func small() *apimodel.Service {
 	in.Members = []apimodel.Member{{Name: "T", Shape: text, IdempotencyToken: true}, {Name: "I", Shape: in, Location: "header"}, {Name: "M", Shape: table}}
 	op := &apimodel.Operation{Name: "Do", WireName: "Do", Method: "POST", URI: "/", Input: in, Output: in, Errors: []*apimodel.Shape{in}}
 	return &apimodel.Service{Name: "small", ID: "Small", Protocol: "json", Shapes: []*apimodel.Shape{in, table, text, list}, Operations: []*apimodel.Operation{op}}
+}
+
+// smallArchive is an archive with one of everything.
+func smallArchive() apimodel.Archive {
+	rules := []byte(`{"parameters":{"Region":{"type":"string"}},"rules":[{"type":"endpoint","conditions":[],"endpoint":{"url":"https://small.{Region}.example.com"}}]}`)
+	return apimodel.Archive{
+		Source: "test", Dictionary: rules,
+		Partitions: []byte(`{"partitions":[{"id":"aws","regionRegex":"^us-.*$","outputs":{"dnsSuffix":"example.com"}},{"id":"aws-x","regionRegex":"^x-.*$","regions":{"y":{}}}]}`),
+		Services: []apimodel.Packed{{
+			Service: small(), Rules: rules,
+			Paginators: map[string]apimodel.Paginator{"Do": {InputTokens: []string{"T"}, OutputTokens: []string{"M.t"}, ResultKeys: []string{"I"}}},
+			Waiters: map[string]apimodel.Waiter{"DoneIt": {Operation: "Do", Delay: 5, MaxAttempts: 40, Acceptors: []apimodel.Acceptor{
+				{State: "success", Matcher: "status", Expected: 200.0}, {State: "retry", Matcher: "error", Expected: "NotYet"}, {State: "failure", Matcher: "path", Argument: "I.M", Expected: true},
+			}}},
+		}},
+	}
+}
+
+func TestPartsAreReadOneByOne(t *testing.T) {
+	t.Parallel()
+	a := smallArchive()
+	archive, err := apimodel.WriteArchive(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := apimodel.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Service("small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := s.Paginator("do")
+	if diff := cmp.Diff(a.Services[0].Paginators["Do"], pages); diff != "" || err != nil {
+		t.Errorf("paginator: %v\n%s", err, diff)
+	}
+	want := a.Services[0].Waiters["DoneIt"]
+	want.Name = "DoneIt"
+	for _, name := range []string{"DoneIt", "done_it", "done-it"} {
+		if w, err := s.Waiter(name); err != nil || cmp.Diff(want, w) != "" {
+			t.Errorf("waiter %s: %v\n%s", name, err, cmp.Diff(want, w))
+		}
+	}
+	if _, err := s.Paginator("Nope"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("no paginator: %v", err)
+	}
+	if _, err := s.Waiter("Nope"); !fault.Is(err, fault.NotFound) || fault.HintOf(err) != "small has the waiters [DoneIt]" {
+		t.Errorf("no waiter: %v, hint %q", err, fault.HintOf(err))
+	}
+	partitions, err := c.Partitions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for region, want := range map[string]string{"us-1": "aws", "x-1": "aws-x", "y": "aws-x", "elsewhere": "aws"} {
+		if got := partitions.Of(region); got != want {
+			t.Errorf("%s is in %s, want %s", region, got, want)
+		}
+	}
+	// A service that was not read from an archive has its operations only.
+	if names, err := small().Waiters(); len(names) != 0 || err != nil {
+		t.Errorf("waiters of a service without any: %v %v", names, err)
+	}
 }
 
 func FuzzDecodeService(f *testing.F) {
@@ -114,19 +184,26 @@ func FuzzDecodeService(f *testing.F) {
 }
 
 func FuzzOpenArchive(f *testing.F) {
-	archive, err := apimodel.WriteArchive("test", []*apimodel.Service{small()})
+	archive, err := apimodel.WriteArchive(smallArchive())
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(archive)
-	f.Add([]byte("parry-models-1\n\x00\x01"))
+	f.Add([]byte("parry-models-2\n\x00\x00\x00\x01"))
 	f.Fuzz(func(_ *testing.T, archive []byte) {
 		c, err := apimodel.Open(archive)
 		if err != nil {
 			return
 		}
+		_, _ = c.Partitions()
 		for _, name := range c.Services() {
-			_, _ = c.Service(name)
+			s, err := c.Service(name)
+			if err != nil {
+				continue
+			}
+			_, _ = s.Paginators()
+			_, _ = s.Waiters()
+			_, _ = s.Rules()
 		}
 	})
 }

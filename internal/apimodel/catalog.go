@@ -18,10 +18,12 @@ var embedded []byte
 // Catalog gives the models of all services, each unpacked when it is first
 // asked for and shared from then on. Safe for concurrent use.
 type Catalog struct {
-	source  string
-	entries []lazyService
-	byKey   map[string][]int // folded name -> entries that answer to it
-	decoder *zstd.Decoder
+	source     string
+	entries    []lazyService
+	byKey      map[string][]int // folded name -> entries that answer to it
+	decoder    *zstd.Decoder
+	similar    func() (*zstd.Decoder, error) // for what was packed with the dictionary
+	partitions func() (*Partitions, error)
 }
 
 type lazyService struct {
@@ -36,24 +38,42 @@ func Load() (*Catalog, error) { return Open(embedded) }
 
 // Open reads the table of contents of an archive that WriteArchive made.
 func Open(archive []byte) (*Catalog, error) {
-	source, entries, err := readIndex(archive)
+	contents, err := readContents(archive)
 	if err != nil {
 		return nil, fault.E(fault.Internal, "read API models", err)
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRaw))
+	decoder, err := newDecoder()
 	if err != nil {
 		return nil, fault.E(fault.Internal, "read API models", err)
 	}
-	c := &Catalog{source: source, entries: make([]lazyService, len(entries)), byKey: map[string][]int{}, decoder: decoder}
-	for i := range entries {
-		c.entries[i].entry = entries[i]
+	c := &Catalog{source: contents.source, entries: make([]lazyService, len(contents.entries)), byKey: map[string][]int{}, decoder: decoder}
+	for i := range contents.entries {
+		c.entries[i].entry = contents.entries[i]
 	}
+	c.similar = sync.OnceValues(func() (*zstd.Decoder, error) {
+		dictionary, err := decoder.DecodeAll(contents.dictionary, nil)
+		if err != nil {
+			return nil, err
+		}
+		return newDecoder(zstd.WithDecoderDictRaw(dictionaryID, dictionary))
+	})
+	c.partitions = sync.OnceValues(func() (*Partitions, error) {
+		raw, err := decoder.DecodeAll(contents.partitions, nil)
+		if err != nil {
+			return nil, fault.E(fault.Internal, "unpack partitions", err)
+		}
+		return ParsePartitions(raw)
+	})
 	// A name wins over a service id, and both over an endpoint prefix, which
 	// several services may share.
 	c.addKeys(func(e *entry) string { return e.name })
 	c.addKeys(func(e *entry) string { return e.id })
 	c.addKeys(func(e *entry) string { return e.endpointPrefix })
 	return c, nil
+}
+
+func newDecoder(more ...zstd.DOption) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, append(more, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRaw))...)
 }
 
 func (c *Catalog) addKeys(of func(*entry) string) {
@@ -125,18 +145,42 @@ func (c *Catalog) Find(service, operation string) (*Service, *Operation, error) 
 	return s, op, nil
 }
 
+// Partitions are AWS's separate clouds.
+func (c *Catalog) Partitions() (*Partitions, error) { return c.partitions() }
+
 func (c *Catalog) load(e *lazyService) (*Service, error) {
 	e.once.Do(func() {
-		raw, err := c.decoder.DecodeAll(e.packed, nil)
+		raw, err := c.decoder.DecodeAll(e.packed[partModel], nil)
+		if err == nil {
+			e.service, err = DecodeService(raw)
+		}
 		if err != nil {
 			e.err = fault.E(fault.Internal, "unpack API model of "+e.name, err)
 			return
 		}
-		if e.service, err = DecodeService(raw); err != nil {
-			e.err = fault.E(fault.Internal, "unpack API model of "+e.name, err)
-		}
+		e.service.calls = sync.OnceValues(func() (callModels, error) { return unpack(c, e, partCalls, parseCalls) })
+		e.service.rules = sync.OnceValues(func() (*RuleSet, error) { return unpack(c, e, partRules, ParseRuleSet) })
 	})
 	return e.service, e.err
+}
+
+// unpack reads one part of a service; the zero value where it has none.
+func unpack[T any](c *Catalog, e *lazyService, part int, parse func([]byte) (T, error)) (v T, err error) {
+	if len(e.packed[part]) == 0 {
+		return v, nil
+	}
+	decoder, err := c.similar()
+	if err != nil {
+		return v, fault.E(fault.Internal, "unpack API model of "+e.name, err)
+	}
+	raw, err := decoder.DecodeAll(e.packed[part], nil)
+	if err != nil {
+		return v, fault.E(fault.Internal, "unpack API model of "+e.name, err)
+	}
+	if v, err = parse(raw); err != nil {
+		return v, fault.E(fault.Internal, "read API model of "+e.name, err)
+	}
+	return v, nil
 }
 
 // nearest words a hint with the operations that start alike.

@@ -156,13 +156,7 @@ func (c *codec) str(v *string) {
 }
 
 func (c *codec) strs(v *[]string) {
-	n := c.slice(len(*v), 1)
-	if c.mode == reading {
-		*v = make([]string, n)
-	}
-	for i := range *v {
-		c.str(&(*v)[i])
-	}
+	each(c, v, 1, c.str)
 }
 
 // slice writes or reads the number of elements.
@@ -213,6 +207,10 @@ func present(f any) bool {
 		return v.Shape != nil
 	case *XMLNamespace:
 		return *v != XMLNamespace{}
+	case *[]Scope:
+		return len(*v) > 0
+	case *[]ContextParam:
+		return len(*v) > 0
 	}
 	return false
 }
@@ -230,26 +228,36 @@ func (c *codec) field(f any) {
 	case **Shape:
 		c.ref(v)
 	case *[]*Shape:
-		n := c.slice(len(*v), 1)
-		if c.mode == reading {
-			*v = make([]*Shape, n)
-		}
-		for i := range *v {
-			c.ref(&(*v)[i])
-		}
+		each(c, v, 1, c.ref)
 	case *[]Member:
-		n := c.slice(len(*v), 3)
-		if c.mode == reading {
-			*v = make([]Member, n)
-		}
-		for i := range *v {
-			c.member(&(*v)[i])
-		}
+		each(c, v, 3, c.member)
 	case *Member:
 		c.member(v)
 	case *XMLNamespace:
 		c.str(&v.URI)
 		c.str(&v.Prefix)
+	case *[]Scope:
+		each(c, v, 3, func(s *Scope) {
+			c.str(&s.Partition)
+			c.str(&s.Region)
+			c.str(&s.SigningName)
+		})
+	case *[]ContextParam:
+		each(c, v, 2, func(p *ContextParam) {
+			c.str(&p.Name)
+			c.fields(&p.Value, &p.Path, &p.Bool)
+		})
+	}
+}
+
+// each writes or reads a list whose elements take at least size bytes.
+func each[T any](c *codec, list *[]T, size int, element func(*T)) {
+	n := c.slice(len(*list), size)
+	if c.mode == reading {
+		*list = make([]T, n)
+	}
+	for i := range *list {
+		element(&(*list)[i])
 	}
 }
 
@@ -274,13 +282,13 @@ func (c *codec) member(m *Member) {
 	c.ref(&m.Shape)
 	c.fields(&m.LocationName, &m.Location, &m.QueryName, &m.XMLNamespace,
 		&m.IdempotencyToken, &m.JSONValue, &m.HostLabel, &m.Flattened,
-		&m.Streaming, &m.XMLAttribute, &m.Deprecated, &m.EventPayload, &m.EventHeader)
+		&m.Streaming, &m.XMLAttribute, &m.Deprecated, &m.EventPayload, &m.EventHeader, &m.ContextParam)
 }
 
 func (c *codec) service(s *Service) {
 	c.fields(&s.Name, &s.ID, &s.APIVersion, &s.EndpointPrefix, &s.SigningName,
 		&s.SignatureVersion, &s.Protocol, &s.Protocols, &s.JSONVersion, &s.TargetPrefix,
-		&s.GlobalEndpoint, &s.XMLNamespace, &s.Auth, &s.QueryCompatible)
+		&s.GlobalEndpoint, &s.XMLNamespace, &s.Auth, &s.QueryCompatible, &s.Scopes, &s.ClientContext)
 	n := c.slice(len(s.Shapes), 3)
 	if n > maxShapes {
 		c.fail()
@@ -348,7 +356,7 @@ func (c *codec) operation(o *Operation) {
 	c.fields(&wire, &o.Method, &o.URI, &o.ResponseCode, &o.Input, &o.Output, &o.InputName, &o.InputXMLNS,
 		&o.ResultWrapper, &o.Errors, &o.AuthType, &o.Auth, &o.HostPrefix,
 		&o.Checksum.MD5, &o.Checksum.Required, &o.Checksum.AlgorithmMember, &o.Checksum.ModeMember,
-		&o.ReadOnly, &o.Idempotent, &o.Deprecated, &o.UnsignedPayload)
+		&o.ReadOnly, &o.Idempotent, &o.Deprecated, &o.UnsignedPayload, &o.Context)
 	if c.mode != reading {
 		return
 	}

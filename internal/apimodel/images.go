@@ -210,22 +210,6 @@ func (s ImageSpec) ARN(c Call) string {
 // Resource names what c changes for people: "arn:aws:s3:::bucket (bucket policy)".
 func (s ImageSpec) Resource(c Call) string { return s.ARN(c) + " (" + s.row.Aspect + ")" }
 
-// Partition gives the AWS partition of a region.
-func Partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	case strings.HasPrefix(region, "us-iso-"):
-		return "aws-iso"
-	case strings.HasPrefix(region, "us-isob-"):
-		return "aws-iso-b"
-	default:
-		return "aws"
-	}
-}
-
 // ReadCall gives the read that captures the image of what c changes.
 func (s ImageSpec) ReadCall(c Call) Call {
 	return Call{Service: s.row.Service, Operation: s.row.Read.Operation, Account: c.Account, Region: c.Region, Input: s.named(c)}

@@ -56,11 +56,28 @@ type Service struct {
 	XMLNamespace     XMLNamespace
 	Auth             []string
 	QueryCompatible  bool // error codes of the query protocol come in a header
+	Scopes           []Scope
+	ClientContext    []string // endpoint parameters that a client may set
 
 	Operations []*Operation // sorted by name
 	Shapes     []*Shape     // sorted by name
 
 	byKey map[string]*Operation
+	calls func() (callModels, error) // unpacks paginators and waiters once
+	rules func() (*RuleSet, error)   // unpacks the endpoint rule set once
+}
+
+// Scope is what a request is signed for in a partition where that is neither the
+// region of the call nor said by the endpoint rules: the one region of a service
+// that is global there, and its name.
+type Scope struct{ Partition, Region, SigningName string }
+
+// ContextParam is a parameter of the endpoint rules that an operation sets: to
+// Value, or to what the JMESPath expression Path finds in the input. A value
+// that is a flag has the text "true" or "false" and Bool set.
+type ContextParam struct {
+	Name, Value, Path string
+	Bool              bool
 }
 
 // XMLNamespace is the xmlns of an element.
@@ -82,6 +99,7 @@ type Operation struct {
 	Auth          []string
 	HostPrefix    string
 	Checksum      Checksum
+	Context       []ContextParam
 
 	ReadOnly        bool // marked by the model
 	Idempotent      bool // marked by the model
@@ -130,6 +148,7 @@ type Member struct {
 	LocationName string
 	Location     string // "", "header", "headers", "querystring", "uri", "statusCode"
 	QueryName    string
+	ContextParam string // parameter of the endpoint rules that it sets
 	XMLNamespace XMLNamespace
 
 	IdempotencyToken, JSONValue, HostLabel, Flattened bool

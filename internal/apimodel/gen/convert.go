@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -44,6 +46,7 @@ func convert(name string, m *modelJSON) (*apimodel.Service, error) {
 		SigningName: md.SigningName, SignatureVersion: md.SignatureVersion, Protocol: protocol(md), Protocols: md.Protocols,
 		JSONVersion: md.JSONVersion, TargetPrefix: md.TargetPrefix, GlobalEndpoint: md.GlobalEndpoint,
 		Auth: md.Auth, QueryCompatible: md.AWSQueryCompatible != nil,
+		ClientContext: slices.Sorted(maps.Keys(m.ClientContext)),
 	}
 	if s.SigningName == "" {
 		s.SigningName = md.EndpointPrefix
@@ -104,6 +107,7 @@ func (c *converter) member(name string, j *memberJSON) (apimodel.Member, error) 
 		XMLNamespace: apimodel.XMLNamespace(j.XMLNamespace), IdempotencyToken: j.IdempotencyToken, JSONValue: j.JSONValue,
 		HostLabel: j.HostLabel, Flattened: j.Flattened, Streaming: j.Streaming, XMLAttribute: j.XMLAttribute,
 		Deprecated: j.Deprecated, EventPayload: j.EventPayload, EventHeader: j.EventHeader,
+		ContextParam: j.ContextParam.Name,
 	}
 	return m, nil
 }
@@ -156,6 +160,9 @@ func (c *converter) operation(name string, j operationJSON) (*apimodel.Operation
 		},
 	}
 	var err error
+	if o.Context, err = contextParams(j); err != nil {
+		return nil, fmt.Errorf("endpoint parameters of %s: %w", name, err)
+	}
 	if j.Input != nil {
 		if o.Input, err = c.ref(j.Input.Shape); err != nil {
 			return nil, fmt.Errorf("input of %s: %w", name, err)
@@ -176,4 +183,23 @@ func (c *converter) operation(name string, j operationJSON) (*apimodel.Operation
 		o.Errors = append(o.Errors, shape)
 	}
 	return o, nil
+}
+
+func contextParams(j operationJSON) (params []apimodel.ContextParam, err error) {
+	for _, name := range slices.Sorted(maps.Keys(j.StaticContext)) {
+		p := apimodel.ContextParam{Name: name}
+		switch v := j.StaticContext[name].Value.(type) {
+		case string:
+			p.Value = v
+		case bool:
+			p.Value, p.Bool = strconv.FormatBool(v), true
+		default:
+			return nil, fmt.Errorf("%s is %T", name, v)
+		}
+		params = append(params, p)
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.OperationContext)) {
+		params = append(params, apimodel.ContextParam{Name: name, Path: j.OperationContext[name].Path})
+	}
+	return params, nil
 }

@@ -36,23 +36,25 @@ func run(dir, out string) error {
 	if len(services) < minServices {
 		return fmt.Errorf("only %d services in %s, want at least %d", len(services), dir, minServices)
 	}
-	operations := 0
-	for _, s := range services {
-		operations += len(s.Operations)
+	operations, paginators, waiters := 0, 0, 0
+	for _, p := range services {
+		operations += len(p.Service.Operations)
+		paginators += len(p.Paginators)
+		waiters += len(p.Waiters)
 	}
 	if err := os.WriteFile(out, archive, 0o644); err != nil { //nolint:gosec // a source file, for all to read
 		return fmt.Errorf("write archive: %w", err)
 	}
-	_, _ = fmt.Printf("%s: %d services, %d operations, %d bytes\n", out, len(services), operations, len(archive))
+	_, _ = fmt.Printf("%s: %d services, %d operations, %d paginators, %d waiters, %d bytes\n", out, len(services), operations, paginators, waiters, len(archive))
 	return nil
 }
 
 // pack reads all models below dir and gives the archive.
-func pack(dir string) ([]byte, []*apimodel.Service, error) {
-	version, services, err := readAll(dir)
+func pack(dir string) ([]byte, []apimodel.Packed, error) {
+	a, err := readAll(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	archive, err := apimodel.WriteArchive("botocore "+version, services)
-	return archive, services, err
+	archive, err := apimodel.WriteArchive(a)
+	return archive, a.Services, err
 }

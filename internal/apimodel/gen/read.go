@@ -14,13 +14,14 @@ import (
 	"github.com/parry-security/parry/internal/apimodel"
 )
 
-// The parts of a service-2.json that are kept. Documentation, examples and
-// endpoint parameters have no field here and so fall away.
+// The parts of a service-2.json that are kept. Documentation and examples have
+// no field here and so fall away.
 type (
 	modelJSON struct {
-		Metadata   metadataJSON             `json:"metadata"`
-		Operations map[string]operationJSON `json:"operations"`
-		Shapes     map[string]*shapeJSON    `json:"shapes"`
+		Metadata      metadataJSON             `json:"metadata"`
+		Operations    map[string]operationJSON `json:"operations"`
+		Shapes        map[string]*shapeJSON    `json:"shapes"`
+		ClientContext map[string]any           `json:"clientContextParams"`
 	}
 	metadataJSON struct {
 		APIVersion         string          `json:"apiVersion"`
@@ -62,6 +63,12 @@ type (
 		Idempotent      bool `json:"idempotent"`
 		Deprecated      bool `json:"deprecated"`
 		UnsignedPayload bool `json:"unsignedPayload"`
+		StaticContext   map[string]struct {
+			Value any `json:"value"`
+		} `json:"staticContextParams"`
+		OperationContext map[string]struct {
+			Path string `json:"path"`
+		} `json:"operationContextParams"`
 	}
 	shapeJSON struct {
 		Type            string           `json:"type"`
@@ -114,6 +121,9 @@ type (
 		Deprecated       bool             `json:"deprecated"`
 		EventPayload     bool             `json:"eventpayload"`
 		EventHeader      bool             `json:"eventheader"`
+		ContextParam     struct {
+			Name string `json:"name"`
+		} `json:"contextParam"`
 	}
 	xmlNamespaceJSON struct {
 		URI    string `json:"uri"`
@@ -153,36 +163,47 @@ func (o *orderedMembers) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// readAll reads the newest version of every service below dir, sorted by name.
-func readAll(dir string) (version string, services []*apimodel.Service, err error) {
+// readAll reads the newest version of every service below dir, sorted by name,
+// and what they share.
+func readAll(dir string) (a apimodel.Archive, err error) {
 	if dir == "" {
-		return "", nil, errors.New("no botocore directory given: use -botocore or PARRY_BOTOCORE_DATA")
+		return a, errors.New("no botocore directory given: use -botocore or PARRY_BOTOCORE_DATA")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "data")); err == nil {
 		dir = filepath.Join(dir, "data")
 	}
-	version, err = botocoreVersion(filepath.Dir(dir))
+	version, err := botocoreVersion(filepath.Dir(dir))
 	if err != nil {
-		return "", nil, err
+		return a, err
+	}
+	a.Source = "botocore " + version
+	if a.Partitions, err = readPartitions(filepath.Join(dir, "partitions.json")); err != nil {
+		return a, err
+	}
+	scopes, err := readScopes(filepath.Join(dir, "endpoints.json"))
+	if err != nil {
+		return a, err
 	}
 	list, err := os.ReadDir(dir)
 	if err != nil {
-		return "", nil, fmt.Errorf("list services: %w", err)
+		return a, fmt.Errorf("list services: %w", err)
 	}
 	for _, d := range list {
 		if !d.IsDir() {
 			continue
 		}
-		s, err := readService(filepath.Join(dir, d.Name()), d.Name())
+		p, err := readService(filepath.Join(dir, d.Name()), d.Name())
 		if err != nil {
-			return "", nil, fmt.Errorf("read %s: %w", d.Name(), err)
+			return a, fmt.Errorf("read %s: %w", d.Name(), err)
 		}
-		if s != nil {
-			services = append(services, s)
+		if p != nil {
+			p.Service.Scopes = scopes.of(p.Service)
+			a.Services = append(a.Services, *p)
 		}
 	}
-	sort.Slice(services, func(i, j int) bool { return services[i].Name < services[j].Name })
-	return version, services, nil
+	sort.Slice(a.Services, func(i, j int) bool { return a.Services[i].Service.Name < a.Services[j].Service.Name })
+	a.Dictionary = dictionary(a.Services)
+	return a, nil
 }
 
 var versionLine = regexp.MustCompile(`__version__ = '([0-9.]+)'`)
@@ -201,7 +222,7 @@ func botocoreVersion(dir string) (string, error) {
 
 // readService reads the newest API version; nil where there is no service-2
 // model at all.
-func readService(dir, name string) (*apimodel.Service, error) {
+func readService(dir, name string) (*apimodel.Packed, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*", "service-2.json.gz"))
 	if err != nil || len(files) == 0 {
 		return nil, err
@@ -212,10 +233,22 @@ func readService(dir, name string) (*apimodel.Service, error) {
 	if err := decodeGzip(file, m); err != nil {
 		return nil, err
 	}
-	if err := mergeExtras(filepath.Join(filepath.Dir(file), "service-2.sdk-extras.json"), m); err != nil {
+	dir = filepath.Dir(file)
+	if err := mergeExtras(filepath.Join(dir, "service-2.sdk-extras.json"), m); err != nil {
 		return nil, err
 	}
-	return convert(name, m)
+	p := &apimodel.Packed{}
+	if p.Service, err = convert(name, m); err != nil {
+		return nil, err
+	}
+	if p.Paginators, err = readPaginators(dir); err != nil {
+		return nil, err
+	}
+	if p.Waiters, err = readWaiters(filepath.Join(dir, "waiters-2.json")); err != nil {
+		return nil, err
+	}
+	p.Rules, err = readRules(filepath.Join(dir, "endpoint-rule-set-1.json.gz"))
+	return p, err
 }
 
 func decodeGzip(file string, into any) error {
