@@ -66,6 +66,8 @@ type Config struct {
 	Logger     *slog.Logger  // nil discards
 	// Observe is told of every call, for metrics. Nil tells nobody.
 	Observe func(Event)
+	// Budgets bound how many changes leave.
+	Budgets Budgets
 	// MaxSends bounds how often one change is sent when answers are lost. Default 3.
 	MaxSends int
 	// MaxPlannedCalls bounds a plan. Default 500.
@@ -138,6 +140,7 @@ func New(cfg Config) (*Gate, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.Budgets = cfg.Budgets.withDefaults()
 	if cfg.MaxSends <= 0 {
 		cfg.MaxSends = 3
 	}
@@ -265,7 +268,8 @@ func (g *Gate) send(ctx context.Context, id Identity, r request) (apimodel.Reply
 var errNotSent = errors.New("nothing was sent")
 
 // permit is the last question before a change leaves: is the stop switch off,
-// and does this node still hold the lease. Anything unreadable means no.
+// and does this node still hold the lease. Anything unreadable means no. What
+// the switch refuses is held, not lost: see HeldError.
 func (g *Gate) permit(ctx context.Context, fence func(context.Context) error) error {
 	const op = "read stop switch"
 	if g.cfg.StopSwitch == nil {
@@ -273,12 +277,12 @@ func (g *Gate) permit(ctx context.Context, fence func(context.Context) error) er
 	}
 	on, reason, err := g.cfg.StopSwitch(ctx)
 	if err != nil {
-		return fault.E(fault.Unavailable, op, errors.Join(ErrStopped, err)).
-			WithHint("no change is sent while the stop switch cannot be read; check the database")
+		return &HeldError{After: stopPause, Err: fault.E(fault.Unavailable, op, errors.Join(ErrStopped, err)).
+			WithHint("no change is sent while the stop switch cannot be read; check the database")}
 	}
 	if on {
-		return fault.Errorf(fault.Denied, op, "%w: %s", ErrStopped, reason).
-			WithHint("the stop switch is on; an administrator turns it off with `parry stop off`")
+		return &HeldError{After: stopPause, Err: fault.Errorf(fault.Denied, op, "%w: %s", ErrStopped, reason).
+			WithHint("the stop switch is on; an administrator turns it off with `parry stop off`")}
 	}
 	if fence == nil {
 		return fault.Errorf(fault.Denied, "check lease", "no lease to check")

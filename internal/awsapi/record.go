@@ -80,8 +80,8 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 		return apimodel.Reply{}, err
 	}
 	rec.IntentAt = p.g.cfg.Clock.Now()
-	if err := p.auth.Recorder.RecordIntent(ctx, rec); err != nil {
-		return apimodel.Reply{}, fault.Errorf(fault.Unavailable, "record change "+id, "nothing was sent: %w", err)
+	if err := p.intend(ctx, rec); err != nil {
+		return apimodel.Reply{}, err
 	}
 	return p.deliver(ctx, pc, r, rec)
 }
@@ -125,7 +125,7 @@ func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r re
 	again := false
 	for range p.g.cfg.MaxSends {
 		var reply apimodel.Reply
-		reply, err = p.g.send(ctx, p.id, r)
+		reply, err = p.g.send(p.permitting(ctx), p.id, r)
 		var api *apimodel.APIError
 		switch {
 		case err == nil:
@@ -133,6 +133,7 @@ func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r re
 		case errors.As(err, &api) && !api.Uncertain:
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, api.RequestID, err))
 		case isNotSent(r, err):
+			rec.NotSent = true
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
 		}
 		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)

@@ -25,8 +25,13 @@ type Change struct {
 	Outcome     Outcome     `json:"outcome"`
 	RequestID   string      `json:"request_id,omitempty"`
 	Error       string      `json:"error,omitempty"`
-	IntentAt    time.Time   `json:"intent_at"`
-	OutcomeAt   time.Time   `json:"outcome_at"`
+	// NotSent says of a refused change that it certainly never left, so that what
+	// it took from the budgets is given back.
+	NotSent bool `json:"not_sent,omitempty"`
+	// Budgets are those that the change was counted in.
+	Budgets   []Budget  `json:"budgets,omitempty"`
+	IntentAt  time.Time `json:"intent_at"`
+	OutcomeAt time.Time `json:"outcome_at"`
 }
 
 // MayHaveHappened reports whether c was, or may have been, made: a change whose

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/parry-security/parry/internal/remediation"
 )
@@ -13,7 +14,9 @@ const changeTable = "change"
 // RecordIntent stores a change before it is sent, sealed. A change that is there
 // stays as it is, before-image included, so a step that runs again does not take
 // its own result for the state before; another call under the same id answers
-// ErrConflict.
+// ErrConflict. A change that is new is counted in c.Budgets in the same
+// transaction; where one of them holds no further change, nothing is stored and
+// the error is exhausted, a *remediation.OverBudgetError.
 func (s *Store) RecordIntent(ctx context.Context, c remediation.Change) error {
 	op := "record change " + c.ID
 	if err := checkID(op, "change id", c.ID); err != nil {
@@ -29,10 +32,13 @@ func (s *Store) RecordIntent(ctx context.Context, c remediation.Change) error {
 	if err != nil {
 		return s.fail(op, err)
 	}
-	return s.write(ctx, Execution, op, func(t *tx) error {
+	err = s.write(ctx, Execution, op, func(t *tx) error {
 		n, err := t.changed(ctx, s.q.ChangeInsert, c.ID, string(c.Remediation), string(c.Outcome), sealed)
-		if err != nil || n > 0 {
+		if err != nil {
 			return err
+		}
+		if n > 0 {
+			return t.spend(ctx, op, c.Budgets)
 		}
 		was, err := one(ctx, t, s.q.ChangeRead, []any{c.ID}, s.scanChange)
 		if err != nil {
@@ -44,6 +50,10 @@ func (s *Store) RecordIntent(ctx context.Context, c remediation.Change) error {
 		}
 		return err
 	})
+	if errors.Is(err, errOverBudget) {
+		return s.overBudget(ctx, op, c.Budgets)
+	}
+	return err
 }
 
 // sameCall compares what would be sent, as JSON: what was read back has its
@@ -69,7 +79,8 @@ func sameCall(a, b remediation.Change) (bool, error) {
 }
 
 // RecordOutcome stores what became of a change. Only the outcome, the request
-// id, the error and the time are taken from c. A change that was applied or
+// id, the error, the time and whether it never left are taken from c; one that
+// never left is taken out of its budgets. A change that was applied or
 // refused keeps its outcome: another one answers ErrConflict.
 func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 	op := "record outcome of change " + c.ID
@@ -91,13 +102,17 @@ func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 		}
 		before := was.Outcome
 		was.Outcome, was.RequestID, was.Error, was.OutcomeAt = c.Outcome, c.RequestID, c.Error, c.OutcomeAt
+		was.NotSent = c.NotSent && c.Outcome == remediation.Refused && before == remediation.Intended
 		sealed, err := s.sealJSON(was, aad(changeTable, c.ID))
 		if err != nil {
 			return err
 		}
 		n, err := t.changed(ctx, s.q.ChangeUpdate, c.ID, string(c.Outcome), string(before), sealed)
-		if err == nil && n == 0 {
+		switch {
+		case err == nil && n == 0:
 			err = conflict("%s", op)
+		case err == nil && was.NotSent:
+			err = t.refund(ctx, was.Budgets)
 		}
 		return err
 	})

@@ -47,6 +47,7 @@ type Queries struct {
 	EpochNext, NodeExtend, NodePut, NodeRead, NodeDead, NodeRelease, NodePrune string
 	LeaseTake, LeaseRelease, TimerPut, TimerDue, TimerDelete, TimerPrune       string
 	SwitchRead, SwitchSet                                                      string
+	BudgetSpend, BudgetRefund, BudgetRead, BudgetList, BudgetPrune             string
 }
 
 // ParseQueries reads a file of named statements. A name that is missing,

@@ -24,7 +24,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Nodes, Timers, Steps, Executions, Findings int64
+	Delivered, Dead, Signatures, Budgets, Nodes, Timers, Steps, Executions, Findings int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -64,7 +64,8 @@ func (s *Store) pruneRows(ctx context.Context, f File, query string, args ...any
 	}
 }
 
-// Prune removes what is past its retention; expired signatures always.
+// Prune removes what is past its retention; expired signatures and the counters
+// of budgets whose window is over always.
 func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 	var p Pruned
 	var err error
@@ -75,6 +76,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		return p, err
 	}
 	if p.Signatures, err = s.pruneRows(ctx, Findings, s.q.SignaturePrune, micros(s.now())); err != nil {
+		return p, err
+	}
+	if p.Budgets, err = s.pruneRows(ctx, Execution, s.q.BudgetPrune, micros(s.now()), int64(pruneChunk)); err != nil {
 		return p, err
 	}
 	if p.Steps, p.Executions, err = s.pruneExecutions(ctx, c.Executions); err != nil {

@@ -345,3 +345,21 @@ SELECT on_, reason FROM stop_switch WHERE one = 1;
 
 -- name: SwitchSet
 UPDATE stop_switch SET on_ = $1, reason = $2, since = $3 WHERE one = 1;
+
+-- name: BudgetSpend
+-- The rows are taken in the order of the arrays, the one that everybody shares last.
+INSERT INTO budget (name, key, since, until, cap, used)
+SELECT n, k, s, u, c, 1 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS t(n, k, s, u, c)
+ON CONFLICT (name, key, since) DO UPDATE SET used = budget.used + 1, until = excluded.until, cap = excluded.cap WHERE budget.used < excluded.cap;
+
+-- name: BudgetRefund
+UPDATE budget SET used = used - 1 WHERE name = $1 AND key = $2 AND since = $3 AND used > 0;
+
+-- name: BudgetRead
+SELECT used FROM budget WHERE name = $1 AND key = $2 AND since = $3;
+
+-- name: BudgetList
+SELECT name, key, since, until, cap, used FROM budget WHERE until > $1 ORDER BY used DESC, name, key, since LIMIT $2;
+
+-- name: BudgetPrune
+DELETE FROM budget WHERE (name, key, since) IN (SELECT name, key, since FROM budget WHERE until <= $1 LIMIT $2);

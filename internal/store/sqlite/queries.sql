@@ -331,3 +331,19 @@ SELECT on_, reason FROM stop_switch WHERE one = 1;
 
 -- name: SwitchSet
 UPDATE stop_switch SET on_ = $1, reason = $2, since = $3 WHERE one = 1;
+
+-- name: BudgetSpend
+INSERT INTO budget (name, key, since, until, cap, used) VALUES ($1, $2, $3, $4, $5, 1)
+ON CONFLICT (name, key, since) DO UPDATE SET used = used + 1, until = excluded.until, cap = excluded.cap WHERE used < excluded.cap;
+
+-- name: BudgetRefund
+UPDATE budget SET used = used - 1 WHERE name = $1 AND key = $2 AND since = $3 AND used > 0;
+
+-- name: BudgetRead
+SELECT used FROM budget WHERE name = $1 AND key = $2 AND since = $3;
+
+-- name: BudgetList
+SELECT name, key, since, until, cap, used FROM budget WHERE until > $1 ORDER BY used DESC, name, key, since LIMIT $2;
+
+-- name: BudgetPrune
+DELETE FROM budget WHERE (name, key, since) IN (SELECT name, key, since FROM budget WHERE until <= $1 LIMIT $2);
