@@ -19,7 +19,7 @@ func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog,
 	return awsapi.New(awsapi.Config{
 		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
-		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), StopSwitch: stop, Logger: logger,
+		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Budgets: awsapi.Budgets(cfg.Guards.Budgets), StopSwitch: stop, Logger: logger,
 	})
 }
 

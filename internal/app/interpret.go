@@ -101,7 +101,10 @@ func (r recorder) Observe(ctx context.Context, rec automation.StepRecord) error 
 		Execution: rec.Execution, Seq: rec.Seq, Name: rec.Name, Action: rec.Action, Attempt: rec.Attempt, Status: string(rec.Status),
 		Inputs: inputs, Outputs: outputs, StartedAt: rec.StartedAt, EndedAt: rec.EndedAt,
 	}
-	if rec.Failure != nil {
+	switch {
+	case rec.Failure != nil && rec.Status == automation.Waiting:
+		step.Failure = rec.Failure.Message // why it waits
+	case rec.Failure != nil:
 		step.Failure = failure(rec.Failure)
 	}
 	return r.store.PutStep(ctx, step)

@@ -88,12 +88,13 @@ func (x *execution) send(ctx context.Context, c *call, limit time.Duration) (api
 	defer cancel()
 	reply, err := x.run.Caller.Call(timed, c.step.Name, c.api.Clone())
 	x.errs[c.step.Name] = err
+	_, later := held(err)
 	switch {
 	case err == nil:
 		return reply, nil, nil
 	case ctx.Err() != nil:
 		return reply, nil, ended(ctx)
-	case stops(err):
+	case later, stops(err):
 		return reply, nil, err
 	case timed.Err() != nil && errors.Is(context.Cause(timed), cause):
 		return reply, timeoutFailure("%s: %s", c.api.Operation, cause.Error()), nil

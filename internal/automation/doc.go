@@ -17,6 +17,9 @@
 // time is itself a checkpoint. Otherwise a replay could take another way than
 // the run that it repeats, with a second segment already started.
 //
+// A refusal that is only for now (the stop switch, a used up budget) parks the
+// step as a long wait does; the same attempt is made again in the next segment.
+//
 // A conflict or a denial from the Caller is a security stop: the plan does not
 // hold the call, or the resource changed. It ends the execution whatever the
 // document says about failures.

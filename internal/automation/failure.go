@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -82,6 +83,23 @@ func timeoutFailure(format string, args ...any) *Failure {
 func stops(err error) bool {
 	code := fault.CodeOf(err)
 	return code == fault.Conflict || code == fault.Denied
+}
+
+// holder is a refusal that is only for now: nothing was done, and the same call
+// may be made again when the time is over.
+type holder interface {
+	error
+	Held() time.Duration
+}
+
+// held gives how long err asks to wait before the call is made again. What is
+// final on the outside is final, whatever it was caused by.
+func held(err error) (time.Duration, bool) {
+	var h holder
+	if err == nil || fault.IsTerminal(err) || !errors.As(err, &h) {
+		return 0, false
+	}
+	return max(h.Held(), time.Second), true
 }
 
 // passes reports whether err says nothing about the call, only that AWS could

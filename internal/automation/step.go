@@ -139,6 +139,10 @@ func (x *execution) attempt(ctx context.Context, s *runbook.Step, sc scope, atte
 	c.timeout, c.attempt, c.inputs = timeout, attempt, inputs
 	var body func(ctx context.Context, c *call) (record, error)
 	suffix := fmt.Sprint(attempt)
+	if x.state.Park != nil { // the attempt goes on in a segment of its own
+		c.park = *x.state.Park
+		suffix = fmt.Sprintf("%d.%d", attempt, c.park.Round)
+	}
 	switch s.Action {
 	case runbook.ActionAPI:
 		body = x.api
@@ -146,9 +150,6 @@ func (x *execution) attempt(ctx context.Context, s *runbook.Step, sc scope, atte
 		body = x.assert
 	default:
 		body = x.wait
-		if x.state.Park != nil {
-			c.park = *x.state.Park
-		}
 		suffix = fmt.Sprintf("%d.%d", attempt, c.park.Round)
 	}
 	return x.checkpoint(ctx, c, suffix, body)
@@ -163,6 +164,9 @@ func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body
 			return nil, err
 		}
 		rec, err := body(ctx, c)
+		if wait, ok := held(err); ok && ctx.Err() == nil {
+			rec, err = x.holdRecord(c, started, wait, err), nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -188,6 +192,21 @@ func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body
 		return result{}, err
 	}
 	return result{status: rec.Status, outputs: rec.Outputs, failure: rec.Failure, park: rec.Park, open: rec.Open}, nil
+}
+
+// holdRecord parks a step whose call was refused for now. It is a checkpoint like
+// any other, so that a replay parks too, and the attempt is made again in the
+// next segment; it does not count against the step's attempts.
+func (x *execution) holdRecord(c *call, started time.Time, wait time.Duration, cause error) record {
+	park := c.park
+	park.Attempt, park.Round, park.Until = c.attempt, park.Round+1, x.run.Clock.Now().UTC().Add(wait)
+	if park.StartedAt.IsZero() {
+		park.StartedAt = started
+	}
+	failure := callFailure(cause)
+	failure.Message = "The step waits. " + cause.Error()
+	x.cfg.Logger.Warn("execution held", "execution", x.run.ExecutionID, "step", c.step.Name, "until", park.Until, "error", cause)
+	return record{Status: Waiting, Park: &park, Failure: failure}
 }
 
 func (x *execution) encode(c *call, rec record) ([]byte, error) {

@@ -189,12 +189,13 @@ type fakeRecorder struct {
 	mu         sync.Mutex
 	changes    map[string]remediation.Change
 	order      []string
+	used       map[string]int // of budgets
 	failIntent error
 	failResult error
 	failRead   error
 }
 
-func newFakeRecorder() *fakeRecorder { return &fakeRecorder{changes: map[string]remediation.Change{}} }
+func newFakeRecorder() *fakeRecorder { return &fakeRecorder{changes: map[string]remediation.Change{}, used: map[string]int{}} }
 
 func (f *fakeRecorder) RecordIntent(_ context.Context, c remediation.Change) error {
 	f.mu.Lock()
@@ -202,12 +203,23 @@ func (f *fakeRecorder) RecordIntent(_ context.Context, c remediation.Change) err
 	if f.failIntent != nil {
 		return f.failIntent
 	}
-	if _, ok := f.changes[c.ID]; !ok {
-		f.changes[c.ID] = c
-		f.order = append(f.order, c.ID)
+	if _, ok := f.changes[c.ID]; ok {
+		return nil
 	}
+	for _, b := range c.Budgets {
+		if f.used[budgetKey(b)] >= b.Limit {
+			return fault.E(fault.Exhausted, "record change", &remediation.OverBudgetError{Budget: b})
+		}
+	}
+	for _, b := range c.Budgets {
+		f.used[budgetKey(b)]++
+	}
+	f.changes[c.ID] = c
+	f.order = append(f.order, c.ID)
 	return nil
 }
+
+func budgetKey(b remediation.Budget) string { return fmt.Sprint(b.Name, " ", b.Key, " ", b.Since.Unix()) }
 
 func (f *fakeRecorder) RecordOutcome(ctx context.Context, c remediation.Change) error {
 	f.mu.Lock()

@@ -124,6 +124,15 @@ type Channel struct {
 type Guards struct {
 	BreakGlass []string `yaml:"break_glass"` // principal ARNs that are never touched
 	Resources  []string `yaml:"resources"`   // ARNs that are never touched
+	// Budgets bound how many changes are sent; a limit that is not set has its default.
+	Budgets Budgets `yaml:"budgets"`
+}
+
+// Budgets are numbers of changes; see awsapi.Budgets.
+type Budgets struct {
+	PerExecution   int `yaml:"per_execution"`
+	PerAccountHour int `yaml:"per_account_hour"`
+	PerHour        int `yaml:"per_hour"`
 }
 
 // Default gives the configuration that holds where nothing is said.
@@ -265,7 +274,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateChannels} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateChannels, c.validateGuards} {
 		if err := check(); err != nil {
 			return err
 		}
