@@ -195,7 +195,9 @@ type fakeRecorder struct {
 	failRead   error
 }
 
-func newFakeRecorder() *fakeRecorder { return &fakeRecorder{changes: map[string]remediation.Change{}, used: map[string]int{}} }
+func newFakeRecorder() *fakeRecorder {
+	return &fakeRecorder{changes: map[string]remediation.Change{}, used: map[string]int{}}
+}
 
 func (f *fakeRecorder) RecordIntent(_ context.Context, c remediation.Change) error {
 	f.mu.Lock()
@@ -219,7 +221,9 @@ func (f *fakeRecorder) RecordIntent(_ context.Context, c remediation.Change) err
 	return nil
 }
 
-func budgetKey(b remediation.Budget) string { return fmt.Sprint(b.Name, " ", b.Key, " ", b.Since.Unix()) }
+func budgetKey(b remediation.Budget) string {
+	return fmt.Sprint(b.Name, " ", b.Key, " ", b.Since.Unix())
+}
 
 func (f *fakeRecorder) RecordOutcome(ctx context.Context, c remediation.Change) error {
 	f.mu.Lock()
