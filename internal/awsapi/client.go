@@ -109,10 +109,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		cfg.MaxBody = 10 << 20
 	}
 	if cfg.PerSecond <= 0 {
-		cfg.PerSecond = 50
+		cfg.PerSecond = defaultLimit.perSecond
 	}
 	if cfg.Burst <= 0 {
-		cfg.Burst = 100
+		cfg.Burst = defaultLimit.burst
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "parry"

@@ -52,7 +52,7 @@ func (c *Client) SendWith(ctx context.Context, creds Credentials, call apimodel.
 		return apimodel.Reply{}, err
 	}
 	s := &sending{c: c, p: p, msg: msg, creds: creds, signed: signed, region: p.region}
-	s.key = throttleKey{firstNonEmpty(call.Account, creds.Account, creds.AccessKeyID), p.region, p.rt.service.Name}
+	s.bucket = c.throttle.bucketFor(firstNonEmpty(call.Account, creds.Account, creds.AccessKeyID), p.region, p.rt.service.Name, p.op.op.Name)
 	s.repeatable = p.class == apimodel.Read || p.class == apimodel.SensitiveRead || opts.RetryUncertain || hasToken(p)
 	return s.run(ctx)
 }
@@ -100,38 +100,91 @@ type sending struct {
 	redirected bool
 	repeatable bool
 	doubt      bool // an attempt so far may have done its work without saying so
-	key        throttleKey
+	bucket     *bucket
+	failures   int // attempts that failed otherwise than by throttling
+	spent      int // of the bucket's budget
 }
 
+// run sends until there is an answer to give. Throttling says for certain that
+// nothing was done and that later it may be, so it is met with patience, as long
+// as the caller's deadline leaves time to say what was last heard; other failures
+// are met with a few attempts within the budget.
 func (s *sending) run(ctx context.Context) (apimodel.Reply, error) {
+	patient, cancel := s.c.patience(ctx)
+	defer cancel()
 	var last failure
-	for attempt := range s.c.retry.attempts {
+	for attempt := 0; ; attempt++ {
 		if attempt > 0 {
-			if err := s.c.cfg.Sleep(ctx, s.c.retry.delay(attempt, last)); err != nil {
-				break
+			if err := s.pause(patient, last, attempt); err != nil {
+				return apimodel.Reply{}, s.failed(ctx, last, attempt-1)
 			}
 		}
-		if err := s.c.throttle.wait(ctx, s.key); err != nil {
+		sent, err := s.bucket.wait(patient)
+		if err != nil {
 			if attempt == 0 {
-				return apimodel.Reply{}, fault.E(fault.Unavailable, "call "+s.p.name(), err)
+				return apimodel.Reply{}, s.crowded(ctx, err)
 			}
-			break
+			return apimodel.Reply{}, s.failed(ctx, last, attempt-1)
 		}
 		if err := s.permitted(ctx); err != nil {
 			return apimodel.Reply{}, s.held(attempt, err)
 		}
 		a, f := s.attempt(ctx)
 		if f == nil {
+			s.bucket.earn(s.spent)
 			return s.reply(a, attempt)
 		}
 		last = *f
+		if last.throttled() {
+			s.bucket.throttled(sent)
+		}
 		s.doubt = s.doubt || s.c.retry.isUncertain(last)
-		if !s.c.retry.mayRetry(ctx, last, s.repeatable) {
+		if !s.again(ctx, last, attempt+1) {
 			return apimodel.Reply{}, s.failed(ctx, last, attempt)
 		}
-		s.c.log.WarnContext(ctx, "aws call will be repeated", "service", s.p.rt.service.Name, "operation", s.p.op.op.Name, "attempt", attempt+1)
 	}
-	return apimodel.Reply{}, s.failed(ctx, last, s.c.retry.attempts-1)
+}
+
+// again decides whether a failure is worth another attempt, after so many, and
+// pays for it.
+func (s *sending) again(ctx context.Context, f failure, attempts int) bool {
+	if !s.c.retry.mayRetry(ctx, f, s.repeatable) || s.c.retry.strict && attempts >= s.c.retry.attempts {
+		return false
+	}
+	if f.throttled() {
+		s.c.log.DebugContext(ctx, "aws call was throttled and will be repeated", "service", s.p.rt.service.Name, "operation", s.p.op.op.Name, "attempt", attempts)
+		return true
+	}
+	if s.failures++; s.failures >= s.c.retry.attempts {
+		return false
+	}
+	cost := f.cost()
+	if !s.bucket.spend(cost) {
+		s.c.log.WarnContext(ctx, "aws call will not be repeated: too many fail", "service", s.p.rt.service.Name, "operation", s.p.op.op.Name)
+		return false
+	}
+	s.spent += cost
+	s.c.log.WarnContext(ctx, "aws call will be repeated", "service", s.p.rt.service.Name, "operation", s.p.op.op.Name, "attempt", attempts)
+	return true
+}
+
+// pause waits between attempts, unless the next one would come too late.
+func (s *sending) pause(ctx context.Context, f failure, attempt int) error {
+	d := s.c.retry.delay(attempt, f)
+	if end, ok := ctx.Deadline(); ok && d > end.Sub(s.c.cfg.Clock.Now()) {
+		return context.DeadlineExceeded
+	}
+	return s.c.cfg.Sleep(ctx, d)
+}
+
+// crowded words the end of a call that did not get its turn.
+func (s *sending) crowded(ctx context.Context, err error) error {
+	e := fault.E(fault.Unavailable, "call "+s.p.name(), err)
+	if ctx.Err() != nil {
+		return e
+	}
+	e.Err = fmt.Errorf("too many calls of %s wait in account %s, %s", s.bucket.key.service, s.bucket.key.account, s.bucket.key.region)
+	return fault.Transient(e.WithHint("it is tried again; the limits of aws.rate decide how fast"), 0)
 }
 
 // attempt sends once. The second result is nil for a success.
@@ -162,7 +215,6 @@ func (s *sending) attempt(ctx context.Context) (*success, *failure) {
 	if resp.StatusCode >= 300 || s.p.rt.isHiddenError(s.p.op, a) {
 		return nil, s.refused(ctx, a, req.URL.Host)
 	}
-	s.c.throttle.saw(s.key, false)
 	checked, err := checkBody(s.p, a)
 	if err != nil {
 		return nil, s.unreadable(a, err)
@@ -202,7 +254,6 @@ func (s *sending) refused(ctx context.Context, a answer, host string) *failure {
 		f.definite = e.Code != "InternalError"
 	}
 	e.Throttled = s.c.retry.isThrottle(e)
-	s.c.throttle.saw(s.key, e.Throttled)
 	if skew, ok := skewOf(e, a.header, s.c.now(host)); ok {
 		s.c.learnSkew(host, skew)
 		f.skew = true

@@ -95,8 +95,14 @@ func TestThrottledCallsAreRepeated(t *testing.T) {
 
 func TestAttemptsEnd(t *testing.T) {
 	t.Parallel()
+	throttle := answer(400, `{"__type":"ThrottlingException","message":"slow"}`)
+	away := answer(503, `{"__type":"ServiceUnavailable","message":"later"}`)
 	for env, want := range map[string]int32{"": 3, "1": 1, "5": 5, "nonsense": 3, "-1": 3} {
-		url, attempts := stub(t, answer(400, `{"__type":"ThrottlingException","message":"slow"}`))
+		reply := away
+		if want != 3 {
+			reply = throttle // who sets a number means throttling too
+		}
+		url, attempts := stub(t, reply)
 		c := newClient(t, url, func(c *awsapi.ClientConfig) {
 			quick(&waits{})(c)
 			c.Getenv = func(name string) string {
@@ -105,9 +111,45 @@ func TestAttemptsEnd(t *testing.T) {
 		})
 		_, err := c.Send(t.Context(), testKeys, changeCall)
 		var e *apimodel.APIError
-		if !errors.As(err, &e) || attempts.Load() != want || e.Retries != int(want)-1 || !e.Throttled || e.Uncertain {
+		if !errors.As(err, &e) || attempts.Load() != want || e.Retries != int(want)-1 || e.Uncertain {
 			t.Errorf("AWS_MAX_ATTEMPTS=%q: %d attempts, %#v", env, attempts.Load(), e)
 		}
+	}
+}
+
+// Throttling is certain to have done nothing, so it is met with patience: up to
+// shortly before the caller's deadline, so that the caller hears of it.
+func TestThrottlingIsMetWithPatience(t *testing.T) {
+	t.Parallel()
+	call := apimodel.Call{Service: "kms", Operation: "DisableKey", Input: map[string]any{"KeyId": "k"}}
+	throttle := answer(400, `{"__type":"ThrottlingException","message":"slow"}`)
+	url, attempts := stub(t, throttle, throttle, throttle, throttle, throttle, throttle, answer(200, `{}`))
+	if _, err := newClient(t, url, quick(&waits{})).Send(t.Context(), testKeys, call); err != nil || attempts.Load() != 7 {
+		t.Errorf("%d attempts, %v", attempts.Load(), err)
+	}
+	url, attempts = stub(t, throttle)
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	_, err := newClient(t, url, quick(&waits{})).Send(ctx, testKeys, call)
+	var e *apimodel.APIError
+	if !errors.As(err, &e) || !e.Throttled || e.Uncertain || ctx.Err() != nil || attempts.Load() < 4 {
+		t.Errorf("%d attempts, context %v, %v", attempts.Load(), ctx.Err(), err)
+	}
+}
+
+// A service that is broken for everybody is not asked three times by each caller.
+func TestTheBudgetOfRepetitionsEnds(t *testing.T) {
+	t.Parallel()
+	url, attempts := stub(t, answer(503, `{"__type":"ServiceUnavailable","message":"later"}`))
+	c := newClient(t, url, func(c *awsapi.ClientConfig) { quick(&waits{})(c); c.PerSecond, c.Burst = 1e6, 1e6 })
+	call := apimodel.Call{Service: "kms", Operation: "ListKeys"}
+	for range 200 {
+		if _, err := c.Send(t.Context(), testKeys, call); err == nil {
+			t.Fatal("a broken service answered")
+		}
+	}
+	if got := attempts.Load(); got != 300 {
+		t.Errorf("%d attempts of 200 calls, want 200 and the 100 of the budget", got)
 	}
 }
 

@@ -23,12 +23,28 @@ type failure struct {
 	definite   bool // whatever the status, nothing was done
 }
 
+// throttled reports whether AWS turned the attempt away for coming too fast.
+func (f failure) throttled() bool {
+	var e *apimodel.APIError
+	return errors.As(f.err, &e) && e.Throttled
+}
+
+// cost is what a repetition takes from the budget.
+func (f failure) cost() int {
+	if t := (interface{ Timeout() bool })(nil); errors.As(f.err, &t) && t.Timeout() {
+		return timeoutCost
+	}
+	return retryCost
+}
+
 // retryPolicy decides what is sent again. The codes and the waits are those of
 // the AWS SDK's standard mode; what it does not know is that a change whose
 // answer was lost must not be sent twice.
 type retryPolicy struct {
 	attempts int
+	strict   bool // attempts bounds throttled ones too
 	backoff  *retry.ExponentialJitterBackoff
+	spread   *retry.ExponentialJitterBackoff // after throttling
 	throttle retry.IsErrorThrottles
 	again    retry.IsErrorRetryables
 }
@@ -36,11 +52,29 @@ type retryPolicy struct {
 const (
 	defaultAttempts = 3
 	maxBackoff      = 20 * time.Second
+	// maxSpread is the longest wait after throttling that the service did not ask
+	// for. It only spreads the callers: what slows them down is the bucket.
+	maxSpread = time.Second
+	// maxPatience bounds a call whose caller set no deadline.
+	maxPatience = 5 * time.Minute
+	// lastWords is the part of a caller's time that is kept to tell it what was
+	// last heard, so that it sees throttling and not a deadline.
+	lastWords = 10
 )
 
-func newRetryPolicy(attempts int) *retryPolicy {
+// patience gives the time in which a call may be repeated.
+func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := maxPatience
+	if end, ok := ctx.Deadline(); ok {
+		left = min(left, end.Sub(c.cfg.Clock.Now()))
+	}
+	return context.WithTimeout(ctx, left-min(left/lastWords, 5*time.Second))
+}
+
+func newRetryPolicy(attempts int, strict bool) *retryPolicy {
 	return &retryPolicy{
-		attempts: attempts, backoff: retry.NewExponentialJitterBackoff(maxBackoff),
+		attempts: attempts, strict: strict,
+		backoff: retry.NewExponentialJitterBackoff(maxBackoff), spread: retry.NewExponentialJitterBackoff(maxSpread),
 		throttle: retry.IsErrorThrottles{retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}},
 		again: retry.IsErrorRetryables{
 			retry.NoRetryCanceledError{},
@@ -54,12 +88,12 @@ func newRetryPolicy(attempts int) *retryPolicy {
 }
 
 // attemptsFrom reads AWS_MAX_ATTEMPTS; anything but a positive number is the
-// default.
-func attemptsFrom(env func(string) string) int {
+// default. Who sets it means every attempt, throttled ones too, as in the SDKs.
+func attemptsFrom(env func(string) string) (n int, strict bool) {
 	if n, err := strconv.Atoi(strings.TrimSpace(env("AWS_MAX_ATTEMPTS"))); err == nil && n > 0 {
-		return min(n, 20)
+		return min(n, 20), true
 	}
-	return defaultAttempts
+	return defaultAttempts, false
 }
 
 // sdkError shows an APIError to the SDK's classifiers.
@@ -118,7 +152,11 @@ func (p *retryPolicy) mayRetry(ctx context.Context, f failure, repeatable bool) 
 // delay is how long to wait before attempt (1 is the first repetition): full
 // jitter, but never less than the service asked for.
 func (p *retryPolicy) delay(attempt int, f failure) time.Duration {
-	d, err := p.backoff.BackoffDelay(attempt-1, f.err)
+	backoff := p.backoff
+	if f.throttled() {
+		backoff = p.spread
+	}
+	d, err := backoff.BackoffDelay(attempt-1, f.err)
 	if err != nil {
 		d = maxBackoff
 	}

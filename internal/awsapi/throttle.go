@@ -1,87 +1,90 @@
 package awsapi
 
 import (
-	"context"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// throttleKey is what AWS counts calls by.
+// throttleKey is what AWS counts calls by. service is the name of a service, or
+// of one of its operations that AWS counts apart ("cloudtrail:LookupEvents").
 type throttleKey struct{ account, region, service string }
 
+// text is the key as nodes write it for each other.
+func (k throttleKey) text() string { return k.account + "/" + k.region + "/" + k.service }
+
 // throttle holds back calls to one service in one region of one account, for
-// all callers of a client together. It starts with a limit that AWS never
-// complains about; when AWS does complain the rate is halved, and every success
-// after that raises it a little, back to where it was.
+// all callers of a client together. A bucket starts at a rate that AWS does not
+// complain about, or at the one that AWS documents; when AWS complains all the
+// same it slows down, and feels its way back up (see pace).
 type throttle struct {
-	start rate.Limit
-	burst int
+	start limit
 	now   func() time.Time
+	// nodes is how many nodes share the rates: each takes an equal part. Where the
+	// others leave theirs unused, the whole grows until AWS complains, so nothing
+	// is wasted for long.
+	nodes atomic.Int32
+	// onCut is told of every cut, for other nodes. Set before the first call.
+	onCut func(key string, c cut)
 
 	mu      sync.Mutex
 	buckets map[throttleKey]*bucket
+	known   map[string]cut // cuts of other nodes, by key, for buckets to come
 }
 
-type bucket struct {
-	limiter *rate.Limiter
-	until   time.Time // a rate is halved at most once before then: one storm is one answer
-}
-
-const (
-	// minRate is the slowest that a throttled service is called.
-	minRate = rate.Limit(0.5)
-	// maxBuckets bounds memory: 1,000 accounts with a few services each. The
-	// bucket of a service that is not complained about holds nothing worth keeping.
-	maxBuckets = 20000
-)
+// maxBuckets bounds memory: 1,000 accounts with a few services each. A bucket
+// that nobody waits in and that AWS does not complain about holds nothing worth
+// keeping.
+const maxBuckets = 20000
 
 func newThrottle(perSecond float64, burst int, now func() time.Time) *throttle {
-	return &throttle{start: rate.Limit(perSecond), burst: burst, now: now, buckets: map[throttleKey]*bucket{}}
+	t := &throttle{start: limit{perSecond, burst}, now: now, buckets: map[throttleKey]*bucket{}}
+	t.nodes.Store(1)
+	return t
 }
 
-func (t *throttle) bucket(key throttleKey) *bucket {
+// bucketFor gives the bucket that a call of an operation waits in.
+func (t *throttle) bucketFor(account, region, service, operation string) *bucket {
+	name, l := t.start.of(service, operation)
+	key := throttleKey{account, region, name}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if b := t.buckets[key]; b != nil {
 		return b
 	}
 	if len(t.buckets) >= maxBuckets {
-		for k, b := range t.buckets {
-			if b.limiter.Limit() >= t.start {
-				delete(t.buckets, k)
-			}
-		}
+		t.forget()
 	}
-	b := &bucket{limiter: rate.NewLimiter(t.start, t.burst)}
+	b := newBucket(t, key, l)
+	if c, ok := t.known[key.text()]; ok {
+		b.pace.cut = c
+	}
 	t.buckets[key] = b
 	return b
 }
 
-// wait blocks until a call may be sent or ctx ends.
-func (t *throttle) wait(ctx context.Context, key throttleKey) error {
-	t.mu.Lock()
-	b := t.bucket(key)
-	t.mu.Unlock()
-	return b.limiter.Wait(ctx)
+// forget drops the buckets that hold nothing worth keeping.
+func (t *throttle) forget() {
+	now := t.now()
+	for k, b := range t.buckets {
+		if b.isIdle(now) {
+			delete(t.buckets, k)
+		}
+	}
 }
 
-// saw tells the throttle how a call was answered.
-func (t *throttle) saw(key throttleKey, throttled bool) {
+// adopt takes over what all nodes together know.
+func (t *throttle) adopt(cuts map[string]cut, nodes int) {
+	t.nodes.Store(int32(min(max(nodes, 1), 1000)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b := t.bucket(key)
-	now := t.now()
-	limit := b.limiter.Limit()
-	switch {
-	case throttled && now.After(b.until):
-		b.until = now.Add(time.Second)
-		b.limiter.SetLimit(max(limit/2, minRate))
-		b.limiter.SetBurst(1)
-	case !throttled && limit < t.start:
-		next := min(limit*1.05+0.05, t.start)
-		b.limiter.SetLimit(next)
-		if next == t.start {
-			b.limiter.SetBurst(t.burst)
+	t.known = cuts
+	if len(cuts) == 0 {
+		return
+	}
+	for k, b := range t.buckets {
+		if c, ok := cuts[k.text()]; ok {
+			b.adopt(c)
 		}
 	}
 }
