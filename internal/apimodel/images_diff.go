@@ -20,6 +20,9 @@ func (s ImageSpec) Equal(a, b Image) bool {
 // differences (order, spelling of a policy, display names) are not listed.
 func (s ImageSpec) Diff(before, after Image) []MemberChange {
 	d := differ{sets: append(slices.Clone(s.row.Sets), "Statement")}
+	if s.row.Set != nil {
+		d.sets = append(d.sets, last(s.row.Set.Member))
+	}
 	d.walk("", s.canonical(before), s.canonical(after))
 	if len(d.out) == 0 && before.Exists != after.Exists && s.row.AbsentAs == nil {
 		d.out = append(d.out, MemberChange{Path: "Exists", Before: compact(before.Exists), After: compact(after.Exists)})
@@ -38,9 +41,25 @@ func (s ImageSpec) canonical(img Image) any {
 	if err != nil || data == nil {
 		return nil
 	}
-	c := s.clean("", flat)
+	c := s.clean("", s.exploded(flat))
 	fillDefaults(c, s.row.Defaults)
 	return c
+}
+
+// exploded gives the set of an image as single elements, however AWS groups them.
+func (s ImageSpec) exploded(data any) any {
+	if s.row.Set == nil || len(s.row.Set.Explode) == 0 {
+		return data
+	}
+	steps, err := parsePath(s.row.Set.Member)
+	if err != nil {
+		return data
+	}
+	v, ok := get(data, steps)
+	if !ok {
+		return data
+	}
+	return put(data, steps, s.elements(v))
 }
 
 // clean drops what means nothing and reads documents.

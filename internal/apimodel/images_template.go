@@ -1,176 +1,142 @@
 package apimodel
 
 import (
+	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 )
 
-// Expected gives the image after a call with this input, when it was before.
-// Known is false where the table cannot tell: nothing may then be assumed about
-// the image but that it may have changed.
-func (s ImageSpec) Expected(before Image, input map[string]any) (after Image, known bool) {
-	if anyMember(input, s.op.Opaque) || anyMember(input, s.op.Partial) {
-		return Image{}, false
-	}
-	for _, e := range s.op.Expected {
-		if e.When != "" {
-			v, ok := lookup(input, e.When)
-			if !ok || (e.Is != "" && fmt.Sprint(v) != e.Is) {
-				continue
-			}
-		}
-		if e.Absent {
-			return Image{}, true
-		}
-		v, _ := expand(e.Set, input, before.Data)
-		flat, err := plain(v)
-		if err != nil {
-			return Image{}, false
-		}
-		data, _ := flat.(map[string]any)
-		return Image{Exists: true, Data: data}, true
-	}
-	return Image{}, false
+// template fills the templates of the table.
+type template struct {
+	spec   ImageSpec
+	before map[string]any
+	chosen []any // elements of a set
+	one    any   // the element of an "each" inverse
 }
 
-func anyMember(input map[string]any, members []string) bool {
-	for _, m := range members {
-		if _, ok := lookup(input, m); ok {
-			return true
-		}
-	}
-	return false
-}
+func (s ImageSpec) template(before map[string]any) template { return template{spec: s, before: before} }
 
-// Inverse gives the calls that bring before back after c was applied, and what
-// they restore. No calls: there is no way back from this call.
-func (s ImageSpec) Inverse(before Image, c Call) (calls []Call, restores string) {
-	if anyMember(c.Input, s.op.Partial) {
-		return nil, ""
-	}
-	inv := s.inverse(before)
-	if inv == nil {
-		return nil, ""
-	}
-	in := s.named(c)
-	v, _ := expand(inv.Input, c.Input, before.Data)
-	if m, ok := v.(map[string]any); ok {
-		maps.Copy(in, m)
-	}
-	return []Call{{Service: s.row.Service, Operation: inv.Operation, Account: c.Account, Region: c.Region, Input: in}}, s.row.Restores
-}
-
-func (s ImageSpec) inverse(before Image) *inverse {
-	r := s.row.Restore
-	switch {
-	case len(r.Cases) > 0:
-		if inv, ok := r.Cases[fmt.Sprint(before.Data[r.Member])]; ok {
-			return &inv
-		}
-		return nil
-	case before.Exists:
-		return r.Present
-	default:
-		return r.Absent
-	}
-}
-
-// UndoRank orders the inverses of one plan where their reverse order alone would
-// be refused: -1 goes before the others, 1 after them, 0 in reverse order. A
-// switch that refuses other changes (Block Public Access) must be turned off
-// before those changes are undone, and may be turned on only after.
-func (s ImageSpec) UndoRank(before, now Image) int {
-	if s.row.Switches == "" {
-		return 0
-	}
-	rank := 0
-	was, is := switches(before, s.row.Switches), switches(now, s.row.Switches)
-	for name := range is {
-		if is[name] && !was[name] {
-			return -1
-		}
-	}
-	for name := range was {
-		if was[name] && !is[name] {
-			rank = 1
-		}
-	}
-	return rank
-}
-
-func switches(img Image, member string) map[string]bool {
-	out := map[string]bool{}
-	m, _ := img.Data[member].(map[string]any)
-	for k, v := range m {
-		if on, ok := v.(bool); ok {
-			out[k] = on
-		}
-	}
-	return out
-}
-
-// expand fills a template of the table: a string "$input.A.B|$before.C|x" is the
-// first of its alternatives that is there; a member whose template names
-// nothing that is there is left out.
-func expand(t any, input, before map[string]any) (any, bool) {
-	switch t := t.(type) {
+// expand fills a template: a string "$input.A.B|$before.C|x" is the first of
+// its alternatives that is there; a member whose template names nothing that is
+// there is left out.
+func (t template) expand(v any) (any, bool) {
+	switch v := v.(type) {
 	case map[string]any:
 		out := map[string]any{}
-		for k, v := range t {
-			if x, ok := expand(v, input, before); ok {
-				out[k] = x
+		for k, x := range v {
+			if got, ok := t.expand(x); ok {
+				out[k] = got
 			}
 		}
 		return out, true
 	case []any:
-		out := make([]any, 0, len(t))
-		for _, v := range t {
-			if x, ok := expand(v, input, before); ok {
-				out = append(out, x)
+		out := make([]any, 0, len(v))
+		for _, x := range v {
+			if got, ok := t.expand(x); ok {
+				out = append(out, got)
 			}
 		}
 		return out, true
 	case string:
-		return expandText(t, input, before)
+		return t.text(v)
 	default:
-		return t, true
+		return v, true
 	}
 }
 
-func expandText(t string, input, before map[string]any) (any, bool) {
-	if !strings.HasPrefix(t, "$") {
-		return t, true
+func (t template) text(text string) (any, bool) {
+	if !strings.HasPrefix(text, "$") {
+		return text, true
 	}
-	for alt := range strings.SplitSeq(t, "|") {
-		var v any
-		ok := true
-		switch {
-		case strings.HasPrefix(alt, "$input."):
-			v, ok = lookup(input, alt[len("$input."):])
-		case strings.HasPrefix(alt, "$before."):
-			v, ok = lookup(before, alt[len("$before."):])
-		default:
-			v = alt
-		}
-		if ok {
+	for alt := range strings.SplitSeq(text, "|") {
+		if v, ok := t.variable(alt); ok {
 			return v, true
 		}
 	}
 	return nil, false
 }
 
-// lookup follows a dotted path of member names.
-func lookup(m map[string]any, path string) (any, bool) {
-	var v any = m
-	for name := range strings.SplitSeq(path, ".") {
-		mm, ok := v.(map[string]any)
-		if !ok {
-			return nil, false
+func (t template) variable(name string) (any, bool) {
+	root, path, _ := strings.Cut(name, ".")
+	switch root {
+	case "$input":
+		return lookup(t.spec.call.Input, path)
+	case "$before":
+		return lookup(t.before, path)
+	case "$arn":
+		return t.spec.ARN(), true
+	case "$account":
+		return t.spec.call.Account, true
+	case "$elements":
+		return t.chosen, true
+	case "$keys", "$map", "$blank":
+		return t.ofSet(root), true
+	case "$element":
+		if path == "" {
+			return t.one, true
 		}
-		if v, ok = mm[name]; !ok || v == nil {
-			return nil, false
+		m, _ := t.one.(map[string]any)
+		return lookup(m, path)
+	}
+	return lastWord(name), true
+}
+
+// ofSet gives the chosen elements in the form that an inverse takes.
+func (t template) ofSet(form string) any {
+	key, value := "Key", "Value"
+	if set := t.spec.row.Set; set != nil && len(set.Key) > 0 {
+		key = set.Key[0]
+	}
+	keys, pairs := []any{}, map[string]any{}
+	for _, e := range t.chosen {
+		m, ok := e.(map[string]any)
+		if !ok {
+			keys = append(keys, e)
+			continue
+		}
+		keys = append(keys, m[key])
+		pairs[fmt.Sprint(m[key])] = m[value]
+		if form == "$blank" {
+			pairs[fmt.Sprint(m[key])] = ""
 		}
 	}
-	return v, true
+	if form == "$keys" {
+		return keys
+	}
+	return pairs
+}
+
+// lastWord reads the last alternative of a template: JSON where it is JSON
+// (false, 0, [], "12"), text otherwise.
+func lastWord(text string) any {
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return text
+	}
+	return v
+}
+
+// inputPaths lists the input paths that a template names.
+func inputPaths(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case map[string]any:
+		for _, x := range v {
+			out = append(out, inputPaths(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			out = append(out, inputPaths(x)...)
+		}
+	case string:
+		if !strings.HasPrefix(v, "$") {
+			return nil
+		}
+		for alt := range strings.SplitSeq(v, "|") {
+			if path, ok := strings.CutPrefix(alt, "$input."); ok {
+				out = append(out, path)
+			}
+		}
+	}
+	return out
 }

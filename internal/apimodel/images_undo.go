@@ -10,7 +10,7 @@ type Done struct {
 
 // UndoCall is one call of the way back.
 type UndoCall struct {
-	Call
+	InverseCall
 	// Of is the index of the change that it undoes.
 	Of int
 	// Restores and NotRestored say for people what comes back and what does not.
@@ -29,17 +29,17 @@ func Undo(done []Done) (calls []UndoCall, without []int) {
 	var list []ranked
 	for i := len(done) - 1; i >= 0; i-- {
 		d := done[i]
-		spec, ok := ImageOf(d.Call.Service, d.Call.Operation)
+		spec, ok := ImageOf(d.Call)
 		if !ok {
 			without = append(without, i)
 			continue
 		}
-		inverse, restores := spec.Inverse(d.Before, d.Call)
-		if len(inverse) == 0 {
+		inverse, restores := spec.Inverse(d.Before)
+		if restores == "" {
 			without = append(without, i)
 			continue
 		}
-		after, _ := spec.Expected(d.Before, d.Call.Input)
+		after, _ := spec.Expected(d.Before)
 		for _, c := range inverse {
 			list = append(list, ranked{UndoCall{c, i, restores, spec.NotRestored()}, spec.UndoRank(d.Before, after)})
 		}

@@ -93,11 +93,11 @@ func imagesOf(t *testing.T, w *world) string {
 	var out []apimodel.Image
 	s := w.gate.ReadOnly(awsapi.Identity{Role: role, SessionName: "judge"})
 	for _, c := range motoFix() {
-		spec, ok := apimodel.ImageOf(c.call.Service, c.call.Operation)
+		spec, ok := apimodel.ImageOf(c.call)
 		if !ok {
 			t.Fatalf("%s has no row", c.call.Operation)
 		}
-		img, err := spec.ImageFrom(s.Call(t.Context(), "", spec.ReadCall(c.call)))
+		img, err := spec.ImageFrom(s.Call(t.Context(), "", spec.ReadCall()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -198,7 +198,7 @@ func (t ownThing) shown() string {
 // It may refuse too much, never too little.
 func (t ownThing) touched(r request) bool {
 	if t.arn != "" {
-		if spec, ok := apimodel.ImageOf(r.Service, r.Operation); ok && spec.ARN(r.Call) == t.arn {
+		if spec, ok := apimodel.ImageOf(r.Call); ok && spec.ARN() == t.arn {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -29,19 +30,23 @@ type Planner struct {
 	limit   int
 	unknown unknowns
 
-	mu     sync.Mutex
-	calls  []remediation.PlannedCall
-	images map[string]seenImage // by ImageSpec.Key
+	mu      sync.Mutex
+	calls   []remediation.PlannedCall
+	answers map[string]realAnswer // the real answers to image reads, by apimodel.ReadKey
+	changed []changedThing        // in the order of their first change
 }
 
-// seenImage is what planning knows about one thing: as read, or as expected
-// after the changes planned so far.
-type seenImage struct {
-	img     apimodel.Image
-	reply   apimodel.Reply // the real answer, kept for members beside the image
-	err     error          // the real answer, where there was none
-	changed bool
-	opaque  bool // changed in a way that cannot be told
+// realAnswer is what AWS answered a read.
+type realAnswer struct {
+	reply apimodel.Reply
+	err   error
+}
+
+// changedThing is one thing as it will be after the changes planned so far.
+type changedThing struct {
+	spec   apimodel.ImageSpec
+	img    apimodel.Image
+	opaque bool // changed in a way that cannot be told
 }
 
 // Planning gives a planner that calls as id.
@@ -49,7 +54,7 @@ func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
 	p := &Planner{
 		limit:   g.cfg.MaxPlannedCalls,
 		unknown: unknowns{nonce: g.cfg.IDs.NewID("u")},
-		images:  map[string]seenImage{},
+		answers: map[string]realAnswer{},
 	}
 	if o.MaxCalls > 0 && o.MaxCalls < p.limit {
 		p.limit = o.MaxCalls
@@ -153,51 +158,90 @@ func (p *Planner) read(ctx context.Context, pc *remediation.PlannedCall, r reque
 	if len(pc.FromOutputs) > 0 {
 		return p.unknown.reply(r.op, pc.Step), nil
 	}
-	spec, ok := apimodel.ImageOfRead(r.Service, r.Operation)
-	if !ok {
+	if !apimodel.IsImageRead(r.Service, r.Operation) {
 		return p.s.g.send(ctx, p.s.id, r)
 	}
-	pc.Resource = spec.Resource(r.Call)
-	seen, err := p.see(ctx, spec, r)
-	if err != nil {
-		return apimodel.Reply{}, err
+	pc.Resource = apimodel.ReadResource(r.Call)
+	key := apimodel.ReadKey(r.Call)
+	got, ok := p.answers[key]
+	if !ok {
+		got.reply, got.err = p.s.g.read(ctx, p.s.id, r)
+		p.keep(key, got)
 	}
-	switch {
-	case !seen.changed:
-		return seen.reply, seen.err
-	case seen.opaque:
-		return p.unknown.reply(r.op, pc.Step), nil
-	case seen.reply.Output == nil:
-		seen.reply.Output = map[string]any{"ResponseMetadata": responseMetadata("")}
-	}
-	return spec.Answer(seen.img, seen.reply)
+	return p.overlay(pc, r, got)
 }
 
-// see gives what planning knows about the thing that spec's read shows, asking
-// AWS once.
-func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, r request) (seenImage, error) {
-	key := spec.Key(r.Call)
-	if seen, ok := p.images[key]; ok {
-		return seen, nil
+// keep remembers an answer of AWS, unless it tells nothing about the resource.
+func (p *Planner) keep(key string, a realAnswer) {
+	var api *apimodel.APIError
+	if a.err == nil || errors.As(a.err, &api) && api.HTTPStatus == http.StatusNotFound {
+		p.answers[key] = a
 	}
-	reply, answer := p.s.g.sendImageRead(ctx, p.s.id, spec, r)
-	img, err := spec.ImageFrom(reply, answer)
-	if err != nil {
-		return seenImage{}, err
+}
+
+// overlay lays the planned changes over what AWS answered.
+func (p *Planner) overlay(pc *remediation.PlannedCall, r request, got realAnswer) (apimodel.Reply, error) {
+	reply, err := got.reply, got.err
+	for _, c := range p.changed {
+		if !c.spec.Shows(r.Call) {
+			continue
+		}
+		held := c.spec.Holds(reply)
+		switch {
+		case c.opaque && held, !held && c.img.Exists && apimodel.ReadKey(c.spec.ReadCall()) == apimodel.ReadKey(r.Call):
+			return p.unknown.reply(r.op, pc.Step), nil
+		case !held:
+			continue
+		case reply.Output == nil:
+			reply.Output = map[string]any{"ResponseMetadata": responseMetadata("")}
+		}
+		if reply, err = c.spec.Answer(c.img, reply); err != nil {
+			return apimodel.Reply{}, err
+		}
 	}
-	seen := seenImage{img: img, reply: reply, err: answer}
-	p.images[key] = seen
-	return seen, nil
+	return reply, err
+}
+
+// see gives the thing that a change is about, as read or as planned so far.
+func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec) (changedThing, error) {
+	for _, c := range p.changed {
+		if c.spec.Key() == spec.Key() {
+			return c, nil
+		}
+	}
+	key := apimodel.ReadKey(spec.ReadCall())
+	got, ok := p.answers[key]
+	if !ok {
+		got.reply, got.err = p.s.g.sendImageRead(ctx, p.s.id, spec)
+		p.keep(key, got)
+	}
+	img, err := spec.ImageFrom(got.reply, got.err)
+	return changedThing{spec: spec, img: img}, err
+}
+
+// remember puts down what a thing will be.
+func (p *Planner) remember(now changedThing) {
+	for i, c := range p.changed {
+		if c.spec.Key() == now.spec.Key() {
+			p.changed[i] = now
+			return
+		}
+	}
+	p.changed = append(p.changed, now)
 }
 
 // change records what a change would do, and lets later reads see it.
 func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r request) error {
-	spec, ok := apimodel.ImageOf(r.Service, r.Operation)
+	spec, ok := apimodel.ImageOf(r.Call)
 	pc.Irreversible = true
 	if !ok {
 		return nil
 	}
-	pc.Resource = spec.Resource(apimodel.Call{Service: r.Service, Operation: r.Operation, Account: r.Account, Region: r.Region, Input: pc.Input})
+	shown := r.Call
+	shown.Input = pc.Input
+	if s, ok := apimodel.ImageOf(shown); ok {
+		pc.Resource = s.Resource()
+	}
 	for _, m := range spec.Identity() {
 		if p.IsUnknown(r.Input[m]) {
 			// The resource will be made by this plan: there is nothing to read and
@@ -205,19 +249,22 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 			return nil
 		}
 	}
-	seen, err := p.see(ctx, spec, r)
+	seen, err := p.see(ctx, spec)
 	if err != nil {
 		return fault.Errorf(codeOf(err), "plan step "+pc.Step, "read %s before changing it: %w", pc.Resource, err).
 			WithHint("the role needs permission for %s:%s", spec.Service, spec.ReadOperation())
 	}
-	after := seenImage{reply: seen.reply, changed: true}
+	after := changedThing{spec: spec}
 	known := false
 	if !seen.opaque {
 		pc.Before = toImage(p.displayed(seen.img))
-		if inverse, _ := spec.Inverse(seen.img, r.Call); len(inverse) > 0 {
-			pc.Irreversible, pc.Inverse = false, inverse[0].Service+":"+inverse[0].Operation
+		if inverse, restores := spec.Inverse(seen.img); restores != "" {
+			pc.Irreversible = false
+			if len(inverse) > 0 {
+				pc.Inverse = inverse[0].Service + ":" + inverse[0].Operation
+			}
 		}
-		after.img, known = spec.Expected(seen.img, r.Input)
+		after.img, known = spec.Expected(seen.img)
 	}
 	if known {
 		pc.Diff = toDiff(spec.Diff(p.displayed(seen.img), p.displayed(after.img)))
@@ -225,7 +272,7 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 		after.opaque = true
 		pc.Diff = opaqueDiff(spec, seen.img)
 	}
-	p.images[spec.Key(r.Call)] = after
+	p.remember(after)
 	return nil
 }
 
@@ -234,18 +281,18 @@ func (p *Planner) displayed(img apimodel.Image) apimodel.Image {
 	return img
 }
 
-// sendImageRead sends the read that shows what r changes or reads.
-func (g *Gate) sendImageRead(ctx context.Context, id Identity, spec apimodel.ImageSpec, r request) (apimodel.Reply, error) {
-	rr, err := g.resolve(ctx, id, ModeRead, spec.ReadCall(r.Call))
+// sendImageRead sends the read that shows what the spec's call changes.
+func (g *Gate) sendImageRead(ctx context.Context, id Identity, spec apimodel.ImageSpec) (apimodel.Reply, error) {
+	rr, err := g.resolve(ctx, id, ModeRead, spec.ReadCall())
 	if err != nil {
 		return apimodel.Reply{}, err
 	}
 	return g.read(ctx, id, rr)
 }
 
-// readImage reads the thing that r changes, as it is now.
-func (g *Gate) readImage(ctx context.Context, id Identity, spec apimodel.ImageSpec, r request) (apimodel.Image, error) {
-	return spec.ImageFrom(g.sendImageRead(ctx, id, spec, r))
+// readImage reads the thing that the spec's call changes, as it is now.
+func (g *Gate) readImage(ctx context.Context, id Identity, spec apimodel.ImageSpec) (apimodel.Image, error) {
+	return spec.ImageFrom(g.sendImageRead(ctx, id, spec))
 }
 
 func toImage(img apimodel.Image) *remediation.Image {

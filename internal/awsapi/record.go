@@ -66,12 +66,12 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	if input, err := plainValue(r.Input); err == nil {
 		rec.Call.Input, _ = input.(map[string]any)
 	}
-	if spec, ok := apimodel.ImageOf(r.Service, r.Operation); ok {
-		now, err := p.g.readImage(ctx, p.id, spec, r)
+	if spec, ok := apimodel.ImageOf(r.Call); ok {
+		now, err := p.g.readImage(ctx, p.id, spec)
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", pc.Resource, err)
 		}
-		if err := p.unchanged(spec, pc, r, now); err != nil {
+		if err := p.unchanged(spec, pc, now); err != nil {
 			return apimodel.Reply{}, err
 		}
 		rec.Before = toImage(now)
@@ -90,12 +90,12 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 // call is known, the effect now must be the planned one, line by line: this
 // catches what somebody added and the change would silently remove, and lets
 // pass what the change does not touch. Otherwise the whole image must be equal.
-func (p *applying) unchanged(spec apimodel.ImageSpec, pc remediation.PlannedCall, r request, now apimodel.Image) error {
+func (p *applying) unchanged(spec apimodel.ImageSpec, pc remediation.PlannedCall, now apimodel.Image) error {
 	if pc.Before == nil {
 		return nil // made by this plan, or unknown to planning: approved as irreversible
 	}
 	planned := fromImage(pc.Before)
-	after, known := spec.Expected(now, r.Input)
+	after, known := spec.Expected(now)
 	if !known || len(pc.FromOutputs) > 0 {
 		return superseded(pc, spec.Diff(planned, now))
 	}
@@ -174,12 +174,12 @@ func joined(err, other error) error {
 // it was applied; again means that it certainly or harmlessly may be sent again;
 // an error that it could not be read now, and may be later.
 func (p *applying) settled(ctx context.Context, r request, rec remediation.Change) (done *apimodel.Reply, again bool, err error) {
-	spec, ok := apimodel.ImageOf(r.Service, r.Operation)
+	spec, ok := apimodel.ImageOf(r.Call)
 	if !ok || rec.Before == nil {
 		_, token := r.op.TokenMember()
 		return nil, token, nil // AWS recognises the repeated request by its token
 	}
-	now, err := p.g.readImage(ctx, p.id, spec, r)
+	now, err := p.g.readImage(ctx, p.id, spec)
 	if err != nil {
 		if code := codeOf(err); code == fault.Unavailable || code == fault.Exhausted { // exhausted: throttled
 			return nil, false, fault.Transient(fault.Errorf(fault.Unavailable, "read back "+r.Service+":"+r.Operation, "%w", err), 0)
@@ -187,7 +187,7 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 		return nil, false, nil
 	}
 	before := fromImage(rec.Before)
-	if after, known := spec.Expected(before, r.Input); known && spec.Equal(now, after) {
+	if after, known := spec.Expected(before); known && spec.Equal(now, after) {
 		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false, nil
 	}
 	return nil, spec.Equal(now, before), nil

@@ -194,12 +194,12 @@ func (p *applying) match(ctx context.Context, step string, r request) (int, erro
 // drifted tells an input that differs because the resource changed after
 // planning from one that the runbook should never have made. It reads only.
 func (p *applying) drifted(ctx context.Context, pc remediation.PlannedCall, r request) error {
-	spec, ok := apimodel.ImageOf(pc.Service, pc.Operation)
-	planned := apimodel.Call{Service: pc.Service, Operation: pc.Operation, Account: pc.Account, Region: pc.Region, Input: pc.Input}
-	if !ok || pc.Before == nil || pc.Service != r.Service || pc.Operation != r.Operation || spec.Key(planned) != spec.Key(r.Call) {
+	spec, ok := apimodel.ImageOf(pc.APICall())
+	actual, ok2 := apimodel.ImageOf(r.Call)
+	if !ok || !ok2 || pc.Before == nil || pc.Service != r.Service || pc.Operation != r.Operation || spec.Key() != actual.Key() {
 		return nil
 	}
-	now, err := p.g.readImage(ctx, p.id, spec, request{Call: planned})
+	now, err := p.g.readImage(ctx, p.id, spec)
 	if err != nil {
 		return nil //nolint:nilerr // The call is refused as not in the plan, which needs no reason of ours.
 	}

@@ -52,14 +52,13 @@ func undoOf(t *testing.T, r *fakeRecorder) []stepCall {
 	var out []stepCall
 	for i := len(r.order) - 1; i >= 0; i-- {
 		c := r.changes[r.order[i]]
-		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		spec, ok := apimodel.ImageOf(c.Call.APICall())
 		if !ok || c.Before == nil {
 			t.Fatalf("no way back from %s", c.ID)
 		}
-		call := apimodel.Call{Service: c.Call.Service, Operation: c.Call.Operation, Account: c.Call.Account, Region: c.Call.Region, Input: c.Call.Input}
-		inverse, _ := spec.Inverse(apimodel.Image(*c.Before), call)
+		inverse, _ := spec.Inverse(apimodel.Image(*c.Before))
 		for _, inv := range inverse {
-			out = append(out, stepCall{"Undo" + c.Call.Step, inv})
+			out = append(out, stepCall{"Undo" + c.Call.Step, inv.Call})
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 // inverses gives the calls that restore the before-images, in an order that AWS
 // accepts. A change without a known inverse stops the undo before it starts:
 // half an undo is worse than none.
-func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
+func inverses(changes []remediation.Change) ([]apimodel.InverseCall, error) {
 	var done []apimodel.Done
 	var made []remediation.Change
 	var stuck []string
@@ -100,9 +101,9 @@ func inverses(changes []remediation.Change) ([]apimodel.Call, error) {
 	if len(back) == 0 {
 		return nil, fault.Errorf(fault.Conflict, "plan undo", "the remediation changed nothing, so there is nothing to undo")
 	}
-	calls := make([]apimodel.Call, 0, len(back))
+	calls := make([]apimodel.InverseCall, 0, len(back))
 	for _, b := range back {
-		calls = append(calls, b.Call)
+		calls = append(calls, b.InverseCall)
 	}
 	return calls, nil
 }
@@ -120,13 +121,13 @@ type leftBehind struct {
 func left(changes []remediation.Change) map[string]leftBehind {
 	out := map[string]leftBehind{}
 	for _, c := range changes {
-		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		spec, ok := apimodel.ImageOf(c.Call.APICall())
 		if !ok || c.Before == nil || !c.MayHaveHappened() {
 			continue
 		}
 		delete(out, c.Call.Resource)
 		before := apimodel.Image(*c.Before)
-		if after, known := spec.Expected(before, c.Call.Input); known {
+		if after, known := spec.Expected(before); known {
 			out[c.Call.Resource] = leftBehind{spec, []apimodel.Image{after, before}}
 		}
 	}
@@ -153,42 +154,93 @@ func drift(changes []remediation.Change, planned []remediation.PlannedCall) erro
 	return nil
 }
 
-// document writes the calls as an automation document, schema 0.3. Every value
-// goes through a parameter: a before-image may hold "{{ }}", which must not be
-// read as a reference.
-func document(name string, calls []apimodel.Call) ([]byte, map[string]any, error) {
-	type parameter struct {
-		Type string `json:"type"`
-	}
-	type step struct {
-		Name   string         `json:"name"`
-		Action string         `json:"action"`
-		Inputs map[string]any `json:"inputs"`
-		IsEnd  bool           `json:"isEnd,omitempty"`
-	}
-	declared, values := map[string]parameter{}, map[string]any{}
-	steps := make([]step, 0, len(calls))
+// undoDocument is an automation document, schema 0.3, in the making.
+type undoDocument struct {
+	declared map[string]undoParameter
+	values   map[string]any
+	steps    []undoStep
+}
+
+type undoParameter struct {
+	Type string `json:"type"`
+}
+
+type undoStep struct {
+	Name    string         `json:"name"`
+	Action  string         `json:"action"`
+	Inputs  map[string]any `json:"inputs"`
+	Outputs []undoOutput   `json:"outputs,omitempty"`
+	IsEnd   bool           `json:"isEnd,omitempty"`
+}
+
+type undoOutput struct {
+	Name     string
+	Selector string
+	Type     string
+}
+
+// document writes the calls as an automation document. Every value goes through
+// a parameter: a before-image may hold "{{ }}", which must not be read as a
+// reference.
+func document(name string, calls []apimodel.InverseCall) ([]byte, map[string]any, error) {
+	d := undoDocument{declared: map[string]undoParameter{}, values: map[string]any{}}
 	for i, c := range calls {
-		inputs := map[string]any{"Service": c.Service, "Api": c.Operation}
-		for member, v := range c.Input {
-			kind, err := parameterType(v)
-			if err != nil {
-				return nil, nil, fault.Errorf(fault.Invalid, "write undo document", "%s.%s: %w", c.Operation, member, err)
-			}
-			key := fmt.Sprintf("Step%d%s", i+1, member)
-			declared[key], values[key] = parameter{Type: kind}, v
-			inputs[member] = "{{ " + key + " }}"
+		fresh, err := d.fresh(i+1, c)
+		if err != nil {
+			return nil, nil, err
 		}
-		steps = append(steps, step{Name: fmt.Sprintf("Restore%d_%s", i+1, c.Operation), Action: "aws:executeAwsApi", Inputs: inputs, IsEnd: i == len(calls)-1})
+		step, err := d.step(fmt.Sprintf("Step%d", i+1), fmt.Sprintf("Restore%d_%s", i+1, c.Operation), c.Call)
+		if err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(step.Inputs, fresh)
+		step.IsEnd = i == len(calls)-1
+		d.steps = append(d.steps, step)
 	}
 	raw, err := json.MarshalIndent(map[string]any{
 		"schemaVersion": "0.3", "description": name + ": restores what a remediation changed, from its before-images.",
-		"parameters": declared, "mainSteps": steps,
+		"parameters": d.declared, "mainSteps": d.steps,
 	}, "", "  ")
 	if err != nil {
 		return nil, nil, fault.E(fault.Internal, "write undo document", err)
 	}
-	return raw, values, nil
+	return raw, d.values, nil
+}
+
+// step writes one call.
+func (d *undoDocument) step(prefix, name string, c apimodel.Call) (undoStep, error) {
+	s := undoStep{Name: name, Action: "aws:executeAwsApi", Inputs: map[string]any{"Service": c.Service, "Api": c.Operation}}
+	for member, v := range c.Input {
+		kind, err := parameterType(v)
+		if err != nil {
+			return undoStep{}, fault.Errorf(fault.Invalid, "write undo document", "%s.%s: %w", c.Operation, member, err)
+		}
+		key := prefix + member
+		d.declared[key], d.values[key] = undoParameter{Type: kind}, v
+		s.Inputs[member] = "{{ " + key + " }}"
+	}
+	return s, nil
+}
+
+// fresh writes the read of what a call must name as it is when it is made, such
+// as the revision of a configuration, and gives the references to it.
+func (d *undoDocument) fresh(n int, c apimodel.InverseCall) (map[string]any, error) {
+	if len(c.Fresh) == 0 {
+		return nil, nil
+	}
+	name := fmt.Sprintf("Read%d_%s", n, c.FreshRead.Operation)
+	step, err := d.step(fmt.Sprintf("Read%d", n), name, c.FreshRead)
+	if err != nil {
+		return nil, err
+	}
+	refs := map[string]any{}
+	for member, from := range c.Fresh {
+		step.Outputs = append(step.Outputs, undoOutput{Name: member, Selector: "$." + from, Type: "String"})
+		refs[member] = "{{ " + name + "." + member + " }}"
+	}
+	slices.SortFunc(step.Outputs, func(a, b undoOutput) int { return strings.Compare(a.Name, b.Name) })
+	d.steps = append(d.steps, step)
+	return refs, nil
 }
 
 func parameterType(v any) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,19 +113,31 @@ func (c *cloud) Call(_ context.Context, _ string, call apimodel.Call) (apimodel.
 	if err := c.fail[call.Operation]; err != nil {
 		return apimodel.Reply{}, err
 	}
-	if spec, ok := apimodel.ImageOfRead(call.Service, call.Operation); ok {
-		return spec.Answer(c.images[spec.ReadOperation()], apimodel.Reply{})
+	if spec, ok := c.spec(call); ok {
+		return spec.Answer(c.images[call.Operation], apimodel.Reply{})
 	}
-	spec, ok := apimodel.ImageOf(call.Service, call.Operation)
+	spec, ok := apimodel.ImageOf(call)
 	if !ok {
 		return apimodel.Reply{}, fmt.Errorf("the test's cloud does not know %s", call.Operation)
 	}
-	after, known := spec.Expected(c.images[spec.ReadOperation()], call.Input)
+	after, known := spec.Expected(c.images[spec.ReadOperation()])
 	if !known {
 		return apimodel.Reply{}, fmt.Errorf("the effect of %s %v is not known", call.Operation, call.Input)
 	}
 	c.images[spec.ReadOperation()] = after
 	return apimodel.Reply{}, nil
+}
+
+// spec finds the row of a read.
+func (c *cloud) spec(read apimodel.Call) (apimodel.ImageSpec, bool) {
+	for _, name := range apimodel.ImageOperations() {
+		change := read.Clone()
+		change.Service, change.Operation, _ = strings.Cut(name, ":")
+		if s, ok := apimodel.ImageOf(change); ok && s.Shows(read) {
+			return s, true
+		}
+	}
+	return apimodel.ImageSpec{}, false
 }
 
 // planner works on a copy of the cloud and writes down what it would change.
@@ -142,9 +155,9 @@ func (p *planner) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 		Seq: len(p.calls) + 1, Step: step, Service: c.Service, Operation: c.Operation, Account: c.Account, Region: c.Region,
 		Class: apimodel.Read, Input: c.Input,
 	}
-	if spec, ok := apimodel.ImageOf(c.Service, c.Operation); ok {
+	if spec, ok := apimodel.ImageOf(c); ok {
 		before := remediation.Image(p.cloud.images[spec.ReadOperation()])
-		pc.Class, pc.Resource, pc.Before = apimodel.Change, spec.Resource(c), &before
+		pc.Class, pc.Resource, pc.Before = apimodel.Change, spec.Resource(), &before
 	}
 	reply, err := p.cloud.Call(ctx, step, c)
 	if err == nil {

@@ -138,12 +138,12 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 	var results []remediation.CheckResult
 	seen := map[string]bool{}
 	for _, c := range changes {
-		spec, ok := apimodel.ImageOf(c.Call.Service, c.Call.Operation)
+		spec, ok := apimodel.ImageOf(c.Call.APICall())
 		if !ok || c.Before == nil || seen[c.Call.Resource] {
 			continue
 		}
 		seen[c.Call.Resource] = true
-		reply, err := caller.Call(ctx, "restored", spec.ReadCall(c.Call.APICall()))
+		reply, err := caller.Call(ctx, "restored", spec.ReadCall())
 		now, err := spec.ImageFrom(reply, err)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,121 @@
+package apimodel
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// pathStep is one step of a path: a member, and which elements of it where it
+// is a list.
+type pathStep struct {
+	name  string
+	list  bool
+	index int    // -1 = every element
+	key   string // element whose member key is as want says
+	want  string
+}
+
+// parsePath reads "Reservations[].Instances[InstanceId=$input.InstanceId]".
+func parsePath(path string) ([]pathStep, error) {
+	var out []pathStep
+	for path != "" {
+		end := strings.IndexAny(path, ".[")
+		if end < 0 {
+			return append(out, pathStep{name: path, index: -1}), nil
+		}
+		step := pathStep{name: path[:end], index: -1}
+		sep := path[end]
+		path = path[end+1:]
+		if sep == '[' {
+			inside, rest, ok := strings.Cut(path, "]")
+			if !ok || step.name == "" {
+				return nil, fmt.Errorf("path: %q has no end", path)
+			}
+			step.list = true
+			if key, want, has := strings.Cut(inside, "="); has {
+				step.key, step.want = key, want
+			} else if inside != "" {
+				n, err := strconv.Atoi(inside)
+				if err != nil || n < 0 {
+					return nil, fmt.Errorf("path: %q is no index", inside)
+				}
+				step.index = n
+			}
+			path = strings.TrimPrefix(rest, ".")
+		}
+		out = append(out, step)
+	}
+	return out, nil
+}
+
+// get follows a path without conditions; over "[]" it gives a list.
+func get(v any, steps []pathStep) (any, bool) {
+	for i, step := range steps {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if v, ok = m[step.name]; !ok || v == nil {
+			return nil, false
+		}
+		if !step.list {
+			continue
+		}
+		list, ok := v.([]any)
+		if !ok {
+			return nil, false
+		}
+		if step.index >= 0 {
+			if step.index >= len(list) {
+				return nil, false
+			}
+			v = list[step.index]
+			continue
+		}
+		all := []any{}
+		for _, x := range list {
+			if got, ok := get(x, steps[i+1:]); ok {
+				all = append(all, got)
+			}
+		}
+		return all, true
+	}
+	return v, true
+}
+
+// put is get backwards: it copies what leads to the place and puts v there.
+// Over "[]" v is a list, of which each element makes one; "[0]" makes a list of one.
+func put(into any, steps []pathStep, v any) any {
+	if len(steps) == 0 {
+		return v
+	}
+	step := steps[0]
+	old, _ := into.(map[string]any)
+	out := make(map[string]any, len(old)+1)
+	for k, x := range old {
+		out[k] = x
+	}
+	switch {
+	case !step.list:
+		out[step.name] = put(out[step.name], steps[1:], v)
+	case step.index >= 0:
+		out[step.name] = []any{put(nil, steps[1:], v)}
+	default:
+		all := []any{}
+		for _, x := range listOf(v) {
+			all = append(all, put(nil, steps[1:], x))
+		}
+		out[step.name] = all
+	}
+	return out
+}
+
+// lookup follows a path of member names.
+func lookup(m map[string]any, path string) (any, bool) {
+	steps, err := parsePath(path)
+	if err != nil {
+		return nil, false
+	}
+	return get(m, steps)
+}

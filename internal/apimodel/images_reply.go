@@ -1,0 +1,212 @@
+package apimodel
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// ImageFrom takes the image from what the read answered. An error that does not
+// mean "there is none" is returned as it is.
+func (s ImageSpec) ImageFrom(r Reply, err error) (Image, error) {
+	if err != nil {
+		var api *APIError
+		if errors.As(err, &api) && slices.Contains(s.row.Read.Absent, api.Code) {
+			return Image{}, nil
+		}
+		return Image{}, err
+	}
+	img := Image{}
+	s.selected(r.Output, func(found map[string]any) (map[string]any, bool) {
+		if img.Exists {
+			return found, true // the first one counts
+		}
+		img.Exists, img.Data = true, map[string]any{}
+		for _, m := range s.row.Members {
+			v, ok := found[m]
+			if !ok || v == nil {
+				continue
+			}
+			flat, wrong := plain(v)
+			if wrong != nil {
+				err = fmt.Errorf("read %s of %s: %w", m, s.row.Read.Operation, wrong)
+			}
+			img.Data[m] = flat
+		}
+		return found, true
+	})
+	if err == nil && hasMore(r.Output) && (!img.Exists || s.row.Set != nil) {
+		err = fmt.Errorf("read %s: the answer has further pages", s.row.Read.Operation)
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	return img, nil
+}
+
+// hasMore reports whether an answer is only the first page.
+func hasMore(out map[string]any) bool {
+	for _, m := range []string{"NextToken", "nextToken", "NextMarker", "Marker", "IsTruncated", "nextPageToken", "position"} {
+		switch v := out[m].(type) {
+		case string:
+			if v != "" {
+				return true
+			}
+		case bool:
+			if v {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Shows reports whether the read c can show what the spec's call changes.
+func (s ImageSpec) Shows(c Call) bool {
+	own := s.ReadCall()
+	if !strings.EqualFold(c.Service, own.Service) || c.Operation != own.Operation || c.Account != own.Account {
+		return false
+	}
+	if strings.Contains(s.row.ARN, "{region}") && c.Region != own.Region {
+		return false
+	}
+	if strings.Contains(s.row.Read.Select, "=") {
+		return true // the reply itself tells
+	}
+	names := s.row.Identity
+	if s.row.Read.Input != nil {
+		names = nil
+		for m, t := range s.row.Read.Input {
+			if len(inputPaths(t)) > 0 {
+				names = append(names, m)
+			}
+		}
+	}
+	for _, m := range names {
+		if !sameName(c.Input[m], own.Input[m]) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameName compares two names of a resource, of which either may be its ARN.
+func sameName(a, b any) bool {
+	x, isText := a.(string)
+	y, areText := b.(string)
+	if !isText || !areText {
+		return reflect.DeepEqual(a, b)
+	}
+	return x == y || isARNOf(x, y) || isARNOf(y, x)
+}
+
+func isARNOf(arn, name string) bool {
+	return strings.HasPrefix(arn, "arn:") && name != "" && (strings.HasSuffix(arn, ":"+name) || strings.HasSuffix(arn, "/"+name))
+}
+
+// Holds reports whether an answer of the spec's read is about the thing.
+func (s ImageSpec) Holds(r Reply) bool {
+	found := false
+	s.selected(r.Output, func(m map[string]any) (map[string]any, bool) {
+		found = true
+		return m, true
+	})
+	return found
+}
+
+// Answer is ImageFrom backwards: what a read that Shows the thing answers when
+// it is as img says, where AWS answers base now. What is not part of the image
+// is kept.
+func (s ImageSpec) Answer(img Image, base Reply) (Reply, error) {
+	if !img.Exists && len(s.row.Read.Absent) > 0 {
+		return Reply{}, &APIError{
+			Service: s.row.service, Operation: s.row.Read.Operation, Code: s.row.Read.Absent[0],
+			Message: "The " + s.row.Aspect + " will not exist once the planned change is applied", HTTPStatus: 404,
+		}
+	}
+	flat, err := plain(img.Data)
+	if err != nil {
+		return Reply{}, err
+	}
+	data, _ := flat.(map[string]any)
+	out := base.Output
+	if out == nil {
+		out = map[string]any{}
+	}
+	out = s.selected(out, func(found map[string]any) (map[string]any, bool) {
+		if !img.Exists && s.row.Read.Select != "" {
+			return nil, false
+		}
+		found = maps.Clone(found)
+		for _, m := range s.row.Members {
+			delete(found, m)
+			if v, ok := data[m]; ok {
+				found[m] = v
+			}
+		}
+		return found, true
+	})
+	return Reply{Output: out}, nil
+}
+
+// selected visits the object that the row's read is about and copies what leads
+// there; visit gives its replacement, or false to take it out.
+func (s ImageSpec) selected(out map[string]any, visit func(map[string]any) (map[string]any, bool)) map[string]any {
+	steps, err := parsePath(s.row.Read.Select)
+	if err != nil {
+		return out // CheckImages has refused such a row
+	}
+	got, _ := s.descend(out, steps, visit).(map[string]any)
+	return got
+}
+
+func (s ImageSpec) descend(v any, steps []pathStep, visit func(map[string]any) (map[string]any, bool)) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	if len(steps) == 0 {
+		if got, keep := visit(m); keep {
+			return got
+		}
+		return nil
+	}
+	step := steps[0]
+	next, ok := m[step.name]
+	if !ok {
+		return v
+	}
+	m = maps.Clone(m)
+	list, isList := next.([]any)
+	if !step.list || !isList {
+		m[step.name] = s.descend(next, steps[1:], visit)
+		return m
+	}
+	kept := make([]any, 0, len(list))
+	for i, x := range list {
+		if s.chosen(step, i, x) {
+			x = s.descend(x, steps[1:], visit)
+		}
+		if x != nil {
+			kept = append(kept, x)
+		}
+	}
+	m[step.name] = kept
+	return m
+}
+
+// chosen reports whether element i of a list is on the path.
+func (s ImageSpec) chosen(step pathStep, i int, x any) bool {
+	switch {
+	case step.key != "":
+		m, _ := x.(map[string]any)
+		want, ok := s.template(nil).text(step.want)
+		return ok && sameName(m[step.key], want)
+	case step.index >= 0:
+		return i == step.index
+	}
+	return true
+}
