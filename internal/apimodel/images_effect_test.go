@@ -1,0 +1,166 @@
+package apimodel_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parry-security/parry/internal/apimodel"
+)
+
+func exists(data map[string]any) apimodel.Image { return apimodel.Image{Exists: true, Data: data} }
+
+func permission(port int, ranges ...any) map[string]any {
+	return map[string]any{"IpProtocol": "tcp", "FromPort": float64(port), "ToPort": float64(port), "IpRanges": ranges}
+}
+
+func cidr(block, description string) map[string]any {
+	m := map[string]any{"CidrIp": block}
+	if description != "" {
+		m["Description"] = description
+	}
+	return m
+}
+
+// inverseOf gives operation and input of every call of the way back.
+func inverseOf(t *testing.T, c apimodel.Call, before apimodel.Image) (calls []map[string]any, restores string) {
+	t.Helper()
+	list, restores := specOf(t, c).Inverse(before)
+	for _, i := range list {
+		calls = append(calls, map[string]any{i.Operation: i.Input})
+	}
+	return calls, restores
+}
+
+func TestSetChangesUndoOnlyWhatTheyDid(t *testing.T) {
+	t.Parallel()
+	before := exists(map[string]any{"IpPermissions": []any{permission(443, cidr("0.0.0.0/0", "web"), cidr("10.0.0.0/8", ""))}})
+	add := call("ec2:AuthorizeSecurityGroupIngress", map[string]any{"GroupId": "sg-1", "IpPermissions": []any{
+		permission(443, cidr("10.0.0.0/8", ""), cidr("192.168.0.0/16", "")),
+	}})
+	calls, _ := inverseOf(t, add, before)
+	atom := map[string]any{"IpProtocol": "tcp", "FromPort": int64(443), "ToPort": int64(443), "IpRanges": []any{cidr("192.168.0.0/16", "")}}
+	if diff := cmp.Diff([]map[string]any{{"RevokeSecurityGroupIngress": map[string]any{"GroupId": "sg-1", "IpPermissions": []any{atom}}}}, calls); diff != "" {
+		t.Errorf("the rule that was there before must stay:\n%s", diff)
+	}
+	remove := call("ec2:RevokeSecurityGroupIngress", map[string]any{"GroupId": "sg-1", "IpPermissions": []any{
+		permission(443, cidr("0.0.0.0/0", "")), permission(22, cidr("0.0.0.0/0", "")),
+	}})
+	calls, _ = inverseOf(t, remove, before)
+	atom["IpRanges"] = []any{cidr("0.0.0.0/0", "web")}
+	if diff := cmp.Diff([]map[string]any{{"AuthorizeSecurityGroupIngress": map[string]any{"GroupId": "sg-1", "IpPermissions": []any{atom}}}}, calls); diff != "" {
+		t.Errorf("only what was there comes back, with its description:\n%s", diff)
+	}
+	spec := specOf(t, remove)
+	after, known := spec.Expected(before)
+	grouped := exists(map[string]any{"IpPermissions": []any{permission(443, cidr("10.0.0.0/8", ""))}})
+	if !known || !spec.Equal(after, grouped) {
+		t.Errorf("expected %+v", after)
+	}
+	nothing := call("iam:AttachRolePolicy", map[string]any{"RoleName": "r", "PolicyArn": "arn:a"})
+	calls, restores := inverseOf(t, nothing, exists(map[string]any{"AttachedPolicies": []any{map[string]any{"PolicyArn": "arn:a", "PolicyName": "a"}}}))
+	if len(calls) != 0 || restores == "" {
+		t.Errorf("a call that changes nothing has an empty way back: %v, %q", calls, restores)
+	}
+}
+
+func TestMapsAreSetsOfKeyAndValue(t *testing.T) {
+	t.Parallel()
+	c := call("sqs:SetQueueAttributes", map[string]any{"QueueUrl": "https://q/1/jobs", "Attributes": map[string]any{"VisibilityTimeout": "60", "Policy": "{}"}})
+	before := exists(map[string]any{"Attributes": map[string]any{"VisibilityTimeout": "30", "DelaySeconds": "0"}})
+	after, known := specOf(t, c).Expected(before)
+	want := map[string]any{"Attributes": map[string]any{"VisibilityTimeout": "60", "Policy": "{}", "DelaySeconds": "0"}}
+	if diff := cmp.Diff(want, after.Data); diff != "" || !known {
+		t.Error(diff)
+	}
+	calls, _ := inverseOf(t, c, before)
+	if diff := cmp.Diff([]map[string]any{
+		{"SetQueueAttributes": map[string]any{"QueueUrl": "https://q/1/jobs", "Attributes": map[string]any{"Policy": ""}}},
+		{"SetQueueAttributes": map[string]any{"QueueUrl": "https://q/1/jobs", "Attributes": map[string]any{"VisibilityTimeout": "30"}}},
+	}, calls); diff != "" {
+		t.Error(diff)
+	}
+	if got := specOf(t, c).ARN(); got != "arn:aws:sqs:eu-west-1:111122223333:jobs" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestUpdatesRestoreWhatTheyName(t *testing.T) {
+	t.Parallel()
+	db := func(in map[string]any) apimodel.Call {
+		in["DBInstanceIdentifier"] = "db"
+		return call("rds:ModifyDBInstance", in)
+	}
+	before := exists(map[string]any{
+		"BackupRetentionPeriod": float64(1), "PubliclyAccessible": true,
+		"VpcSecurityGroups": []any{map[string]any{"VpcSecurityGroupId": "sg-1", "Status": "active"}},
+	})
+	c := db(map[string]any{"BackupRetentionPeriod": int64(7), "MultiAZ": true, "VpcSecurityGroupIds": []any{"sg-2"}})
+	spec := specOf(t, c)
+	after, known := spec.Expected(before)
+	want := exists(map[string]any{
+		"BackupRetentionPeriod": float64(7), "PubliclyAccessible": true, "MultiAZ": true,
+		"VpcSecurityGroups": []any{map[string]any{"VpcSecurityGroupId": "sg-2"}},
+	})
+	if diff := spec.Diff(want, after); len(diff) > 0 || !known {
+		t.Errorf("%+v", diff)
+	}
+	calls, _ := inverseOf(t, c, before)
+	if diff := cmp.Diff([]map[string]any{{"ModifyDBInstance": map[string]any{
+		"DBInstanceIdentifier": "db", "BackupRetentionPeriod": int64(1), "MultiAZ": false, "VpcSecurityGroupIds": []any{"sg-1"}, "ApplyImmediately": true,
+	}}}, calls); diff != "" {
+		t.Error(diff)
+	}
+	for name, in := range map[string]map[string]any{
+		"a member that the row does not know":       {"MasterUserPassword": "new"},
+		"a member that was not there, no default":   {"PreferredBackupWindow": "01:00-02:00"},
+		"one of both beside a member that is known": {"MultiAZ": true, "StorageType": "gp3"},
+	} {
+		if calls, restores := inverseOf(t, db(in), before); restores != "" {
+			t.Errorf("%s: there is no way back, got %v", name, calls)
+		}
+	}
+	if _, known := specOf(t, db(map[string]any{"MasterUserPassword": "new"})).Expected(before); known {
+		t.Error("the effect of an unknown member is told")
+	}
+}
+
+func TestImageOfOneInAList(t *testing.T) {
+	t.Parallel()
+	spec := specOf(t, call("ec2:ModifyInstanceMetadataOptions", map[string]any{"InstanceId": "i-2", "HttpTokens": "required"}))
+	instance := func(id, tokens string) map[string]any {
+		return map[string]any{"InstanceId": id, "MetadataOptions": map[string]any{"HttpTokens": tokens}}
+	}
+	reply := apimodel.Reply{Output: map[string]any{"Reservations": []any{
+		map[string]any{"Instances": []any{instance("i-1", "optional")}},
+		map[string]any{"Instances": []any{instance("i-2", "optional")}},
+	}}}
+	img, err := spec.ImageFrom(reply, nil)
+	if diff := cmp.Diff(exists(map[string]any{"MetadataOptions": map[string]any{"HttpTokens": "optional"}}), img); diff != "" || err != nil {
+		t.Fatal(diff, err)
+	}
+	after, _ := spec.Expected(img)
+	got, err := spec.Answer(after, reply)
+	want := map[string]any{"Reservations": []any{
+		map[string]any{"Instances": []any{instance("i-1", "optional")}},
+		map[string]any{"Instances": []any{instance("i-2", "required")}},
+	}}
+	if diff := cmp.Diff(want, got.Output); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	all := apimodel.Call{Service: "ec2", Operation: "DescribeInstances", Account: "111122223333", Region: "eu-west-1"}
+	elsewhere := all
+	elsewhere.Region = "us-east-1"
+	if !spec.Shows(all) || spec.Shows(elsewhere) || !spec.Holds(reply) || spec.Holds(apimodel.Reply{}) {
+		t.Error("a read of all instances of the region shows the change, others do not")
+	}
+	if img, err := spec.ImageFrom(apimodel.Reply{Output: map[string]any{}}, nil); img.Exists || err != nil {
+		t.Errorf("got %+v, %v", img, err)
+	}
+	if _, err := spec.ImageFrom(apimodel.Reply{Output: map[string]any{"NextToken": "more"}}, nil); err == nil {
+		t.Error("an absence on the first of several pages is believed")
+	}
+	if _, ok := apimodel.ImageOf(call("ec2:AuthorizeSecurityGroupIngress", map[string]any{"GroupName": "default"})); ok {
+		t.Error("a call that does not name its resource has a row")
+	}
+}
