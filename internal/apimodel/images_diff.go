@@ -55,11 +55,11 @@ func (s ImageSpec) exploded(data any) any {
 	if err != nil {
 		return data
 	}
-	v, ok := get(data, steps)
+	v, ok := getPath(data, steps)
 	if !ok {
 		return data
 	}
-	return put(data, steps, s.elements(v))
+	return putPath(data, steps, s.elements(v))
 }
 
 // clean drops what means nothing and reads documents.

@@ -100,7 +100,7 @@ func (s ImageSpec) updated(before Image) (Image, bool) {
 		if err != nil {
 			return Image{}, false
 		}
-		data = put(data, steps, v)
+		data = putPath(data, steps, v)
 	}
 	return image(data)
 }
@@ -168,7 +168,7 @@ func (s ImageSpec) wholeInverse(before Image) ([]InverseCall, bool) {
 }
 
 // back makes the call of an inverse.
-func (s ImageSpec) back(inv inverse, t template) InverseCall {
+func (s ImageSpec) back(inv inverse, t rowTemplate) InverseCall {
 	in := s.named()
 	v, _ := t.expand(inv.Input)
 	if m, ok := v.(map[string]any); ok {
@@ -205,7 +205,7 @@ func (s ImageSpec) updateInverse(before Image) ([]InverseCall, bool) {
 		if !ok || err != nil {
 			return nil, false // what was not there cannot be named
 		}
-		touched = put(touched, steps, was)
+		touched = putPath(touched, steps, was)
 	}
 	c := s.back(inv, t)
 	if m, ok := integral(touched).(map[string]any); ok {

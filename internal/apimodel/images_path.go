@@ -49,8 +49,8 @@ func parsePath(path string) ([]pathStep, error) {
 	return out, nil
 }
 
-// get follows a path without conditions; over "[]" it gives a list.
-func get(v any, steps []pathStep) (any, bool) {
+// getPath follows a path without conditions; over "[]" it gives a list.
+func getPath(v any, steps []pathStep) (any, bool) {
 	for i, step := range steps {
 		m, ok := v.(map[string]any)
 		if !ok {
@@ -75,7 +75,7 @@ func get(v any, steps []pathStep) (any, bool) {
 		}
 		all := []any{}
 		for _, x := range list {
-			if got, ok := get(x, steps[i+1:]); ok {
+			if got, ok := getPath(x, steps[i+1:]); ok {
 				all = append(all, got)
 			}
 		}
@@ -84,9 +84,9 @@ func get(v any, steps []pathStep) (any, bool) {
 	return v, true
 }
 
-// put is get backwards: it copies what leads to the place and puts v there.
+// putPath is getPath backwards: it copies what leads to the place and puts v there.
 // Over "[]" v is a list, of which each element makes one; "[0]" makes a list of one.
-func put(into any, steps []pathStep, v any) any {
+func putPath(into any, steps []pathStep, v any) any {
 	if len(steps) == 0 {
 		return v
 	}
@@ -98,13 +98,13 @@ func put(into any, steps []pathStep, v any) any {
 	}
 	switch {
 	case !step.list:
-		out[step.name] = put(out[step.name], steps[1:], v)
+		out[step.name] = putPath(out[step.name], steps[1:], v)
 	case step.index >= 0:
-		out[step.name] = []any{put(nil, steps[1:], v)}
+		out[step.name] = []any{putPath(nil, steps[1:], v)}
 	default:
 		all := []any{}
 		for _, x := range listOf(v) {
-			all = append(all, put(nil, steps[1:], x))
+			all = append(all, putPath(nil, steps[1:], x))
 		}
 		out[step.name] = all
 	}
@@ -117,5 +117,5 @@ func lookup(m map[string]any, path string) (any, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return get(m, steps)
+	return getPath(m, steps)
 }

@@ -154,7 +154,7 @@ func (s ImageSpec) setChanged(before Image) (Image, bool) {
 		}
 		to = pairs
 	}
-	return image(put(before.Data, steps, to))
+	return image(putPath(before.Data, steps, to))
 }
 
 // addsMap reports whether the call names its elements as a map, which is then

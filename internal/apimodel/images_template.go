@@ -6,20 +6,22 @@ import (
 	"strings"
 )
 
-// template fills the templates of the table.
-type template struct {
+// rowTemplate fills the templates of the table.
+type rowTemplate struct {
 	spec   ImageSpec
 	before map[string]any
 	chosen []any // elements of a set
 	one    any   // the element of an "each" inverse
 }
 
-func (s ImageSpec) template(before map[string]any) template { return template{spec: s, before: before} }
+func (s ImageSpec) template(before map[string]any) rowTemplate {
+	return rowTemplate{spec: s, before: before}
+}
 
 // expand fills a template: a string "$input.A.B|$before.C|x" is the first of
 // its alternatives that is there; a member whose template names nothing that is
 // there is left out.
-func (t template) expand(v any) (any, bool) {
+func (t rowTemplate) expand(v any) (any, bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		out := map[string]any{}
@@ -44,7 +46,7 @@ func (t template) expand(v any) (any, bool) {
 	}
 }
 
-func (t template) text(text string) (any, bool) {
+func (t rowTemplate) text(text string) (any, bool) {
 	if !strings.HasPrefix(text, "$") {
 		return text, true
 	}
@@ -56,7 +58,7 @@ func (t template) text(text string) (any, bool) {
 	return nil, false
 }
 
-func (t template) variable(name string) (any, bool) {
+func (t rowTemplate) variable(name string) (any, bool) {
 	root, path, _ := strings.Cut(name, ".")
 	switch root {
 	case "$input":
@@ -78,11 +80,11 @@ func (t template) variable(name string) (any, bool) {
 		m, _ := t.one.(map[string]any)
 		return lookup(m, path)
 	}
-	return lastWord(name), true
+	return literalOf(name), true
 }
 
 // ofSet gives the chosen elements in the form that an inverse takes.
-func (t template) ofSet(form string) any {
+func (t rowTemplate) ofSet(form string) any {
 	key, value := "Key", "Value"
 	if set := t.spec.row.Set; set != nil && len(set.Key) > 0 {
 		key = set.Key[0]
@@ -106,9 +108,9 @@ func (t template) ofSet(form string) any {
 	return pairs
 }
 
-// lastWord reads the last alternative of a template: JSON where it is JSON
+// literalOf reads the last alternative of a template: JSON where it is JSON
 // (false, 0, [], "12"), text otherwise.
-func lastWord(text string) any {
+func literalOf(text string) any {
 	var v any
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		return text
