@@ -164,3 +164,24 @@ func TestImageOfOneInAList(t *testing.T) {
 		t.Error("a call that does not name its resource has a row")
 	}
 }
+
+func TestReadFollowsPages(t *testing.T) {
+	t.Parallel()
+	spec := specOf(t, call("iam:AttachRolePolicy", map[string]any{"RoleName": "r", "PolicyArn": "arn:c"}))
+	pages := map[any]map[string]any{
+		nil: {"AttachedPolicies": []any{map[string]any{"PolicyArn": "arn:a"}}, "IsTruncated": true, "Marker": "2"},
+		"2": {"AttachedPolicies": []any{map[string]any{"PolicyArn": "arn:b"}}, "IsTruncated": false},
+	}
+	var asked []any
+	img, err := spec.ImageFrom(spec.Read(func(c apimodel.Call) (apimodel.Reply, error) {
+		asked = append(asked, c.Input["Marker"])
+		return apimodel.Reply{Output: pages[c.Input["Marker"]]}, nil
+	}))
+	want := exists(map[string]any{"AttachedPolicies": []any{map[string]any{"PolicyArn": "arn:a"}, map[string]any{"PolicyArn": "arn:b"}}})
+	if diff := cmp.Diff(want, img); diff != "" || err != nil || len(asked) != 2 {
+		t.Errorf("asked %v: %v\n%s", asked, err, diff)
+	}
+	if _, err := spec.ImageFrom(apimodel.Reply{Output: pages[nil]}, nil); err == nil {
+		t.Error("half a set is believed")
+	}
+}

@@ -38,7 +38,7 @@ func (s ImageSpec) ImageFrom(r Reply, err error) (Image, error) {
 		}
 		return found, true
 	})
-	if err == nil && hasMore(r.Output) && (!img.Exists || s.row.Set != nil) {
+	if err == nil && HasMore(r) && (!img.Exists || s.row.Set != nil) {
 		err = fmt.Errorf("read %s: the answer has further pages", s.row.Read.Operation)
 	}
 	if err != nil {
@@ -47,21 +47,67 @@ func (s ImageSpec) ImageFrom(r Reply, err error) (Image, error) {
 	return img, nil
 }
 
-// hasMore reports whether an answer is only the first page.
-func hasMore(out map[string]any) bool {
-	for _, m := range []string{"NextToken", "nextToken", "NextMarker", "Marker", "IsTruncated", "nextPageToken", "position"} {
-		switch v := out[m].(type) {
-		case string:
-			if v != "" {
-				return true
-			}
-		case bool:
-			if v {
-				return true
-			}
+// maxImagePages bounds the pages that one image may have.
+const maxImagePages = 100
+
+// pageTokens are the members with which AWS hands on to the next page, in the
+// answer and in the next request.
+var pageTokens = [][2]string{
+	{"NextToken", "NextToken"}, {"nextToken", "nextToken"}, {"NextMarker", "Marker"}, {"Marker", "Marker"}, {"position", "position"},
+}
+
+// nextPage gives the token of the next page and the input member that it goes into.
+func nextPage(out map[string]any) (member, token string) {
+	for _, names := range pageTokens {
+		if token, _ := out[names[0]].(string); token != "" {
+			return names[1], token
 		}
 	}
-	return false
+	return "", ""
+}
+
+// HasMore reports whether an answer is only the first page.
+func HasMore(r Reply) bool {
+	member, _ := nextPage(r.Output)
+	truncated, _ := r.Output["IsTruncated"].(bool)
+	return member != "" || truncated
+}
+
+// Read makes the read of the image through send, all pages of it.
+func (s ImageSpec) Read(send func(Call) (Reply, error)) (Reply, error) {
+	c := s.ReadCall()
+	whole, err := send(c)
+	for n := 1; err == nil && n < maxImagePages; n++ {
+		member, token := nextPage(whole.Output)
+		if member == "" {
+			break
+		}
+		next := c.Clone()
+		next.Input[member] = token
+		var page Reply
+		if page, err = send(next); err == nil {
+			whole = joinPages(whole, page)
+		}
+	}
+	return whole, err
+}
+
+// joinPages appends the lists of a page and takes its token over.
+func joinPages(whole, page Reply) Reply {
+	out := maps.Clone(whole.Output)
+	delete(out, "IsTruncated")
+	for _, names := range pageTokens {
+		delete(out, names[0])
+	}
+	for k, v := range page.Output {
+		old, isList := out[k].([]any)
+		more, areLists := v.([]any)
+		if isList && areLists {
+			v = slices.Concat(old, more)
+		}
+		out[k] = v
+	}
+	return Reply{Output: out}
 }
 
 // Shows reports whether the read c can show what the spec's call changes.

@@ -336,7 +336,8 @@ func (p *prover) make(t *testing.T, s caller, calls []apimodel.InverseCall) erro
 // look reads what the call changes: the image, and all that the read answers.
 func (p *prover) look(t *testing.T, name string, spec apimodel.ImageSpec, volatile []string) (apimodel.Image, any) {
 	t.Helper()
-	reply, err := p.gate.ReadOnly(as).Call(t.Context(), "", spec.ReadCall())
+	session := p.gate.ReadOnly(as)
+	reply, err := spec.Read(func(c apimodel.Call) (apimodel.Reply, error) { return session.Call(t.Context(), "", c) })
 	img, unread := spec.ImageFrom(reply, err)
 	if unread != nil {
 		t.Fatalf("%s: read %v: %v", name, spec.ReadCall().Input, unread)

@@ -211,7 +211,7 @@ func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec) (changedThin
 	}
 	key := apimodel.ReadKey(spec.ReadCall())
 	got, ok := p.answers[key]
-	if !ok {
+	if !ok || apimodel.HasMore(got.reply) {
 		got.reply, got.err = p.s.g.sendImageRead(ctx, p.s.id, spec)
 		p.keep(key, got)
 	}
@@ -283,11 +283,13 @@ func (p *Planner) displayed(img apimodel.Image) apimodel.Image {
 
 // sendImageRead sends the read that shows what the spec's call changes.
 func (g *Gate) sendImageRead(ctx context.Context, id Identity, spec apimodel.ImageSpec) (apimodel.Reply, error) {
-	rr, err := g.resolve(ctx, id, ModeRead, spec.ReadCall())
-	if err != nil {
-		return apimodel.Reply{}, err
-	}
-	return g.read(ctx, id, rr)
+	return spec.Read(func(c apimodel.Call) (apimodel.Reply, error) {
+		r, err := g.resolve(ctx, id, ModeRead, c)
+		if err != nil {
+			return apimodel.Reply{}, err
+		}
+		return g.read(ctx, id, r)
+	})
 }
 
 // readImage reads the thing that the spec's call changes, as it is now.

@@ -143,8 +143,9 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 			continue
 		}
 		seen[c.Call.Resource] = true
-		reply, err := caller.Call(ctx, "restored", spec.ReadCall())
-		now, err := spec.ImageFrom(reply, err)
+		now, err := spec.ImageFrom(spec.Read(func(read apimodel.Call) (apimodel.Reply, error) {
+			return caller.Call(ctx, "restored", read)
+		}))
 		if err != nil {
 			return nil, err
 		}
