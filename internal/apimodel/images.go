@@ -57,15 +57,7 @@ func (s ImageSpec) applies() bool {
 			return false
 		}
 	}
-	for _, term := range s.op.If {
-		name, want, valued := strings.Cut(strings.TrimPrefix(term, "!"), "=")
-		v, ok := lookup(s.call.Input, name)
-		holds := ok && (!valued || fmt.Sprint(v) == want)
-		if holds == strings.HasPrefix(term, "!") {
-			return false
-		}
-	}
-	return true
+	return s.template(nil).hold(s.op.If, s.call.Input)
 }
 
 // IsImageRead reports whether a read shows the before-image of some row.

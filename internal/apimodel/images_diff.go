@@ -94,6 +94,8 @@ func empty(v any) bool {
 	switch v := v.(type) {
 	case nil:
 		return true
+	case string:
+		return v == "" // AWS answers blank or nothing for the same
 	case map[string]any:
 		return len(v) == 0
 	case []any:

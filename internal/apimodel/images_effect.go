@@ -157,12 +157,9 @@ func (s ImageSpec) wholeInverse(before Image) ([]InverseCall, bool) {
 	}
 	var calls []InverseCall
 	for _, inv := range list {
-		if inv.When != "" {
-			if _, ok := lookup(before.Data, inv.When); !ok {
-				continue
-			}
+		if t := s.template(before.Data); t.hold(inv.When, before.Data) {
+			calls = append(calls, s.back(inv, t))
 		}
-		calls = append(calls, s.back(inv, s.template(before.Data)))
 	}
 	return calls, len(calls) > 0
 }

@@ -241,6 +241,10 @@ func (c *rowCheck) inverse(inv inverse, also map[string]string) {
 			c.errorf("%s answers no %s", read.Name, from)
 		}
 	}
+	for _, term := range inv.When {
+		path, _, _ := cutValue(strings.TrimPrefix(term, "!"))
+		c.before(path)
+	}
 	c.template(op.Input, map[string]any(in))
 	c.required(op, in)
 }
@@ -249,6 +253,8 @@ func (c *rowCheck) inverse(inv inverse, also map[string]string) {
 func shapeAt(s *Shape, steps []pathStep) (*Shape, error) {
 	for _, step := range steps {
 		switch {
+		case s != nil && s.Type == String:
+			return s, nil // into a document: the models know no further
 		case s == nil:
 			return nil, fmt.Errorf("there is nothing with a member %s", step.name)
 		case s.Type == Map:

@@ -1,7 +1,9 @@
 package apimodel
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,10 +51,11 @@ func parsePath(path string) ([]pathStep, error) {
 	return out, nil
 }
 
-// getPath follows a path without conditions; over "[]" it gives a list.
+// getPath follows a path, also into text that is a JSON object. Over "[]" it
+// gives a list; a condition chooses the first element that fits.
 func getPath(v any, steps []pathStep) (any, bool) {
 	for i, step := range steps {
-		m, ok := v.(map[string]any)
+		m, ok := object(v)
 		if !ok {
 			return nil, false
 		}
@@ -63,8 +66,22 @@ func getPath(v any, steps []pathStep) (any, bool) {
 			continue
 		}
 		list, ok := v.([]any)
+		if !ok && step.key != "" {
+			list, ok = []any{v}, true // a policy's only statement may stand alone
+		}
 		if !ok {
 			return nil, false
+		}
+		if step.key != "" {
+			at := slices.IndexFunc(list, func(x any) bool {
+				m, _ := x.(map[string]any)
+				return sameName(m[step.key], step.want)
+			})
+			if at < 0 {
+				return nil, false
+			}
+			v = list[at]
+			continue
 		}
 		if step.index >= 0 {
 			if step.index >= len(list) {
@@ -82,6 +99,18 @@ func getPath(v any, steps []pathStep) (any, bool) {
 		return all, true
 	}
 	return v, true
+}
+
+// object reads v as an object; text may be the JSON of one.
+func object(v any) (map[string]any, bool) {
+	text, isText := v.(string)
+	if !isText {
+		m, ok := v.(map[string]any)
+		return m, ok
+	}
+	var m map[string]any
+	err := json.Unmarshal([]byte(text), &m)
+	return m, err == nil && m != nil
 }
 
 // putPath is getPath backwards: it copies what leads to the place and puts v there.

@@ -18,34 +18,57 @@ type setDelta struct {
 // element that was there before is not added, and one that was not is not
 // removed, so the inverse touches neither.
 func (s ImageSpec) delta(before Image) (setDelta, bool) {
-	t := s.op.Add
-	if t == nil {
-		t = s.op.Remove
-	}
-	named, ok := s.template(before.Data).expand(t)
-	flat, err := plain(named)
-	if !ok || err != nil {
-		return setDelta{}, false
-	}
 	is, _ := lookup(before.Data, s.row.Set.Member)
 	d := setDelta{before: s.elements(is)}
 	d.after = slices.Clone(d.before)
-	for _, e := range s.elements(flat) {
-		key := s.elementKey(e)
-		i := slices.IndexFunc(d.after, func(x any) bool { return s.elementKey(x) == key })
+	out, ok := s.fromCall(s.op.Remove, before)
+	in, ok2 := s.fromCall(s.op.Add, before)
+	for _, e := range out {
+		s.take(&d, e)
+	}
+	for _, e := range in {
+		m, _ := e.(map[string]any)
+		if v := m["Value"]; s.row.Set.Blank && (v == nil || v == "") {
+			s.take(&d, e)
+			continue
+		}
+		i := s.index(d.after, e)
 		switch {
-		case s.op.Remove != nil && i >= 0:
-			d.removed = append(d.removed, d.after[i])
-			d.after = slices.Delete(d.after, i, i+1)
-		case s.op.Add != nil && i < 0:
+		case i < 0:
 			d.added = append(d.added, e)
 			d.after = append(d.after, e)
-		case s.op.Add != nil && compact(s.significant(d.after[i])) != compact(s.significant(e)):
+		case compact(s.significant(d.after[i])) != compact(s.significant(e)):
 			d.replaced = append(d.replaced, d.after[i])
 			d.after[i] = e
 		}
 	}
-	return d, true
+	return d, ok && ok2
+}
+
+// take removes an element from the set if it is there.
+func (s ImageSpec) take(d *setDelta, e any) {
+	if i := s.index(d.after, e); i >= 0 {
+		d.removed = append(d.removed, d.after[i])
+		d.after = slices.Delete(d.after, i, i+1)
+	}
+}
+
+func (s ImageSpec) index(list []any, e any) int {
+	key := s.elementKey(e)
+	return slices.IndexFunc(list, func(x any) bool { return s.elementKey(x) == key })
+}
+
+// fromCall gives the elements that a template of the row names.
+func (s ImageSpec) fromCall(t any, before Image) ([]any, bool) {
+	if t == nil {
+		return nil, true
+	}
+	named, ok := s.template(before.Data).expand(t)
+	flat, err := plain(named)
+	if !ok {
+		flat = nil // the call leaves the member out
+	}
+	return s.elements(flat), err == nil
 }
 
 // elements lists what a set holds. A map is a list of Key and Value, and a list
@@ -181,7 +204,7 @@ func (s ImageSpec) each(inv *inverse, before Image, elements []any) ([]InverseCa
 	switch {
 	case len(elements) == 0:
 		return nil, true
-	case inv == nil:
+	case inv == nil, !s.template(before.Data).hold(inv.When, before.Data):
 		return nil, false
 	case !inv.Each:
 		t := s.template(before.Data)

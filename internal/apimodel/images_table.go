@@ -60,10 +60,11 @@ type imageSet struct {
 	Key     []string `json:"key"`     // members that tell elements apart; none = the whole element
 	Unkeyed []string `json:"unkeyed"` // members, at any depth, that do not tell elements apart
 	Explode []string `json:"explode"` // list members of an element, each item of which is an element of its own
+	Blank   bool     `json:"blank"`   // an element added with an empty Value is taken out
 }
 
 // operation says what one operation does to an aspect: at most one of Expected,
-// Update, Add and Remove. Input members that it does not mention make the
+// Update, and Add with Remove. Input members that it does not mention make the
 // effect unknown and the way back none.
 type operation struct {
 	If       []string          `json:"if"`       // "Member", "Member=value", "!Member": all must hold for the row to count
@@ -101,7 +102,7 @@ type restore struct {
 type inverse struct {
 	Operation string            `json:"operation"`
 	Input     map[string]any    `json:"input"`
-	When      string            `json:"when"`  // image path that must be there
+	When      []string          `json:"when"`  // terms as in operation.If over the image; all must hold
 	Each      bool              `json:"each"`  // one call for each element of a set
 	Fresh     map[string]string `json:"fresh"` // input member -> member of the row's read, read again before the call
 }
@@ -193,14 +194,14 @@ func (t *imageTable) add(row *aspect, raw []byte) error {
 // check holds what a row says about an operation against the rest of the row.
 func (o operation) check(row *aspect) error {
 	effects := 0
-	for _, has := range []bool{len(o.Expected) > 0, len(o.Update) > 0, o.Add != nil, o.Remove != nil} {
+	for _, has := range []bool{len(o.Expected) > 0, len(o.Update) > 0, o.Add != nil || o.Remove != nil} {
 		if has {
 			effects++
 		}
 	}
 	switch {
 	case effects > 1:
-		return errors.New("it has more than one of expected, update, add and remove")
+		return errors.New("it has more than one of expected, update, and add or remove")
 	case (o.Add != nil || o.Remove != nil) && row.Set == nil:
 		return errors.New("add and remove need a set")
 	case effects == 0 && len(o.Opaque) == 0:

@@ -62,9 +62,9 @@ func (t rowTemplate) variable(name string) (any, bool) {
 	root, path, _ := strings.Cut(name, ".")
 	switch root {
 	case "$input":
-		return lookup(t.spec.call.Input, path)
+		return t.lookup(t.spec.call.Input, path)
 	case "$before":
-		return lookup(t.before, path)
+		return t.lookup(t.before, path)
 	case "$arn":
 		return t.spec.ARN(), true
 	case "$account":
@@ -78,9 +78,49 @@ func (t rowTemplate) variable(name string) (any, bool) {
 			return t.one, true
 		}
 		m, _ := t.one.(map[string]any)
-		return lookup(m, path)
+		return t.lookup(m, path)
 	}
 	return literalOf(name), true
+}
+
+// lookup follows a path whose conditions may be templates:
+// "Policy.Statement[Sid=$input.StatementId]".
+func (t rowTemplate) lookup(m map[string]any, path string) (any, bool) {
+	steps, err := parsePath(path)
+	if err != nil {
+		return nil, false
+	}
+	for i := range steps {
+		if steps[i].key == "" {
+			continue
+		}
+		want, ok := t.text(steps[i].want)
+		if !ok {
+			return nil, false
+		}
+		steps[i].want = fmt.Sprint(want)
+	}
+	return getPath(m, steps)
+}
+
+// hold reports whether all terms ("Path", "Path=value", "!Path") hold for m.
+func (t rowTemplate) hold(terms []string, m map[string]any) bool {
+	for _, term := range terms {
+		path, not := strings.CutPrefix(term, "!")
+		path, want, valued := cutValue(path)
+		v, ok := t.lookup(m, path)
+		if (ok && (!valued || fmt.Sprint(v) == want)) == not {
+			return false
+		}
+	}
+	return true
+}
+
+// cutValue parts "Path=value"; an equals sign inside brackets is the path's own.
+func cutValue(term string) (path, want string, valued bool) {
+	end := strings.LastIndex(term, "]") + 1
+	rest, want, valued := strings.Cut(term[end:], "=")
+	return term[:end] + rest, want, valued
 }
 
 // ofSet gives the chosen elements in the form that an inverse takes.
