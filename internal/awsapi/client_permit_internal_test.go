@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,8 +28,8 @@ func TestEveryAttemptOfAChangeIsPermitted(t *testing.T) {
 	for name, tc := range map[string]struct {
 		call        apimodel.Call
 		answers     []func(http.ResponseWriter)
-		permits     int // so many attempts are permitted
-		sent, asked int
+		permits     int32 // so many attempts are permitted
+		sent, asked int32
 		uncertain   bool
 		ok          bool
 	}{
@@ -42,10 +43,10 @@ func TestEveryAttemptOfAChangeIsPermitted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sent, asked := 0, 0
+			var sent, asked atomic.Int32
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				sent++
-				if answer := tc.answers[min(sent, len(tc.answers))-1]; answer != nil {
+				n := int(sent.Add(1))
+				if answer := tc.answers[min(n, len(tc.answers))-1]; answer != nil {
 					answer(w)
 					return
 				}
@@ -54,14 +55,14 @@ func TestEveryAttemptOfAChangeIsPermitted(t *testing.T) {
 			defer srv.Close()
 			c := permitClient(t, srv.URL)
 			ctx := withPermit(t.Context(), func(context.Context) error {
-				if asked++; asked > tc.permits {
+				if asked.Add(1) > tc.permits {
 					return off
 				}
 				return nil
 			})
 			_, err := c.Send(ctx, Credentials{AccessKeyID: "AKIA", SecretAccessKey: NewSecret("s")}, tc.call)
-			if sent != tc.sent || asked != tc.asked {
-				t.Errorf("sent %d times, asked %d times, want %d and %d", sent, asked, tc.sent, tc.asked)
+			if sent.Load() != tc.sent || asked.Load() != tc.asked {
+				t.Errorf("sent %d times, asked %d times, want %d and %d", sent.Load(), asked.Load(), tc.sent, tc.asked)
 			}
 			if tc.ok {
 				if err != nil {

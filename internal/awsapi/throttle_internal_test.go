@@ -67,7 +67,9 @@ func work(ctx context.Context, b *bucket, c *counted, done func()) {
 	}
 }
 
-func testBucket(th *throttle) *bucket { return th.bucketFor("111122223333", "us-east-1", "s3", "ListBuckets") }
+func testBucket(th *throttle) *bucket {
+	return th.bucketFor("111122223333", "us-east-1", "s3", "ListBuckets")
+}
 
 // The rate finds a limit that nobody told it, and uses it.
 func TestTheRateFindsTheLimit(t *testing.T) {
@@ -115,6 +117,8 @@ func TestTurnsAreInOrder(t *testing.T) {
 		time.Sleep(time.Minute)
 		cancel()
 		time.Sleep(time.Second) // until every worker has ended
+		mu.Lock()
+		defer mu.Unlock()
 		least, most := math.MaxInt, 0
 		for _, n := range done {
 			least, most = min(least, n), max(most, n)
