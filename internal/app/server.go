@@ -106,6 +106,9 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.services = append([]service.Service{s.engine.Service(), s.stages.triage}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
+	if s.cfg.Database != "" {
+		s.services = append(s.services, s.client.ShareRates(sharedRates{s.store}))
+	}
 	handler, err := s.newHandler(ctx)
 	if err != nil {
 		return err

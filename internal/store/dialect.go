@@ -48,6 +48,7 @@ type Queries struct {
 	LeaseTake, LeaseRelease, TimerPut, TimerDue, TimerDelete, TimerPrune       string
 	SwitchRead, SwitchSet                                                      string
 	BudgetSpend, BudgetRefund, BudgetRead, BudgetList, BudgetPrune             string
+	ThrottlePut, ThrottleList, ThrottlePrune, NodeCount                        string
 }
 
 // ParseQueries reads a file of named statements. A name that is missing,

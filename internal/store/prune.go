@@ -24,7 +24,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, Nodes, Timers, Steps, Executions, Findings int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -79,6 +79,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		return p, err
 	}
 	if p.Budgets, err = s.pruneRows(ctx, Execution, s.q.BudgetPrune, micros(s.now()), int64(pruneChunk)); err != nil {
+		return p, err
+	}
+	if p.ThrottleCuts, err = s.pruneRows(ctx, Execution, s.q.ThrottlePrune, micros(s.now().Add(-keepCuts))); err != nil {
 		return p, err
 	}
 	if p.Steps, p.Executions, err = s.pruneExecutions(ctx, c.Executions); err != nil {

@@ -347,3 +347,18 @@ SELECT name, key, since, until, cap, used FROM budget WHERE until > $1 ORDER BY 
 
 -- name: BudgetPrune
 DELETE FROM budget WHERE (name, key, since) IN (SELECT name, key, since FROM budget WHERE until <= $1 LIMIT $2);
+
+-- name: ThrottlePut row
+INSERT INTO throttle_cut (key, rate, at) VALUES ($1, $2, $3)
+ON CONFLICT (key) DO UPDATE SET rate = excluded.rate, at = excluded.at
+-- What comes within half a second was the same storm, seen by another node.
+WHERE excluded.at >= throttle_cut.at + 500000;
+
+-- name: ThrottleList
+SELECT key, rate, at FROM throttle_cut WHERE at > $1 ORDER BY at DESC, key LIMIT $2;
+
+-- name: ThrottlePrune
+DELETE FROM throttle_cut WHERE at <= $1;
+
+-- name: NodeCount
+SELECT count(*) FROM node WHERE until > $1;
