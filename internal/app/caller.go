@@ -19,8 +19,20 @@ func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog,
 	return awsapi.New(awsapi.Config{
 		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
-		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Budgets: awsapi.Budgets(cfg.Guards.Budgets), StopSwitch: stop, Logger: logger,
+		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: accounts(cfg.Organization), Budgets: awsapi.Budgets(cfg.Guards.Budgets), StopSwitch: stop, Logger: logger,
 	})
+}
+
+// accounts finds an account in o by its id: guards ask at every call.
+func accounts(o org.Organization) func(string) (org.Account, bool) {
+	byID := make(map[string]org.Account, len(o.Accounts))
+	for _, a := range o.Accounts {
+		byID[a.ID] = a
+	}
+	return func(id string) (org.Account, bool) {
+		a, ok := byID[id]
+		return a, ok
+	}
 }
 
 // guards puts the default denies of design.md decision 6 around what the
@@ -31,6 +43,8 @@ func guards(cfg config.Config) awsapi.Guards {
 		OwnRoles:          []string{cfg.Organization.MemberRole},
 		OwnResources:      cfg.Guards.Resources,
 		BreakGlass:        cfg.Guards.BreakGlass,
+		Allow:             cfg.Guards.Allow,
+		Deny:              cfg.Guards.Deny,
 	}
 	for _, a := range cfg.Organization.Accounts {
 		g.Accounts = append(g.Accounts, a.ID)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/service"
 )
 
@@ -39,6 +40,9 @@ type models interface {
 	Find(service, operation string) (*apimodel.Service, *apimodel.Operation, error)
 	// ClassifyCall says what a call may do; what it does not know is a change.
 	ClassifyCall(c apimodel.Call) apimodel.Class
+	// Grants gives the resources that a call is about, with * for what its input
+	// does not tell.
+	Grants(c apimodel.Call) ([]apimodel.Grant, error)
 }
 
 // Config is what a Gate needs.
@@ -58,6 +62,10 @@ type Config struct {
 	Region string
 	// Guards are the limits that no plan may pass.
 	Guards Guards
+	// Account gives what is known of an account, now: rules that name units or
+	// tags of accounts ask at every call, so an account that moved between plan and
+	// apply is held against where it is. Nil knows none.
+	Account func(id string) (org.Account, bool)
 	// StopSwitch is read before every change; an error counts as on. Nil refuses
 	// every change, since a switch that is not there cannot be read.
 	StopSwitch func(ctx context.Context) (on bool, reason string, err error)
@@ -121,7 +129,7 @@ func New(cfg Config) (*Gate, error) {
 	if err := apimodel.CheckImages(); err != nil {
 		return nil, fault.E(fault.Internal, op, err)
 	}
-	guards, err := cfg.Guards.compile()
+	guards, err := cfg.Guards.compile(cfg.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +167,7 @@ func (g *Gate) GuardsRevision() string { return g.guard.revision }
 // filled in, class known.
 type request struct {
 	apimodel.Call
+	svc   *apimodel.Service
 	op    *apimodel.Operation
 	class apimodel.Class
 }
@@ -170,7 +179,7 @@ func (g *Gate) resolve(ctx context.Context, id Identity, mode Mode, c apimodel.C
 	if err != nil {
 		return request{}, err
 	}
-	r := request{Call: c, op: model}
+	r := request{Call: c, svc: svc, op: model}
 	input, err := ownCopy(c.Input, 0)
 	if err != nil {
 		return request{}, fault.E(fault.Invalid, "call "+svc.Name+":"+model.Name, err)

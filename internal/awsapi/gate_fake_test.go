@@ -32,6 +32,7 @@ var catalog = sync.OnceValues(apimodel.Load)
 type fakeAWS struct {
 	mu      sync.Mutex
 	buckets map[string]map[string]any // by name; members "pab", "policy", "acl"
+	tags    map[string]string         // of every bucket; nil = none
 	log     []apimodel.Call
 	there   func(c apimodel.Call) error // before the call takes effect
 	back    func(c apimodel.Call) error // after it took effect
@@ -101,6 +102,15 @@ func (f *fakeAWS) answer(c apimodel.Call) (map[string]any, error) {
 			return absent("NoSuchPublicAccessBlockConfiguration")
 		}
 		return map[string]any{"PublicAccessBlockConfiguration": b["pab"]}, nil
+	case "GetBucketTagging":
+		if f.tags == nil {
+			return absent("NoSuchTagSet")
+		}
+		var set []any
+		for k, v := range f.tags {
+			set = append(set, map[string]any{"Key": k, "Value": v})
+		}
+		return map[string]any{"TagSet": set}, nil
 	case "PutPublicAccessBlock":
 		b["pab"] = c.Input["PublicAccessBlockConfiguration"]
 	case "DeletePublicAccessBlock":

@@ -57,7 +57,7 @@ func (g *Gate) OwnTraffic(id Identity, grants []Grant) *Session {
 		if err := granted(resolved, r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		if err := g.guard.checkDenied(r, id); err != nil {
+		if err := g.checkOwn(ctx, id, r); err != nil {
 			return apimodel.Reply{}, err
 		}
 		return g.send(ctx, id, r)

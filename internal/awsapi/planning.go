@@ -79,7 +79,7 @@ func (p *Planner) Look(ctx context.Context, c apimodel.Call) (apimodel.Reply, er
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if err := p.s.g.guard.check(r, p.s.id); err != nil {
+		if err := p.s.g.check(p.s.id, r); err != nil {
 			return apimodel.Reply{}, err
 		}
 		return p.read(ctx, &remediation.PlannedCall{Step: "Look", FromOutputs: p.unknown.paths(r.Input)}, r)
@@ -118,7 +118,7 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 	if err := p.s.g.validate(r); err != nil {
 		return apimodel.Reply{}, err
 	}
-	if err := p.s.g.guard.check(r, p.s.id); err != nil {
+	if err := p.s.g.checkWhole(ctx, p.s.id, r); err != nil {
 		return apimodel.Reply{}, err
 	}
 	pc := remediation.PlannedCall{

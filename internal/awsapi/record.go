@@ -76,7 +76,7 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 		}
 		rec.Before = toImage(now)
 	}
-	if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+	if err := p.clear(ctx, r); err != nil {
 		return apimodel.Reply{}, err
 	}
 	rec.IntentAt = p.g.cfg.Clock.Now()
@@ -205,7 +205,7 @@ func (p *applying) resume(ctx context.Context, pc remediation.PlannedCall, r req
 		}
 		return p.repeat(pc, r, rec)
 	case again:
-		if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+		if err := p.clear(ctx, r); err != nil {
 			return apimodel.Reply{}, err
 		}
 		return p.deliver(ctx, pc, r, rec)

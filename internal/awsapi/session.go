@@ -61,7 +61,7 @@ func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 
 // read sends a read that the guards let pass.
 func (g *Gate) read(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
-	if err := g.guard.check(r, id); err != nil {
+	if err := g.check(id, r); err != nil {
 		return apimodel.Reply{}, err
 	}
 	return g.send(ctx, id, r)

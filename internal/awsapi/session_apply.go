@@ -134,7 +134,7 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 	if p.refuse != nil {
 		return apimodel.Reply{}, p.refuse
 	}
-	if err := p.g.guard.check(r, p.id); err != nil {
+	if err := p.g.check(p.id, r); err != nil {
 		return apimodel.Reply{}, err
 	}
 	i, err := p.match(ctx, step, r)
@@ -147,7 +147,7 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 	pc := p.auth.Plan.Calls[i]
 	var reply apimodel.Reply
 	if r.class == apimodel.SensitiveRead {
-		if err := p.g.permit(ctx, p.auth.Fence); err != nil {
+		if err := p.clear(ctx, r); err != nil {
 			return apimodel.Reply{}, err
 		}
 		reply, err = p.g.send(ctx, p.id, r)

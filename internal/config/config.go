@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/parry-security/parry/internal/approve"
+	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/org"
 )
@@ -124,6 +125,10 @@ type Channel struct {
 type Guards struct {
 	BreakGlass []string `yaml:"break_glass"` // principal ARNs that are never touched
 	Resources  []string `yaml:"resources"`   // ARNs that are never touched
+	// Allow, when there are any, lists all changes that are allowed; Deny lists
+	// changes that are refused, and wins.
+	Allow []awsapi.Rule `yaml:"allow"`
+	Deny  []awsapi.Rule `yaml:"deny"`
 	// Budgets bound how many changes are sent; a limit that is not set has its default.
 	Budgets Budgets `yaml:"budgets"`
 }

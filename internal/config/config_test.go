@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/parry-security/parry/internal/approve"
+	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/org"
@@ -58,7 +59,12 @@ organization:
 bus_rules: [{name: r, playbooks: [S3.8], channels: [m], disabled: true}]
 policies: [{id: p, units: [a/b], mode: people, quorum: 2, expires: 24h}]
 channels: [{name: m, kind: email, smtp: "h:25", tls: none, username: u, password_env: P, from: a@b, to: [c@d], topic: t, url: u, secret_env: S}]
-guards: {break_glass: [g], resources: [x]}
+guards:
+  break_glass: [g]
+  resources: ["arn:aws:s3:::x"]
+  allow: [{id: a, services: [s3], units: [prod]}]
+  deny: [{id: d, operations: ["Delete*"], tags: {Environment: prod}, account_tags: {Tier: "1"}, resources: ["arn:aws:s3:::y"], reason: no}]
+  budgets: {per_execution: 1, per_account_hour: 2, per_hour: 3}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +77,15 @@ guards: {break_glass: [g], resources: [x]}
 		Policies: []approve.Policy{{ID: "p", Units: []string{"a/b"}, Mode: approve.People, Quorum: 2, Expires: 24 * time.Hour}},
 		Channels: []config.Channel{{Name: "m", Kind: "email", SMTP: "h:25", TLS: "none", Username: "u", Password: "P", From: "a@b", To: []string{"c@d"},
 			Topic: "t", URL: "u", Secret: "S"}},
-		Guards: config.Guards{BreakGlass: []string{"g"}, Resources: []string{"x"}},
+		Guards: config.Guards{
+			BreakGlass: []string{"g"}, Resources: []string{"arn:aws:s3:::x"},
+			Allow: []awsapi.Rule{{ID: "a", Services: []string{"s3"}, Units: []string{"prod"}}},
+			Deny: []awsapi.Rule{{
+				ID: "d", Operations: []string{"Delete*"}, Tags: map[string]string{"Environment": "prod"}, AccountTags: map[string]string{"Tier": "1"},
+				Resources: []string{"arn:aws:s3:::y"}, Reason: "no",
+			}},
+			Budgets: config.Budgets{PerExecution: 1, PerAccountHour: 2, PerHour: 3},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -116,6 +130,8 @@ func TestParseNamesTheLine(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":         {"listn: x", `line 1: there is no key "listn" here`},
 		"unknown inner key":   {"organization:\n  hub: x", `line 2: there is no key "hub" here`},
+		"unknown guard key":   {"guards:\n  deny:\n    - {id: a, account: ['1']}", `line 3: there is no key "account" here`},
+		"tags as a list":      {"guards:\n  deny: [{tags: [prod]}]", `line 2: this is not a map of keys and values`},
 		"list for text":       {"listen: [a]", "line 1: this is not text"},
 		"text for list":       {"policies: a", `line 1: "a" is not a list`},
 		"text for number":     {"policies: [{quorum: two}]", `line 1: "two" is not a number`},
@@ -166,6 +182,13 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"mail without to":    {least + "channels: [{name: m, kind: email, smtp: 'h:25', from: a@b}]", "channel m needs smtp, from and to", "docs/configuration.md"},
 		"topic":              {least + "channels: [{name: t, kind: sns, topic: alerts}]", "channel t needs topic, an ARN", "docs/configuration.md"},
 		"webhook":            {least + "channels: [{name: w, kind: webhook}]", "channel w needs url", "docs/configuration.md"},
+		"unnamed resource":   {least + "guards: {resources: ['arn:aws:s3:::a', bucket]}", `guards.resources[1]: "bucket" is not an ARN`, "arn:aws:s3:::evidence"},
+		"pattern never":      {least + "guards: {break_glass: ['*']}", `guards.break_glass[0]: "*" is a pattern`, "guards.deny"},
+		"nobody never":       {least + "guards: {break_glass: ['']}", `guards.break_glass[0]: it is empty`, "docs/configuration.md"},
+		"alias never":        {least + "guards: {resources: ['arn:aws:kms:eu-west-1:111122223333:alias/a']}", `is an alias`, "describe-key"},
+		"guard rule":         {least + "guards: {deny: [{id: a}, {id: b, regions: ['']}]}", `guards.deny[1].regions of rule "b"`, "leave a list out"},
+		"guard rule twice":   {least + "guards: {allow: [{id: a}, {id: a}]}", `guards.allow[1].id "a" is taken`, "an id of its own"},
+		"budget":             {least + "guards: {budgets: {per_hour: -1}}", "guards.budgets.per_hour is -1", "parry stop on"},
 		"unknown channel":    {least + "bus_rules: [{name: a}, {name: b, channels: [m]}]", `bus_rules[1] sends to channel "m"`, "add it to channels"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ package org
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/parry-security/parry/internal/fault"
 )
@@ -30,7 +31,9 @@ type Organization struct {
 type Account struct {
 	ID   string `json:"id" yaml:"id"`
 	Name string `json:"name" yaml:"name"`
-	Unit string `json:"unit" yaml:"unit"` // organizational unit path: "dev", "prod/payments"
+	Unit string `json:"unit" yaml:"unit"` // organizational unit path: "dev", "prod/payments"; "" = not known
+	// Tags are the account's tags in AWS Organizations.
+	Tags map[string]string `json:"tags,omitempty" yaml:"tags"`
 }
 
 // Validate checks ids and names, and fills nothing.
@@ -73,4 +76,16 @@ func (o Organization) Account(id string) (Account, bool) {
 		}
 	}
 	return Account{}, false
+}
+
+// UnitPath gives the units that an account with this unit is in: its own, and
+// those above it, by their paths. "prod/payments" gives "prod/payments" and "prod".
+func UnitPath(unit string) []string {
+	unit = strings.Trim(unit, "/")
+	var out []string
+	for unit != "" {
+		out = append(out, unit)
+		unit = unit[:max(strings.LastIndexByte(unit, '/'), 0)]
+	}
+	return out
 }

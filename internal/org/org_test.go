@@ -1,6 +1,7 @@
 package org_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,5 +64,14 @@ func TestAccount(t *testing.T) {
 	}
 	if _, ok := o.Account("555566667777"); ok {
 		t.Error("the hub counts as a member without being listed")
+	}
+}
+
+func TestUnitPath(t *testing.T) {
+	t.Parallel()
+	for unit, want := range map[string][]string{"": nil, "/": nil, "prod": {"prod"}, "/a/b/c/": {"a/b/c", "a/b", "a"}} {
+		if got := org.UnitPath(unit); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", unit, got, want)
+		}
 	}
 }
