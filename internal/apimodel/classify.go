@@ -51,12 +51,15 @@ func ReviewedClasses() ([]Reviewed, error) {
 	return t.Operations, nil
 }
 
-// Classify says what an operation may do, whatever its input. Unknown services
-// and operations, and names that are not surely reads, are changes.
+// Classify says what an operation may do, whatever its input. The reviewed
+// table decides; else an operation is a read when its verb is one and no trait
+// of the model speaks against it. Unknown services and operations, and names
+// that are not surely reads, are changes.
 //
-// The models' own readonly mark is not used: it is set on operations that
-// change (ivs:StartViewerSessionRevocation). The HTTP method only ever takes
-// trust away: a Get by PUT, PATCH or DELETE would be a change.
+// A trait only ever takes trust away: a Get by PUT, PATCH or DELETE is a change,
+// and so is one with an idempotency token, which nothing needs that may be
+// repeated freely. The models' own readonly mark is not used: it is set on
+// operations that change (ivs:StartViewerSessionRevocation).
 func (c *Catalog) Classify(service, operation string) Class {
 	class, _ := c.classify(service, operation)
 	return class
@@ -104,6 +107,9 @@ func (c *Catalog) classify(service, operation string) (Class, *Reviewed) {
 	}
 	switch op.Method {
 	case "PUT", "PATCH", "DELETE":
+		return Change, nil
+	}
+	if _, token := op.TokenMember(); token {
 		return Change, nil
 	}
 	if _, ok := t.ReadVerbs[verb(op.Name)]; ok {
