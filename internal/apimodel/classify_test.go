@@ -60,7 +60,7 @@ func TestClassify(t *testing.T) {
 		{"license-manager", "CheckInLicense", apimodel.Change},
 		{"cloudtrail", "StartQuery", apimodel.Change},
 		{"cloudtrail", "LookupEvents", apimodel.Read},
-		{"logs", "StartQuery", apimodel.Read},
+		{"logs", "StartQuery", apimodel.Change},
 		{"logs", "StopQuery", apimodel.Change},
 		{"logs", "FilterLogEvents", apimodel.Read},
 		{"rds-data", "ExecuteStatement", apimodel.Change},
