@@ -144,10 +144,18 @@ func (s ImageSpec) ARN() string {
 	}
 	out := strings.NewReplacer("{partition}", Partition(s.call.Region), "{region}", s.call.Region, "{account}", s.call.Account).Replace(s.row.ARN)
 	for _, m := range s.row.Identity {
-		v := fmt.Sprint(s.call.Input[m])
+		v := printedName(s.call.Input[m])
 		out = strings.NewReplacer("{"+m+"}", v, "{"+m+".last}", v[strings.LastIndexAny(v, "/:")+1:]).Replace(out)
 	}
 	return out
+}
+
+// printedName prints the value of an identity member; a list of one is its element.
+func printedName(v any) string {
+	if list := listOf(v); len(list) == 1 {
+		v = list[0]
+	}
+	return fmt.Sprint(v)
 }
 
 // Resource names what the call changes for people: "arn:aws:s3:::bucket (bucket policy)".

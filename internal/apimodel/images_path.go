@@ -30,7 +30,7 @@ func parsePath(path string) ([]pathStep, error) {
 		sep := path[end]
 		path = path[end+1:]
 		if sep == '[' {
-			inside, rest, ok := strings.Cut(path, "]")
+			inside, rest, ok := cutBracket(path)
 			if !ok || step.name == "" {
 				return nil, fmt.Errorf("path: %q has no end", path)
 			}
@@ -49,6 +49,23 @@ func parsePath(path string) ([]pathStep, error) {
 		out = append(out, step)
 	}
 	return out, nil
+}
+
+// cutBracket parts a path at the bracket that closes the one before it.
+func cutBracket(path string) (inside, rest string, ok bool) {
+	depth := 1
+	for i, c := range path {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		}
+		if depth == 0 {
+			return path[:i], path[i+1:], true
+		}
+	}
+	return "", "", false
 }
 
 // getPath follows a path, also into text that is a JSON object. Over "[]" it

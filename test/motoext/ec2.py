@@ -1,25 +1,247 @@
-"""Amazon EC2: ModifyInstanceMetadataOptions keeps the options that the call
-does not name. moto forgets them.
+"""Amazon EC2: settings of an account in a region, and what moto forgets.
+
+moto lacks Block Public Access for images, snapshots and VPCs, access to the
+serial console, default metadata options, detailed monitoring and the resets of
+sharing attributes. It forgets the metadata options that a call does not name,
+the shutdown behaviour of an instance and the structured form of
+ModifySnapshotAttribute. The answers follow the
+Amazon EC2 API reference.
 """
 
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import instances
+from moto.ec2.responses import EC2Response
+
+METADATA_DEFAULTS = ("HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint", "InstanceMetadataTags")
+
+
+def settings(response):
+    """The settings of the caller's account and region."""
+    backend = response.ec2_backend
+    if not hasattr(backend, "account_settings"):
+        backend.account_settings = {
+            "ImageBlockPublicAccessState": "unblocked",
+            "SnapshotState": "unblocked",
+            "SerialConsoleAccessEnabled": False,
+            "MetadataDefaults": {},
+            "InternetGatewayBlockMode": "off",
+        }
+    return backend.account_settings
 
 
 def patch():
-    def modify_instance_metadata_options(
-        self, instance_id, http_tokens=None, hop_limit=None, http_endpoint=None, dry_run=False, http_protocol=None, metadata_tags=None
-    ):
-        options = self.get_instance(instance_id).metadata_options
-        named = {
-            "http_tokens": http_tokens,
-            "http_put_response_hop_limit": hop_limit,
-            "http_endpoint": http_endpoint,
-            "http_protocol_ipv6": http_protocol,
-            "instance_metadata_tags": metadata_tags,
-        }
-        for name, value in named.items():
-            if value is not None:
-                setattr(options, name, value)
-        return options
-
     instances.InstanceBackend.modify_instance_metadata_options = modify_instance_metadata_options
+    for name, method in list(globals().items()):
+        if getattr(method, "is_operation", False):
+            setattr(EC2Response, name, method)
+
+
+def operation(method):
+    method.is_operation = True
+    return method
+
+
+def modify_instance_metadata_options(
+    self, instance_id, http_tokens=None, hop_limit=None, http_endpoint=None, dry_run=False, http_protocol=None, metadata_tags=None
+):
+    options = self.get_instance(instance_id).metadata_options
+    named = {
+        "http_tokens": http_tokens,
+        "http_put_response_hop_limit": hop_limit,
+        "http_endpoint": http_endpoint,
+        "http_protocol_ipv6": http_protocol,
+        "instance_metadata_tags": metadata_tags,
+    }
+    for name, value in named.items():
+        if value is not None:
+            setattr(options, name, value)
+    return options
+
+
+@operation
+def get_image_block_public_access_state(self):
+    return ActionResult({"ImageBlockPublicAccessState": settings(self)["ImageBlockPublicAccessState"], "ManagedBy": "account"})
+
+
+@operation
+def enable_image_block_public_access(self):
+    self.error_on_dryrun()
+    settings(self)["ImageBlockPublicAccessState"] = self._get_param("ImageBlockPublicAccessState")
+    return ActionResult({"ImageBlockPublicAccessState": settings(self)["ImageBlockPublicAccessState"]})
+
+
+@operation
+def disable_image_block_public_access(self):
+    self.error_on_dryrun()
+    settings(self)["ImageBlockPublicAccessState"] = "unblocked"
+    return ActionResult({"ImageBlockPublicAccessState": "unblocked"})
+
+
+@operation
+def get_snapshot_block_public_access_state(self):
+    return ActionResult({"State": settings(self)["SnapshotState"], "ManagedBy": "account"})
+
+
+@operation
+def enable_snapshot_block_public_access(self):
+    self.error_on_dryrun()
+    settings(self)["SnapshotState"] = self._get_param("State")
+    return ActionResult({"State": settings(self)["SnapshotState"]})
+
+
+@operation
+def disable_snapshot_block_public_access(self):
+    self.error_on_dryrun()
+    settings(self)["SnapshotState"] = "unblocked"
+    return ActionResult({"State": "unblocked"})
+
+
+@operation
+def get_serial_console_access_status(self):
+    return ActionResult({"SerialConsoleAccessEnabled": settings(self)["SerialConsoleAccessEnabled"], "ManagedBy": "account"})
+
+
+@operation
+def enable_serial_console_access(self):
+    self.error_on_dryrun()
+    settings(self)["SerialConsoleAccessEnabled"] = True
+    return ActionResult({"SerialConsoleAccessEnabled": True})
+
+
+@operation
+def disable_serial_console_access(self):
+    self.error_on_dryrun()
+    settings(self)["SerialConsoleAccessEnabled"] = False
+    return ActionResult({"SerialConsoleAccessEnabled": False})
+
+
+@operation
+def get_instance_metadata_defaults(self):
+    return ActionResult({"AccountLevel": settings(self)["MetadataDefaults"]})
+
+
+@operation
+def modify_instance_metadata_defaults(self):
+    """Only what is named changes; no-preference (-1 for the hop limit) takes a default away."""
+    self.error_on_dryrun()
+    defaults = settings(self)["MetadataDefaults"]
+    for name in METADATA_DEFAULTS:
+        value = self._get_int_param(name) if name == "HttpPutResponseHopLimit" else self._get_param(name)
+        if value is None:
+            continue
+        if value in ("no-preference", -1):
+            defaults.pop(name, None)
+        else:
+            defaults[name] = value
+    return ActionResult({"Return": True})
+
+
+def vpc_block(response):
+    return {
+        "AwsAccountId": response.current_account,
+        "AwsRegion": response.region,
+        "InternetGatewayBlockMode": settings(response)["InternetGatewayBlockMode"],
+        "State": "update-complete",
+        "ManagedBy": "account",
+        "ExclusionsAllowed": "allowed",
+    }
+
+
+@operation
+def describe_vpc_block_public_access_options(self):
+    return ActionResult({"VpcBlockPublicAccessOptions": vpc_block(self)})
+
+
+@operation
+def modify_vpc_block_public_access_options(self):
+    self.error_on_dryrun()
+    settings(self)["InternetGatewayBlockMode"] = self._get_param("InternetGatewayBlockMode")
+    return ActionResult({"VpcBlockPublicAccessOptions": vpc_block(self)})
+
+
+@operation
+def get_ebs_default_kms_key_id(self):
+    return ActionResult({"KmsKeyId": settings(self).get("EbsKey", "alias/aws/ebs")})
+
+
+@operation
+def modify_ebs_default_kms_key_id(self):
+    self.error_on_dryrun()
+    settings(self)["EbsKey"] = self._get_param("KmsKeyId")
+    return ActionResult({"KmsKeyId": settings(self)["EbsKey"]})
+
+
+@operation
+def reset_ebs_default_kms_key_id(self):
+    self.error_on_dryrun()
+    settings(self).pop("EbsKey", None)
+    return ActionResult({"KmsKeyId": "alias/aws/ebs"})
+
+
+def set_monitoring(response, state):
+    """Answers the state on its way, as EC2 does, and keeps the one it ends in."""
+    response.error_on_dryrun()
+    chosen = response.ec2_backend.get_multi_instances_by_id(response._get_param("InstanceIds", []))
+    for instance in chosen:
+        instance.monitoring_state = state
+    on_its_way = {"enabled": "pending", "disabled": "disabling"}[state]
+    return ActionResult({"InstanceMonitorings": [{"InstanceId": i.id, "Monitoring": {"State": on_its_way}} for i in chosen]})
+
+
+moto_modify_instance_attribute = EC2Response.modify_instance_attribute
+
+
+@operation
+def modify_instance_attribute(self):
+    behaviour = self._get_param("InstanceInitiatedShutdownBehavior.Value")
+    if behaviour is None:
+        return moto_modify_instance_attribute(self)
+    self.error_on_dryrun()
+    self.ec2_backend.modify_instance_attribute(self._get_param("InstanceId"), "instance_initiated_shutdown_behavior", behaviour)
+    return EmptyResult()
+
+
+@operation
+def monitor_instances(self):
+    return set_monitoring(self, "enabled")
+
+
+@operation
+def unmonitor_instances(self):
+    return set_monitoring(self, "disabled")
+
+
+@operation
+def modify_snapshot_attribute(self):
+    self.error_on_dryrun()
+    snapshot = self._get_param("SnapshotId")
+    named = {"add": self._get_param("CreateVolumePermission.Add", []), "remove": self._get_param("CreateVolumePermission.Remove", [])}
+    kind = self._get_param("OperationType")
+    if kind:
+        named[kind] = [{"Group": g} for g in self._get_param("GroupNames", [])] + [{"UserId": u} for u in self._get_param("UserIds", [])]
+    for kind, change in (
+        ("add", self.ec2_backend.add_create_volume_permission),
+        ("remove", self.ec2_backend.remove_create_volume_permission),
+    ):
+        groups = [p["Group"] for p in named[kind] if p.get("Group")]
+        users = [p["UserId"] for p in named[kind] if p.get("UserId")]
+        if groups or users:
+            change(snapshot, user_ids=users, groups=groups)
+    return EmptyResult()
+
+
+@operation
+def reset_snapshot_attribute(self):
+    self.error_on_dryrun()
+    snapshot = self._get_param("SnapshotId")
+    groups = list(self.ec2_backend.get_create_volume_permission_groups(snapshot))
+    users = list(self.ec2_backend.get_create_volume_permission_userids(snapshot))
+    self.ec2_backend.remove_create_volume_permission(snapshot, user_ids=users, groups=groups)
+    return EmptyResult()
+
+
+@operation
+def reset_image_attribute(self):
+    self.error_on_dryrun()
+    self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0].launch_permissions = []
+    return EmptyResult()
