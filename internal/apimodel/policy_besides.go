@@ -79,13 +79,9 @@ func (b *binder) besides(g Grant) []Grant {
 	}
 	// Where something is merely altered, the service's own role is there already.
 	if fact != nil && (b.creates() || verb(b.op.Name) == "Enable") && slices.Contains(fact.Besides, "iam:CreateServiceLinkedRole") {
-		partition := Partition(b.call.Region)
-		if b.call.Region == "" {
-			partition = anything
-		}
 		out = append(out, Grant{
 			Action:    "iam:CreateServiceLinkedRole",
-			Resources: []string{"arn:" + partition + ":iam::" + orAny(b.call.Account) + ":role/aws-service-role/*"},
+			Resources: []string{"arn:" + Partition(b.call.Region) + ":iam::" + orAny(b.call.Account) + ":role/aws-service-role/*"},
 		})
 	}
 	return append(out, b.tagging(g, prefix, fact)...)

@@ -291,9 +291,6 @@ func (b *binder) fill(prefix, template string, values map[string][]filling) []st
 		out = next
 	}
 	known := strings.NewReplacer("${Partition}", Partition(b.call.Region), "${Region}", region, "${Account}", account)
-	if b.call.Region == "" || strings.Contains(b.call.Region, Unknown) {
-		known = strings.NewReplacer("${Partition}", anything, "${Region}", region, "${Account}", account)
-	}
 	for i := range out {
 		out[i] = stars.ReplaceAllString(known.Replace(out[i]), anything)
 	}
@@ -333,11 +330,7 @@ func (b *binder) apiPath() string {
 			path = strings.NewReplacer("{"+place+"}", value, "{"+place+"+}", value).Replace(path)
 		}
 	}
-	partition := Partition(b.call.Region)
-	if b.call.Region == "" {
-		partition = anything
-	}
-	return "arn:" + partition + ":apigateway:" + orAny(b.call.Region) + "::" + path
+	return "arn:" + Partition(b.call.Region) + ":apigateway:" + orAny(b.call.Region) + "::" + path
 }
 
 func firstOf(a, b string) string {

@@ -18,7 +18,7 @@ const maxCallInput = 6 << 20
 
 func (s *shared) awsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "aws", Short: "Call AWS through Parry's gate, without a server"}
-	c.AddCommand(s.awsCallCommand())
+	c.AddCommand(s.awsCallCommand(), s.awsPolicyCommand())
 	return c
 }
 
