@@ -3,6 +3,7 @@ package apimodel
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -25,16 +26,14 @@ func (c *Catalog) GrantsAround(call Call, with Surround) ([]Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, ok := ImageOf(s.Name, op.Name)
-	if !ok {
-		return out, nil
-	}
 	var more []Call
-	if with.Image {
-		more = append(more, spec.ReadCall(call))
-	}
-	if with.Undo {
-		more = append(more, spec.possibleInverses(call)...)
+	for _, spec := range rowsOf(s.Name, op.Name, call) {
+		if with.Image {
+			more = append(more, spec.openRead())
+		}
+		if with.Undo {
+			more = append(more, spec.possibleInverses()...)
+		}
 	}
 	for _, m := range more {
 		list, err := c.Grants(m)
@@ -46,26 +45,78 @@ func (c *Catalog) GrantsAround(call Call, with Surround) ([]Grant, error) {
 	return out, nil
 }
 
-// possibleInverses gives the calls by which a change may be undone, whatever the
+// rowsOf gives the row of a call, or, where only the operation is known, every
+// row that it may be about.
+func rowsOf(service, operation string, call Call) []ImageSpec {
+	call.Service, call.Operation = service, operation
+	if len(call.Input) > 0 {
+		if spec, ok := ImageOf(call); ok {
+			return []ImageSpec{spec}
+		}
+		return nil
+	}
+	list := slices.Clone(images().changes[imageKey(service, operation)])
+	for i := range list {
+		list[i].call = call
+	}
+	return list
+}
+
+// openRead is ReadCall of a call of which perhaps only the operation is known.
+func (s ImageSpec) openRead() Call {
+	if len(s.call.Input) > 0 {
+		return s.ReadCall()
+	}
+	return Call{Service: s.row.service, Operation: s.row.Read.Operation, Account: s.call.Account, Region: s.call.Region}
+}
+
+// possibleInverses gives the calls by which the call may be undone, whatever the
 // before-image turns out to be: its members are Unknown.
-func (s ImageSpec) possibleInverses(c Call) []Call {
-	r := s.row.Restore
-	list := []*inverse{r.Present, r.Absent}
-	for _, inv := range r.Cases {
-		list = append(list, &inv)
+func (s ImageSpec) possibleInverses() []Call {
+	r := s.restore()
+	list := slices.Concat(r.Present, r.Absent)
+	for _, name := range slices.Sorted(maps.Keys(r.Cases)) {
+		list = append(list, r.Cases[name]...)
+	}
+	for _, inv := range []*inverse{r.Add, r.Remove} {
+		if inv != nil && (s.op.Add != nil || s.op.Remove != nil) {
+			list = append(list, *inv)
+		}
+	}
+	if len(s.op.Update) > 0 {
+		inv := inverse{}
+		if r.Update != nil {
+			inv = *r.Update
+		}
+		if inv.Operation == "" {
+			inv.Operation = s.Operation
+		}
+		list = append(list, inv)
 	}
 	var out []Call
 	for _, inv := range list {
-		if inv == nil || inv.Operation == "" {
-			continue
+		if inv.Operation != "" {
+			out = append(out, s.openInverse(inv))
 		}
-		in := s.named(c)
-		if m, ok := openTemplate(inv.Input, c.Input).(map[string]any); ok {
-			maps.Copy(in, m)
-		}
-		out = append(out, Call{Service: s.row.Service, Operation: inv.Operation, Account: c.Account, Region: c.Region, Input: in})
 	}
 	return out
+}
+
+func (s ImageSpec) openInverse(inv inverse) Call {
+	c := Call{Service: s.row.service, Operation: inv.Operation, Account: s.call.Account, Region: s.call.Region}
+	if len(s.call.Input) == 0 {
+		return c
+	}
+	c.Input = s.named()
+	for member := range s.op.Update {
+		if _, ok := s.call.Input[member]; ok && inv.Operation == s.Operation {
+			c.Input[member] = Unknown
+		}
+	}
+	if m, ok := openTemplate(inv.Input, s.call.Input).(map[string]any); ok {
+		maps.Copy(c.Input, m)
+	}
+	return c
 }
 
 // openTemplate fills a template of the table where nothing was read yet.
