@@ -38,7 +38,10 @@ func (s *Store) RecordIntent(ctx context.Context, c remediation.Change) error {
 			return err
 		}
 		if n > 0 {
-			return t.spend(ctx, op, c.Budgets)
+			if err := t.putCall(ctx, c); err != nil {
+				return err
+			}
+			return t.spend(ctx, op, c.Budgets) // last: its rows are shared by all
 		}
 		was, err := one(ctx, t, s.q.ChangeRead, []any{c.ID}, s.scanChange)
 		if err != nil {
@@ -78,9 +81,10 @@ func sameCall(a, b remediation.Change) (bool, error) {
 	return bytes.Equal(x, y), err
 }
 
-// RecordOutcome stores what became of a change. Only the outcome, the request
-// id, the error, the time and whether it never left are taken from c; one that
-// never left is taken out of its budgets. A change that was applied or
+// RecordOutcome stores what became of a change, in its row and in the record of
+// calls. Only the outcome, the request id, the error, the time, the sending and
+// whether it never left are taken from c; one that never left is taken out of
+// its budgets. A change that was applied or
 // refused keeps its outcome: another one answers ErrConflict.
 func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 	op := "record outcome of change " + c.ID
@@ -103,6 +107,9 @@ func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 		before := was.Outcome
 		was.Outcome, was.RequestID, was.Error, was.OutcomeAt = c.Outcome, c.RequestID, c.Error, c.OutcomeAt
 		was.NotSent = c.NotSent && c.Outcome == remediation.Refused && before == remediation.Intended
+		sending := c.Sending
+		sending.Digest = was.Sending.Digest
+		was.Sending = sending
 		sealed, err := s.sealJSON(was, aad(changeTable, c.ID))
 		if err != nil {
 			return err
@@ -114,7 +121,10 @@ func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 		case err == nil && was.NotSent:
 			err = t.refund(ctx, was.Budgets)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.endCall(ctx, was)
 	})
 }
 

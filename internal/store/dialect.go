@@ -49,6 +49,8 @@ type Queries struct {
 	SwitchRead, SwitchSet                                                      string
 	BudgetSpend, BudgetRefund, BudgetRead, BudgetList, BudgetPrune             string
 	ThrottlePut, ThrottleList, ThrottlePrune, NodeCount                        string
+
+	CallAppend, CallUpdate, CallPage, CallPrune, CallTrim string
 }
 
 // ParseQueries reads a file of named statements. A name that is missing,

@@ -20,11 +20,13 @@ type Cutoffs struct {
 	Executions time.Time // ended executions with their steps; changes and plans stay, undo needs them
 	Archived   time.Time // archived findings by their last update
 	Active     time.Time // other findings by their last update
+	Calls      time.Time // calls, by when they were made
+	MaxCalls   int64     // the latest calls that are kept whatever their age; 0 keeps all
 }
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -87,6 +89,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 	if p.Steps, p.Executions, err = s.pruneExecutions(ctx, c.Executions); err != nil {
 		return p, err
 	}
+	if p.Calls, err = s.pruneCalls(ctx, c); err != nil {
+		return p, err
+	}
 	for _, one := range []struct {
 		before time.Time
 		query  string
@@ -107,6 +112,21 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		}
 	}
 	return p, nil
+}
+
+// pruneCalls removes calls by age and by number.
+func (s *Store) pruneCalls(ctx context.Context, c Cutoffs) (int64, error) {
+	var old, surplus int64
+	var err error
+	if !c.Calls.IsZero() {
+		if old, err = s.pruneRows(ctx, Execution, s.q.CallPrune, micros(c.Calls), int64(pruneChunk)); err != nil {
+			return old, err
+		}
+	}
+	if c.MaxCalls > 0 {
+		surplus, err = s.pruneRows(ctx, Execution, s.q.CallTrim, c.MaxCalls, int64(pruneChunk))
+	}
+	return old + surplus, err
 }
 
 // pruneExecutions removes executions a chunk at a time, steps first: a step

@@ -379,3 +379,26 @@ DELETE FROM throttle_cut WHERE at <= $1;
 
 -- name: NodeCount
 SELECT count(*) FROM node WHERE until > $1;
+
+-- name: CallAppend bulk
+INSERT INTO aws_call (at, change_id, remediation, execution, step, mode, account, region, service, operation,
+    class, resource, digest, request_id, attempts, http_status, duration, outcome, code, detail)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+    $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::text[])
+ON CONFLICT (change_id) WHERE change_id <> '' DO NOTHING;
+
+-- name: CallUpdate
+UPDATE aws_call SET request_id = $2, attempts = $3, http_status = $4, duration = $5, outcome = $6, code = $7
+WHERE change_id = $1 AND change_id <> '';
+
+-- name: CallPage
+SELECT f.seq, f.at, f.change_id, f.remediation, f.execution, f.step, f.mode, f.account, f.region, f.service, f.operation,
+    f.class, f.resource, f.digest, f.request_id, f.attempts, f.http_status, f.duration, f.outcome, f.code, f.detail
+FROM aws_call f;
+
+-- name: CallPrune
+DELETE FROM aws_call WHERE seq IN (SELECT seq FROM aws_call WHERE at < $1 ORDER BY at LIMIT $2);
+
+-- name: CallTrim
+DELETE FROM aws_call WHERE seq IN
+    (SELECT seq FROM aws_call WHERE seq <= (SELECT max(seq) FROM aws_call) - $1 ORDER BY seq LIMIT $2);

@@ -28,7 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	t.Helper()
 	var all []conformance
 	for _, group := range [][]conformance{
-		inboxTests(), findingTests(), queryTests(), keyTests(), remediationTests(), approvalTests(), changeTests(), budgetTests(),
+		inboxTests(), findingTests(), queryTests(), keyTests(), remediationTests(), approvalTests(), changeTests(), budgetTests(), callTests(),
 		executionTests(), outboxTests(), auditTests(), leaseTests(), throttleTests(), machineTests(), pruneTests(), effectTests(),
 	} {
 		all = append(all, group...)
