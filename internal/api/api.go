@@ -44,6 +44,8 @@ type Remediations interface {
 // Journal reads what an execution did.
 type Journal interface {
 	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
+	// Calls gives a page of the AWS calls made for a remediation, the first first.
+	Calls(ctx context.Context, id remediation.ID, limit int, cursor string) ([]remediation.CallRecord, string, error)
 	Steps(ctx context.Context, execution string) ([]store.Step, error)
 }
 
@@ -95,12 +97,14 @@ type Config struct {
 	Findings     Findings
 	Remediations Remediations
 	Journal      Journal
-	Approvals    Approvals
-	Approver     Approver
-	Requester    Requester
-	Audit        Audit
-	Switch       Switch
-	Keys         Keys
+	// Redact gives a plan as people may see it, without secret values.
+	Redact    func(remediation.Plan) remediation.Plan
+	Approvals Approvals
+	Approver  Approver
+	Requester Requester
+	Audit     Audit
+	Switch    Switch
+	Keys      Keys
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -112,7 +116,7 @@ type Config struct {
 
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
-		"findings": c.Findings == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "approvals": c.Approvals == nil,
+		"findings": c.Findings == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
 		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil,
 	} {
 		if missing {

@@ -147,8 +147,23 @@ func (v *vault) ListRemediations(_ context.Context, f store.RemediationFilter, _
 
 func (v *vault) Plan(_ context.Context, h remediation.Hash) (remediation.Plan, error) {
 	return remediation.Plan{Control: "S3.8", Parameters: map[string]any{"hash": string(h)}, Calls: []remediation.PlannedCall{{
-		Service: "s3", Operation: "PutPublicAccessBlock", Input: map[string]any{"n": int64(1) << 60}, Diff: []remediation.MemberChange{{Path: "BlockPublicAcls", Before: "false", After: "true"}},
-	}}}, nil
+		Service: "s3", Operation: "PutPublicAccessBlock", Input: map[string]any{"n": int64(1) << 60, "key": "secret input"}, Diff: []remediation.MemberChange{{Path: "BlockPublicAcls", Before: "false", After: "true"}},
+	}, {Seq: 2, Service: "s3", Operation: "DeleteBucketPolicy", Class: "change", Step: "Delete", Resource: "arn:aws:s3:::x (bucket policy)"}}}, nil
+}
+
+// redact stands for the gate's.
+func redact(p remediation.Plan) remediation.Plan {
+	p.Calls = slices.Clone(p.Calls)
+	p.Calls[0].Input = map[string]any{"n": p.Calls[0].Input["n"], "key": "[redacted]"}
+	return p
+}
+
+func (v *vault) Calls(_ context.Context, id remediation.ID, limit int, cursor string) ([]remediation.CallRecord, string, error) {
+	next := "page-2"
+	if cursor != "" {
+		next = ""
+	}
+	return []remediation.CallRecord{{Remediation: id, Service: "s3", Operation: "GetBucketPolicy", Outcome: remediation.CallOK, Attempts: limit, Duration: time.Millisecond}}, next, nil
 }
 
 func (v *vault) Changes(_ context.Context, id remediation.ID) ([]remediation.Change, error) {
@@ -268,7 +283,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Remediations: v, Journal: v, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v,
+		Findings: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v,
 	})
 	if err != nil {
 		t.Fatal(err)

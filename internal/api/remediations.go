@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
@@ -21,6 +22,11 @@ type remediationsInput struct {
 }
 
 type remediationInput struct {
+	ID string `path:"id" maxLength:"128"`
+}
+
+type callsInput struct {
+	Paging
 	ID string `path:"id" maxLength:"128"`
 }
 
@@ -43,6 +49,7 @@ func (a *API) registerRemediations() {
 	const tag = "remediations"
 	register(a, operation{id: "list-remediations", method: http.MethodGet, path: "/v1/remediations", summary: "List remediations, the latest first", tag: tag}, auth.RemediationRead, a.listRemediations)
 	register(a, operation{id: "get-remediation", method: http.MethodGet, path: "/v1/remediations/{id}", summary: "Show a remediation with its changes and steps", tag: tag}, auth.RemediationRead, a.getRemediation)
+	register(a, operation{id: "list-calls", method: http.MethodGet, path: "/v1/remediations/{id}/calls", summary: "List the AWS calls made for a remediation, the first first", tag: tag}, auth.RemediationRead, a.listCalls)
 	register(a, operation{id: "get-plan", method: http.MethodGet, path: "/v1/plans/{id}", summary: "Show the plan of a remediation: every call, before and after", tag: tag}, auth.PlanRead, a.getPlan)
 	register(a, operation{id: "request-remediation", method: http.MethodPost, path: "/v1/remediations", summary: "Ask for the remediation of a finding", tag: tag, status: http.StatusAccepted}, auth.RemediationRequest,
 		func(ctx context.Context, p auth.Principal, in *requestInput) (*requestOutput, error) {
@@ -104,8 +111,8 @@ func (a *API) getRemediation(ctx context.Context, p auth.Principal, in *remediat
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range changes {
-		out.Changes = append(out.Changes, changeOf(c))
+	if out.Changes, err = a.changes(ctx, r, changes); err != nil {
+		return nil, err
 	}
 	if r.Execution != "" {
 		steps, err := a.cfg.Journal.Steps(ctx, r.Execution)
@@ -117,6 +124,41 @@ func (a *API) getRemediation(ctx context.Context, p auth.Principal, in *remediat
 		}
 	}
 	return &remediationOutput{out}, nil
+}
+
+// changes lists what an execution changed, and what its plan holds beside it and
+// was not sent.
+func (a *API) changes(ctx context.Context, r remediation.Remediation, recorded []remediation.Change) ([]Change, error) {
+	out := []Change{}
+	seen := map[int]bool{}
+	for _, c := range recorded {
+		out, seen[c.Call.Seq] = append(out, changeOf(c)), true
+	}
+	if r.Execution == "" || r.PlanHash == "" {
+		return out, nil
+	}
+	plan, err := a.cfg.Remediations.Plan(ctx, r.PlanHash)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range plan.Calls {
+		if c.Class == apimodel.Change && !seen[c.Seq] {
+			out = append(out, plannedChange(c))
+		}
+	}
+	return out, nil
+}
+
+func (a *API) listCalls(ctx context.Context, p auth.Principal, in *callsInput) (*page[remediation.CallRecord], error) {
+	r, err := a.remediation(ctx, p, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := a.cfg.Journal.Calls(ctx, r.ID, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(items, next), nil
 }
 
 // approvalFor gives the approval of a remediation, nil where there is none yet.
@@ -143,7 +185,7 @@ func (a *API) getPlan(ctx context.Context, p auth.Principal, in *remediationInpu
 	if err != nil {
 		return nil, err
 	}
-	out := PlanDocument{Hash: r.PlanHash, State: r.State, Plan: plan}
+	out := PlanDocument{Hash: r.PlanHash, State: r.State, Plan: a.cfg.Redact(plan)}
 	approval, err := a.approvalFor(ctx, r.ID)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,10 @@ func TestForeignLooksLikeUnknown(t *testing.T) {
 			_, err := c.Remediation(ctx, remediation.ID("rem-"+w))
 			return err
 		},
+		"calls": func(ctx context.Context, w string) error {
+			_, err := c.Calls(ctx, remediation.ID("rem-"+w), client.Paging{})
+			return err
+		},
 		"plan":     func(ctx context.Context, w string) error { _, err := c.Plan(ctx, remediation.ID("rem-"+w)); return err },
 		"undo":     func(ctx context.Context, w string) error { _, err := c.Undo(ctx, remediation.ID("rem-"+w)); return err },
 		"approval": func(ctx context.Context, w string) error { _, err := c.Approval(ctx, "apr-"+w); return err },
@@ -106,6 +110,7 @@ func TestEveryRoleMayDoWhatTheTableSays(t *testing.T) {
 	}{
 		"read":    {func(c *client.Client) error { _, err := c.Remediation(ctx, "rem-dev"); return err }, "admin operator approver reader"},
 		"finding": {func(c *client.Client) error { _, err := c.Finding(ctx, devFinding); return err }, "admin operator approver reader source"},
+		"calls":   {func(c *client.Client) error { _, err := c.Calls(ctx, "rem-dev", client.Paging{}); return err }, "admin operator approver reader"},
 		"plan":    {func(c *client.Client) error { _, err := c.Plan(ctx, "rem-dev"); return err }, "admin operator approver reader"},
 		"fix":     {func(c *client.Client) error { _, err := c.Remediate(ctx, devFinding, ""); return err }, "admin operator"},
 		"undo":    {func(c *client.Client) error { _, err := c.Undo(ctx, "rem-dev"); return err }, "admin operator"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,8 +54,16 @@ func TestTheStoryOfTheCommandLine(t *testing.T) {
 	}
 	detail, err := c.Remediation(ctx, "rem-prod")
 	check("remediation", err)
-	if detail.Approval == nil || detail.Approval.ID != "apr-prod" || len(detail.Changes) != 1 || detail.Steps[0].Name != "Block" {
+	if detail.Approval == nil || detail.Approval.ID != "apr-prod" || len(detail.Changes) != 2 || detail.Steps[0].Name != "Block" {
 		t.Errorf("remediation: %+v", detail)
+	}
+	if done, planned := detail.Changes[0], detail.Changes[1]; done.State != remediation.DoneState || planned.State != remediation.NotSent || planned.ID != "" || planned.Step != "Delete" {
+		t.Errorf("changes: %+v", detail.Changes)
+	}
+	calls, err := c.Calls(ctx, "rem-prod", client.Paging{Limit: 7})
+	check("calls", err)
+	if len(calls.Items) != 1 || calls.Next != "page-2" || calls.Items[0].Attempts != 7 || calls.Items[0].Duration != time.Millisecond {
+		t.Errorf("calls: %+v", calls)
 	}
 	plan, err := c.Plan(ctx, "rem-prod")
 	check("plan", err)
@@ -166,7 +175,11 @@ func TestAnswersHoldNoImagesNoInputsNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{detail, keys} {
+	plan, err := c.Plan(t.Context(), "rem-dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{detail, keys, plan} {
 		raw, err := json.Marshal(v)
 		if err != nil || strings.Contains(string(raw), "secret") {
 			t.Errorf("%s, %v", raw, err)

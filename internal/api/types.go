@@ -75,28 +75,36 @@ type RemediationDetail struct {
 
 // Change is one changing call, without the values that it carried.
 type Change struct {
-	ID        string                     `json:"id"`
+	ID        string                     `json:"id,omitempty" doc:"Absent of a change that was not sent."`
+	State     remediation.SentState      `json:"state" enum:"not sent,maybe sent,done,refused" doc:"Whether AWS may have seen it; refused by AWS means that nothing was changed."`
 	Step      string                     `json:"step"`
 	Service   string                     `json:"service"`
 	Operation string                     `json:"operation"`
 	Resource  string                     `json:"resource"`
 	Diff      []remediation.MemberChange `json:"diff" nullable:"false"`
 	Inverse   string                     `json:"inverse,omitempty"`
-	Outcome   remediation.Outcome        `json:"outcome" enum:"intended,applied,refused,uncertain"`
+	Outcome   remediation.Outcome        `json:"outcome,omitempty" enum:"intended,applied,refused,uncertain"`
 	RequestID string                     `json:"request_id,omitempty"`
 	Error     string                     `json:"error,omitempty"`
-	IntentAt  time.Time                  `json:"intent_at"`
+	IntentAt  time.Time                  `json:"intent_at,omitzero"`
 	OutcomeAt time.Time                  `json:"outcome_at,omitzero"`
 }
 
 func changeOf(c remediation.Change) Change {
-	diff := c.Call.Diff
+	out := plannedChange(c.Call)
+	out.ID, out.State, out.Outcome, out.RequestID, out.Error = c.ID, c.State(), c.Outcome, c.RequestID, c.Error
+	out.IntentAt, out.OutcomeAt = c.IntentAt, c.OutcomeAt
+	return out
+}
+
+// plannedChange is a change of the plan that nothing was recorded of.
+func plannedChange(c remediation.PlannedCall) Change {
+	diff := c.Diff
 	if diff == nil {
 		diff = []remediation.MemberChange{}
 	}
 	return Change{
-		ID: c.ID, Step: c.Call.Step, Service: c.Call.Service, Operation: c.Call.Operation, Resource: c.Call.Resource, Diff: diff,
-		Inverse: c.Call.Inverse, Outcome: c.Outcome, RequestID: c.RequestID, Error: c.Error, IntentAt: c.IntentAt, OutcomeAt: c.OutcomeAt,
+		State: remediation.NotSent, Step: c.Step, Service: c.Service, Operation: c.Operation, Resource: c.Resource, Diff: diff, Inverse: c.Inverse,
 	}
 }
 

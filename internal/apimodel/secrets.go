@@ -1,6 +1,7 @@
 package apimodel
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	_ "embed" // the table is data, not code
@@ -97,12 +98,44 @@ func (r *Redactor) Output(service string, op *Operation, out map[string]any) map
 	return r.structure(service, op.Output, out, nil)
 }
 
+// Image copies an image, which is a part of what the operation answers, without
+// its secret values.
+func (r *Redactor) Image(service string, op *Operation, spec ImageSpec, img Image) Image {
+	s := op.Output
+	steps, err := parsePath(spec.row.Read.Select)
+	if err != nil {
+		return Image{Exists: img.Exists} // CheckImages has refused such a row
+	}
+	for _, step := range steps {
+		m, ok := s.Member(step.name)
+		if !ok {
+			return Image{Exists: img.Exists}
+		}
+		if s = m.Shape; step.list && s.Type == List {
+			s = s.Elem.Shape
+		}
+	}
+	img.Data = r.structure(service, s, img.Data, nil)
+	return img
+}
+
+// Free copies values that no model describes, such as a runbook's parameters,
+// without those whose names are those of secrets.
+func (r *Redactor) Free(v map[string]any) map[string]any { return r.structure("", nil, v, nil) }
+
 // Secrets lists the secret texts of an operation's input, longest first, as they
 // could come back in an error.
 func (r *Redactor) Secrets(service string, op *Operation, in map[string]any) []string {
+	return r.secrets(service, op.Input, in)
+}
+
+// FreeSecrets lists what Free hides.
+func (r *Redactor) FreeSecrets(v map[string]any) []string { return r.secrets("", nil, v) }
+
+func (r *Redactor) secrets(service string, s *Shape, v map[string]any) []string {
 	var found []string
-	r.structure(service, op.Input, in, &found)
-	slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) })
+	r.structure(service, s, v, &found)
+	slices.SortFunc(found, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(found)
 }
 

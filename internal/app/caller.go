@@ -14,12 +14,21 @@ import (
 	"github.com/parry-security/parry/internal/store"
 )
 
+// gateNeeds is what a gate takes from its surroundings.
+type gateNeeds struct {
+	stop   func(context.Context) (on bool, reason string, err error)
+	key    []byte // of the marks that stand for secrets; nil = a random one
+	record func(remediation.CallRecord)
+	log    *slog.Logger
+}
+
 // newGate opens the gate of cfg over client.
-func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, stop func(context.Context) (bool, string, error), logger *slog.Logger) (*awsapi.Gate, error) {
+func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, n gateNeeds) (*awsapi.Gate, error) {
 	return awsapi.New(awsapi.Config{
 		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
-		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: accounts(cfg.Organization), Budgets: awsapi.Budgets(cfg.Guards.Budgets), StopSwitch: stop, Logger: logger,
+		Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: accounts(cfg.Organization), Budgets: awsapi.Budgets(cfg.Guards.Budgets),
+		StopSwitch: n.stop, RedactionKey: n.key, Record: n.record, Logger: n.log,
 	})
 }
 
@@ -86,7 +95,7 @@ func NewCaller(cfg config.Config, person string, logger *slog.Logger) (*Caller, 
 		cfg.Organization.Accounts = []org.Account{{ID: "*"}} // a terminal without a configuration: AWS alone decides
 	}
 	off := func(context.Context) (bool, string, error) { return false, "", nil }
-	gate, err := newGate(cfg, client, models, off, logger)
+	gate, err := newGate(cfg, client, models, gateNeeds{stop: off, log: logger})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +118,8 @@ func (c *Caller) Call(ctx context.Context, call apimodel.Call, planOnly, yes boo
 		return CallResult{Output: reply.Output}, nil
 	}
 	if planOnly || !yes {
-		return CallResult{Planned: &planned}, nil
+		shown := c.gate.RedactedCall(planned)
+		return CallResult{Planned: &shown}, nil
 	}
 	p := &remediation.Plan{Remediation: "aws-call", Kind: remediation.KindFix, Role: c.id.Role, GuardsRevision: c.gate.GuardsRevision(), Calls: calls}
 	hash, err := p.Hash()

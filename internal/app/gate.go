@@ -79,7 +79,7 @@ func (s executeSessions) StopSwitch(ctx context.Context) (bool, string, error) {
 // identity names the session: the role in the member account, what is being
 // done, and for whom.
 func (s *sessions) identity(r remediation.Remediation, verb, person string) awsapi.Identity {
-	return awsapi.Identity{Role: s.org.MemberRole, SessionName: "parry-" + verb + "-" + string(r.ID), SourceIdentity: person}
+	return awsapi.Identity{Role: s.org.MemberRole, SessionName: "parry-" + verb + "-" + string(r.ID), SourceIdentity: person, Remediation: r.ID}
 }
 
 func approver(a remediation.Approval) string {

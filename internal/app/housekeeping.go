@@ -22,6 +22,8 @@ const (
 	takeOverEvery  = 2 * time.Second
 	keepDead       = 90 * 24 * time.Hour  // for people to look at
 	keepExecutions = 400 * 24 * time.Hour // a year and the audit after it
+	// maxCalls bounds the record of calls: about 1 GB.
+	maxCalls = 2_000_000
 )
 
 // housekeeping ends approvals whose time has passed, takes over the messages of
@@ -122,6 +124,7 @@ func (h *housekeeping) prune(ctx context.Context) error {
 	now := h.s.clock.Now()
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions),
+		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls,
 	})
 	return err
 }

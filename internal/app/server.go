@@ -35,6 +35,7 @@ type Server struct {
 	seal     *seal.Keyring
 	client   *awsapi.Client
 	gate     *awsapi.Gate
+	calls    *callWriter
 	engine   *durable.Engine
 	content  *Content
 	stages   *stages
@@ -83,7 +84,10 @@ func (s *Server) open(ctx context.Context) error {
 	if s.client, err = awsapi.NewClient(awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
 		return err
 	}
-	if s.gate, err = newGate(s.cfg, s.client, models, s.store.StopSwitch, s.log); err != nil {
+	s.calls = newCallWriter(s.store, s.log)
+	if s.gate, err = newGate(s.cfg, s.client, models, gateNeeds{
+		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, log: s.log,
+	}); err != nil {
 		return err
 	}
 	s.content, err = LoadContent(catalog.FS)
@@ -104,7 +108,8 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.services = append([]service.Service{s.engine.Service(), s.stages.triage}, dispatchers...)
+	// The record of calls starts first and stops last: everything else calls.
+	s.services = append([]service.Service{s.calls, s.engine.Service(), s.stages.triage}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
 	if s.cfg.Database != "" {
 		s.services = append(s.services, s.client.ShareRates(sharedRates{s.store}))

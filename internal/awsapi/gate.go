@@ -3,6 +3,8 @@ package awsapi
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +13,7 @@ import (
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 )
 
@@ -72,6 +75,13 @@ type Config struct {
 	Clock      service.Clock // default service.SystemClock
 	IDs        service.IDs   // default service.RandomIDs
 	Logger     *slog.Logger  // nil discards
+	// Record is told of every call that was sent or refused, except of a change
+	// under a plan, which the ChangeRecorder keeps. Nil keeps no record.
+	Record func(remediation.CallRecord)
+	// RedactionKey is the installation's key of the digests that stand for secret
+	// values and inputs, at least 16 bytes. Nil takes a random one, so that marks of
+	// two processes cannot be compared.
+	RedactionKey []byte
 	// Observe is told of every call, for metrics. Nil tells nobody.
 	Observe func(Event)
 	// Budgets bound how many changes leave.
@@ -111,6 +121,8 @@ type Gate struct {
 	log   *slog.Logger
 	creds *credentialCache
 	guard guardSet
+
+	redact *apimodel.Redactor
 }
 
 // New checks cfg, fills its defaults and gives a gate. It sends nothing.
@@ -155,9 +167,21 @@ func New(cfg Config) (*Gate, error) {
 	if cfg.MaxPlannedCalls <= 0 {
 		cfg.MaxPlannedCalls = 500
 	}
-	g := &Gate{cfg: cfg, log: cfg.Logger.With("component", "gate"), guard: guards}
+	redact, err := newRedactor(cfg.RedactionKey)
+	if err != nil {
+		return nil, fault.E(fault.Invalid, op, err)
+	}
+	g := &Gate{cfg: cfg, log: cfg.Logger.With("component", "gate"), guard: guards, redact: redact}
 	g.creds = newCredentialCache(g)
 	return g, nil
+}
+
+func newRedactor(key []byte) (*apimodel.Redactor, error) {
+	if key == nil {
+		key = make([]byte, sha256.Size)
+		_, _ = rand.Read(key) // never fails
+	}
+	return apimodel.NewRedactor(key)
 }
 
 // GuardsRevision is the SHA-256 of the guards in force, for remediation.Plan.
@@ -170,6 +194,7 @@ type request struct {
 	svc   *apimodel.Service
 	op    *apimodel.Operation
 	class apimodel.Class
+	by    *origin // who makes it; set by the session
 }
 
 // resolve brings a call to the one spelling in which it is compared and sent.
@@ -260,12 +285,11 @@ func (g *Gate) validate(r request) error {
 	if g.cfg.Validate == nil {
 		return nil
 	}
-	return g.cfg.Validate(r.Call)
+	return g.scrub(r, g.cfg.Validate(r.Call))
 }
 
-// send sends r and nothing else. An error that carries errNotSent is certain to
-// have changed nothing.
-func (g *Gate) send(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
+// transmit hands r to the sender.
+func (g *Gate) transmit(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
 	creds, err := g.creds.get(ctx, id, r.Account, r.Region)
 	if err != nil {
 		return apimodel.Reply{}, fmt.Errorf("%w: %w", errNotSent, err)

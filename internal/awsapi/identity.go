@@ -11,6 +11,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
 )
 
 // Identity says as whom a session calls.
@@ -24,6 +25,9 @@ type Identity struct {
 	SessionName string
 	// SourceIdentity carries the person, or the policy that decided; "" = none.
 	SourceIdentity string
+	// Remediation says what the calls are made for, in the record of calls; "" =
+	// none.
+	Remediation remediation.ID
 }
 
 // RoleRequest is one sts:AssumeRole.

@@ -203,7 +203,7 @@ func (p *Planner) overlay(pc *remediation.PlannedCall, r request, got realAnswer
 }
 
 // see gives the thing that a change is about, as read or as planned so far.
-func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec) (changedThing, error) {
+func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, by *origin) (changedThing, error) {
 	for _, c := range p.changed {
 		if c.spec.Key() == spec.Key() {
 			return c, nil
@@ -212,7 +212,7 @@ func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec) (changedThin
 	key := apimodel.ReadKey(spec.ReadCall())
 	got, ok := p.answers[key]
 	if !ok || apimodel.HasMore(got.reply) {
-		got.reply, got.err = p.s.g.sendImageRead(ctx, p.s.id, spec)
+		got.reply, got.err = p.s.g.sendImageRead(ctx, p.s.id, spec, by)
 		p.keep(key, got)
 	}
 	img, err := spec.ImageFrom(got.reply, got.err)
@@ -249,7 +249,7 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 			return nil
 		}
 	}
-	seen, err := p.see(ctx, spec)
+	seen, err := p.see(ctx, spec, r.by)
 	if err != nil {
 		return fault.Errorf(codeOf(err), "plan step "+pc.Step, "read %s before changing it: %w", pc.Resource, err).
 			WithHint("the role needs permission for %s:%s", spec.Service, spec.ReadOperation())
@@ -267,10 +267,10 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 		after.img, known = spec.Expected(seen.img)
 	}
 	if known {
-		pc.Diff = toDiff(spec.Diff(p.displayed(seen.img), p.displayed(after.img)))
+		pc.Diff = toDiff(p.s.g.shownDiff(spec, p.displayed(seen.img), p.displayed(after.img)))
 	} else {
 		after.opaque = true
-		pc.Diff = opaqueDiff(spec, seen.img)
+		pc.Diff = opaqueDiff(spec, p.s.g.shownImage(spec, p.displayed(seen.img)))
 	}
 	p.remember(after)
 	return nil
@@ -282,19 +282,19 @@ func (p *Planner) displayed(img apimodel.Image) apimodel.Image {
 }
 
 // sendImageRead sends the read that shows what the spec's call changes.
-func (g *Gate) sendImageRead(ctx context.Context, id Identity, spec apimodel.ImageSpec) (apimodel.Reply, error) {
+func (g *Gate) sendImageRead(ctx context.Context, id Identity, spec apimodel.ImageSpec, by *origin) (apimodel.Reply, error) {
 	return spec.Read(func(c apimodel.Call) (apimodel.Reply, error) {
 		r, err := g.resolve(ctx, id, ModeRead, c)
 		if err != nil {
 			return apimodel.Reply{}, err
 		}
-		return g.read(ctx, id, r)
+		return g.read(ctx, id, r.from(by))
 	})
 }
 
 // readImage reads the thing that the spec's call changes, as it is now.
-func (g *Gate) readImage(ctx context.Context, id Identity, spec apimodel.ImageSpec) (apimodel.Image, error) {
-	return spec.ImageFrom(g.sendImageRead(ctx, id, spec))
+func (g *Gate) readImage(ctx context.Context, id Identity, spec apimodel.ImageSpec, by *origin) (apimodel.Image, error) {
+	return spec.ImageFrom(g.sendImageRead(ctx, id, spec, by))
 }
 
 func toImage(img apimodel.Image) *remediation.Image {

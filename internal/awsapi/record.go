@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -66,8 +67,9 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	if input, err := plainValue(r.Input); err == nil {
 		rec.Call.Input, _ = input.(map[string]any)
 	}
+	rec.Sending.Digest = p.g.redact.Digest(p.g.shown(r))
 	if spec, ok := apimodel.ImageOf(r.Call); ok {
-		now, err := p.g.readImage(ctx, p.id, spec)
+		now, err := p.g.readImage(ctx, p.id, spec, r.by)
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", pc.Resource, err)
 		}
@@ -83,7 +85,7 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	if err := p.intend(ctx, rec); err != nil {
 		return apimodel.Reply{}, err
 	}
-	return p.deliver(ctx, pc, r, rec)
+	return p.deliver(ctx, pc, r, rec, false)
 }
 
 // unchanged holds the before-image against the plan. Where the effect of the
@@ -95,47 +97,55 @@ func (p *applying) unchanged(spec apimodel.ImageSpec, pc remediation.PlannedCall
 		return nil // made by this plan, or unknown to planning: approved as irreversible
 	}
 	planned := fromImage(pc.Before)
+	plannedAfter, knew := p.plannedEffect(pc, planned)
 	after, known := spec.Expected(now)
-	if !known || len(pc.FromOutputs) > 0 {
-		return superseded(pc, spec.Diff(planned, now))
+	if !knew || !known || len(pc.FromOutputs) > 0 {
+		return superseded(pc, p.g.shownDiff(spec, planned, now))
 	}
-	was, is := map[apimodel.MemberChange]bool{}, map[apimodel.MemberChange]bool{}
-	for _, m := range pc.Diff {
-		was[apimodel.MemberChange(m)] = true
-	}
-	var changed []apimodel.MemberChange
-	for _, m := range spec.Diff(now, after) {
-		is[m] = true
-		if !was[m] {
+	// The effects are compared as they are shown: marks of equal secrets are equal.
+	was, is := p.g.shownDiff(spec, planned, plannedAfter), p.g.shownDiff(spec, now, after)
+	changed := slices.DeleteFunc(slices.Clone(is), func(m apimodel.MemberChange) bool { return slices.Contains(was, m) })
+	for _, m := range was {
+		if !slices.Contains(is, m) {
 			changed = append(changed, m)
-		}
-	}
-	for _, m := range pc.Diff {
-		if !is[apimodel.MemberChange(m)] {
-			changed = append(changed, apimodel.MemberChange(m))
 		}
 	}
 	return superseded(pc, changed)
 }
 
+// plannedEffect is what the call was to leave when it was planned.
+func (p *applying) plannedEffect(pc remediation.PlannedCall, before apimodel.Image) (apimodel.Image, bool) {
+	spec, ok := apimodel.ImageOf(pc.APICall())
+	if !ok {
+		return apimodel.Image{}, false
+	}
+	return spec.Expected(before)
+}
+
 // deliver sends a recorded change and writes its outcome. A lost answer is
-// decided by reading back, and sent again only when nothing had happened.
-func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
+// decided by reading back, and sent again only when that is harmless. Doubt says
+// that it may have been sent before: then a refusal of this sending does not tell
+// what became of the earlier one.
+func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change, doubt bool) (apimodel.Reply, error) {
 	var err error
 	again := false
 	for range p.g.cfg.MaxSends {
 		var reply apimodel.Reply
-		reply, err = p.g.send(p.permitting(ctx), p.id, r)
+		reply, err = p.g.send(p.permitting(ctx), p.id, r.as(rec.ID))
+		rec.Sending = sendingOf(rec.Sending, reply, err)
 		var api *apimodel.APIError
 		switch {
 		case err == nil:
 			return reply, p.outcome(ctx, rec, remediation.Applied, reply.RequestID(), nil)
+		case doubt && isDefinite(r, err):
+			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Uncertain, "", err))
 		case errors.As(err, &api) && !api.Uncertain:
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, api.RequestID, err))
 		case isNotSent(r, err):
 			rec.NotSent = true
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
 		}
+		doubt = true
 		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)
 		var done *apimodel.Reply
 		var unread error
@@ -155,7 +165,7 @@ func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r re
 	}
 	why := p.doubtful(pc, r, err)
 	if again {
-		// Nothing had happened when last read, so the step may be tried again.
+		// Sending it once more does no harm, so the step may be tried again.
 		why = fault.Transient(fault.Errorf(fault.Unavailable, "apply step "+pc.Step, "%s:%s was sent %d times without an answer: %w",
 			r.Service, r.Operation, p.g.cfg.MaxSends, err), lostAnswerWait)
 	}
@@ -171,15 +181,18 @@ func joined(err, other error) error {
 }
 
 // settled reads back what a change of unknown outcome did. A reply means that
-// it was applied; again means that it certainly or harmlessly may be sent again;
-// an error that it could not be read now, and may be later.
+// it was applied; again means that it may be sent again; an error that it could
+// not be read now, and may be later.
+//
+// Reading that nothing has happened is no licence to repeat: the first request
+// may still be on its way. Only a change that ends the same when it is made
+// twice is sent again.
 func (p *applying) settled(ctx context.Context, r request, rec remediation.Change) (done *apimodel.Reply, again bool, err error) {
 	spec, ok := apimodel.ImageOf(r.Call)
 	if !ok || rec.Before == nil {
-		_, token := r.op.TokenMember()
-		return nil, token, nil // AWS recognises the repeated request by its token
+		return nil, repeatable(r, rec), nil
 	}
-	now, err := p.g.readImage(ctx, p.id, spec)
+	now, err := p.g.readImage(ctx, p.id, spec, r.by)
 	if err != nil {
 		if code := codeOf(err); code == fault.Unavailable || code == fault.Exhausted { // exhausted: throttled
 			return nil, false, fault.Transient(fault.Errorf(fault.Unavailable, "read back "+r.Service+":"+r.Operation, "%w", err), 0)
@@ -190,7 +203,22 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 	if after, known := spec.Expected(before); known && spec.Equal(now, after) {
 		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false, nil
 	}
-	return nil, spec.Equal(now, before), nil
+	return nil, spec.Equal(now, before) && repeatable(r, rec), nil
+}
+
+// repeatable reports whether sending r twice ends as sending it once: the table
+// knows its effect, and that it is the same from the state that it leaves; or it
+// carries the very token under which it may have been sent.
+func repeatable(r request, rec remediation.Change) bool {
+	if spec, ok := apimodel.ImageOf(r.Call); ok && rec.Before != nil {
+		once, known := spec.Expected(fromImage(rec.Before))
+		twice, knownAgain := spec.Expected(once)
+		if known && knownAgain && spec.Equal(once, twice) {
+			return true
+		}
+	}
+	member, ok := r.op.TokenMember()
+	return ok && r.Input[member] != nil && r.Input[member] == rec.Call.Input[member]
 }
 
 // resume decides a change that an earlier run recorded without a final outcome.
@@ -208,7 +236,7 @@ func (p *applying) resume(ctx context.Context, pc remediation.PlannedCall, r req
 		if err := p.clear(ctx, r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		return p.deliver(ctx, pc, r, rec)
+		return p.deliver(ctx, pc, r, rec, true)
 	}
 	err := errors.New("the process ended before the answer came")
 	return apimodel.Reply{}, joined(p.doubtful(pc, r, err), p.outcome(ctx, rec, remediation.Uncertain, "", err))

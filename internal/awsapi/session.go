@@ -18,6 +18,8 @@ type Session struct {
 	mode Mode
 	// lenient turns text into what the model asks for, as Systems Manager does.
 	lenient bool
+	// execution is the one that the session carries out, in the record of calls.
+	execution string
 
 	do func(ctx context.Context, step string, r request) (apimodel.Reply, error)
 }
@@ -43,11 +45,15 @@ func (s *Session) Identity() Identity { return s.id }
 // *apimodel.APIError from AWS, the client's validation error, or a fault.
 func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
 	start := s.g.cfg.Clock.Now()
+	by := &origin{mode: s.mode, remediation: s.id.Remediation, execution: s.execution, step: step}
 	r, err := s.g.resolve(ctx, s.id, s.mode, c)
 	if err != nil {
 		s.observe(r, start, err)
+		c.Input = nil
+		s.g.noteRefused(request{Call: c, class: apimodel.Change, by: by}, start, err)
 		return apimodel.Reply{}, err
 	}
+	r.by = by
 	if s.lenient && r.op.Input != nil {
 		// Before anything is compared, so that plan, image and request agree.
 		if in, ok := coerce(apimodel.Member{Shape: r.op.Input}, r.Input, 0).(map[string]any); ok {
@@ -56,6 +62,7 @@ func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 	}
 	reply, err := s.do(ctx, step, r)
 	s.observe(r, start, err)
+	s.g.noteRefused(r, start, err)
 	return reply, err
 }
 

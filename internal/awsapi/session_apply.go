@@ -79,7 +79,9 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 		}
 		p.skipCompleted()
 	}
-	return &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, do: p.do}
+	id.Remediation = a.Remediation
+	p.id = id
+	return &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, execution: a.Execution, do: p.do}
 }
 
 // check says why an authority is none.
@@ -184,7 +186,7 @@ func (p *applying) match(ctx context.Context, step string, r request) (int, erro
 		if err := p.drifted(ctx, pc, r); err != nil {
 			return 0, err
 		}
-		return 0, fault.Errorf(fault.Denied, op, "%w: %s:%s differs from the approved call %d in %s", ErrNotInPlan, r.Service, r.Operation, pc.Seq, where).
+		return 0, fault.Errorf(fault.Denied, op, "%w: %s:%s differs from the approved call %d in %s", ErrNotInPlan, r.Service, r.Operation, pc.Seq, p.g.shownPath(where, pc, r)).
 			WithHint("a new plan has to be made and approved")
 	}
 	return 0, fault.Errorf(fault.Denied, op, "%w: the plan holds no further call that needs approval for this step, so %s:%s is refused", ErrNotInPlan, r.Service, r.Operation).
@@ -199,11 +201,11 @@ func (p *applying) drifted(ctx context.Context, pc remediation.PlannedCall, r re
 	if !ok || !ok2 || pc.Before == nil || pc.Service != r.Service || pc.Operation != r.Operation || spec.Key() != actual.Key() {
 		return nil
 	}
-	now, err := p.g.readImage(ctx, p.id, spec)
+	now, err := p.g.readImage(ctx, p.id, spec, r.by)
 	if err != nil {
 		return nil //nolint:nilerr // The call is refused as not in the plan, which needs no reason of ours.
 	}
-	return superseded(pc, spec.Diff(fromImage(pc.Before), now))
+	return superseded(pc, p.g.shownDiff(spec, fromImage(pc.Before), now))
 }
 
 // superseded words what changed under a plan; nil when nothing did. Who asked
@@ -227,6 +229,12 @@ func superseded(pc remediation.PlannedCall, changed []apimodel.MemberChange) err
 // changeID names a change so that a restarted execution finds it again.
 func changeID(execution string, pc remediation.PlannedCall, attempt int) string {
 	return fmt.Sprintf("%s/%s/%d.%d", execution, pc.Step, pc.Seq, attempt)
+}
+
+// isDefinite reports whether err says for certain that this sending did nothing.
+func isDefinite(r request, err error) bool {
+	var api *apimodel.APIError
+	return errors.As(err, &api) && !api.Uncertain || isNotSent(r, err)
 }
 
 // isNotSent reports whether err came before anything left the process. The

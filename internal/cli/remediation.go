@@ -15,7 +15,7 @@ import (
 
 func (s *shared) remediationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "remediation", Short: "Follow remediations and take them back"}
-	c.AddCommand(s.remediationListCommand(), s.remediationShowCommand(), s.remediationWatchCommand(), s.remediationUndoCommand())
+	c.AddCommand(s.remediationListCommand(), s.remediationShowCommand(), s.remediationCallsCommand(), s.remediationWatchCommand(), s.remediationUndoCommand())
 	return c
 }
 
@@ -122,10 +122,73 @@ func remediationGrid(d api.RemediationDetail) grid {
 		}
 	}
 	for i, c := range d.Changes {
-		add(fmt.Sprintf("Change %d", i+1), fmt.Sprintf("%s:%s %s on %s at %s", c.Service, c.Operation, c.Outcome, c.Resource, moment(c.OutcomeAt)))
+		add(fmt.Sprintf("Change %d", i+1), changeLine(c))
 	}
 	for _, st := range d.Steps {
 		add(fmt.Sprintf("Step %d", st.Seq), fmt.Sprintf("%s %s (%s) %s", st.Name, st.Status, st.Action, st.Failure))
+	}
+	return g
+}
+
+// changeLine says first whether AWS has seen the change.
+func changeLine(c api.Change) string {
+	line := fmt.Sprintf("%s  %s:%s on %s", c.State, c.Service, c.Operation, c.Resource)
+	switch {
+	case c.State == remediation.NotSent && c.ID == "":
+		return line
+	case c.State == remediation.MaybeSent:
+		return line + " since " + moment(c.IntentAt) + ": the answer did not come; look at the resource"
+	case c.Error != "":
+		return line + " at " + moment(c.OutcomeAt) + ": " + short(c.Error, 200)
+	}
+	return line + " at " + moment(c.OutcomeAt)
+}
+
+func (s *shared) remediationCallsCommand() *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use: "calls ID", Short: "List every AWS call made for a remediation, in order", Args: cobra.ExactArgs(1),
+		Long: "Lists every call that was made for a remediation, from its plan to its verification, and every call that the gate\n" +
+			"refused. \"maybe_sent\" means that no answer came. Values of inputs and answers are not kept; -o json has a digest of\n" +
+			"each input, equal where inputs are.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[remediation.CallRecord], error) {
+				return c.Calls(ctx, remediation.ID(args[0]), p)
+			})
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, items, func() grid { return callsGrid(items) })
+		},
+	}
+	limitFlag(c, &limit)
+	return c
+}
+
+func callsGrid(items []remediation.CallRecord) grid {
+	g := grid{header: []string{"Time", "For", "Step", "Account", "Region", "Call", "Class", "Outcome", "Request", "ms"}}
+	for _, c := range items {
+		outcome := string(c.Outcome)
+		if c.Code != "" {
+			outcome += " " + c.Code
+		}
+		if c.Attempts > 1 {
+			outcome += fmt.Sprintf(" (%d attempts)", c.Attempts)
+		}
+		if c.Detail != "" {
+			outcome += ": " + short(c.Detail, 120)
+		}
+		g.rows = append(g.rows, []string{
+			c.At.UTC().Format("15:04:05.000"), c.Mode, c.Step, c.Account, c.Region, c.Service + ":" + c.Operation, string(c.Class), outcome,
+			c.RequestID, fmt.Sprintf("%.1f", float64(c.Duration.Microseconds())/1000),
+		})
 	}
 	return g
 }

@@ -108,6 +108,17 @@ func (c *Client) Remediation(ctx context.Context, id remediation.ID) (api.Remedi
 	return out, err
 }
 
+// Calls lists the AWS calls made for a remediation, the first first.
+func (c *Client) Calls(ctx context.Context, id remediation.ID, p Paging) (api.Page[remediation.CallRecord], error) {
+	var out api.Page[remediation.CallRecord]
+	at, err := path("/v1/remediations/", string(id), "/calls")
+	if err != nil {
+		return out, err
+	}
+	err = c.call(ctx, http.MethodGet, at, p.values(), nil, &out)
+	return out, err
+}
+
 // Plan gives the plan of a remediation.
 func (c *Client) Plan(ctx context.Context, id remediation.ID) (api.PlanDocument, error) {
 	var out api.PlanDocument

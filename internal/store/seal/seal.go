@@ -6,7 +6,9 @@ package seal
 
 import (
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -29,6 +31,8 @@ const maxKeyFile = 32 << 10
 type Keyring struct {
 	keys   map[byte]cipher.AEAD
 	newest byte
+	oldest byte
+	root   []byte // the oldest key: what is derived from it outlives a new key
 }
 
 // Open reads the data key file, making it first when there is none. The file
@@ -103,6 +107,9 @@ func Parse(raw []byte) (*Keyring, error) {
 		}
 		k.keys[byte(n)] = aead
 		k.newest = max(k.newest, byte(n))
+		if k.oldest == 0 || byte(n) < k.oldest {
+			k.oldest, k.root = byte(n), key
+		}
 	}
 	if k.newest == 0 {
 		return nil, errors.New("no key in it")
@@ -184,6 +191,14 @@ func (k *Keyring) Open(sealed, aad []byte) ([]byte, error) {
 // bind puts the key id under the seal too.
 func bind(id byte, aad []byte) []byte {
 	return append([]byte{id}, aad...)
+}
+
+// Derive gives a key for another purpose than sealing, 32 bytes. It stays the same
+// when a newer data key is added.
+func (k *Keyring) Derive(purpose string) []byte {
+	h := hmac.New(sha256.New, k.root)
+	h.Write([]byte("parry/derive/" + purpose))
+	return h.Sum(nil)
 }
 
 // String hides the keys from logs.
