@@ -5,6 +5,11 @@
 //
 // DIR is botocore's package directory or its data directory. The same data
 // always gives the same bytes; `make models` calls this and a test compares.
+//
+// With -cases it packs AWS's test cases for endpoint rules instead, from the
+// directory of github.com/aws/aws-sdk-go:
+//
+//	go run ./internal/apimodel/gen -cases DIR -out internal/apimodel/testdata/endpoint-cases.json.gz
 package main
 
 import (
@@ -21,8 +26,13 @@ const minServices = 400
 func main() {
 	dir := flag.String("botocore", os.Getenv("PARRY_BOTOCORE_DATA"), "botocore's directory (default $PARRY_BOTOCORE_DATA)")
 	out := flag.String("out", "internal/apimodel/models.bin", "file to write")
+	cases := flag.String("cases", "", "pack the endpoint test cases of this aws-sdk-go directory instead")
 	flag.Parse()
-	if err := run(*dir, *out); err != nil {
+	pack := func() error { return run(*dir, *out) }
+	if *cases != "" {
+		pack = func() error { return writeCases(*cases, *out) }
+	}
+	if err := pack(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
