@@ -22,7 +22,8 @@ type EndpointParam struct {
 	Type     string // "string", "boolean" or "stringarray"
 	BuiltIn  string // what a client fills in by itself: "AWS::Region"
 	Required bool
-	Default  any // nil where there is none
+	Used     bool // a rule looks at it
+	Default  any  // nil where there is none
 }
 
 // Endpoint is where a request goes.

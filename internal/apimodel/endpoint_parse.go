@@ -69,7 +69,7 @@ func ParseRuleSet(data []byte) (*RuleSet, error) {
 	if err := json.Unmarshal(data, &j); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadRules, err)
 	}
-	p := &ruleParser{names: map[string]int{}}
+	p := &ruleParser{names: map[string]int{}, used: map[int]bool{}}
 	r := &RuleSet{}
 	for name, param := range j.Parameters {
 		r.params = append(r.params, EndpointParam{
@@ -86,6 +86,9 @@ func ParseRuleSet(data []byte) (*RuleSet, error) {
 	}
 	r.rules = p.rules(j.Rules)
 	r.slots = p.slots
+	for i := range r.params {
+		r.params[i].Used = p.used[i]
+	}
 	return r, p.err
 }
 
@@ -104,6 +107,7 @@ func plainList(v any) any {
 
 type ruleParser struct {
 	names map[string]int // what can be referred to here, and its slot
+	used  map[int]bool   // slots that are referred to somewhere
 	slots int
 	count int
 	depth int
@@ -240,6 +244,7 @@ func (p *ruleParser) reference(name string) expression {
 	if !ok {
 		p.fail("%q is not known here", name)
 	}
+	p.used[slot] = true
 	return reference(slot)
 }
 

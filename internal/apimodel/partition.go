@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -72,6 +73,18 @@ func (p *Partitions) Of(region string) string {
 		return found.id
 	}
 	return ""
+}
+
+// HasHost reports whether a host is below one of the domains of a partition.
+func (p *Partitions) HasHost(host string) bool {
+	for i := range p.list {
+		for _, name := range []string{"dnsSuffix", "dualStackDnsSuffix"} {
+			if suffix, _ := p.list[i].outputs[name].(string); suffix != "" && strings.HasSuffix(host, "."+suffix) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // embeddedPartitions are those of the embedded models, which cannot change.

@@ -24,8 +24,9 @@ type ClientConfig struct {
 	// Region is used where a call names none. Default AWS_REGION,
 	// AWS_DEFAULT_REGION, then us-east-1.
 	Region string
-	// Getenv reads AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE>, AWS_MAX_ATTEMPTS
-	// and the region. Default os.Getenv.
+	// Getenv reads AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE>, the other
+	// variables for endpoints (docs/configuration.md), AWS_MAX_ATTEMPTS and the
+	// region. Default os.Getenv.
 	Getenv func(string) string
 	// HTTP sends requests. Default a client of our own with connection reuse and
 	// timeouts, which follows no redirect.
@@ -44,6 +45,9 @@ type ClientConfig struct {
 	// service starts. Default 50 and 100.
 	PerSecond float64
 	Burst     int
+	// UseFIPS and UseDualStack pick AWS's FIPS and dual-stack endpoints. Default
+	// AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
+	UseFIPS, UseDualStack bool
 	// UserAgent names us to AWS. Default "parry".
 	UserAgent string
 }
@@ -67,6 +71,8 @@ type Client struct {
 	signer   *v4.Signer
 	retry    *retryPolicy
 	throttle *throttle
+
+	endpoints *endpoints
 
 	mu       sync.Mutex
 	runtimes map[string]*runtime
@@ -117,8 +123,12 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "parry"
 	}
+	endpoints, err := newEndpoints(cfg.Models, readEndpointSettings(cfg.Getenv, cfg.UseFIPS, cfg.UseDualStack))
+	if err != nil {
+		return nil, err
+	}
 	return &Client{
-		cfg: cfg, log: cfg.Logger.With("component", "awsapi"), signer: v4.NewSigner(), retry: newRetryPolicy(attemptsFrom(cfg.Getenv)),
+		cfg: cfg, endpoints: endpoints, log: cfg.Logger.With("component", "awsapi"), signer: v4.NewSigner(), retry: newRetryPolicy(attemptsFrom(cfg.Getenv)),
 		throttle: newThrottle(cfg.PerSecond, cfg.Burst, cfg.Clock.Now), runtimes: map[string]*runtime{}, skews: map[string]time.Duration{},
 	}, nil
 }

@@ -25,6 +25,8 @@ func adaptInput(s *apimodel.Service, op *apimodel.Operation, in map[string]any) 
 	switch s.Name {
 	case "s3":
 		adaptS3Input(op, in)
+	case "s3control":
+		return adaptS3Control(op, in)
 	case "route53":
 		for _, name := range []string{"Id", "HostedZoneId", "ResourceId", "DelegationSetId", "ChangeId"} {
 			if text, ok := in[name].(string); ok && strings.Contains(text, "/") {

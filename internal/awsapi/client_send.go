@@ -1,22 +1,16 @@
 package awsapi
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -189,7 +183,7 @@ func (s *sending) crowded(ctx context.Context, err error) error {
 
 // attempt sends once. The second result is nil for a success.
 func (s *sending) attempt(ctx context.Context) (*success, *failure) {
-	ep, err := resolveEndpoint(s.p.rt.service, s.region, s.c.cfg.Getenv)
+	ep, err := s.endpoint()
 	if err != nil {
 		return nil, &failure{err: fault.Terminal(err)}
 	}
@@ -264,20 +258,6 @@ func (s *sending) refused(ctx context.Context, a answer, host string) *failure {
 	return f
 }
 
-// otherRegion reads where S3 says that a bucket is. Following once is enough;
-// S3 did nothing but say so.
-func (s *sending) otherRegion(a answer) string {
-	region := a.header.Get("X-Amz-Bucket-Region")
-	if s.redirected || s.p.rt.service.Name != "s3" || region == "" || region == s.region || !validLabel(region) {
-		return ""
-	}
-	switch a.status {
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusBadRequest:
-		return region
-	}
-	return ""
-}
-
 // now is the time as the service has it.
 func (c *Client) now(host string) time.Time {
 	c.mu.Lock()
@@ -292,70 +272,6 @@ func (c *Client) learnSkew(host string, more time.Duration) {
 		clear(c.skews)
 	}
 	c.skews[host] += more
-}
-
-// request addresses and signs the message.
-func (s *sending) request(ctx context.Context, ep endpoint) (*http.Request, error) {
-	u, err := s.address(ep)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, s.msg.method, u.String(), bytes.NewReader(s.msg.body))
-	if err != nil {
-		return nil, fault.E(fault.Invalid, "call "+s.p.name(), err)
-	}
-	req.URL = u
-	for name, values := range s.msg.header {
-		req.Header[name] = slices.Clone(values)
-	}
-	req.Header.Set("User-Agent", s.c.cfg.UserAgent)
-	if !s.signed {
-		return req, nil
-	}
-	return req, s.sign(ctx, req, ep)
-}
-
-func (s *sending) sign(ctx context.Context, req *http.Request, ep endpoint) error {
-	sum := sha256.Sum256(s.msg.body)
-	hash := hex.EncodeToString(sum[:])
-	if s.p.op.op.UnsignedPayload || s.p.op.op.AuthType == "v4-unsigned-body" {
-		hash = "UNSIGNED-PAYLOAD"
-	}
-	if isS3(s.p.rt.service) || s.p.rt.service.Name == "glacier" || hash == "UNSIGNED-PAYLOAD" {
-		req.Header.Set("X-Amz-Content-Sha256", hash)
-	}
-	err := s.c.signer.SignHTTP(ctx, s.creds.sdk(), req, hash, s.p.rt.service.SigningName, ep.signingRegion, s.c.now(req.URL.Host), func(o *v4.SignerOptions) {
-		// S3 alone signs the path as it is sent.
-		o.DisableURIPathEscaping = isS3(s.p.rt.service)
-	})
-	if err != nil {
-		return fault.E(fault.Internal, "sign request", err)
-	}
-	return nil
-}
-
-// address joins the endpoint and the message.
-func (s *sending) address(ep endpoint) (*url.URL, error) {
-	u := *ep.url
-	path, raw := s.msg.path, s.msg.rawPath
-	if raw == "" {
-		raw = (&url.URL{Path: path}).EscapedPath()
-	}
-	host, path, raw, err := bucketHost(s.p, u.Host, path, raw)
-	if err != nil {
-		return nil, err
-	}
-	if prefix := s.p.op.op.HostPrefix; prefix != "" && !isLocal(u.Host) {
-		label, err := fillHostPrefix(prefix, s.p.input)
-		if err != nil {
-			return nil, err
-		}
-		host = label + host
-	}
-	u.Host = host
-	u.Path, u.RawPath = ep.url.Path+path, ep.url.EscapedPath()+raw
-	u.RawQuery = s.msg.query
-	return &u, nil
 }
 
 // reply makes the answer what boto3 returns.

@@ -1,85 +1,99 @@
-"""Prints endpoints.json: where AWS services are, as far as it is not the rule.
+"""Says where botocore sends calls and what it signs them for.
 
-The rule is https://{endpoint prefix}.{region}.{suffix of the partition}, signed
-for the region. botocore's endpoint rule sets are asked for two regions of each
-partition; what differs from the rule is printed, with {region} where the region
-stands. `make models` writes the file; a test compares.
+Reads one JSON object on stdin: {"regions": [...], "services": {name: operation},
+"calls": [{"service", "operation", "region", "input"}]}. Prints
+{"services": {name: [outcome, ...]}, "calls": [outcome, ...]}: the outcomes of a
+service are those of its operation without input for each region, without and with
+FIPS, without and with dual stack. An outcome is {"url", "region", "name"}, with
+"headers" where the endpoint adds some, or {"error": text}.
 """
 
+import itertools
 import json
+import os
 import sys
 
+import botocore.client
+import botocore.exceptions
 import botocore.session
-from botocore.endpoint_provider import EndpointProvider
-
-PARTITIONS = {
-    "aws": ("amazonaws.com", ["us-east-1", "eu-west-1", "us-west-2"]),
-    "aws-cn": ("amazonaws.com.cn", ["cn-north-1", "cn-northwest-1"]),
-    "aws-us-gov": ("amazonaws.com", ["us-gov-west-1", "us-gov-east-1"]),
-}
 
 
-def ask(provider, rules, resolver, prefix, region):
-    """Gives URL and signing region, or None where the service is not."""
-    args = {}
-    for name, parameter in rules["parameters"].items():
-        if "default" in parameter:
-            args[name] = parameter["default"]
-        elif parameter["type"].lower() == "boolean":
-            args[name] = False
-    # Services that are one for a partition have a region of their own name in
-    # botocore's older table, which botocore asks first.
-    legacy = resolver.construct_endpoint(prefix, region) or {}
-    name = legacy.get("endpointName", region)
-    args["Region"] = name if name.endswith("-global") else region
-    if "UseGlobalEndpoint" in rules["parameters"]:
-        args["UseGlobalEndpoint"] = False
+class Sent(Exception):
+    """Ends a call when its request is there."""
+
+
+def signing(client, context):
+    """Gives the scope of a signature."""
+    found = context.get("signing", {})
+    signer = client._request_signer
+    return {
+        "region": found.get("region", signer.region_name),
+        "name": found.get("signing_name", signer.signing_name),
+    }
+
+
+def resolve(client, operation, fips, dual):
+    """Gives the endpoint of a call without input."""
+    builtins = client._ruleset_resolver._builtins
+    builtins["AWS::UseFIPS"], builtins["AWS::UseDualStack"] = fips, dual
+    context = {"client_config": client.meta.config}
+    model = client.meta.service_model.operation_model(operation)
     try:
-        found = provider.resolve_endpoint(**args)
-    except Exception:  # it needs what only a call has, such as a resource
-        return None
-    schemes = found.properties.get("authSchemes", [])
-    signing = next(
-        (s["signingRegion"] for s in schemes if s.get("signingRegion")), None
-    )
-    scope = legacy.get("credentialScope", {}).get("region")
-    return found.url, signing or scope or region
+        url, headers, _ = client._resolve_endpoint_ruleset(model, {}, context)
+    except Exception as e:  # the test compares what was raised
+        return {"error": str(e), "kind": type(e).__name__}
+    return {"url": url, **signing(client, context)}
 
 
-def entry(found, usual):
-    """Gives one line for all regions where one says it all."""
-    urls = {url.replace(r, "{region}") for r, (url, _) in found.items()}
-    signing = {s for _, s in found.values()}
-    own = all(s == r for r, (_, s) in found.items())
-    if len(set(found.values())) == 1:
-        return {"*": list(next(iter(found.values())))}
-    if len(urls) == 1 and (own or len(signing) == 1):
-        return {"*": [urls.pop(), "" if own else signing.pop()]}
-    return {r: list(got) for r, got in found.items() if got != usual[r]}
+def request(session, call):
+    """Gives the request of a whole call."""
+    seen = {}
+
+    def stop(request, **kwargs):
+        scope = request.headers.get("Authorization", b"")
+        scope = scope.decode() if isinstance(scope, bytes) else scope
+        parts = scope.split("Credential=")[-1].split("/")
+        seen.update(url=request.url, region=parts[2], name=parts[3])
+        extra = {
+            k.lower(): v.decode() if isinstance(v, bytes) else v
+            for k, v in request.headers.items()
+            if k.lower() in ("x-amz-account-id", "x-amz-outpost-id")
+        }
+        if extra:
+            seen["headers"] = extra
+        raise Sent
+
+    try:
+        client = session.create_client(call["service"], region_name=call["region"])
+        client.meta.events.register("before-send", stop)
+        client._make_api_call(call["operation"], call.get("input", {}))
+    except Sent:
+        return seen
+    except Exception as e:  # the test compares what was raised
+        return {"error": str(e), "kind": type(e).__name__}
+    return {"error": "nothing was sent"}
 
 
 def main():
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    asked = json.load(sys.stdin)
     session = botocore.session.get_session()
-    loader = session.get_component("data_loader")
-    resolver = session.get_component("endpoint_resolver")
-    partitions = loader.load_data("partitions")
-    table = {}
-    for service in session.get_available_services():
-        model = loader.load_service_model(service, "service-2")
-        prefix = model["metadata"]["endpointPrefix"]
-        rules = loader.load_service_model(service, "endpoint-rule-set-1")
-        provider = EndpointProvider(rules, partitions)
-        for partition, (suffix, regions) in PARTITIONS.items():
-            found = {
-                r: got
-                for r in regions
-                if (got := ask(provider, rules, resolver, prefix, r))
-            }
-            usual = {r: (f"https://{prefix}.{r}.{suffix}", r) for r in found}
-            if found != usual:
-                table.setdefault(service, {})[partition] = entry(found, usual)
-    lines = [f'  {json.dumps(k)}: {json.dumps(v)}' for k, v in sorted(table.items())]
-    sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")
+    session.set_credentials("AKIAPARRYTEST0000000", "secret", account_id="111122223333")
+    out = {"services": {}, "calls": [request(session, c) for c in asked["calls"]]}
+    # Methods are not called below, and making them takes most of the time.
+    botocore.client.ClientCreator._create_client_class = (
+        lambda self, name, model: botocore.client.BaseClient
+    )
+    for service, operation in asked["services"].items():
+        found = out["services"][service] = []
+        for region in asked["regions"]:
+            client = session.create_client(service, region_name=region)
+            for fips, dual in itertools.product([False, True], repeat=2):
+                found.append(resolve(client, operation, fips, dual))
+    json.dump(out, sys.stdout)
 
 
 main()
