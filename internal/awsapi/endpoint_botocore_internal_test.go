@@ -39,7 +39,7 @@ type asked struct {
 	Calls    []wholeCall       `json:"calls"`
 }
 
-type answered struct {
+type botocoreSays struct {
 	Services map[string][]sentTo `json:"services"`
 	Calls    []sentTo            `json:"calls"`
 }
@@ -96,7 +96,7 @@ func addressed() (calls []wholeCall) {
 	return calls
 }
 
-func askBotocore(t *testing.T, q asked) (a answered) {
+func askBotocore(t *testing.T, q asked) (a botocoreSays) {
 	t.Helper()
 	text, err := json.Marshal(q)
 	if err != nil {
