@@ -166,7 +166,10 @@ func (s ImageSpec) wholeInverse(before Image) ([]InverseCall, bool) {
 
 // back makes the call of an inverse.
 func (s ImageSpec) back(inv inverse, t rowTemplate) InverseCall {
-	in := s.named()
+	in := map[string]any{}
+	if !inv.Bare {
+		in = s.named()
+	}
 	v, _ := t.expand(inv.Input)
 	if m, ok := v.(map[string]any); ok {
 		maps.Copy(in, m)

@@ -78,7 +78,7 @@ func (c *rowCheck) input(op *Operation, path string) {
 
 func (c *rowCheck) read() {
 	row := c.spec.row
-	if got := c.models.Classify(row.service, row.Read.Operation); got != Read {
+	if got := c.models.ClassifyCall(Call{Service: row.service, Operation: row.Read.Operation, Input: row.Read.Input}); got != Read {
 		c.errorf("it is read by %s, which is a %s", row.Read.Operation, got)
 	}
 	_, read, err := c.models.Find(row.service, row.Read.Operation)
@@ -223,7 +223,9 @@ func (c *rowCheck) inverse(inv inverse, also map[string]string) {
 	}
 	in := map[string]any{}
 	for _, m := range c.spec.row.Identity {
-		in[m] = ""
+		if !inv.Bare {
+			in[m] = ""
+		}
 	}
 	for m := range also {
 		in[m] = ""

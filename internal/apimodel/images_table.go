@@ -103,6 +103,7 @@ type inverse struct {
 	Operation string            `json:"operation"`
 	Input     map[string]any    `json:"input"`
 	When      []string          `json:"when"`  // terms as in operation.If over the image; all must hold
+	Bare      bool              `json:"bare"`  // identity and carry are not handed over: the operation names the resource otherwise
 	Each      bool              `json:"each"`  // one call for each element of a set
 	Fresh     map[string]string `json:"fresh"` // input member -> member of the row's read, read again before the call
 }

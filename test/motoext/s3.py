@@ -1,4 +1,5 @@
-"""Amazon S3: Block Public Access that blocks, and GetBucketPolicyStatus.
+"""Amazon S3: Block Public Access that blocks, GetBucketPolicyStatus, request
+payment, and inventory configurations that can be deleted.
 
 While BlockPublicPolicy is on, S3 refuses a public bucket policy; while
 BlockPublicAcls is on, it refuses a public access control list. Because of that
@@ -7,8 +8,9 @@ the order of an undo matters. moto stores the settings and blocks nothing.
 
 import json
 
+import xmltodict
 from moto.core.responses import ActionResult
-from moto.s3 import models, responses
+from moto.s3 import exceptions, models, responses
 from moto.s3.exceptions import S3ClientError
 
 EVERYONE = (
@@ -100,9 +102,13 @@ def patch():
 
     backend.put_bucket_policy, backend.put_bucket_acl = put_bucket_policy, put_bucket_acl
 
-    get = responses.S3Response._bucket_response_get
+    get, put, delete = (getattr(responses.S3Response, "_bucket_response_" + m) for m in ("get", "put", "delete"))
 
     def bucket_response_get(self, bucket_name, querystring):
+        if "requestPayment" in querystring:
+            self.data["Action"] = "GetBucketRequestPayment"
+            payer = getattr(self.backend.get_bucket(bucket_name), "payer", "BucketOwner")
+            return self.serialized(ActionResult({"Payer": payer}))
         if "policyStatus" not in querystring:
             return get(self, bucket_name, querystring)
         policy = self.backend.get_bucket_policy(bucket_name)
@@ -112,4 +118,36 @@ def patch():
         self.data["Action"] = "GetBucketPolicyStatus"
         return self.serialized(ActionResult({"PolicyStatus": {"IsPublic": policy_is_public(policy)}}))
 
+    def bucket_response_put(self, request, bucket_name, querystring):
+        if "requestPayment" not in querystring:
+            return put(self, request, bucket_name, querystring)
+        body = xmltodict.parse(self.body)
+        self.backend.get_bucket(bucket_name).payer = body["RequestPaymentConfiguration"]["Payer"]
+        return 200, {}, ""
+
+    def bucket_response_delete(self, bucket_name, querystring):
+        if "inventory" not in querystring:
+            return delete(self, bucket_name, querystring)
+        self.backend.get_bucket_inventory_configuration(bucket_name, querystring["id"][0])
+        del self.backend.get_bucket(bucket_name).inventory_configs[querystring["id"][0]]
+        return 204, {}, ""
+
+    put_object_acl = responses.S3Response.put_object_acl
+
+    def put_object_acl_of_body(self):
+        # moto reads the headers only.
+        if not self.body:
+            return put_object_acl(self)
+        self.backend.put_object_acl(self.bucket_name, self.parse_key_name(), self._acl_from_body())
+        return 200, {}, ""
+
+    responses.S3Response.put_object_acl = put_object_acl_of_body
+
+    # moto calls it NoSuchInventoryConfig.
+    exceptions.MissingInventoryConfig.__init__ = lambda self: S3ClientError.__init__(
+        self, "NoSuchConfiguration", "The specified configuration does not exist."
+    )
+
     responses.S3Response._bucket_response_get = bucket_response_get
+    responses.S3Response._bucket_response_put = bucket_response_put
+    responses.S3Response._bucket_response_delete = bucket_response_delete
