@@ -33,13 +33,15 @@ type fakeAWS struct {
 	mu      sync.Mutex
 	buckets map[string]map[string]any // by name; members "pab", "policy", "acl"
 	tags    map[string]string         // of every bucket; nil = none
+	answers map[string]map[string]any // by operation, in place of what it would answer
+	hubRole string                    // the role of the process
 	log     []apimodel.Call
 	there   func(c apimodel.Call) error // before the call takes effect
 	back    func(c apimodel.Call) error // after it took effect
 }
 
 func newFakeAWS() *fakeAWS {
-	return &fakeAWS{buckets: map[string]map[string]any{"open": {
+	return &fakeAWS{hubRole: "ParryHub", buckets: map[string]map[string]any{"open": {
 		"policy": publicPolicy,
 		"acl": map[string]any{"Owner": map[string]any{"ID": "owner"}, "Grants": []any{
 			grant("owner", "FULL_CONTROL"), everyone,
@@ -83,7 +85,10 @@ func (f *fakeAWS) Send(_ context.Context, _ awsapi.Credentials, c apimodel.Call)
 
 func (f *fakeAWS) answer(c apimodel.Call) (map[string]any, error) {
 	if c.Service == "sts" {
-		return map[string]any{"Account": hub}, nil
+		return map[string]any{"Account": hub, "Arn": "arn:aws:sts::" + hub + ":assumed-role/" + f.hubRole + "/i-1"}, nil
+	}
+	if out, ok := f.answers[c.Operation]; ok {
+		return maps.Clone(out), nil
 	}
 	if c.Service != "s3" {
 		return map[string]any{}, nil

@@ -49,9 +49,6 @@ type guardSet struct {
 	revision string
 	own      []ownThing
 	account  func(id string) (org.Account, bool)
-	// reads says that a rule looks at tags of resources, so that a call may cost
-	// further reads.
-	reads bool
 }
 
 // MaxRules bounds the rules of each list: every call is held against all of them.
@@ -69,7 +66,6 @@ func (g Guards) compile(account func(string) (org.Account, bool)) (guardSet, err
 		if err := ValidateRules(list.key, list.rules); err != nil {
 			return guardSet{}, err
 		}
-		set.reads = set.reads || slices.ContainsFunc(list.rules, func(r Rule) bool { return len(r.Tags) > 0 })
 	}
 	set.own = g.ownThings()
 	return set, nil
@@ -82,8 +78,8 @@ func (g guardSet) check(s *subject) error {
 	if err := g.checkDenied(s); err != nil || s.class == apimodel.Read {
 		return err
 	}
-	if g.ManagementAccount != "" && s.Account == g.ManagementAccount && !g.AllowManagement {
-		return refuse(s, "management account", "account "+s.Account+" is the organization's management account", "organization.management_account")
+	if err := g.checkManagement(s); err != nil {
+		return err
 	}
 	if !slices.Contains(g.Accounts, "*") && !slices.Contains(g.Accounts, s.Account) {
 		return refuse(s, "accounts", "account "+s.Account+" is not one in which changes are allowed", "organization.accounts")

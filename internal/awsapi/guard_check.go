@@ -10,10 +10,14 @@ import (
 // check holds a call against the guards as far as that needs no reading.
 func (g *Gate) check(id Identity, r request) error { return g.guard.check(g.subject(id, r)) }
 
-// checkWhole holds a call against all guards, reading what rules about tags need;
-// without such rules it reads nothing.
+// checkWhole holds a call against all guards, reading what they need for it: tags
+// where a rule is about them, and what is behind a policy, a group, a stack or an
+// alias. For most calls that is nothing.
 func (g *Gate) checkWhole(ctx context.Context, id Identity, r request) error {
-	return g.guard.check(g.reading(ctx, id, r))
+	if err := g.guard.check(g.reading(ctx, id, r)); err != nil {
+		return err
+	}
+	return g.checkBehind(ctx, id, r)
 }
 
 // checkOwn holds own traffic against the deny rules.
@@ -37,10 +41,8 @@ func (g *Gate) reading(ctx context.Context, id Identity, r request) *subject {
 // clear is asked right before a change is recorded and sent: what the guards have
 // to read is read now, then stop switch and lease are.
 func (p *applying) clear(ctx context.Context, r request) error {
-	if p.g.guard.reads {
-		if err := p.g.checkWhole(ctx, p.id, r); err != nil {
-			return err
-		}
+	if err := p.g.checkWhole(ctx, p.id, r); err != nil {
+		return err
 	}
 	return p.g.permit(ctx, p.auth.Fence)
 }

@@ -60,9 +60,9 @@ type credentialCache struct {
 	g      *Gate
 	flight singleflight.Group
 
-	mu      sync.Mutex
-	roles   map[credentialKey]cachedCredentials
-	account string // of the process's own credentials; "" = not asked yet
+	mu     sync.Mutex
+	roles  map[credentialKey]cachedCredentials
+	caller string // ARN of whose credentials the process has; "" = not asked yet
 }
 
 type credentialKey struct{ arn, session, source string }
@@ -124,10 +124,16 @@ func (c *credentialCache) assume(ctx context.Context, key credentialKey, account
 	return got, nil
 }
 
-// processAccount asks STS once whose credentials the process has.
+// processAccount gives the account of the process's credentials.
 func (c *credentialCache) processAccount(ctx context.Context) (string, error) {
+	arn, err := c.processARN(ctx)
+	return arnPart(arn, 4), err
+}
+
+// processARN asks STS once whose credentials the process has.
+func (c *credentialCache) processARN(ctx context.Context) (string, error) {
 	c.mu.Lock()
-	known := c.account
+	known := c.caller
 	c.mu.Unlock()
 	if known != "" {
 		return known, nil
@@ -143,20 +149,20 @@ func (c *credentialCache) processAccount(ctx context.Context) (string, error) {
 			return "", fault.E(codeOf(err), "ask whose credentials these are", err).
 				WithHint("`aws sts get-caller-identity` must work with the credentials of this process")
 		}
-		account, _ := reply.Output["Account"].(string)
-		if account == "" {
+		arn, _ := reply.Output["Arn"].(string)
+		if arnPart(arn, 4) == "" {
 			return "", fault.Errorf(fault.Unavailable, "ask whose credentials these are", "STS named no account")
 		}
-		return account, nil
+		return arn, nil
 	})
 	if err != nil {
 		return "", err
 	}
-	account := v.(string)
+	arn := v.(string)
 	c.mu.Lock()
-	c.account = account
+	c.caller = arn
 	c.mu.Unlock()
-	return account, nil
+	return arn, nil
 }
 
 // roleARN names a role in an account. A role with a path is "path/Name".
