@@ -284,7 +284,8 @@ func TestRepliesInTheModelsShape(t *testing.T) {
 			}
 		}
 	}
-	if got := w.aws.sent(); len(got) > 0 {
+	// A guard asks once who Parry itself is, before it lets a principal be changed.
+	if got := w.aws.sent(); !slices.Equal(got, []string{"GetCallerIdentity"}) {
 		t.Errorf("sent %v", got)
 	}
 }
