@@ -42,9 +42,13 @@ type ClientConfig struct {
 	// MaxBody bounds an answer's body in bytes. Default 10 MB.
 	MaxBody int64
 	// PerSecond and Burst are where the throttle of each account, region and
-	// service starts. Default 50 and 100.
+	// service starts, in calls a second of all nodes together. Default 50 and 100.
 	PerSecond float64
 	Burst     int
+	// Limits are where single services start ("organizations"), or operations that
+	// AWS counts apart ("cloudtrail:LookupEvents"). Others start where AWS documents
+	// a limit, else at PerSecond and Burst.
+	Limits map[string]Limit
 	// UseFIPS and UseDualStack pick AWS's FIPS and dual-stack endpoints. Default
 	// AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
 	UseFIPS, UseDualStack bool
@@ -115,10 +119,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		cfg.MaxBody = 10 << 20
 	}
 	if cfg.PerSecond <= 0 {
-		cfg.PerSecond = defaultLimit.perSecond
+		cfg.PerSecond = defaultLimit.PerSecond
 	}
 	if cfg.Burst <= 0 {
-		cfg.Burst = defaultLimit.burst
+		cfg.Burst = defaultLimit.Burst
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "parry"
@@ -129,7 +133,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	return &Client{
 		cfg: cfg, endpoints: endpoints, log: cfg.Logger.With("component", "awsapi"), signer: v4.NewSigner(), retry: newRetryPolicy(attemptsFrom(cfg.Getenv)),
-		throttle: newThrottle(cfg.PerSecond, cfg.Burst, cfg.Clock.Now), runtimes: map[string]*runtime{}, skews: map[string]time.Duration{},
+		throttle: newThrottle(limits{start: Limit{cfg.PerSecond, cfg.Burst}, own: cfg.Limits}, cfg.Clock.Now), runtimes: map[string]*runtime{}, skews: map[string]time.Duration{},
 	}, nil
 }
 

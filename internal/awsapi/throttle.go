@@ -18,8 +18,8 @@ func (k throttleKey) text() string { return k.account + "/" + k.region + "/" + k
 // complain about, or at the one that AWS documents; when AWS complains all the
 // same it slows down, and feels its way back up (see pace).
 type throttle struct {
-	start limit
-	now   func() time.Time
+	limits limits
+	now    func() time.Time
 	// nodes is how many nodes share the rates: each takes an equal part. Where the
 	// others leave theirs unused, the whole grows until AWS complains, so nothing
 	// is wasted for long.
@@ -37,15 +37,15 @@ type throttle struct {
 // keeping.
 const maxBuckets = 20000
 
-func newThrottle(perSecond float64, burst int, now func() time.Time) *throttle {
-	t := &throttle{start: limit{perSecond, burst}, now: now, buckets: map[throttleKey]*bucket{}}
+func newThrottle(l limits, now func() time.Time) *throttle {
+	t := &throttle{limits: l, now: now, buckets: map[throttleKey]*bucket{}}
 	t.nodes.Store(1)
 	return t
 }
 
 // bucketFor gives the bucket that a call of an operation waits in.
 func (t *throttle) bucketFor(account, region, service, operation string) *bucket {
-	name, l := t.start.of(service, operation)
+	name, l := t.limits.of(service, operation)
 	key := throttleKey{account, region, name}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -36,8 +36,8 @@ const (
 	successBonus = 1
 )
 
-func newBucket(t *throttle, key throttleKey, l limit) *bucket {
-	b := &bucket{t: t, key: key, burst: float64(l.burst), pace: newPace(l.perSecond), filled: t.now(), quota: fullQuota}
+func newBucket(t *throttle, key throttleKey, l Limit) *bucket {
+	b := &bucket{t: t, key: key, burst: float64(l.Burst), pace: newPace(l.PerSecond), filled: t.now(), quota: fullQuota}
 	b.tokens = b.capacity(b.filled)
 	return b
 }

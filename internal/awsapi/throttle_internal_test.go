@@ -80,7 +80,7 @@ func TestTheRateFindsTheLimit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCounted(limit)
 				ctx, cancel := context.WithCancel(t.Context())
-				b := testBucket(newThrottle(50, 100, time.Now))
+				b := testBucket(newThrottle(limits{start: Limit{50, 100}}, time.Now))
 				for range 50 {
 					go work(ctx, b, c, func() {})
 				}
@@ -108,7 +108,7 @@ func TestTurnsAreInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounted(20)
 		ctx, cancel := context.WithCancel(t.Context())
-		b := testBucket(newThrottle(50, 100, time.Now))
+		b := testBucket(newThrottle(limits{start: Limit{50, 100}}, time.Now))
 		var mu sync.Mutex
 		done := make([]int, 10)
 		for i := range done {
@@ -136,7 +136,7 @@ func TestAStormDoesNotStarve(t *testing.T) {
 		c := newCounted(1000)
 		c.random = 0.9
 		ctx, cancel := context.WithCancel(t.Context())
-		b := testBucket(newThrottle(50, 100, time.Now))
+		b := testBucket(newThrottle(limits{start: Limit{50, 100}}, time.Now))
 		for range 20 {
 			go work(ctx, b, c, func() {})
 		}
@@ -155,7 +155,7 @@ func TestAStormDoesNotStarve(t *testing.T) {
 func TestWaitingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := testBucket(newThrottle(1, 1, time.Now))
+		b := testBucket(newThrottle(limits{start: Limit{1, 1}}, time.Now))
 		if _, err := b.wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestPace(t *testing.T) {
 
 func TestThrottleForgetsWhatIsNotThrottled(t *testing.T) {
 	t.Parallel()
-	th := newThrottle(40, 80, time.Now)
+	th := newThrottle(limits{start: Limit{40, 80}}, time.Now)
 	slow := th.bucketFor("slow", "us-east-1", "s3", "ListBuckets")
 	slow.throttled(time.Now())
 	for i := range maxBuckets + 10 {
@@ -229,19 +229,23 @@ func TestThrottleForgetsWhatIsNotThrottled(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		start              limit
+		start              Limit
+		own                map[string]Limit
 		service, operation string
 		name               string
-		want               limit
+		want               Limit
 	}{
-		{defaultLimit, "s3", "ListBuckets", "s3", limit{50, 100}},
-		{defaultLimit, "sts", "AssumeRole", "sts", limit{300, 600}},
-		{defaultLimit, "cloudtrail", "LookupEvents", "cloudtrail:LookupEvents", limit{2, 2}},
-		{defaultLimit, "cloudtrail", "DescribeTrails", "cloudtrail", limit{10, 10}},
-		{limit{5, 5}, "sts", "AssumeRole", "sts", limit{5, 5}},
-		{limit{5, 5}, "cloudtrail", "LookupEvents", "cloudtrail:LookupEvents", limit{2, 2}},
+		{defaultLimit, nil, "s3", "ListBuckets", "s3", Limit{50, 100}},
+		{defaultLimit, nil, "sts", "AssumeRole", "sts", Limit{300, 600}},
+		{defaultLimit, nil, "cloudtrail", "LookupEvents", "cloudtrail:LookupEvents", Limit{2, 2}},
+		{defaultLimit, nil, "cloudtrail", "DescribeTrails", "cloudtrail", Limit{10, 10}},
+		{Limit{5, 5}, nil, "sts", "AssumeRole", "sts", Limit{5, 5}},
+		{Limit{5, 5}, nil, "cloudtrail", "LookupEvents", "cloudtrail:LookupEvents", Limit{2, 2}},
+		{defaultLimit, map[string]Limit{"cloudtrail": {4, 4}}, "cloudtrail", "DescribeTrails", "cloudtrail", Limit{4, 4}},
+		{defaultLimit, map[string]Limit{"iam:GetRole": {9, 9}}, "iam", "GetRole", "iam:GetRole", Limit{9, 9}},
+		{Limit{5, 5}, map[string]Limit{"sts": {400, 400}}, "sts", "AssumeRole", "sts", Limit{400, 400}},
 	} {
-		if name, got := tc.start.of(tc.service, tc.operation); name != tc.name || got != tc.want {
+		if name, got := (limits{start: tc.start, own: tc.own}).of(tc.service, tc.operation); name != tc.name || got != tc.want {
 			t.Errorf("%s:%s from %v: %s %v", tc.service, tc.operation, tc.start, name, got)
 		}
 	}
@@ -249,7 +253,7 @@ func TestLimits(t *testing.T) {
 
 func TestTheBudgetOfRepetitions(t *testing.T) {
 	t.Parallel()
-	b := testBucket(newThrottle(50, 100, time.Now))
+	b := testBucket(newThrottle(limits{start: Limit{50, 100}}, time.Now))
 	n := 0
 	for b.spend(retryCost) {
 		n++

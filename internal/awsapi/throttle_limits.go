@@ -1,38 +1,43 @@
 package awsapi
 
-// limit is where a bucket starts.
-type limit struct {
-	perSecond float64
-	burst     int
+// Limit is where a bucket starts: a rate in calls a second, and how many may be
+// made at once.
+type Limit struct {
+	PerSecond float64
+	Burst     int
 }
 
-// of gives the name and the limit of the bucket that an operation is counted in.
-// A documented limit that is lower than l wins; one that is higher raises only
-// what no configuration has lowered.
-func (l limit) of(service, operation string) (string, limit) {
-	if d, ok := documented[service+":"+operation]; ok {
-		return service + ":" + operation, l.with(d)
-	}
-	if d, ok := documented[service]; ok {
-		return service, l.with(d)
-	}
-	return service, l
+// limits say where each bucket starts.
+type limits struct {
+	start Limit            // of services that nothing is known of
+	own   map[string]Limit // configured, by service or service:operation
 }
 
-func (l limit) with(d limit) limit {
-	if d.perSecond > l.perSecond && l.perSecond < defaultLimit.perSecond {
-		return l
+// of gives the name and the limit of the bucket that an operation is counted in:
+// what is configured for it, what AWS documents, the start of all. A start that
+// was lowered also lowers what is documented above it.
+func (l limits) of(service, operation string) (string, Limit) {
+	for _, name := range []string{service + ":" + operation, service} {
+		if own, ok := l.own[name]; ok {
+			return name, own
+		}
+		if d, ok := documented[name]; ok {
+			if d.PerSecond > l.start.PerSecond && l.start.PerSecond < defaultLimit.PerSecond {
+				d = l.start
+			}
+			return name, d
+		}
 	}
-	return d
+	return service, l.start
 }
 
 // defaultLimit is where a bucket starts that nothing is known of.
-var defaultLimit = limit{50, 100}
+var defaultLimit = Limit{50, 100}
 
 // documented are limits that AWS states for a service, or for one operation that
 // it counts apart, per account and region. Listed is what lies below the default
 // and what Parry calls most; anything else is found out by asking.
-var documented = map[string]limit{
+var documented = map[string]Limit{
 	// AWS STS quotas: 600 requests a second. Every account is entered through it.
 	"sts": {300, 600},
 	// CloudTrail API reference: two a second; its other reads ten, the rest one.

@@ -48,7 +48,7 @@ func (m *memoryRates) set(nodes int, broken bool) {
 // sharingNode is one client's throttle with its sharing.
 func sharingNode(t *testing.T, with SharedRates) (*throttle, *RateSharing) {
 	t.Helper()
-	c := &Client{throttle: newThrottle(50, 100, time.Now), log: slog.New(slog.DiscardHandler), cfg: ClientConfig{Clock: wallClock{}}}
+	c := &Client{throttle: newThrottle(limits{start: Limit{50, 100}}, time.Now), log: slog.New(slog.DiscardHandler), cfg: ClientConfig{Clock: wallClock{}}}
 	s := c.ShareRates(with)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)

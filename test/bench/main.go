@@ -20,9 +20,27 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := 0
+	if err, ok := asPart(ctx, os.Args[1:]); !ok {
+		code = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	} else if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		code = 1
+	}
 	stop()
 	os.Exit(code)
+}
+
+// asPart is what this program does as another process of a measurement; false
+// when it was not asked to be one.
+func asPart(ctx context.Context, args []string) (error, bool) {
+	switch {
+	case len(args) > 0 && args[0] == "serve-recording":
+		return serveRecording(ctx), true
+	case len(args) > 0 && args[0] == "contend-gate":
+		return contendGate(ctx, args[1:]), true
+	}
+	return nil, false
 }
 
 // bench is what the measurements share.
@@ -49,7 +67,7 @@ func measurements() []measurement {
 	return []measurement{
 		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), atSize(), steps("sqlite"), steps("postgres"),
-		remediations(), planning(), takeover(), readiness(), idleness(), binary(),
+		remediations(), callRates(), planning(), takeover(), readiness(), idleness(), binary(),
 	}
 }
 
