@@ -87,7 +87,7 @@ func NewCaller(cfg config.Config, person string, logger *slog.Logger) (*Caller, 
 	if err != nil {
 		return nil, err
 	}
-	client, err := awsapi.NewClient(awsapi.ClientConfig{Models: models, Logger: logger})
+	client, err := newClient(cfg, awsapi.ClientConfig{Models: models, Logger: logger})
 	if err != nil {
 		return nil, err
 	}

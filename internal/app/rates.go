@@ -5,8 +5,15 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/store"
 )
+
+// newClient opens a client with the limits of cfg.
+func newClient(cfg config.Config, c awsapi.ClientConfig) (*awsapi.Client, error) {
+	c.PerSecond, c.Burst, c.Limits = cfg.AWS.Rate, cfg.AWS.Burst, cfg.AWS.Limits
+	return awsapi.NewClient(c)
+}
 
 // sharedRates shows the store to the throttle of the gate.
 type sharedRates struct{ store *store.Store }

@@ -81,7 +81,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.client, err = awsapi.NewClient(awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
+	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
 		return err
 	}
 	s.calls = newCallWriter(s.store, s.log)

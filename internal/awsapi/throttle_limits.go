@@ -3,8 +3,8 @@ package awsapi
 // Limit is where a bucket starts: a rate in calls a second, and how many may be
 // made at once.
 type Limit struct {
-	PerSecond float64
-	Burst     int
+	PerSecond float64 `yaml:"rate"`
+	Burst     int     `yaml:"burst"`
 }
 
 // limits say where each bucket starts.

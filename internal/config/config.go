@@ -52,6 +52,7 @@ type Config struct {
 	Policies []approve.Policy `yaml:"policies"`
 	Channels []Channel        `yaml:"channels"`
 	Guards   Guards           `yaml:"guards"`
+	AWS      AWS              `yaml:"aws"`
 }
 
 // TLS names the server's certificate.
@@ -279,7 +280,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateChannels, c.validateGuards} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateChannels, c.validateGuards, c.validateAWS} {
 		if err := check(); err != nil {
 			return err
 		}

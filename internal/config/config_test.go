@@ -163,6 +163,9 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 	for name, c := range map[string]struct{ text, want, hint string }{
 		"no organization":    {"node: a", "organization.hub_account is not set", "parry demo"},
 		"broken file":        {"listn: x", "there is no key", "docs/configuration.md"},
+		"rate":               {least + "aws: {rate: -1}", "aws.rate is -1", "docs/configuration.md"},
+		"limit without rate": {least + "aws: {limits: {iam: {burst: 5}}}", "aws.limits.iam is rate 0 and burst 5", "docs/configuration.md"},
+		"limit of nothing":   {least + "aws: {limits: {'I am': {rate: 5, burst: 5}}}", `"I am", which names no service`, "cloudtrail:LookupEvents"},
 		"hub account":        {"organization: {hub_account: '1'}", `hub_account "1" is not a 12-digit`, "docs/configuration.md"},
 		"member role":        {"organization: {hub_account: '555566667777', member_role: ''}", "member_role", "docs/configuration.md"},
 		"no port":            {least + "listen: localhost", `listen "localhost" is not host:port`, "127.0.0.1:8470"},

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// AWS says how fast AWS is called; see docs/configuration.md.
+type AWS struct {
+	// Rate and Burst are where calls to one service in one region of one account
+	// start; 0 is the default of awsapi.ClientConfig.
+	Rate  float64 `yaml:"rate"`
+	Burst int     `yaml:"burst"`
+	// Limits are where single services start, or operations: "cloudtrail:LookupEvents".
+	Limits map[string]awsapi.Limit `yaml:"limits"`
+}
+
+const (
+	maxRate   = 10_000
+	maxLimits = 500
+)
+
+var limitName = regexp.MustCompile(`^[a-z0-9-]{1,63}(:[A-Za-z0-9]{1,100})?$`)
+
+func (c *Config) validateAWS() error {
+	a := c.AWS
+	if a.Rate < 0 || a.Rate > maxRate || a.Burst < 0 || a.Burst > maxRate {
+		return fault.Errorf(fault.Invalid, validate, "aws.rate is %v and aws.burst is %d, not numbers from 0 (the default) to %d", a.Rate, a.Burst, maxRate)
+	}
+	if len(a.Limits) > maxLimits {
+		return fault.Errorf(fault.Invalid, validate, "aws.limits has %d entries, the limit is %d", len(a.Limits), maxLimits)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Limits)) {
+		l := a.Limits[name]
+		if !limitName.MatchString(name) {
+			return fault.Errorf(fault.Invalid, validate, "aws.limits has %.80q, which names no service", name).
+				WithHint("name a service as boto3 does (organizations), or one of its operations (cloudtrail:LookupEvents)")
+		}
+		if l.PerSecond < 0.01 || l.PerSecond > maxRate || l.Burst < 1 || l.Burst > maxRate {
+			return fault.Errorf(fault.Invalid, validate, "aws.limits.%s is rate %v and burst %d; rate goes from 0.01 to %d, burst from 1", name, l.PerSecond, l.Burst, maxRate)
+		}
+	}
+	return nil
+}
