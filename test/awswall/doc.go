@@ -13,7 +13,8 @@
 //     anonymous callers;
 //   - lets the delegated administrator read the organization;
 //   - turns what moto lacks into NotImplemented (501, which no client retries);
-//   - injects faults: throttling, server errors, delays, lost requests, lost
+//   - injects faults, into all calls, a part of them, or those above a rate per
+//     account: throttling, server errors, delays, lost requests, lost
 //     answers, changes that are confirmed and not made, and holds;
 //   - writes the one request log behind every "nothing changed" and "nothing
 //     repeated" claim.

@@ -3,6 +3,7 @@ package awswall
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -41,6 +42,13 @@ type Fault struct {
 	Account   string `json:"account,omitempty"`
 	Bucket    string `json:"bucket,omitempty"`
 	Class     string `json:"class,omitempty"` // read or change
+	// Percent disturbs that part of the matching calls, drawn at random from Seed;
+	// 0 = all.
+	Percent float64 `json:"percent,omitempty"`
+	Seed    uint64  `json:"seed,omitempty"`
+	// PerSecond lets so many matching calls of each account pass in a second, and as
+	// many at once, as AWS counts; 0 = none. With Throttle it is AWS's limit.
+	PerSecond float64 `json:"per_second,omitempty"`
 	// Skip lets the first matching calls pass.
 	Skip int `json:"skip,omitempty"`
 	// Times ends the fault after as many disturbed calls; 0 = no limit.
@@ -67,6 +75,8 @@ type Injection struct {
 	set   *faults
 
 	ends     time.Time
+	random   *rand.Rand
+	accounts map[string]*allowance // of PerSecond
 	seen     int
 	done     int
 	hit      chan struct{} // closed at the first disturbed call
@@ -85,6 +95,34 @@ func (i *Injection) Count() int {
 
 // Release ends the fault and lets held calls go on. It may be repeated.
 func (i *Injection) Release() { i.set.remove(i.ID) }
+
+// allowance is what an account may still call.
+type allowance struct {
+	tokens float64
+	at     time.Time
+}
+
+// passes reports whether the fault lets a matching call go by.
+func (i *Injection) passes(account string, now time.Time) bool {
+	if p := i.fault.Percent; p > 0 && i.random.Float64()*100 >= p {
+		return true
+	}
+	most := i.fault.PerSecond
+	if most == 0 {
+		return false
+	}
+	a := i.accounts[account]
+	if a == nil {
+		a = &allowance{tokens: most, at: now}
+		i.accounts[account] = a
+	}
+	a.tokens, a.at = min(a.tokens+now.Sub(a.at).Seconds()*most, max(most, 1)), now
+	if a.tokens < 1 {
+		return false
+	}
+	a.tokens--
+	return true
+}
 
 // wait reports whether the fault was released while the client was still there.
 func (i *Injection) wait(ctx context.Context) bool {
@@ -112,10 +150,16 @@ func (s *faults) add(f Fault) (*Injection, error) {
 	if f.Class != "" && f.Class != "read" && f.Class != "change" {
 		return nil, fmt.Errorf("fault class %q is not read or change", f.Class)
 	}
+	if f.Percent < 0 || f.Percent > 100 || f.PerSecond < 0 {
+		return nil, fmt.Errorf("percent %v is not from 0 to 100, or per_second %v is negative", f.Percent, f.PerSecond)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	in := &Injection{ID: strconv.Itoa(s.next), fault: f, set: s, hit: make(chan struct{}), released: make(chan struct{})}
+	in := &Injection{
+		ID: strconv.Itoa(s.next), fault: f, set: s, hit: make(chan struct{}), released: make(chan struct{}),
+		random: rand.New(rand.NewPCG(f.Seed, 0)), accounts: map[string]*allowance{}, //nolint:gosec // repeatable on purpose
+	}
 	if f.For > 0 {
 		in.ends = time.Now().Add(f.For)
 	}
@@ -167,6 +211,9 @@ func (s *faults) match(e *Entry) *Injection {
 		}
 		in.seen++
 		if in.seen <= in.fault.Skip || (in.fault.Times > 0 && in.done >= in.fault.Times) {
+			continue
+		}
+		if in.passes(e.Account, time.Now()) {
 			continue
 		}
 		in.done++
