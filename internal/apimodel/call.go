@@ -69,6 +69,11 @@ type APIError struct {
 	HTTPStatus int
 	RequestID  string
 	Retries    int
+	// Members are the error's own members where the model has the error, as
+	// boto3 puts them beside Error in ClientError.response. They are AWS's text.
+	Members map[string]any
+	// Note says more than AWS did: that the answer looks like a proxy's, say.
+	Note string
 	// Throttled and Uncertain steer the caller: throttled means that nothing was
 	// done; uncertain means that the connection broke after the request was sent
 	// and the change may or may not have been made.
@@ -78,5 +83,9 @@ type APIError struct {
 
 // Error prints botocore's ClientError sentence.
 func (e *APIError) Error() string {
-	return fmt.Sprintf("an error occurred (%s) when calling the %s operation: %s", e.Code, e.Operation, e.Message)
+	text := fmt.Sprintf("an error occurred (%s) when calling the %s operation: %s", e.Code, e.Operation, e.Message)
+	if e.Note != "" {
+		text += " (" + e.Note + ")"
+	}
+	return text
 }

@@ -233,8 +233,12 @@ func (c *Client) input(s *apimodel.Service, op *apimodel.Operation, given map[st
 	if err := adaptInput(s, op, in); err != nil {
 		return nil, err
 	}
-	if token, ok := op.TokenMember(); ok && in[token] == nil {
-		in[token] = uuidFrom(c.cfg.IDs)
+	if op.Input != nil {
+		for _, m := range op.Input.Members {
+			if _, given := in[m.Name]; m.IdempotencyToken && !given {
+				in[m.Name] = uuidFrom(c.cfg.IDs)
+			}
+		}
 	}
 	return in, validateInput(s, op, in)
 }

@@ -1,11 +1,11 @@
 package awsapi
 
 import (
-	"crypto/md5" //nolint:gosec // S3's Content-MD5 is an integrity check of the wire, not a secret
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -24,17 +24,13 @@ func adaptInput(s *apimodel.Service, op *apimodel.Operation, in map[string]any) 
 	}
 	switch s.Name {
 	case "s3":
-		adaptS3Input(op, in)
+		return adaptS3Input(op, in)
 	case "s3control":
 		return adaptS3Control(op, in)
 	case "route53":
-		for _, name := range []string{"Id", "HostedZoneId", "ResourceId", "DelegationSetId", "ChangeId"} {
-			if text, ok := in[name].(string); ok && strings.Contains(text, "/") {
-				in[name] = text[strings.LastIndex(text, "/")+1:]
-			}
-		}
+		shortenIDs(op, in)
 	case "glacier":
-		if _, ok := in["accountId"]; !ok {
+		if in["accountId"] == nil {
 			in["accountId"] = "-"
 		}
 	case "ec2":
@@ -47,6 +43,22 @@ func adaptInput(s *apimodel.Service, op *apimodel.Operation, in map[string]any) 
 		}
 	}
 	return nil
+}
+
+// shortenIDs takes the type off Route 53's ids, so that the answer of one
+// operation ("/hostedzone/Z1") can be the input of another.
+func shortenIDs(op *apimodel.Operation, in map[string]any) {
+	if op.Input == nil {
+		return
+	}
+	for _, m := range op.Input.Members {
+		switch m.Shape.Name {
+		case "ResourceId", "DelegationSetId", "ChangeId":
+			if text, ok := in[m.Name].(string); ok {
+				in[m.Name] = text[strings.LastIndex(text, "/")+1:]
+			}
+		}
+	}
 }
 
 // alias accepts the names that botocore shows instead of the model's.
@@ -86,48 +98,24 @@ func encodeUserData(in map[string]any) {
 	}
 }
 
-func adaptS3Input(op *apimodel.Operation, in map[string]any) {
-	switch op.Name {
-	case "ListObjects", "ListObjectsV2", "ListObjectVersions":
-		// Keys may hold characters that XML cannot; they are decoded in adaptOutput.
-		if in["EncodingType"] == nil {
-			in["EncodingType"] = "url"
-		}
-	case "CopyObject", "UploadPartCopy":
-		if source, ok := in["CopySource"].(map[string]any); ok {
-			in["CopySource"] = copySource(source)
-		}
-	}
-	if mode := op.Checksum.ModeMember; mode != "" && in[mode] == nil {
-		in[mode] = "ENABLED"
-	}
-	for _, prefix := range []string{"", "CopySource"} {
-		key, ok := asBytes(in[prefix+"SSECustomerKey"])
-		if ok && in[prefix+"SSECustomerKeyMD5"] == nil {
-			sum := md5.Sum(key) //nolint:gosec // as S3 asks
-			in[prefix+"SSECustomerKey"] = base64.StdEncoding.EncodeToString(key)
-			in[prefix+"SSECustomerKeyMD5"] = base64.StdEncoding.EncodeToString(sum[:])
-		}
-	}
-}
-
-// copySource writes the structured form of CopySource as the header has it.
-func copySource(source map[string]any) string {
-	text := func(name string) string { s, _ := source[name].(string); return s }
-	path := strings.ReplaceAll(url.PathEscape(text("Bucket")+"/"+text("Key")), "%2F", "/")
-	if v := text("VersionId"); v != "" {
-		path += "?versionId=" + url.QueryEscape(v)
-	}
-	return path
-}
-
 // adaptMessage changes a request after the protocol wrote it.
 func adaptMessage(p *prepared, m *message) error {
-	if p.rt.service.Name == "apigateway" {
+	if p.rt.service.Name == "apigateway" && m.header.Get("Accept") == "" {
 		m.header.Set("Accept", "application/json")
+	}
+	if p.op.op.Name == "DescribeEndpoints" && (p.rt.service.Name == "dynamodb" || strings.HasPrefix(p.rt.service.Name, "timestream-")) {
+		// The three whose model says that they find endpoints.
+		m.header.Set("X-Amz-Api-Version", p.rt.service.APIVersion)
+	}
+	if p.name() == "cloudsearchdomain:Search" && m.query != "" { // a query may be long
+		m.method, m.query, m.body = http.MethodPost, "", []byte(m.query)
+		m.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if p.rt.service.Name == "glacier" {
 		m.header.Set("X-Amz-Glacier-Version", p.rt.service.APIVersion)
+		if p.op.op.Name == "UploadArchive" || p.op.op.Name == "UploadMultipartPart" {
+			addTreeHash(m)
+		}
 	}
 	return addChecksum(p, m)
 }
@@ -153,46 +141,6 @@ func adaptOutput(p *prepared, out map[string]any) {
 		}
 	case "s3":
 		adaptS3Output(name, out)
-	}
-}
-
-func adaptS3Output(operation string, out map[string]any) {
-	switch operation {
-	case "GetBucketLocation":
-		// us-east-1 has no name there; boto3 says None.
-		if text, _ := out["LocationConstraint"].(string); text == "" {
-			out["LocationConstraint"] = nil
-		}
-	case "ListObjects", "ListObjectsV2", "ListObjectVersions":
-		decodeKeys(out)
-	}
-}
-
-// listKeys are the members of a listing that EncodingType=url encodes.
-var listKeys = []string{"Delimiter", "Prefix", "StartAfter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker"}
-
-func decodeKeys(out map[string]any) {
-	if out["EncodingType"] != "url" {
-		return
-	}
-	for _, name := range listKeys {
-		decodeKey(out, name)
-	}
-	for list, key := range map[string]string{"Contents": "Key", "CommonPrefixes": "Prefix", "Versions": "Key", "DeleteMarkers": "Key"} {
-		items, _ := out[list].([]any)
-		for _, item := range items {
-			if fields, ok := item.(map[string]any); ok {
-				decodeKey(fields, key)
-			}
-		}
-	}
-}
-
-func decodeKey(fields map[string]any, name string) {
-	if text, ok := fields[name].(string); ok {
-		if plain, err := url.QueryUnescape(text); err == nil {
-			fields[name] = plain
-		}
 	}
 }
 

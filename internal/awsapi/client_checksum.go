@@ -1,59 +1,89 @@
 package awsapi
 
 import (
-	"crypto/md5"  //nolint:gosec // an integrity check of the wire, not a secret
 	"crypto/sha1" //nolint:gosec // one of S3's checksum algorithms, when a caller asks for it
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/fault"
 )
 
 // addChecksum adds the integrity header that an operation requires or supports,
-// unless the caller gave one. The default is CRC32, as botocore's is.
+// unless the caller gave one. The default is CRC32, as botocore's is since 1.36,
+// also where the model asks for MD5.
 func addChecksum(p *prepared, m *message) error {
 	want := p.op.op.Checksum
-	if hasChecksum(m.header) {
-		return nil
-	}
-	if want.AlgorithmMember == "" {
-		if want.MD5 || want.Required {
-			sum := md5.Sum(m.body) //nolint:gosec // as the services ask
-			m.header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
-		}
-		return nil
-	}
 	algorithm, _ := p.input[want.AlgorithmMember].(string)
-	if algorithm == "" {
+	switch {
+	case hasChecksum(m.header):
+		return nil
+	case want.AlgorithmMember != "" && algorithm != "":
+	case want.MD5 || want.Required || want.AlgorithmMember != "":
 		algorithm = "CRC32"
+		if member, ok := p.op.op.Input.Member(want.AlgorithmMember); ok && member.LocationName != "" {
+			m.header.Set(member.LocationName, algorithm)
+		}
+	default:
+		return nil
 	}
 	h, ok := newChecksum(algorithm)
 	if !ok {
 		return fault.Errorf(fault.Invalid, "call "+p.name(), "checksum algorithm %q is not supported", clip(printable(algorithm))).
-			WithHint("use CRC32, CRC32C, CRC64NVME, SHA1 or SHA256")
+			WithHint("use CRC32, CRC32C, CRC64NVME, SHA1, SHA256 or SHA512")
 	}
 	_, _ = h.Write(m.body) // a hash never fails
 	m.header.Set("X-Amz-Checksum-"+algorithm, base64.StdEncoding.EncodeToString(h.Sum(nil)))
-	m.header.Set("X-Amz-Sdk-Checksum-Algorithm", algorithm)
 	return nil
 }
 
-// checksumFields start like a checksum and are none.
-var checksumFields = map[string]bool{"X-Amz-Checksum-Mode": true, "X-Amz-Checksum-Type": true, "X-Amz-Checksum-Algorithm": true}
+// addTreeHash adds the two hashes that Glacier wants of an upload: of the whole,
+// and of a tree over its megabytes.
+func addTreeHash(m *message) {
+	whole := sha256.Sum256(m.body)
+	if m.header.Get("X-Amz-Content-Sha256") == "" {
+		m.header.Set("X-Amz-Content-Sha256", hex.EncodeToString(whole[:]))
+	}
+	if m.header.Get("X-Amz-Sha256-Tree-Hash") != "" {
+		return
+	}
+	level := [][]byte{}
+	for chunk := range slices.Chunk(m.body, 1<<20) {
+		sum := sha256.Sum256(chunk)
+		level = append(level, sum[:])
+	}
+	if len(level) == 0 {
+		level = append(level, whole[:])
+	}
+	for len(level) > 1 {
+		var up [][]byte
+		for pair := range slices.Chunk(level, 2) {
+			if len(pair) == 2 {
+				sum := sha256.Sum256(append(slices.Clone(pair[0]), pair[1]...))
+				pair = [][]byte{sum[:]}
+			}
+			up = append(up, pair[0])
+		}
+		level = up
+	}
+	m.header.Set("X-Amz-Sha256-Tree-Hash", hex.EncodeToString(level[0]))
+}
 
 func hasChecksum(header http.Header) bool {
 	for name := range header {
-		if strings.HasPrefix(name, "X-Amz-Checksum-") && !checksumFields[name] {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
 			return true
 		}
 	}
-	return header.Get("Content-Md5") != ""
+	return false
 }
 
 // nvme is the polynomial of CRC64NVME, bit-reversed as Go has them.
@@ -71,6 +101,8 @@ func newChecksum(algorithm string) (hash.Hash, bool) {
 		return sha1.New(), true //nolint:gosec // the caller asked for it
 	case "SHA256":
 		return sha256.New(), true
+	case "SHA512":
+		return sha512.New(), true
 	}
 	return nil, false
 }

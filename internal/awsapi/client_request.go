@@ -51,12 +51,16 @@ func (s *sending) sign(ctx context.Context, req *http.Request, ep endpoint) erro
 	}
 	sum := sha256.Sum256(s.msg.body)
 	hash := hex.EncodeToString(sum[:])
-	if s.p.op.op.UnsignedPayload || s.p.op.op.AuthType == "v4-unsigned-body" {
+	if (s.p.op.op.UnsignedPayload || s.p.op.op.AuthType == "v4-unsigned-body") && req.URL.Scheme == "https" {
 		hash = "UNSIGNED-PAYLOAD"
 	}
-	if isS3(s.p.rt.service) || s.p.rt.service.Name == "glacier" || hash == "UNSIGNED-PAYLOAD" {
+	if isS3(s.p.rt.service) || hash == "UNSIGNED-PAYLOAD" {
 		req.Header.Set("X-Amz-Content-Sha256", hash)
 	}
+	// botocore does not sign the length: the hash of the body says more.
+	length := req.ContentLength
+	req.ContentLength = 0
+	defer func() { req.ContentLength = length }()
 	err := s.c.signer.SignHTTP(ctx, s.creds.sdk(), req, hash, ep.signingName, ep.signingRegion, s.c.now(req.URL.Host), func(o *v4.SignerOptions) {
 		o.DisableURIPathEscaping = ep.rawPath
 	})

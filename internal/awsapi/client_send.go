@@ -46,6 +46,9 @@ func (c *Client) SendWith(ctx context.Context, creds Credentials, call apimodel.
 		return apimodel.Reply{}, err
 	}
 	s := &sending{c: c, p: p, msg: msg, creds: creds, signed: signed, region: p.region}
+	if err := s.presignCopy(ctx); err != nil {
+		return apimodel.Reply{}, err
+	}
 	s.bucket = c.throttle.bucketFor(firstNonEmpty(call.Account, creds.Account, creds.AccessKeyID), p.region, p.rt.service.Name, p.op.op.Name)
 	s.repeatable = p.class == apimodel.Read || p.class == apimodel.SensitiveRead || opts.RetryUncertain || hasToken(p)
 	return s.run(ctx)
@@ -291,6 +294,7 @@ func (s *sending) reply(ok *success, retries int) (apimodel.Reply, error) {
 		meta["ChecksumAlgorithm"] = ok.checked
 	}
 	adaptOutput(s.p, ok.out)
+	expiresText(s.p, ok.answer, ok.out)
 	ok.out["ResponseMetadata"] = meta
 	return apimodel.Reply{Output: ok.out}, nil
 }

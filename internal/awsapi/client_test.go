@@ -245,8 +245,8 @@ func TestErrorsOfEveryProtocol(t *testing.T) {
 		code, message string
 	}{
 		"json":                {readCall, answer(400, `{"__type":"AccessDeniedException","Message":"no"}`), "AccessDeniedException", "no"},
-		"json, empty":         {readCall, answer(403, ``), "403", "Forbidden"},
-		"json, html":          {readCall, answer(404, html), "404", "Not Found: an HTML page, so the answer may come from a proxy or a wrong endpoint: <html><head><title>502</title></head><body>Bad[31m Gateway</body></html>"},
+		"json, empty":         {readCall, answer(403, ``), "403", ""},
+		"json, html":          {readCall, answer(404, html), "404", "<html><head><title>502</title></head><body>Bad[31m Gateway</body></html>"},
 		"json, deep":          {readCall, answer(400, `{"__type":"X","a":`+strings.Repeat("[", 100000)), "400", ""},
 		"json, query codes":   {apimodel.Call{Service: "sqs", Operation: "GetQueueUrl", Input: map[string]any{"QueueName": "q"}}, answer(400, `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}`, "X-Amzn-Query-Error", "AWS.SimpleQueueService.NonExistentQueue;Sender"), "AWS.SimpleQueueService.NonExistentQueue", "gone"},
 		"rest-json, header":   {apimodel.Call{Service: "guardduty", Operation: "ListDetectors"}, answer(400, `{"message":"bad"}`, "X-Amzn-Errortype", "BadRequestException:http://x/"), "BadRequestException", "bad"},
@@ -274,6 +274,9 @@ func TestErrorsOfEveryProtocol(t *testing.T) {
 			}
 			if e.Code != tc.code || (tc.message != "" && e.Message != tc.message) || attempts.Load() != 1 {
 				t.Errorf("got %s: %q after %d attempts", e.Code, e.Message, attempts.Load())
+			}
+			if proxy := strings.HasSuffix(name, " html") && e.Code == "404"; proxy != strings.Contains(err.Error(), "may come from a proxy") && e.Code != awsapi.CodeUnreadable {
+				t.Errorf("note %q", e.Note)
 			}
 			if e.Uncertain || len(e.Message) > 600 {
 				t.Errorf("uncertain %v, %d bytes of message", e.Uncertain, len(e.Message))

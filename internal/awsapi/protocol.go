@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/aws/smithy-go"
@@ -54,8 +55,9 @@ type runtime struct {
 	style    reading
 	schemas  *schemas
 
-	mu  sync.Mutex
-	ops map[string]*operationRuntime
+	mu         sync.Mutex
+	ops        map[string]*operationRuntime
+	exceptions map[string]*apimodel.Shape // by error code; nil until asked for
 }
 
 type operationRuntime struct {
@@ -77,7 +79,7 @@ func newRuntime(s *apimodel.Service, protocol string) (*runtime, error) {
 		}
 		r.style = asDocument
 	case "rest-json":
-		r.protocol, r.style = restjson1.New(serviceSchema(s)), asDocument
+		r.protocol, r.style = restjson1.New(serviceSchema(s)), asRestDocument
 	case "rest-xml":
 		r.protocol, r.style = restxml.New(serviceSchema(s)), asText
 	case "query":
@@ -145,7 +147,7 @@ func (r *runtime) write(ctx context.Context, o *operationRuntime, input map[stri
 	}
 	var in smithy.Serializable = &dynamicInput{node: emptyNode, input: input}
 	if o.in != nil {
-		in = &dynamicInput{node: o.in, input: input}
+		in = &dynamicInput{node: o.in, input: input, timeFormat: r.timeFormat()}
 	}
 	ctx = middleware.WithOperationName(ctx, o.op.WireName)
 	if err := r.protocol.SerializeRequest(ctx, o.schema, in, req); err != nil {
@@ -161,20 +163,57 @@ func (r *runtime) write(ctx context.Context, o *operationRuntime, input map[stri
 		}
 	}
 	r.dropInventedBody(o, input, &m)
+	r.contentType(o, input, &m)
 	return m, nil
 }
 
-// dropInventedBody takes away the "{}" that smithy sends in every REST protocol
-// when a structure that is the whole body was not given. S3 refuses it as
-// malformed XML (PutBucketAcl with a canned ACL); botocore sends nothing.
-func (r *runtime) dropInventedBody(o *operationRuntime, input map[string]any, m *message) {
-	if r.service.Protocol != "rest-xml" || o.op.Input == nil || o.op.Input.Payload == "" {
+// contentType declares the body as botocore does, where smithy declares more.
+func (r *runtime) contentType(o *operationRuntime, input map[string]any, m *message) {
+	switch r.service.Protocol {
+	case "query", "ec2":
+		m.header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+		return
+	case "rest-xml", "rest-json":
+	default:
 		return
 	}
-	if input[o.op.Input.Payload] == nil && bytes.Equal(m.body, []byte("{}")) {
-		m.body = nil
-		m.header.Del("Content-Type")
+	raw := false
+	if o.in != nil {
+		for _, n := range o.in.members {
+			if n.bound == inHeader && strings.EqualFold(wireName(n.Member), "Content-Type") && input[n.Name] != nil {
+				return
+			}
+			raw = raw || n.bound == inPayload && (n.Shape.Type == apimodel.Blob || n.Shape.Type == apimodel.String)
+		}
 	}
+	m.header.Del("Content-Type")
+	if r.service.Protocol == "rest-json" && len(m.body) > 0 && !raw {
+		m.header.Set("Content-Type", "application/json")
+	}
+}
+
+// dropInventedBody takes away what smithy sends in an XML protocol when nothing
+// was given for the body: "{}" for a structure that is the whole body, which S3
+// refuses as malformed (PutBucketAcl with a canned ACL), or an empty element.
+// botocore sends nothing.
+func (r *runtime) dropInventedBody(o *operationRuntime, input map[string]any, m *message) {
+	if r.service.Protocol != "rest-xml" || o.in == nil {
+		return
+	}
+	for _, n := range o.in.members {
+		if (n.bound == inBody || n.bound == inPayload) && input[n.Name] != nil {
+			return
+		}
+	}
+	m.body = nil
+}
+
+// timeFormat is how times are written in a body.
+func (r *runtime) timeFormat() string {
+	if r.style == asText {
+		return "iso8601"
+	}
+	return "unixTimestamp"
 }
 
 // emptyNode is the input of an operation that takes none.
@@ -228,7 +267,7 @@ func (r *runtime) mayBeEmpty(o *operationRuntime, err error) bool {
 // prepare makes a body fit what smithy expects.
 func (r *runtime) prepare(o *operationRuntime, body []byte) ([]byte, error) {
 	switch r.style {
-	case asDocument:
+	case asDocument, asRestDocument:
 		if !shallow(body) {
 			return nil, errTooDeep
 		}

@@ -1,7 +1,6 @@
 package awsapi
 
 import (
-	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -107,7 +106,9 @@ func TestAnswersThatAreNotQuiteOfTheModel(t *testing.T) {
 		"json time as text":  {"secretsmanager", "DescribeSecret", `{"CreatedDate":"2024-05-06T07:08:09Z"}`, nil, map[string]any{"CreatedDate": when}},
 		"json time as float": {"secretsmanager", "DescribeSecret", `{"CreatedDate":1714979289.0,"LastChangedDate":1714979289}`, nil, map[string]any{"CreatedDate": when, "LastChangedDate": when}},
 		"json null in list":  {"ecs", "ListClusters", `{"clusterArns":["a",null],"unknown":{"x":[1]}}`, nil, map[string]any{"clusterArns": []any{"a", nil}}},
-		"json NaN":           {"machinelearning", "Predict", `{"Prediction":{"predictedValue":"Infinity"}}`, nil, map[string]any{"Prediction": map[string]any{"predictedValue": math.Inf(1)}}},
+		"json NaN":           {"machinelearning", "Predict", `{"Prediction":{"predictedValue":"Infinity"}}`, nil, map[string]any{"Prediction": map[string]any{"predictedValue": "Infinity"}}},
+		"rest-json truth":    {"iot", "DescribeAuditFinding", `{"finding":{"reasonForNonComplianceCode":7,"isSuppressed":"true"}}`, nil, map[string]any{"finding": map[string]any{"reasonForNonComplianceCode": int64(7), "isSuppressed": true}}},
+		"rest-json numbers":  {"glacier", "DescribeVault", `{"NumberOfArchives":"7","SizeInBytes":8.0}`, nil, map[string]any{"NumberOfArchives": int64(7), "SizeInBytes": int64(8)}},
 		"xml scattered list": {"s3", "ListObjectsV2", `<R><Contents><Key>a</Key></Contents><KeyCount>2</KeyCount><Contents><Key>b</Key><Size>7</Size></Contents></R>`, nil, map[string]any{"Contents": []any{map[string]any{"Key": "a"}, map[string]any{"Key": "b", "Size": int64(7)}}, "KeyCount": int64(2)}},
 		"xml empty number":   {"s3", "ListObjectsV2", `<R><KeyCount></KeyCount><Name/></R>`, nil, map[string]any{"Name": ""}},
 		"header and no body": {"s3", "HeadObject", "", http.Header{"Content-Length": {"5"}, "Last-Modified": {"Mon, 06 May 2024 07:08:09 GMT"}, "X-Amz-Meta-A": {"b"}}, map[string]any{"ContentLength": int64(5), "LastModified": when, "Metadata": map[string]any{"a": "b"}}},

@@ -28,9 +28,10 @@ var errTooDeep = errors.New("answer is nested too deeply")
 type reading uint8
 
 const (
-	asText     reading = iota // XML: everything is text
-	asDocument                // JSON: whatever value is there
-	asTyped                   // CBOR: values carry their types
+	asText         reading = iota // XML: everything is text
+	asDocument                    // JSON: whatever value is there
+	asRestDocument                // JSON of the REST protocol: the same, and numbers may be text
+	asTyped                       // CBOR: values carry their types
 )
 
 // dynamicOutput receives an answer as a map of boto3's members.
@@ -74,10 +75,26 @@ func (r *reader) structure(n *node, schema *smithy.Schema) (map[string]any, erro
 		}
 		if v != nil {
 			out[m.Name] = merge(out[m.Name], v)
+			for _, twin := range n.twins[m] {
+				out[twin.Name] = asTwin(twin, out[m.Name])
+			}
 		}
 		return nil
 	})
 	return out, err
+}
+
+// asTwin gives a value that was read as one member to another that shares its
+// element, one of them being a list.
+func asTwin(twin *memberNode, v any) any {
+	items, isList := v.([]any)
+	switch wantList := twin.node.shape.Type == apimodel.List; {
+	case wantList && !isList:
+		return []any{v}
+	case !wantList && isList && len(items) > 0:
+		return items[0]
+	}
+	return v
 }
 
 // merge joins the runs of a flattened list or map whose elements are not next
@@ -170,12 +187,12 @@ func (r *reader) value(m *memberNode) (any, error) {
 			return nil, err
 		}
 		return fromText(m.node.shape.Type, text)
-	case asDocument:
+	case asDocument, asRestDocument:
 		v, err := r.document(m.schema)
 		if err != nil {
 			return nil, err
 		}
-		return fromJSON(m.node.shape.Type, v)
+		return fromJSON(m.node.shape.Type, v, r.style == asRestDocument)
 	}
 	return r.typed(m)
 }
@@ -280,9 +297,10 @@ func fromText(t apimodel.Type, text string) (any, error) {
 	return text, nil
 }
 
-// fromJSON converts a JSON value where the model's type is not JSON's; any
-// other value is passed on as it is, as botocore does.
-func fromJSON(t apimodel.Type, v any) (any, error) {
+// fromJSON converts a JSON value where the model's type is not JSON's. Like
+// botocore it takes any other value as it is, except that the REST protocol
+// wants numbers and truth values to be what the model says.
+func fromJSON(t apimodel.Type, v any, rest bool) (any, error) {
 	text, isText := v.(string)
 	switch t {
 	case apimodel.Timestamp:
@@ -294,9 +312,26 @@ func fromJSON(t apimodel.Type, v any) (any, error) {
 		if isText {
 			return base64.StdEncoding.DecodeString(text)
 		}
+	}
+	if !rest {
+		return v, nil
+	}
+	switch t {
+	case apimodel.Boolean:
+		if isText {
+			return strings.EqualFold(text, "true"), nil
+		}
+	case apimodel.Integer, apimodel.Long:
+		if isText {
+			n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			return n, err
+		}
+		if f, ok := v.(float64); ok {
+			return int64(f), nil
+		}
 	case apimodel.Float, apimodel.Double:
 		if isText { // "NaN", "Infinity"
-			f, err := strconv.ParseFloat(text, 64)
+			f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			return f, err
 		}
 		if n, ok := v.(int64); ok {

@@ -20,9 +20,10 @@ type node struct {
 	schema  *smithy.Schema
 	members []*memberNode
 	bySchem map[*smithy.Schema]*memberNode
-	elem    *memberNode // of a list
-	key     *memberNode // of a map
-	value   *memberNode // of a map
+	twins   map[*memberNode][]*memberNode // other members for the same element
+	elem    *memberNode                   // of a list
+	key     *memberNode                   // of a map
+	value   *memberNode                   // of a map
 }
 
 // memberNode is a use of a node by another.
@@ -76,6 +77,13 @@ func (b *schemas) operation(op *apimodel.Operation) (schema *smithy.OperationSch
 	return smithy.NewOperationSchema(smithy.NewSchema(id, smithy.ShapeTypeOperation, 0, http), inSchema, outSchema), in, out
 }
 
+// exception builds the node of an error, whose members may be in headers too.
+func (b *schemas) exception(shape *apimodel.Shape) *node {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.top(shape, "", apimodel.XMLNamespace{})
+}
+
 var uriLabel = regexp.MustCompile(`\{([^{}+]+)(\+?)\}`)
 
 // templateURI renames the labels of a path to the names that members have in
@@ -98,11 +106,10 @@ func templateURI(op *apimodel.Operation) string {
 	})
 }
 
+// wireName is what a member is called on the wire: by the member, or by its
+// shape (ElastiCache's PendingLogDeliveryConfiguration), or as it is.
 func wireName(m apimodel.Member) string {
-	if m.LocationName != "" {
-		return m.LocationName
-	}
-	return m.Name
+	return firstNonEmpty(m.LocationName, m.Shape.LocationName, m.Name)
 }
 
 // schemaName is what a member is called in its schema: its name on the wire for
@@ -151,9 +158,24 @@ func (b *schemas) members(n *node, bind bool) {
 		if bind {
 			mn.bound = bindingOf(m, n.shape.Payload)
 		}
+		n.pair(mn)
 		mn.schema = n.schema.AddMember(schemaName(m, mn.bound), mn.node.schema, b.memberTraits(m, mn.bound)...)
 		n.members = append(n.members, mn)
 		n.bySchem[mn.schema] = mn
+	}
+}
+
+// pair notes members that share an element, as S3's old and new notifications
+// do (Event and Events): smithy knows one member for each name.
+func (n *node) pair(mn *memberNode) {
+	for _, other := range n.members {
+		if other.bound == mn.bound && schemaName(other.Member, other.bound) == schemaName(mn.Member, mn.bound) {
+			if n.twins == nil {
+				n.twins = map[*memberNode][]*memberNode{}
+			}
+			n.twins[mn] = append(n.twins[mn], other)
+			n.twins[other] = append(n.twins[other], mn)
+		}
 	}
 }
 

@@ -17,21 +17,23 @@ import (
 // validated before, so a value that does not fit is a fault of ours and is
 // kept in err.
 type dynamicInput struct {
-	node  *node
-	input map[string]any
-	err   error
+	node       *node
+	timeFormat string
+	input      map[string]any
+	err        error
 }
 
 // Serialize implements smithy.Serializable.
 func (d *dynamicInput) Serialize(s smithy.ShapeSerializer) {
-	w := &writer{s: s}
+	w := &writer{s: s, timeFormat: d.timeFormat}
 	w.structure(d.node, d.node.schema, d.input)
 	d.err = w.err
 }
 
 type writer struct {
-	s   smithy.ShapeSerializer
-	err error
+	s          smithy.ShapeSerializer
+	timeFormat string // of the body, where a shape names none
+	err        error
 }
 
 func (w *writer) fail(m *memberNode, v any) {
@@ -147,7 +149,7 @@ func (w *writer) scalar(m *memberNode, v any) {
 		}
 	case apimodel.Timestamp:
 		if t, ok := asTime(v); ok {
-			w.s.WriteTime(m.schema, t)
+			w.time(m, t)
 			return
 		}
 	case apimodel.Blob:
@@ -157,6 +159,31 @@ func (w *writer) scalar(m *memberNode, v any) {
 		}
 	}
 	w.fail(m, v)
+}
+
+// time writes a time as botocore does: to the microsecond in ISO 8601, and to the
+// second in the other forms and in every header.
+func (w *writer) time(m *memberNode, t time.Time) {
+	t = t.UTC()
+	if m.bound == inHeader || m.node.shape.TimestampFormat == "rfc822" {
+		t = t.Truncate(time.Second)
+	}
+	format := m.node.shape.TimestampFormat
+	if format == "" {
+		format = w.timeFormat
+		if m.bound == inQuery || m.bound == inURI {
+			format = "iso8601"
+		}
+	}
+	if format != "iso8601" || m.bound == inHeader && m.node.shape.TimestampFormat == "" {
+		w.s.WriteTime(m.schema, t.Truncate(time.Second))
+		return
+	}
+	layout := "2006-01-02T15:04:05Z"
+	if t.Nanosecond() >= 1000 {
+		layout = "2006-01-02T15:04:05.000000Z"
+	}
+	w.s.WriteString(m.schema, t.Format(layout))
 }
 
 // The as functions accept what a caller may hold for a type: values as Go has

@@ -296,7 +296,7 @@ func pythonForm(v any, inside bool) string {
 		return "None"
 	case string:
 		if inside {
-			return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`).Replace(v) + "'"
+			return pythonQuote(v)
 		}
 		return v
 	case bool:
@@ -325,6 +325,34 @@ func pythonForm(v any, inside bool) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
 	return fmt.Sprint(v)
+}
+
+// pythonQuote quotes text as Python's repr does: with double quotes where it
+// holds single ones alone.
+func pythonQuote(text string) string {
+	quote := "'"
+	if strings.Contains(text, "'") && !strings.Contains(text, `"`) {
+		quote = `"`
+	}
+	var b strings.Builder
+	b.WriteString(quote)
+	for _, c := range text {
+		switch {
+		case c == '\\' || string(c) == quote:
+			b.WriteString(`\` + string(c))
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String() + quote
 }
 
 func sortedKeys[V any](m map[string]V) []string {
