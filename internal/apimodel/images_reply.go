@@ -1,6 +1,7 @@
 package apimodel
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,7 +35,7 @@ func (s ImageSpec) ImageFrom(r Reply, err error) (Image, error) {
 			if wrong != nil {
 				err = fmt.Errorf("read %s of %s: %w", m, s.row.Read.Operation, wrong)
 			}
-			img.Data[m] = flat
+			img.Data[m] = s.encoded(m, flat)
 		}
 		return found, true
 	})
@@ -190,12 +191,31 @@ func (s ImageSpec) Answer(img Image, base Reply) (Reply, error) {
 		for _, m := range s.row.Members {
 			delete(found, m)
 			if v, ok := data[m]; ok {
-				found[m] = v
+				found[m] = s.decoded(m, v)
 			}
 		}
 		return found, true
 	})
 	return Reply{Output: out}, nil
+}
+
+// encoded makes text again of a document that boto3 hands out decoded: text is
+// what the operations that put it take.
+func (s ImageSpec) encoded(member string, v any) any {
+	if _, isText := v.(string); isText || !slices.Contains(s.row.Decoded, member) {
+		return v
+	}
+	return compact(v)
+}
+
+// decoded is encoded backwards.
+func (s ImageSpec) decoded(member string, v any) any {
+	text, isText := v.(string)
+	var doc map[string]any
+	if !isText || !slices.Contains(s.row.Decoded, member) || json.Unmarshal([]byte(text), &doc) != nil {
+		return v
+	}
+	return doc
 }
 
 // selected visits the object that the row's read is about and copies what leads

@@ -32,6 +32,7 @@ type aspect struct {
 
 	Members   []string       `json:"members"`   // members of what the read selects that are the image
 	Documents []string       `json:"documents"` // members holding a policy document as text
+	Decoded   []string       `json:"decoded"`   // documents that the read hands out decoded, as boto3 does for IAM
 	Sets      []string       `json:"sets"`      // list members whose order means nothing
 	Ignore    []string       `json:"ignore"`    // members that mean nothing
 	Defaults  map[string]any `json:"defaults"`  // what a missing member stands for
