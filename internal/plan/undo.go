@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -211,6 +212,10 @@ func document(name string, calls []apimodel.InverseCall) ([]byte, map[string]any
 func (d *undoDocument) step(prefix, name string, c apimodel.Call) (undoStep, error) {
 	s := undoStep{Name: name, Action: "aws:executeAwsApi", Inputs: map[string]any{"Service": c.Service, "Api": c.Operation}}
 	for member, v := range c.Input {
+		if numeric(v) {
+			s.Inputs[member] = v // holds no text, so no reference
+			continue
+		}
 		kind, err := parameterType(v)
 		if err != nil {
 			return undoStep{}, fault.Errorf(fault.Invalid, "write undo document", "%s.%s: %w", c.Operation, member, err)
@@ -220,6 +225,24 @@ func (d *undoDocument) step(prefix, name string, c apimodel.Call) (undoStep, err
 		s.Inputs[member] = "{{ " + key + " }}"
 	}
 	return s, nil
+}
+
+// numeric reports whether v is what no parameter type carries and no reference
+// can hide in: a fraction, or a list of numbers.
+func numeric(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return v != math.Trunc(v)
+	case []any:
+		return len(v) > 0 && !slices.ContainsFunc(v, func(x any) bool {
+			switch x.(type) {
+			case int, int64, float64, json.Number:
+				return false
+			}
+			return true
+		})
+	}
+	return false
 }
 
 // fresh writes the read of what a call must name as it is when it is made, such

@@ -54,3 +54,35 @@ func TestUndoReadsTheRevisionBeforeItWrites(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestUndoWritesWhatNoParameterCarries holds that fractions and lists of numbers
+// come back as they were.
+func TestUndoWritesWhatNoParameterCarries(t *testing.T) {
+	t.Parallel()
+	c := apimodel.InverseCall{Call: apimodel.Call{Service: "cloudwatch", Operation: "PutMetricAlarm", Input: map[string]any{
+		"AlarmName": "{{ x }}", "Threshold": 0.5, "Period": float64(300), "Ports": []any{float64(1), int64(2)},
+	}}}
+	content, values, err := document("Undo", []apimodel.InverseCall{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runbook.Parse(content); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"Step1AlarmName": "{{ x }}", "Step1Period": float64(300)}, values); diff != "" {
+		t.Error(diff)
+	}
+	var written struct {
+		MainSteps []undoStep `json:"mainSteps"`
+	}
+	if err := json.Unmarshal(content, &written); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"Service": "cloudwatch", "Api": "PutMetricAlarm", "AlarmName": "{{ Step1AlarmName }}", "Period": "{{ Step1Period }}",
+		"Threshold": 0.5, "Ports": []any{float64(1), float64(2)},
+	}
+	if diff := cmp.Diff(want, written.MainSteps[0].Inputs); diff != "" {
+		t.Error(diff)
+	}
+}

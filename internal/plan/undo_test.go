@@ -94,7 +94,7 @@ func TestAnUndoIsNotPlanned(t *testing.T) {
 		}, "arn:aws:s3:::reports (bucket policy) was changed since the fix", "what the fix found"},
 		"wrong state": {func(w *world) { w.stand(remediation.Undone) }, "is undone and cannot be undone", "parry remediation undo rem-1"},
 		"no parameter": {func(w *world) {
-			w.changes[0].Before.Data["Policy"] = []any{1.5}
+			w.changes[0].Before.Data["Policy"] = []any{"x", 1.5}
 		}, "PutBucketPolicy.Policy: a list of neither texts nor maps", "parry remediation undo rem-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
