@@ -196,6 +196,9 @@ func (s ImageSpec) updateInverse(before Image) ([]InverseCall, bool) {
 	}
 	var touched any
 	t := s.template(before.Data)
+	if !t.hold(inv.When, before.Data) {
+		return nil, false
+	}
 	for member, from := range s.op.Update {
 		if _, ok := lookup(s.call.Input, member); !ok {
 			continue

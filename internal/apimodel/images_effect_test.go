@@ -140,7 +140,7 @@ func TestImageOfOneInAList(t *testing.T) {
 		t.Fatal(diff, err)
 	}
 	after, _ := spec.Expected(img)
-	got, err := spec.Answer(after, reply)
+	got, err := spec.Answer(spec.ReadCall(), after, reply)
 	want := map[string]any{"Reservations": []any{
 		map[string]any{"Instances": []any{instance("i-1", "optional")}},
 		map[string]any{"Instances": []any{instance("i-2", "required")}},

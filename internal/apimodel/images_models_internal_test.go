@@ -228,7 +228,9 @@ func (c *rowCheck) inverse(inv inverse, also map[string]string) {
 		}
 	}
 	for m := range also {
-		in[m] = ""
+		c.input(op, m)
+		top, _, _ := strings.Cut(m, ".")
+		in[top] = ""
 	}
 	for m, t := range inv.Input {
 		in[m] = t

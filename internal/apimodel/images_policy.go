@@ -12,11 +12,14 @@ var rootARN = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}):root$`)
 // canonicalPolicy reads an IAM policy document and brings it to one form, since
 // AWS reorders and reprints what it was given: single values become lists,
 // lists without order are sorted, condition values become text. Text that is
-// not a JSON object is kept as text.
+// not a JSON object is kept as text, and an object without statements as it is.
 func canonicalPolicy(text string) any {
 	var doc map[string]any
 	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc == nil {
 		return text
+	}
+	if _, ok := doc["Statement"]; !ok {
+		return doc
 	}
 	if _, ok := doc["Version"]; !ok {
 		doc["Version"] = "2008-10-17" // what AWS takes a missing version for

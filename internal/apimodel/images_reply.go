@@ -167,8 +167,9 @@ func (s ImageSpec) Holds(r Reply) bool {
 // Answer is ImageFrom backwards: what a read that Shows the thing answers when
 // it is as img says, where AWS answers base now. What is not part of the image
 // is kept.
-func (s ImageSpec) Answer(img Image, base Reply) (Reply, error) {
-	if !img.Exists && len(s.row.Read.Absent) > 0 {
+func (s ImageSpec) Answer(read Call, img Image, base Reply) (Reply, error) {
+	alone := s.row.Read.Select == "" || ReadKey(read) == ReadKey(s.ReadCall())
+	if !img.Exists && alone && len(s.row.Read.Absent) > 0 {
 		return Reply{}, &APIError{
 			Service: s.row.service, Operation: s.row.Read.Operation, Code: s.row.Read.Absent[0],
 			Message: "The " + s.row.Aspect + " will not exist once the planned change is applied", HTTPStatus: 404,

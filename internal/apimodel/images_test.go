@@ -280,11 +280,11 @@ func TestAnswerIsImageFromBackwards(t *testing.T) {
 	t.Parallel()
 	s := spec(t, "s3:PutBucketPolicy")
 	base := apimodel.Reply{Output: map[string]any{"Policy": "old", "ResponseMetadata": map[string]any{"RequestId": "r"}}}
-	reply, err := s.Answer(apimodel.Image{Exists: true, Data: map[string]any{"Policy": "new"}}, base)
+	reply, err := s.Answer(s.ReadCall(), apimodel.Image{Exists: true, Data: map[string]any{"Policy": "new"}}, base)
 	if diff := cmp.Diff(map[string]any{"Policy": "new", "ResponseMetadata": map[string]any{"RequestId": "r"}}, reply.Output); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	_, err = s.Answer(apimodel.Image{}, base)
+	_, err = s.Answer(s.ReadCall(), apimodel.Image{}, base)
 	var api *apimodel.APIError
 	if !errors.As(err, &api) || api.Code != "NoSuchBucketPolicy" || base.Output["Policy"] != "old" {
 		t.Errorf("got %v, base %v", err, base.Output)

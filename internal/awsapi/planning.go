@@ -195,7 +195,7 @@ func (p *Planner) overlay(pc *remediation.PlannedCall, r request, got realAnswer
 		case reply.Output == nil:
 			reply.Output = map[string]any{"ResponseMetadata": responseMetadata("")}
 		}
-		if reply, err = c.spec.Answer(c.img, reply); err != nil {
+		if reply, err = c.spec.Answer(r.Call, c.img, reply); err != nil {
 			return apimodel.Reply{}, err
 		}
 	}

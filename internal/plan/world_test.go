@@ -114,7 +114,7 @@ func (c *cloud) Call(_ context.Context, _ string, call apimodel.Call) (apimodel.
 		return apimodel.Reply{}, err
 	}
 	if spec, ok := c.spec(call); ok {
-		return spec.Answer(c.images[call.Operation], apimodel.Reply{})
+		return spec.Answer(call, c.images[call.Operation], apimodel.Reply{})
 	}
 	spec, ok := apimodel.ImageOf(call)
 	if !ok {

@@ -1,6 +1,6 @@
-"""Amazon DynamoDB: UpdateTable changes the encryption, and DescribeTimeToLive
-names no attribute while time to live is off. moto ignores the one and goes on
-naming the other.
+"""Amazon DynamoDB: UpdateTable changes the encryption, a table that is billed by
+request has no capacity, and DescribeTimeToLive names no attribute while time to
+live is off. moto ignores the first and keeps the others.
 """
 
 from moto.dynamodb import models, responses
@@ -15,7 +15,10 @@ def patch():
             if spec.get("Enabled"):
                 spec.setdefault("KMSMasterKeyId", table._get_default_encryption_key(self.current_account, self.region))
             table.sse_specification = spec if spec.get("Enabled") else None
-        return update_table(self)
+        answer = update_table(self)
+        if self.body.get("BillingMode") == "PAY_PER_REQUEST":
+            self.dynamodb_backend.get_table(self.body["TableName"]).throughput = {"WriteCapacityUnits": 0, "ReadCapacityUnits": 0}
+        return answer
 
     responses.DynamoHandler.update_table = update
 
