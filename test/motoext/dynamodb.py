@@ -17,7 +17,7 @@ def patch():
             table.sse_specification = spec if spec.get("Enabled") else None
         answer = update_table(self)
         if self.body.get("BillingMode") == "PAY_PER_REQUEST":
-            self.dynamodb_backend.get_table(self.body["TableName"]).throughput = {"WriteCapacityUnits": 0, "ReadCapacityUnits": 0}
+            self.dynamodb_backend.get_table(self.body["TableName"]).throughput = {"WriteCapacityUnits": 0, "ReadCapacityUnits": 0, "NumberOfDecreasesToday": 0}
         return answer
 
     responses.DynamoHandler.update_table = update
