@@ -84,6 +84,8 @@ func obstacle(r remediation.Remediation, p remediation.Plan, trusted bool) strin
 		return "an undo can reopen what was closed"
 	case p.Open:
 		return "the plan is open: " + p.OpenReason
+	case len(p.Problems) > 0:
+		return "the plan is bound to fail: " + p.Problems[0]
 	case p.Irreversible():
 		return "the plan holds a change without a known inverse"
 	case !trusted:

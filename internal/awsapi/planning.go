@@ -143,6 +143,9 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 		if err := p.change(ctx, &pc, r); err != nil {
 			return apimodel.Reply{}, err
 		}
+		if err := p.prove(ctx, &pc, r); err != nil {
+			return apimodel.Reply{}, err
+		}
 		reply = p.unknown.reply(r.op, step)
 	}
 	var api *apimodel.APIError
@@ -233,7 +236,7 @@ func (p *Planner) remember(now changedThing) {
 // change records what a change would do, and lets later reads see it.
 func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r request) error {
 	spec, ok := apimodel.ImageOf(r.Call)
-	pc.Irreversible = true
+	pc.Irreversible, pc.EffectUnknown = true, true
 	if !ok {
 		return nil
 	}
@@ -267,6 +270,7 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 		after.img, known = spec.Expected(seen.img)
 	}
 	if known {
+		pc.EffectUnknown = false
 		pc.Diff = toDiff(p.s.g.shownDiff(spec, p.displayed(seen.img), p.displayed(after.img)))
 	} else {
 		after.opaque = true

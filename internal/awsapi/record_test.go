@@ -293,3 +293,106 @@ func TestLostAnswerThatALaterStepNeeds(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyWhatMayBeRepeatedIs walks a lost answer and a restart for a change
+// whose repetition is harmless, one that carries its token, and one that is
+// neither.
+func TestOnlyWhatMayBeRepeatedIs(t *testing.T) {
+	t.Parallel()
+	accessKey := stepCall{"Key", apimodel.Call{Service: "iam", Operation: "CreateAccessKey", Account: member, Region: region, Input: map[string]any{"UserName": "u"}}}
+	secret := stepCall{"Secret", apimodel.Call{Service: "secretsmanager", Operation: "CreateSecret", Account: member, Region: region, Input: map[string]any{"Name": "s"}}}
+	for name, tt := range map[string]struct {
+		call   stepCall
+		repeat bool
+	}{"idempotent": {fix()[0], true}, "with a token": {secret, true}, "neither": {accessKey, false}} {
+		t.Run(name+", answer lost", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			plan := w.plan([]stepCall{tt.call})
+			w.aws.there = onceOnChange(1, errLost, nil)
+			w.aws.sent()
+			err := run(t.Context(), w.apply(plan), []stepCall{tt.call})
+			if tt.repeat && err != nil || !tt.repeat && (!errors.Is(err, awsapi.ErrUncertain) || !fault.IsTerminal(err)) {
+				t.Errorf("got %v", err)
+			}
+			for range 3 { // whoever tries again, in this process or the next
+				again := run(t.Context(), w.apply(plan), []stepCall{tt.call})
+				if !tt.repeat && !errors.Is(again, awsapi.ErrUncertain) {
+					t.Errorf("again: %v", again)
+				}
+			}
+			want := 1
+			if tt.repeat {
+				want = 2
+			}
+			if got := changesOf(w.aws.sent()); len(got) != want {
+				t.Errorf("sent %v, want %d", got, want)
+			}
+			state := remediation.DoneState
+			if !tt.repeat {
+				state = remediation.MaybeSent
+			}
+			for id, c := range w.recorder.changes {
+				if c.State() != state {
+					t.Errorf("%s is %q", id, c.State())
+				}
+			}
+		})
+		t.Run(name+", killed after the intent", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			plan := w.plan([]stepCall{tt.call})
+			w.aws.sent()
+			w.aws.there = func(c apimodel.Call) error {
+				if isChange(c) {
+					panic("killed")
+				}
+				return nil
+			}
+			func() {
+				defer func() { _ = recover() }()
+				_ = run(t.Context(), w.apply(plan), []stepCall{tt.call})
+			}()
+			w.aws.mu.TryLock()
+			w.aws.mu.Unlock()
+			w.aws.sent()
+			w.aws.there = nil
+			err := run(t.Context(), w.apply(plan), []stepCall{tt.call})
+			if got := len(changesOf(w.aws.sent())); (got == 1) != tt.repeat || (err == nil) != tt.repeat {
+				t.Errorf("%d sent, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestARefusalAfterADoubtDecidesNothing: the first sending may have been made,
+// whatever is said of the second.
+func TestARefusalAfterADoubtDecidesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plan := w.plan(fix()[:1])
+	n := 0
+	w.aws.there = func(c apimodel.Call) error {
+		if !isChange(c) {
+			return nil
+		}
+		if n++; n == 1 {
+			return errLost
+		}
+		return &apimodel.APIError{Code: "AccessDenied", HTTPStatus: 403}
+	}
+	err := run(t.Context(), w.apply(plan), fix()[:1])
+	var api *apimodel.APIError
+	if !errors.As(err, &api) || api.Code != "AccessDenied" {
+		t.Errorf("got %v", err)
+	}
+	if diff := cmp.Diff([]string{"exec-1/Block/1.1 uncertain"}, w.recorder.outcomes()); diff != "" {
+		t.Error(diff)
+	}
+	w.aws.there = nil
+	w.aws.set("open", "pab", blocked(true)) // the first one arrived late
+	w.aws.sent()
+	if err := run(t.Context(), w.apply(plan), fix()[:1]); err != nil || len(changesOf(w.aws.sent())) > 0 {
+		t.Errorf("got %v", err)
+	}
+}

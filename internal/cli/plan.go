@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -50,6 +51,7 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 	t.line("  state     %s", doc.State)
 	t.line("  plan      %s", doc.Hash)
 	t.violations(p.Violation)
+	t.problems(p.Problems)
 	t.line("")
 	t.calls(p.Calls)
 	t.line("")
@@ -77,6 +79,9 @@ func verdict(p remediation.Plan, state remediation.State) string {
 	b.WriteString(".")
 	if p.Open {
 		b.WriteString(" The plan is open: " + p.OpenReason + ".")
+	}
+	if len(p.Problems) > 0 {
+		b.WriteString(" Applying it is bound to fail.")
 	}
 	return b.String()
 }
@@ -120,6 +125,42 @@ func (t *sheet) violations(list []remediation.CheckResult) {
 	}
 }
 
+// problems says loudly what will not work.
+func (t *sheet) problems(list []string) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("")
+	t.paint(red, "Applying this plan is bound to fail")
+	for _, p := range list {
+		t.paint(red, "  "+p)
+	}
+}
+
+// request shows what a change sends, where no diff tells what it does.
+func (t *sheet) request(c remediation.PlannedCall) {
+	if !c.EffectUnknown {
+		return
+	}
+	raw, err := json.Marshal(c.Input)
+	if err != nil {
+		raw = nil // shown without
+	}
+	t.paint(yellow, "              its effect is not known; it sends "+short(string(raw), 400))
+}
+
+// permission shows what AWS said of the change when it was planned.
+func (t *sheet) permission(c remediation.PlannedCall) {
+	switch c.Permission {
+	case remediation.PermissionProven:
+		t.line("              permission proven by a dry run")
+	case remediation.PermissionDenied:
+		t.paint(red, "              PERMISSION DENIED: "+c.PermissionDetail)
+	case remediation.PermissionNotChecked:
+		t.line("              permission not checked: %s", c.PermissionDetail)
+	}
+}
+
 func (t *sheet) calls(calls []remediation.PlannedCall) {
 	t.line("What will be called")
 	for _, c := range calls {
@@ -135,6 +176,8 @@ func (t *sheet) calls(calls []remediation.PlannedCall) {
 		for _, d := range c.Diff {
 			t.change(d)
 		}
+		t.request(c)
+		t.permission(c)
 		if len(c.FromOutputs) > 0 {
 			t.line("              known only when it runs: %s", strings.Join(c.FromOutputs, ", "))
 		}

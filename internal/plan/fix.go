@@ -106,9 +106,10 @@ func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb pla
 	if err != nil {
 		return nil, err
 	}
+	calls := planner.Calls()
 	return &remediation.Plan{
 		Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: pb.ID, PlaybookRevision: pb.Revision,
 		Runbook: pinned, Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.Org.MemberRole,
-		GuardsRevision: s.Gate.GuardsRevision(), Calls: planner.Calls(), Open: open != "", OpenReason: open,
+		GuardsRevision: s.Gate.GuardsRevision(), Calls: calls, Open: open != "", OpenReason: open, Problems: remediation.ProblemsOf(calls),
 	}, nil
 }

@@ -37,6 +37,9 @@ type Plan struct {
 	// Open says that planning could not go on to the end; such a plan always needs approval.
 	Open       bool   `json:"open"`
 	OpenReason string `json:"open_reason,omitempty"`
+	// Problems say why applying the plan is bound to fail; such a plan always needs
+	// approval.
+	Problems []string `json:"problems,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -75,7 +78,23 @@ type PlannedCall struct {
 	// Irreversible says that no inverse is known; Inverse describes it otherwise.
 	Irreversible bool   `json:"irreversible"`
 	Inverse      string `json:"inverse,omitempty"` // "s3:DeletePublicAccessBlock"
+	// EffectUnknown says that Diff cannot tell what the change will do.
+	EffectUnknown bool `json:"effect_unknown,omitempty"`
+	// Permission says whether the role may make the change, where AWS can be asked
+	// without making it; "" = it cannot.
+	Permission       Permission `json:"permission,omitempty"`
+	PermissionDetail string     `json:"permission_detail,omitempty"` // AWS's answer, for a person
 }
+
+// Permission is AWS's word, at planning, on a change to come.
+type Permission string
+
+// The permissions of a planned change.
+const (
+	PermissionProven     Permission = "proven"
+	PermissionDenied     Permission = "denied"
+	PermissionNotChecked Permission = "not_checked" // AWS answered something else; PermissionDetail says what
+)
 
 // Image is the state of what an operation changes, as a read answered it.
 type Image struct {
@@ -98,6 +117,17 @@ type CheckResult struct {
 	Check  string `json:"check"`
 	Passed bool   `json:"passed"`
 	Detail string `json:"detail"` // what was read, one line for a person
+}
+
+// ProblemsOf lists what in calls is bound to fail when it is applied.
+func ProblemsOf(calls []PlannedCall) []string {
+	var out []string
+	for _, c := range calls {
+		if c.Permission == PermissionDenied {
+			out = append(out, fmt.Sprintf("step %s: the role may not call %s:%s in account %s: %s", c.Step, c.Service, c.Operation, c.Account, c.PermissionDetail))
+		}
+	}
+	return out
 }
 
 // Changes counts the calls that need approval.

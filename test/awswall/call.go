@@ -135,6 +135,9 @@ func restOperation(service, method, path string) string {
 // class says whether the call reads or changes. By method for REST services, by
 // the operation's first word elsewhere.
 func (c *call) class() string {
+	if c.dryRun() {
+		return "read"
+	}
 	first := firstWord(c.operation)
 	switch first {
 	case "Get", "List", "Describe", "Head", "Lookup", "Search", "Query", "Scan", "Filter", "Select", "Simulate", "Validate", "Preview", "Assume", "Decode":
@@ -150,6 +153,11 @@ func (c *call) class() string {
 		return "read"
 	}
 	return "change"
+}
+
+// dryRun reports whether EC2 is only asked for permission.
+func (c *call) dryRun() bool {
+	return c.protocol == protoEC2 && strings.EqualFold(c.form.Get("DryRun"), "true")
 }
 
 func firstWord(op string) string {

@@ -208,6 +208,11 @@ func (w *Wall) serveCall(rw http.ResponseWriter, r *http.Request, c *call, e *En
 		w.answer(rw, e, *ref)
 		return
 	}
+	if c.dryRun() {
+		// moto honours it in some operations only, and makes the change in others.
+		w.answer(rw, e, c.refusal(http.StatusPreconditionFailed, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."))
+		return
+	}
 	if hit != nil && hit.fault.Kind == Swallow {
 		w.answer(rw, e, c.success())
 		return
