@@ -41,6 +41,10 @@ MEMBER_ACTIONS = [
     "s3:PutBucketAcl",
 ]
 
+# Changes that are no S3 fix: one that carries a token, one that cannot be told
+# from its repetition. Scenarios kill the process around them.
+RECORD_ACTIONS = ["ec2:CreateVolume", "iam:CreateGroup"]
+
 
 # One for all sessions: reading the API models is most of what making clients costs.
 LOADER = botocore.session.get_session().get_component("data_loader")
@@ -149,6 +153,7 @@ def make_member_role(iam, security, external_id):
     iam.put_role_policy(
         RoleName=MEMBER_ROLE, PolicyName="parry-s3", PolicyDocument=json.dumps(allow(MEMBER_ACTIONS, "arn:aws:s3:::*"))
     )
+    iam.put_role_policy(RoleName=MEMBER_ROLE, PolicyName="parry-record", PolicyDocument=json.dumps(allow(RECORD_ACTIONS)))
     return arn
 
 
