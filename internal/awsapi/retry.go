@@ -54,7 +54,7 @@ const (
 	maxBackoff      = 20 * time.Second
 	// maxSpread is the longest wait after throttling that the service did not ask
 	// for. It only spreads the callers: what slows them down is the bucket.
-	maxSpread = time.Second
+	maxSpread = 500 * time.Millisecond
 	// maxPatience bounds a call whose caller set no deadline.
 	maxPatience = 5 * time.Minute
 	// lastWords is the part of a caller's time that is kept to tell it what was

@@ -46,9 +46,11 @@ type Fault struct {
 	// 0 = all.
 	Percent float64 `json:"percent,omitempty"`
 	Seed    uint64  `json:"seed,omitempty"`
-	// PerSecond lets so many matching calls of each account pass in a second, and as
-	// many at once, as AWS counts; 0 = none. With Throttle it is AWS's limit.
+	// PerSecond lets so many matching calls of each account pass in a second, and
+	// Burst at once (0 = as many), as AWS counts; 0 = none. With Throttle it is
+	// AWS's limit.
 	PerSecond float64 `json:"per_second,omitempty"`
+	Burst     float64 `json:"burst,omitempty"`
 	// Skip lets the first matching calls pass.
 	Skip int `json:"skip,omitempty"`
 	// Times ends the fault after as many disturbed calls; 0 = no limit.
@@ -111,12 +113,16 @@ func (i *Injection) passes(account string, now time.Time) bool {
 	if most == 0 {
 		return false
 	}
+	burst := i.fault.Burst
+	if burst == 0 {
+		burst = max(most, 1)
+	}
 	a := i.accounts[account]
 	if a == nil {
-		a = &allowance{tokens: most, at: now}
+		a = &allowance{tokens: burst, at: now}
 		i.accounts[account] = a
 	}
-	a.tokens, a.at = min(a.tokens+now.Sub(a.at).Seconds()*most, max(most, 1)), now
+	a.tokens, a.at = min(a.tokens+now.Sub(a.at).Seconds()*most, burst), now
 	if a.tokens < 1 {
 		return false
 	}
@@ -150,8 +156,8 @@ func (s *faults) add(f Fault) (*Injection, error) {
 	if f.Class != "" && f.Class != "read" && f.Class != "change" {
 		return nil, fmt.Errorf("fault class %q is not read or change", f.Class)
 	}
-	if f.Percent < 0 || f.Percent > 100 || f.PerSecond < 0 {
-		return nil, fmt.Errorf("percent %v is not from 0 to 100, or per_second %v is negative", f.Percent, f.PerSecond)
+	if f.Percent < 0 || f.Percent > 100 || f.PerSecond < 0 || f.Burst < 0 || f.Burst > 0 && f.Burst < 1 {
+		return nil, fmt.Errorf("percent %v is not from 0 to 100, per_second %v is negative, or burst %v is below 1", f.Percent, f.PerSecond, f.Burst)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 func TestAPartOfTheCallsIsDisturbed(t *testing.T) {
 	t.Parallel()
 	s := newFaults()
-	for _, f := range []Fault{{Kind: Throttle, Percent: 101}, {Kind: Throttle, Percent: -1}, {Kind: Throttle, PerSecond: -1}} {
+	for _, f := range []Fault{{Kind: Throttle, Percent: 101}, {Kind: Throttle, Percent: -1}, {Kind: Throttle, PerSecond: -1}, {Kind: Throttle, PerSecond: 1, Burst: 0.5}} {
 		if _, err := s.add(f); err == nil {
 			t.Errorf("%+v was taken", f)
 		}
