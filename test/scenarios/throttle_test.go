@@ -35,7 +35,7 @@ func TestAWSIsUnwilling(t *testing.T) {
 	}{
 		{"10 % throttled", 4, false, []awswall.Fault{{Kind: awswall.Throttle, Percent: 10, Seed: 1}}},
 		{"90 % throttled", 1, true, []awswall.Fault{{Kind: awswall.Throttle, Percent: 90, Seed: 2}}},
-		{"20 calls a second for each account", 6, false, []awswall.Fault{{Kind: awswall.Throttle, PerSecond: 20, Burst: 2}}},
+		{"20 calls a second for each account", 6, false, []awswall.Fault{{Kind: awswall.Throttle, PerSecond: 20, Burst: 1}}},
 		{"10 % reset before, 10 % after", 4, false, []awswall.Fault{{Kind: awswall.DropBefore, Percent: 10, Seed: 3}, {Kind: awswall.DropAfter, Percent: 10, Seed: 4}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
