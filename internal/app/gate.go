@@ -58,14 +58,19 @@ func (s verifySessions) Verifier(r remediation.Remediation) verify.Caller {
 type executeSessions struct{ *sessions }
 
 // Applier opens a session that sends the plan's changes. The source identity is
-// whoever gave the approval.
+// whoever gave the approval. Only these sessions carry tags: those that read are
+// shared by many remediations, so that STS is not asked for each.
 func (s executeSessions) Applier(r remediation.Remediation, p *remediation.Plan, execution string) execute.Caller {
 	return lazyCaller(func(ctx context.Context) (execute.Caller, error) {
 		approval, err := s.store.ApprovalFor(ctx, r.ID)
 		if err != nil {
 			return nil, fmt.Errorf("find who approved %s: %w", r.ID, err)
 		}
-		return s.gate.Applying(s.identity(r, "apply", approver(approval)), awsapi.Authority{
+		id := s.identity(r, "apply", approver(approval))
+		if s.org.SessionTags {
+			id.Tags = awsapi.SessionTags{Remediation: string(r.ID), Execution: execution, Plan: string(approval.Plan)}
+		}
+		return s.gate.Applying(id, awsapi.Authority{
 			Remediation: r.ID, Execution: execution, Plan: p, Hash: approval.Plan, Fence: s.fence, Recorder: s.store,
 		}), nil
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,6 +138,22 @@ func (s *CredentialSource) AssumeRole(ctx context.Context, in RoleRequest) (Cred
 	}
 	if in.SourceIdentity != "" {
 		input["SourceIdentity"] = in.SourceIdentity
+	}
+	if in.Policy != "" {
+		input["Policy"] = in.Policy
+	}
+	var arns, tags []any
+	for _, arn := range in.PolicyARNs {
+		arns = append(arns, map[string]any{"arn": arn})
+	}
+	for _, k := range slices.Sorted(maps.Keys(in.Tags)) {
+		tags = append(tags, map[string]any{"Key": k, "Value": in.Tags[k]})
+	}
+	if len(arns) > 0 {
+		input["PolicyArns"] = arns
+	}
+	if len(tags) > 0 {
+		input["Tags"] = tags
 	}
 	call := apimodel.Call{Service: "sts", Operation: "AssumeRole", Region: in.Region, Input: input}
 	reply, err := s.client.Send(ctx, own, call)

@@ -59,6 +59,12 @@ type Config struct {
 	Validate func(apimodel.Call) error
 	// Credentials gives the process's credentials and assumes roles. Required.
 	Credentials credentialSource
+	// WideSessions leaves out the session policies that narrow an apply session to
+	// what its plan needs.
+	WideSessions bool
+	// ReadPolicies are ARNs of managed policies (at most 10) that narrow sessions
+	// which only read, such as ReadOnlyAccess. None: the role alone decides.
+	ReadPolicies []string
 	// ExternalID gives the external id of an account's organization; nil = none.
 	ExternalID func(account string) string
 	// Region is used where a call names none. Default us-east-1.
@@ -123,6 +129,8 @@ type Gate struct {
 	guard guardSet
 
 	redact *apimodel.Redactor
+	// derive gives the permissions of calls; nil where sessions are not narrowed.
+	derive deriver
 }
 
 // New checks cfg, fills its defaults and gives a gate. It sends nothing.
@@ -138,8 +146,11 @@ func New(cfg Config) (*Gate, error) {
 	}
 	// A damaged image table would only make every change irreversible; better
 	// that the process says so than that people wonder.
-	if err := apimodel.CheckImages(); err != nil {
+	if err := errors.Join(apimodel.CheckImages(), apimodel.CheckPolicies()); err != nil {
 		return nil, fault.E(fault.Internal, op, err)
+	}
+	if len(cfg.ReadPolicies) > maxReadPolicies {
+		return nil, fault.Errorf(fault.Invalid, op, "%d read policies; STS takes %d", len(cfg.ReadPolicies), maxReadPolicies)
 	}
 	guards, err := cfg.Guards.compile(cfg.Account)
 	if err != nil {
@@ -173,6 +184,9 @@ func New(cfg Config) (*Gate, error) {
 	}
 	g := &Gate{cfg: cfg, log: cfg.Logger.With("component", "gate"), guard: guards, redact: redact}
 	g.creds = newCredentialCache(g)
+	if d, ok := cfg.Models.(deriver); ok && !cfg.WideSessions {
+		g.derive = d
+	}
 	return g, nil
 }
 

@@ -2,6 +2,10 @@ package awsapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -28,6 +32,18 @@ type Identity struct {
 	// Remediation says what the calls are made for, in the record of calls; "" =
 	// none.
 	Remediation remediation.ID
+	// Tags are session tags: what the session is for, in CloudTrail and for
+	// conditions. The role's trust policy has to allow sts:TagSession.
+	Tags SessionTags
+	// policy is the session policy; "" = the role alone decides, or ReadPolicies.
+	policy string
+}
+
+// SessionTags say what a session is for. Empty ones are left out.
+type SessionTags struct {
+	Remediation string // parry:remediation
+	Execution   string // parry:execution
+	Plan        string // parry:plan, the hash of the approved plan
 }
 
 // RoleRequest is one sts:AssumeRole.
@@ -37,6 +53,11 @@ type RoleRequest struct {
 	SessionName    string
 	SourceIdentity string
 	Region         string
+	// Policy is a session policy, PolicyARNs are managed policies used as such: the
+	// session may do what the role and they allow.
+	Policy     string
+	PolicyARNs []string
+	Tags       map[string]string
 }
 
 // credentialSource is where credentials come from.
@@ -53,6 +74,8 @@ const (
 	credentialMargin = 5 * time.Minute
 	// maxCredentials bounds the cache: four sessions in each of 1,000 accounts.
 	maxCredentials = 4096
+	// maxReadPolicies is how many managed policies STS takes for a session.
+	maxReadPolicies = 10
 )
 
 // credentialCache keeps credentials by role, account and session.
@@ -65,7 +88,8 @@ type credentialCache struct {
 	caller string // ARN of whose credentials the process has; "" = not asked yet
 }
 
-type credentialKey struct{ arn, session, source string }
+// credentialKey tells sessions apart. right is a digest of session policy and tags.
+type credentialKey struct{ arn, session, source, right string }
 
 type cachedCredentials struct {
 	creds Credentials
@@ -85,7 +109,8 @@ func (c *credentialCache) get(ctx context.Context, id Identity, account, region 
 		}
 		return creds, nil
 	}
-	key := credentialKey{roleARN(id.Role, account, region), stsName(id.SessionName, "parry"), stsName(id.SourceIdentity, "")}
+	in := c.request(id, account, region)
+	key := credentialKey{in.RoleARN, in.SessionName, in.SourceIdentity, in.right()}
 	now := c.g.cfg.Clock.Now()
 	c.mu.Lock()
 	have, ok := c.roles[key]
@@ -93,7 +118,7 @@ func (c *credentialCache) get(ctx context.Context, id Identity, account, region 
 	if ok && now.Before(have.until) {
 		return have.creds, nil
 	}
-	v, err, _ := c.flight.Do(fmt.Sprintf("%q", key), func() (any, error) { return c.assume(ctx, key, account, region) })
+	v, err, _ := c.flight.Do(fmt.Sprintf("%q", key), func() (any, error) { return c.assume(ctx, key, in, account) })
 	if err != nil {
 		var none Credentials
 		return none, err
@@ -101,15 +126,36 @@ func (c *credentialCache) get(ctx context.Context, id Identity, account, region 
 	return v.(cachedCredentials).creds, nil
 }
 
-func (c *credentialCache) assume(ctx context.Context, key credentialKey, account, region string) (cachedCredentials, error) {
-	in := RoleRequest{RoleARN: key.arn, SessionName: key.session, SourceIdentity: key.source, Region: region}
+// request words the sts:AssumeRole of an identity.
+func (c *credentialCache) request(id Identity, account, region string) RoleRequest {
+	in := RoleRequest{
+		RoleARN: roleARN(id.Role, account, region), SessionName: stsName(id.SessionName, "parry"), SourceIdentity: stsName(id.SourceIdentity, ""),
+		Region: region, Policy: id.policy, Tags: id.Tags.sts(),
+	}
+	if id.policy == "" {
+		in.PolicyARNs = c.g.cfg.ReadPolicies
+	}
 	if c.g.cfg.ExternalID != nil {
 		in.ExternalID = c.g.cfg.ExternalID(account)
 	}
+	return in
+}
+
+// right digests what narrows and marks the session.
+func (r RoleRequest) right() string {
+	raw, err := json.Marshal([]any{r.Policy, r.PolicyARNs, r.Tags})
+	if err != nil {
+		return r.Policy // texts always marshal
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+func (c *credentialCache) assume(ctx context.Context, key credentialKey, in RoleRequest, account string) (cachedCredentials, error) {
 	creds, expires, err := c.g.cfg.Credentials.AssumeRole(ctx, in)
 	if err != nil {
 		return cachedCredentials{}, fault.E(codeOf(err), "call account "+account, err).
-			WithHint("the role must exist in account %s and trust Parry's principal with the right external id and sts:SetSourceIdentity", account)
+			WithHint("%s", assumeHint(err, account))
 	}
 	got := cachedCredentials{creds: creds, until: expires.Add(-credentialMargin)}
 	now := c.g.cfg.Clock.Now()
@@ -122,6 +168,20 @@ func (c *credentialCache) assume(ctx context.Context, key credentialKey, account
 	}
 	c.roles[key] = got
 	return got, nil
+}
+
+// assumeHint says what to do about a role that could not be assumed.
+func assumeHint(err error, account string) string {
+	var api *apimodel.APIError
+	if errors.As(err, &api) {
+		switch {
+		case strings.Contains(api.Message, "sts:TagSession"):
+			return "allow sts:TagSession in the role's trust policy and in the policy of Parry's principal, or set organization.session_tags: false"
+		case strings.HasPrefix(api.Code, "PackedPolicyTooLarge"):
+			return "the session policy and tags do not fit once STS packs them; set organization.session_tags: false, or split the runbook's step"
+		}
+	}
+	return "the role must exist in account " + account + " and trust Parry's principal with the right external id and sts:SetSourceIdentity"
 }
 
 // processAccount gives the account of the process's credentials.
@@ -168,6 +228,27 @@ func (c *credentialCache) processARN(ctx context.Context) (string, error) {
 // roleARN names a role in an account. A role with a path is "path/Name".
 func roleARN(role, account, region string) string {
 	return "arn:" + apimodel.Partition(region) + ":iam::" + account + ":role/" + strings.TrimPrefix(role, "/")
+}
+
+// sts gives the tags as STS takes them: values of letters, digits and
+// _.:/=+-@, 256 at most.
+func (t SessionTags) sts() map[string]string {
+	out := map[string]string{}
+	for key, v := range map[string]string{"parry:remediation": t.Remediation, "parry:execution": t.Execution, "parry:plan": t.Plan} {
+		v = strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" _.:/=+-@", r) {
+				return r
+			}
+			return '-'
+		}, v)
+		if v != "" {
+			out[key] = v[:min(len(v), 256)]
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }
 
 // stsName makes text fit RoleSessionName and SourceIdentity: 2 to 64 of

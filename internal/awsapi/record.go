@@ -69,7 +69,7 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	}
 	rec.Sending.Digest = p.g.redact.Digest(p.g.shown(r))
 	if spec, ok := apimodel.ImageOf(r.Call); ok {
-		now, err := p.g.readImage(ctx, p.id, spec, r.by)
+		now, err := p.g.readImage(ctx, p.forImage(spec), spec, r.by)
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", pc.Resource, err)
 		}
@@ -127,11 +127,15 @@ func (p *applying) plannedEffect(pc remediation.PlannedCall, before apimodel.Ima
 // that it may have been sent before: then a refusal of this sending does not tell
 // what became of the earlier one.
 func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change, doubt bool) (apimodel.Reply, error) {
-	var err error
 	again := false
+	id, err := p.forCall(pc)
+	if err != nil {
+		rec.NotSent = true
+		return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
+	}
 	for range p.g.cfg.MaxSends {
 		var reply apimodel.Reply
-		reply, err = p.g.send(p.permitting(ctx), p.id, r.as(rec.ID))
+		reply, err = p.g.send(p.permitting(ctx), id, r.as(rec.ID))
 		rec.Sending = sendingOf(rec.Sending, reply, err)
 		var api *apimodel.APIError
 		switch {
@@ -192,7 +196,7 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 	if !ok || rec.Before == nil {
 		return nil, repeatable(r, rec), nil
 	}
-	now, err := p.g.readImage(ctx, p.id, spec, r.by)
+	now, err := p.g.readImage(ctx, p.forImage(spec), spec, r.by)
 	if err != nil {
 		if code := codeOf(err); code == fault.Unavailable || code == fault.Exhausted { // exhausted: throttled
 			return nil, false, fault.Transient(fault.Errorf(fault.Unavailable, "read back "+r.Service+":"+r.Operation, "%w", err), 0)

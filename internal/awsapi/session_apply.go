@@ -52,7 +52,8 @@ type applying struct {
 	g      *Gate
 	id     Identity
 	auth   Authority
-	refuse error // why the authority gives no right to change; nil when it does
+	refuse error   // why the authority gives no right to change; nil when it does
+	scopes *scopes // the sessions that the plan is divided into; nil = the role alone decides
 
 	mu    sync.Mutex // one change at a time
 	used  map[int]bool
@@ -78,6 +79,9 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 			p.auth.MaxChanges = a.Plan.Changes()
 		}
 		p.skipCompleted()
+		if g.derive != nil && id.Role != "" {
+			p.scopes, p.refuse = planScopes(g.derive, a.Plan)
+		}
 	}
 	id.Remediation = a.Remediation
 	p.id = id
@@ -129,7 +133,7 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 		if err := p.mayRead(r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		return p.g.read(ctx, p.id, r)
+		return p.g.read(ctx, p.forRead(r.Call), r)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +156,7 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 		if err := p.clear(ctx, r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		reply, err = p.g.send(ctx, p.id, r)
+		reply, err = p.sensitive(ctx, pc, r)
 	} else {
 		reply, err = p.change(ctx, pc, r)
 	}
@@ -161,6 +165,15 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 		p.spent++
 	}
 	return reply, err
+}
+
+// sensitive sends a planned read of secret values.
+func (p *applying) sensitive(ctx context.Context, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
+	id, err := p.forCall(pc)
+	if err != nil {
+		return apimodel.Reply{}, err
+	}
+	return p.g.send(ctx, id, r)
 }
 
 // mayRead keeps an execution's reads in the accounts of its plan.
@@ -201,7 +214,7 @@ func (p *applying) drifted(ctx context.Context, pc remediation.PlannedCall, r re
 	if !ok || !ok2 || pc.Before == nil || pc.Service != r.Service || pc.Operation != r.Operation || spec.Key() != actual.Key() {
 		return nil
 	}
-	now, err := p.g.readImage(ctx, p.id, spec, r.by)
+	now, err := p.g.readImage(ctx, p.forImage(spec), spec, r.by)
 	if err != nil {
 		return nil //nolint:nilerr // The call is refused as not in the plan, which needs no reason of ours.
 	}

@@ -13,18 +13,26 @@ import (
 var (
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
 	roleName  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+	policyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]{1,512}$`)
 	partition = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 )
 
 // Organization is what Parry knows of the AWS Organization.
 type Organization struct {
-	Partition         string    `json:"partition" yaml:"partition"` // aws, aws-cn, aws-us-gov; default aws
-	ManagementAccount string    `json:"management_account" yaml:"management_account"`
-	HubAccount        string    `json:"hub_account" yaml:"hub_account"` // the account that Parry's own credentials belong to
-	HomeRegion        string    `json:"home_region" yaml:"home_region"`
-	MemberRole        string    `json:"member_role" yaml:"member_role"` // role name assumed in every member; default ParryMemberRole
-	ExternalID        string    `json:"external_id" yaml:"external_id"` // asked for by every member role's trust policy
-	Accounts          []Account `json:"accounts" yaml:"accounts"`
+	Partition         string `json:"partition" yaml:"partition"` // aws, aws-cn, aws-us-gov; default aws
+	ManagementAccount string `json:"management_account" yaml:"management_account"`
+	HubAccount        string `json:"hub_account" yaml:"hub_account"` // the account that Parry's own credentials belong to
+	HomeRegion        string `json:"home_region" yaml:"home_region"`
+	MemberRole        string `json:"member_role" yaml:"member_role"` // role name assumed in every member; default ParryMemberRole
+	ExternalID        string `json:"external_id" yaml:"external_id"` // asked for by every member role's trust policy
+	// SessionTags marks the sessions that change something with what they are for
+	// (parry:remediation, parry:execution, parry:plan); the trust policies then have
+	// to allow sts:TagSession. Default true.
+	SessionTags bool `json:"session_tags" yaml:"session_tags"`
+	// ReadPolicies are ARNs of managed policies that narrow the sessions which only
+	// read, as session policies; at most 10. Default none.
+	ReadPolicies []string  `json:"read_policies,omitempty" yaml:"read_policies"`
+	Accounts     []Account `json:"accounts" yaml:"accounts"`
 }
 
 // Account is one member account.
@@ -54,6 +62,14 @@ func (o Organization) Validate() error {
 	}
 	if o.ManagementAccount != "" && !accountID.MatchString(o.ManagementAccount) {
 		return fault.Errorf(fault.Invalid, op, "management_account %q is not a 12-digit account id", o.ManagementAccount)
+	}
+	if len(o.ReadPolicies) > 10 {
+		return fault.Errorf(fault.Invalid, op, "read_policies has %d entries, STS takes 10", len(o.ReadPolicies))
+	}
+	for i, arn := range o.ReadPolicies {
+		if !policyARN.MatchString(arn) {
+			return fault.Errorf(fault.Invalid, op, "read_policies[%d] %q is not the ARN of a managed policy, such as arn:aws:iam::aws:policy/ReadOnlyAccess", i, arn)
+		}
 	}
 	seen := map[string]bool{}
 	for i, a := range o.Accounts {

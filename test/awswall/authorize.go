@@ -92,9 +92,8 @@ func (w *Wall) identityVerdict(ctx context.Context, c *call, action, resource st
 	}
 	q := request{who: c.who, action: action, resource: resource, context: c.context()}
 	v := evaluate(id.policies, q, false)
-	if v == allowed && c.who.policy != "" {
-		session, _ := parsePolicy(c.who.policy)
-		v = evaluate([]document{session}, q, false)
+	if v == allowed && c.who.scoped {
+		v = evaluate(c.who.policies, q, false)
 	}
 	return v, nil
 }
@@ -131,6 +130,14 @@ func (c *call) context() map[string]string {
 		if c.who.sourceIdentity != "" {
 			m["aws:sourceidentity"] = c.who.sourceIdentity
 		}
+	}
+	if c.who != nil {
+		for key, value := range c.who.tags {
+			m["aws:principaltag/"+strings.ToLower(key)] = value
+		}
+	}
+	for key, value := range sessionTags(c.form) {
+		m["aws:requesttag/"+strings.ToLower(key)] = value
 	}
 	for _, name := range []string{"ExternalId", "SourceIdentity", "RoleSessionName"} {
 		if c.service == "sts" && c.form.Has(name) {
@@ -171,6 +178,9 @@ func (w *Wall) authorizeAssumeRole(ctx context.Context, c *call) (*reply, error)
 	ids, err := w.estate.of(ctx, account)
 	if err != nil {
 		return nil, err
+	}
+	if ref := c.readSessionPolicies(ids); ref != nil {
+		return ref, nil
 	}
 	target := ids.roles[lastPart(role)]
 	if target == nil {
@@ -224,7 +234,8 @@ func (w *Wall) authorizeBucket(ctx context.Context, c *call) (*reply, error) {
 		return &rep, nil
 	}
 	if own {
-		if v == allowed || byPolicy != silent {
+		// A session policy limits what a bucket policy grants to the role as well.
+		if v == allowed || byPolicy != silent && !c.who.scoped {
 			return nil, nil
 		}
 		rep := c.denied(c.text(c.resource, why(v, "identity-based", action)))

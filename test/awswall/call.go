@@ -29,7 +29,9 @@ type call struct {
 	agent     string
 	// asAccount is the account in whose name moto is asked.
 	asAccount string
-	requestID string
+	// sessionPolicies are those that an AssumeRole asks for.
+	sessionPolicies []document
+	requestID       string
 }
 
 type protocol int

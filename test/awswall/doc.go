@@ -8,8 +8,8 @@
 //   - resolves the access key to its principal and account, verifies the
 //     signature, and tells moto the account (x-moto-account-id);
 //   - refuses AssumeRole unless the role exists and its trust policy admits the
-//     caller, the ExternalId and the SourceIdentity;
-//   - evaluates identity policies, and bucket policies for foreign and for
+//     caller, the ExternalId, the SourceIdentity and session tags;
+//   - evaluates identity policies, session policies, and bucket policies for foreign and for
 //     anonymous callers;
 //   - lets the delegated administrator read the organization;
 //   - turns what moto lacks into NotImplemented (501, which no client retries);

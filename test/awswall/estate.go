@@ -31,6 +31,7 @@ type estate struct {
 // identities are the users and roles of an account.
 type identities struct {
 	users, roles map[string]*identity
+	managed      map[string]document // by ARN
 }
 
 type identity struct {
@@ -207,7 +208,7 @@ func (d detailsXML) identities() *identities {
 	for _, g := range d.Result.Groups {
 		groups[g.Name] = collect(g.Inline, g.Attached)
 	}
-	out := &identities{users: map[string]*identity{}, roles: map[string]*identity{}}
+	out := &identities{users: map[string]*identity{}, roles: map[string]*identity{}, managed: managed}
 	for _, u := range d.Result.Users {
 		id := &identity{policies: collect(u.Inline, u.Attached)}
 		for _, g := range u.Groups {

@@ -16,7 +16,9 @@ type principal struct {
 	roleARN        string // of a role session
 	session        string
 	sourceIdentity string
-	policy         string // session policy; "" = none
+	scoped         bool              // the session has session policies
+	policies       []document        // session policies: the session may do what its role and one of them allow
+	tags           map[string]string // session tags
 	secret         string
 	token          string // temporary keys must send it
 }
@@ -100,7 +102,8 @@ func (w *Wall) learn(c *call, rep reply) {
 		}
 		w.keys.put(a.Result.Credentials.AccessKeyID, &principal{
 			account: accountOf(role), kind: "role", name: role[strings.LastIndex(role, "/")+1:], arn: a.Result.User.Arn, roleARN: role,
-			session: c.form.Get("RoleSessionName"), sourceIdentity: source, policy: c.form.Get("Policy"),
+			session: c.form.Get("RoleSessionName"), sourceIdentity: source, tags: sessionTags(c.form),
+			scoped: c.form.Has("Policy") || c.form.Has("PolicyArns.member.1.arn"), policies: c.sessionPolicies,
 			secret: a.Result.Credentials.Secret, token: a.Result.Credentials.SessionToken,
 		})
 	case "iam:CreateAccessKey":

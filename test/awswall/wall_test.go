@@ -62,6 +62,7 @@ func TestWall(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, world){
 		"assume role":         assumeRole,
 		"keys and signatures": keysAndSignatures,
+		"session policy":      limitedSession,
 		"permissions":         permissions,
 		"foreign buckets":     foreignBuckets,
 		"block public access": blockPublicAccess,
@@ -77,6 +78,23 @@ func TestWall(t *testing.T) {
 			test(t, w)
 		})
 	}
+}
+
+func sessionPolicy(action, resource string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}]}`
+}
+
+// limitedSession: a session may do what its role and its session policy allow.
+func limitedSession(t *testing.T, w world) {
+	dev := w.Estate.Members["dev"]
+	form := w.roleForm("dev")
+	form.Set("Policy", sessionPolicy("s3:Get*", "arn:aws:s3:::"+dev.PublicBucket))
+	session, a := w.assume(t, of(w.Estate.Security.Hub), form)
+	a.Is(t, 200, "")
+	w.call(t, session, "s3", "GET", "/"+dev.PublicBucket+"?acl", "").Is(t, 200, "")
+	w.call(t, session, "s3", "GET", "/"+dev.PrivateBucket+"?acl", "").Is(t, 403, "AccessDenied")
+	w.call(t, session, "s3", "DELETE", "/"+dev.PublicBucket+"?policy", "").Is(t, 403, "AccessDenied")
+	w.call(t, session, "s3", "GET", "/"+dev.PublicBucket+"?tagging", "").Is(t, 403, "AccessDenied") // not the role's
 }
 
 func assumeRole(t *testing.T, w world) {
@@ -99,6 +117,9 @@ func assumeRole(t *testing.T, w world) {
 		"an account's administrator": {as: of(w.Estate.Management.Administrator), edit: func(url.Values) {}, want: 403, code: "AccessDenied"},
 		"a root user":                {as: creds{ID: w.Root.AccessKeyID, Secret: w.Root.Secret}, edit: func(url.Values) {}, want: 403, code: "AccessDenied", text: "root accounts"},
 		"with a session tag":         {as: hub, edit: func(f url.Values) { f.Set("Tags.member.1.Key", "k"); f.Set("Tags.member.1.Value", "v") }, want: 200},
+		"a long session policy":      {as: hub, edit: func(f url.Values) { f.Set("Policy", sessionPolicy("s3:GetBucketAcl", strings.Repeat("x", 2000))) }, want: 400, code: "ValidationError"},
+		"a broken session policy":    {as: hub, edit: func(f url.Values) { f.Set("Policy", "{") }, want: 400, code: "MalformedPolicyDocument"},
+		"a policy that is not there": {as: hub, edit: func(f url.Values) { f.Set("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/Nothing") }, want: 400, code: "MalformedPolicyDocument"},
 		"a role the hub may not assume": {as: hub, edit: func(f url.Values) {
 			f.Set("RoleArn", "arn:aws:iam::"+dev.Account+":role/OrganizationAccountAccessRole")
 		}, want: 403, code: "AccessDenied"},

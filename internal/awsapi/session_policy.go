@@ -1,0 +1,202 @@
+package awsapi
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+// deriver gives the IAM permissions that a call, and the read of what it
+// changes, needs: *apimodel.Catalog.
+type deriver interface {
+	GrantsAround(c apimodel.Call, with apimodel.Surround) ([]apimodel.Grant, error)
+}
+
+// scope is what one session of an apply session may do in AWS: its session
+// policy, and the same as grants.
+type scope struct {
+	grants []apimodel.Grant
+	policy string
+}
+
+// scopes divide the permissions that an approved plan needs into session
+// policies that STS takes: by account, over 2,048 characters by service as well,
+// and over that by groups of calls in their order. Nothing is widened to make it
+// fit. See docs/design/0005-session-policies.md.
+type scopes struct {
+	byCall  map[int]*scope      // by PlannedCall.Seq; none = its policy does not fit alone
+	reading map[string][]*scope // by account: for reads that the plan holds
+}
+
+// planScopes derives the scopes of a plan. Without a deriver there are none, and
+// every call goes under the role's own permissions.
+func planScopes(d deriver, plan *remediation.Plan) (*scopes, error) {
+	out := &scopes{byCall: map[int]*scope{}, reading: map[string][]*scope{}}
+	accounts := map[string][]unit{}
+	var order []string
+	for _, pc := range plan.Calls {
+		call := pc.APICall()
+		if len(pc.FromOutputs) > 0 {
+			call.Input, _ = withUnknown(call.Input).(map[string]any)
+		}
+		grants, err := d.GrantsAround(call, apimodel.Surround{Image: pc.Class == apimodel.Change})
+		if err != nil {
+			return nil, fault.E(codeOf(err), "derive session policy", err)
+		}
+		if accounts[pc.Account] == nil {
+			order = append(order, pc.Account)
+		}
+		accounts[pc.Account] = append(accounts[pc.Account], unit{pc.Seq, pc.Service, grants})
+	}
+	for _, account := range order {
+		out.divide(account, accounts[account])
+	}
+	return out, nil
+}
+
+// unit is what one planned call needs.
+type unit struct {
+	seq     int
+	service string
+	grants  []apimodel.Grant
+}
+
+// divide makes the sessions of one account.
+func (s *scopes) divide(account string, units []unit) {
+	if sc, ok := scopeOf(units); ok {
+		s.take(account, units, sc)
+		return
+	}
+	var services []string
+	own := map[string][]unit{}
+	for _, u := range units {
+		if own[u.service] == nil {
+			services = append(services, u.service)
+		}
+		own[u.service] = append(own[u.service], u)
+	}
+	for _, name := range services {
+		if sc, ok := scopeOf(own[name]); ok {
+			s.take(account, own[name], sc)
+			continue
+		}
+		s.runs(account, own[name])
+	}
+}
+
+// runs makes a session for each longest run of calls whose policy fits. A call
+// that does not fit alone gets none, and is refused when it comes.
+func (s *scopes) runs(account string, units []unit) {
+	for len(units) > 0 {
+		n := 1
+		sc, ok := scopeOf(units[:1])
+		for ok && n < len(units) {
+			more, fits := scopeOf(units[:n+1])
+			if !fits {
+				break
+			}
+			sc, n = more, n+1
+		}
+		if ok {
+			s.take(account, units[:n], sc)
+		}
+		units = units[n:]
+	}
+}
+
+// scopeOf gives one session for units; false where its policy is too long for STS.
+func scopeOf(units []unit) (*scope, bool) {
+	sc := &scope{}
+	for _, u := range units {
+		sc.grants = append(sc.grants, u.grants...)
+	}
+	if len(sc.grants) == 0 {
+		return sc, true // AWS asks no permission for any of them
+	}
+	sc.policy = apimodel.SessionDocument(sc.grants).String()
+	return sc, len(sc.policy) <= apimodel.MaxSessionPolicy
+}
+
+func (s *scopes) take(account string, units []unit, sc *scope) {
+	for _, u := range units {
+		s.byCall[u.seq] = sc
+	}
+	s.reading[account] = append(s.reading[account], sc)
+}
+
+// knownAfterApply is what a plan shows for a value that only applying will tell.
+var knownAfterApply = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(unknownPrefix)) + `[^>]*>`)
+
+// withUnknown puts apimodel.Unknown where a planned input has what is known
+// after apply.
+func withUnknown(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			out[k] = withUnknown(x)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = withUnknown(x)
+		}
+		return out
+	case string:
+		return knownAfterApply.ReplaceAllLiteralString(v, apimodel.Unknown)
+	default:
+		return v
+	}
+}
+
+// forCall gives the identity under which a planned call is sent: its session is
+// allowed what its share of the plan needs and nothing else.
+func (p *applying) forCall(pc remediation.PlannedCall) (Identity, error) {
+	if p.scopes == nil {
+		return p.id, nil
+	}
+	sc := p.scopes.byCall[pc.Seq]
+	if sc == nil {
+		return Identity{}, fault.Terminal(fault.Errorf(fault.Exhausted, "apply step "+pc.Step,
+			"%s:%s names so many resources that its session policy is longer than the %d characters that STS takes", pc.Service, pc.Operation, apimodel.MaxSessionPolicy).
+			WithHint("split the step so that each call names fewer resources"))
+	}
+	return p.narrowed(sc), nil
+}
+
+// forRead gives the identity for a read: that of a session whose policy allows
+// it, else the reading identity, which the gate lets read only.
+func (p *applying) forRead(c apimodel.Call) Identity {
+	if p.scopes == nil {
+		return p.id
+	}
+	need, err := p.g.derive.GrantsAround(c, apimodel.Surround{})
+	if err != nil {
+		return p.id // it names no operation, and is refused before it is sent
+	}
+	for _, sc := range p.scopes.reading[c.Account] {
+		if apimodel.Allows(sc.grants, need) {
+			return p.narrowed(sc)
+		}
+	}
+	return p.id
+}
+
+func (p *applying) narrowed(sc *scope) Identity {
+	id := p.id
+	id.policy = sc.policy
+	return id
+}
+
+// forImage is forRead for the read that shows what a call changes.
+func (p *applying) forImage(spec apimodel.ImageSpec) Identity {
+	c := spec.ReadCall()
+	if c.Region == "" {
+		c.Region = p.g.cfg.Region
+	}
+	return p.forRead(c)
+}
