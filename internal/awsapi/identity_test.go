@@ -127,7 +127,8 @@ func TestCallsThatCannotBeAddressed(t *testing.T) {
 func TestRoleLostWhileApplying(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	calls := []stepCall{{"Key", apimodel.Call{Service: "kms", Operation: "EnableKeyRotation", Account: member, Region: region, Input: map[string]any{"KeyId": "k"}}}}
+	// Publish has no before-image, so the role is missed only when it is sent.
+	calls := []stepCall{{"Key", apimodel.Call{Service: "sns", Operation: "Publish", Account: member, Region: region, Input: map[string]any{"TopicArn": "arn:aws:sns:eu-west-1:111122223333:t", "Message": "m"}}}}
 	plan := w.plan(calls)
 	w.creds.err = &apimodel.APIError{Code: "AccessDenied", HTTPStatus: 403}
 	s := w.apply(plan)
