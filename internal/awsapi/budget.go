@@ -64,7 +64,7 @@ func (p *applying) intend(ctx context.Context, rec remediation.Change) error {
 	}
 	b := over.Budget
 	refused := fault.Errorf(fault.Exhausted, "apply step "+rec.Call.Step, "%s:%s was not sent: %w", rec.Call.Service, rec.Call.Operation, over).
-		WithHint("see `parry guard show`; guards.budgets in parry.yaml sets the limit")
+		WithHint("look at what was changed: parry remediation list; guards.budgets in parry.yaml sets the limit")
 	if b.Since.IsZero() || !p.auth.Plan.ExpiresAt.IsZero() && b.Until.After(p.auth.Plan.ExpiresAt) {
 		return fault.Terminal(refused)
 	}
