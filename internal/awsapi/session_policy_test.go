@@ -114,7 +114,7 @@ func TestCallThatFitsNoSessionIsRefused(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("i-%017d", i))
 	}
 	w := newWorld(t)
-	calls := []stepCall{{"Stop", apimodel.Call{Service: "ec2", Operation: "StopInstances", Account: member, Region: region, Input: map[string]any{"InstanceIds": ids}}}}
+	calls := []stepCall{{"Run", apimodel.Call{Service: "ssm", Operation: "SendCommand", Account: member, Region: region, Input: map[string]any{"DocumentName": "AWS-RunShellScript", "InstanceIds": ids}}}}
 	plan := w.plan(calls)
 	w.aws.sent()
 	err := run(t.Context(), w.apply(plan), calls)
@@ -122,7 +122,7 @@ func TestCallThatFitsNoSessionIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, op := range w.aws.sent() {
-		if op == "StopInstances" {
+		if op == "SendCommand" {
 			t.Error("it was sent")
 		}
 	}
