@@ -17,6 +17,11 @@
 // where any of these fails, nothing is sent. The outcome is stored after. A change
 // of unknown outcome (lost answer, killed process) is decided by reading the
 // resource back, so that nothing is applied twice: equal to the expected image
-// means applied, equal to the before-image means not applied, anything else is
-// ErrUncertain and needs a person.
+// means applied; equal to the before-image means that it is sent again, but only
+// where that is harmless or it carries its token; anything else is ErrUncertain
+// and needs a person.
+//
+// Every call is recorded (log.go) without the values that it carried, and what
+// people see of a plan or an error holds no secret value (redact.go); see
+// docs/design/0007-record-and-redaction.md.
 package awsapi

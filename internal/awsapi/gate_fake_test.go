@@ -33,6 +33,9 @@ type fakeAWS struct {
 	mu      sync.Mutex
 	buckets map[string]map[string]any // by name; members "pab", "policy", "acl"
 	tags    map[string]string         // of every bucket; nil = none
+	keys    map[string]any            // what kms:CreateKey answers
+	dryRuns int                       // how often EC2 was asked for permission only
+	deaf    bool                      // EC2 takes a dry run for a change
 	answers map[string]map[string]any // by operation, in place of what it would answer
 	hubRole string                    // the role of the process
 	log     []apimodel.Call
@@ -89,6 +92,14 @@ func (f *fakeAWS) answer(c apimodel.Call) (map[string]any, error) {
 	}
 	if out, ok := f.answers[c.Operation]; ok {
 		return maps.Clone(out), nil
+	}
+	if c.Service == "ec2" && c.Input["DryRun"] == true && !f.deaf {
+		f.dryRuns++
+		f.log = f.log[:len(f.log)-1] // nothing is changed
+		return nil, &apimodel.APIError{Service: "ec2", Operation: c.Operation, Code: "DryRunOperation", HTTPStatus: 412}
+	}
+	if c.Operation == "CreateKey" && f.keys != nil {
+		return maps.Clone(f.keys), nil
 	}
 	if c.Service != "s3" {
 		return map[string]any{}, nil

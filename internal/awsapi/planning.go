@@ -34,6 +34,8 @@ type Planner struct {
 	calls   []remediation.PlannedCall
 	answers map[string]realAnswer // the real answers to image reads, by apimodel.ReadKey
 	changed []changedThing        // in the order of their first change
+	// made are the steps whose answers are about what this plan makes.
+	made map[string]bool
 }
 
 // realAnswer is what AWS answered a read.
@@ -52,6 +54,7 @@ type changedThing struct {
 // Planning gives a planner that calls as id.
 func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
 	p := &Planner{
+		made:    map[string]bool{},
 		limit:   g.cfg.MaxPlannedCalls,
 		unknown: unknowns{nonce: g.cfg.IDs.NewID("u")},
 		answers: map[string]realAnswer{},
@@ -140,6 +143,9 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 	case apimodel.SensitiveRead:
 		reply = p.unknown.reply(r.op, step)
 	default:
+		if err := fixesScope(&pc, r, p.made); err != nil {
+			return apimodel.Reply{}, err
+		}
 		if err := p.change(ctx, &pc, r); err != nil {
 			return apimodel.Reply{}, err
 		}
@@ -147,6 +153,7 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 			return apimodel.Reply{}, err
 		}
 		reply = p.unknown.reply(r.op, step)
+		p.made[step] = true
 	}
 	var api *apimodel.APIError
 	if err == nil || errors.As(err, &api) {
@@ -159,6 +166,10 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 // the rest. A read of what does not exist yet cannot be sent.
 func (p *Planner) read(ctx context.Context, pc *remediation.PlannedCall, r request) (apimodel.Reply, error) {
 	if len(pc.FromOutputs) > 0 {
+		// It is about what this plan makes if all that it is asked by is.
+		if !slices.ContainsFunc(outputsIn(pc.Input), func(from [2]string) bool { return !p.made[from[0]] }) {
+			p.made[pc.Step] = true
+		}
 		return p.unknown.reply(r.op, pc.Step), nil
 	}
 	if !apimodel.IsImageRead(r.Service, r.Operation) {

@@ -98,9 +98,6 @@ func TestDryRunIsSentByTheGateAlone(t *testing.T) {
 	t.Run("not with values that only applying tells", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.aws.there = func(c apimodel.Call) error {
-			return &apimodel.APIError{Code: "DryRunOperation", HTTPStatus: 412}
-		}
 		p := w.gate.Planning(as, awsapi.PlanOptions{})
 		made, err := p.Call(t.Context(), "Group", ec2Call("CreateSecurityGroup", map[string]any{"GroupName": "g", "Description": "d"}))
 		if err != nil {
@@ -126,6 +123,7 @@ func TestDryRunIsSentByTheGateAlone(t *testing.T) {
 	t.Run("an answer as if it had been made is an alarm", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
+		w.aws.deaf = true
 		_, err := w.gate.Planning(as, awsapi.PlanOptions{}).Call(context.WithoutCancel(t.Context()), "Make", key)
 		if !fault.Is(err, fault.Internal) || !fault.IsTerminal(err) || fault.HintOf(err) == "" {
 			t.Errorf("got %v", err)

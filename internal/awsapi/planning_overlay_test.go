@@ -15,6 +15,9 @@ import (
 type instances struct{ reads int }
 
 func (s *instances) Send(_ context.Context, _ awsapi.Credentials, c apimodel.Call) (apimodel.Reply, error) {
+	if c.Input["DryRun"] == true {
+		return apimodel.Reply{}, &apimodel.APIError{Service: "ec2", Operation: c.Operation, Code: "DryRunOperation", HTTPStatus: 412}
+	}
 	if c.Operation != "DescribeInstances" {
 		return apimodel.Reply{Output: map[string]any{"Account": hub}}, nil
 	}

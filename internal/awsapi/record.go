@@ -140,6 +140,7 @@ func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r re
 		var api *apimodel.APIError
 		switch {
 		case err == nil:
+			rec.Outputs = p.keepOutputs(pc, reply)
 			return reply, p.outcome(ctx, rec, remediation.Applied, reply.RequestID(), nil)
 		case doubt && isDefinite(r, err):
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Uncertain, "", err))

@@ -194,6 +194,12 @@ func (p *applying) match(ctx context.Context, step string, r request) (int, erro
 		}
 		where := differs(pc, r)
 		if where == "" {
+			var err error
+			if where, err = p.inScope(ctx, pc, r); err != nil {
+				return 0, err
+			}
+		}
+		if where == "" {
 			return i, nil
 		}
 		if err := p.drifted(ctx, pc, r); err != nil {

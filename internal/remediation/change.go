@@ -42,10 +42,13 @@ type Change struct {
 	// it took from the budgets is given back.
 	NotSent bool `json:"not_sent,omitempty"`
 	// Budgets are those that the change was counted in.
-	Budgets   []Budget  `json:"budgets,omitempty"`
-	Sending   Sending   `json:"sending,omitzero"`
-	IntentAt  time.Time `json:"intent_at"`
-	OutcomeAt time.Time `json:"outcome_at"`
+	Budgets []Budget `json:"budgets,omitempty"`
+	// Outputs are the members of AWS's answer, by path, that later calls of the plan
+	// are made of.
+	Outputs   map[string][]string `json:"outputs,omitempty"`
+	Sending   Sending             `json:"sending,omitzero"`
+	IntentAt  time.Time           `json:"intent_at"`
+	OutcomeAt time.Time           `json:"outcome_at"`
 }
 
 // Sending is what the record of calls tells of a change beside its outcome.

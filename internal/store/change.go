@@ -82,7 +82,7 @@ func sameCall(a, b remediation.Change) (bool, error) {
 }
 
 // RecordOutcome stores what became of a change, in its row and in the record of
-// calls. Only the outcome, the request id, the error, the time, the sending and
+// calls. Only the outcome, the request id, the error, the time, the sending, the outputs and
 // whether it never left are taken from c; one that never left is taken out of
 // its budgets. A change that was applied or
 // refused keeps its outcome: another one answers ErrConflict.
@@ -110,6 +110,7 @@ func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 		sending := c.Sending
 		sending.Digest = was.Sending.Digest
 		was.Sending = sending
+		was.Outputs = c.Outputs
 		sealed, err := s.sealJSON(was, aad(changeTable, c.ID))
 		if err != nil {
 			return err
