@@ -30,6 +30,11 @@ func (p *Planner) prove(ctx context.Context, pc *remediation.PlannedCall, r requ
 	if _, own := r.Input[dryRunMember]; own || len(pc.FromOutputs) > 0 || !honoursDryRun(r) {
 		return nil
 	}
+	if len(p.s.g.cfg.ReadPolicies) > 0 {
+		// The session that plans may less than the one that applies.
+		pc.Permission, pc.PermissionDetail = remediation.PermissionNotChecked, "planning sessions are narrowed by organization.read_policies"
+		return nil
+	}
 	dry := r.from(r.by)
 	dry.class = apimodel.Read
 	dry.Input = maps.Clone(r.Input)
