@@ -103,7 +103,10 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	apply := w.apply(plan)
 	planner := w.gate.Planning(as, awsapi.PlanOptions{})
 	for _, f := range []func() error{
-		func() error { _, err := w.gate.ReadOnly(as).Call(t.Context(), "", s3("DeleteBucketPolicy", nil)); return err },
+		func() error {
+			_, err := w.gate.ReadOnly(as).Call(t.Context(), "", s3("DeleteBucketPolicy", nil))
+			return err
+		},
 		func() error { _, err := planner.Call(t.Context(), "Delete", foreign); return err },
 		func() error { _, err := planner.Call(t.Context(), "Wrong", wrong); return err },
 		func() error { _, err := apply.Call(t.Context(), "Other", s3("DeleteBucketPolicy", nil)); return err },
