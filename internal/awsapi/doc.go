@@ -12,6 +12,13 @@
 //   - Applying sends exactly the changes that an approved plan holds.
 //   - OwnTraffic sends a closed table of operations on configured resources.
 //
+// Calls wait in one queue for each account, region and service (throttle.go),
+// whose rate feels for the limit that AWS sets (throttle_pace.go) and is shared
+// by the nodes of an installation (throttle_share.go). Throttling is certain to
+// have done nothing and is met with patience until the caller's deadline; other
+// failures with a few attempts within a budget; a change whose answer was lost is
+// sent again by the client only with its token.
+//
 // Invariants of Applying. The before-image is read, the stop switch and the lease
 // are asked, and the intent is stored, in this order, before a change leaves;
 // where any of these fails, nothing is sent. The outcome is stored after. A change
