@@ -109,7 +109,7 @@ func (t rowTemplate) hold(terms []string, m map[string]any) bool {
 		path, not := strings.CutPrefix(term, "!")
 		path, want, valued := cutValue(path)
 		v, ok := t.lookup(m, path)
-		if list, isList := v.([]any); isList && len(list) == 0 {
+		if list, isList := v.([]any); isList && len(list) == 0 && strings.Contains(path, "[]") {
 			ok = false // "A[].B" where no element has a B
 		}
 		if (ok && (!valued || fmt.Sprint(v) == want)) == not {
