@@ -77,6 +77,17 @@ func resolve(rules *apimodel.RuleSet, partitions *apimodel.Partitions, params ma
 	return outcome{Endpoint: &endpointURL{URL: e.URL, Headers: headers, Properties: e.Properties}}
 }
 
+// diffOutcome is cmp.Diff, which takes seconds for all cases, after a quick look.
+func diffOutcome(want, got outcome) string {
+	if want.Endpoint == nil && got.Endpoint == nil && want.Error == got.Error {
+		return ""
+	}
+	if w, g := want.Endpoint, got.Endpoint; w != nil && g != nil && w.URL == g.URL && len(w.Headers)+len(w.Properties)+len(g.Headers)+len(g.Properties) == 0 {
+		return ""
+	}
+	return cmp.Diff(want, got, cmpopts.EquateEmpty())
+}
+
 // gone are services that the cases have and botocore no longer has.
 var gone = []string{
 	"AppTest", "CloudWatch Events", "Elastic Inference", "Elastic Transcoder", "Evidently", "IoTFleetHub", "LookoutVision", "OpsWorks",
@@ -222,7 +233,7 @@ func compareCases(t *testing.T, c *apimodel.Catalog, s *apimodel.Service, cases 
 	}
 	for i, tc := range cases {
 		name := fmt.Sprintf("%s %d", s.Name, i)
-		diff := cmp.Diff(tc.Expect, resolve(rules, partitions, tc.Params), cmpopts.EquateEmpty())
+		diff := diffOutcome(tc.Expect, resolve(rules, partitions, tc.Params))
 		known := true
 		switch {
 		case newDualStack(tc):

@@ -12,6 +12,7 @@ import (
 // newClient opens a client with the limits of cfg.
 func newClient(cfg config.Config, c awsapi.ClientConfig) (*awsapi.Client, error) {
 	c.PerSecond, c.Burst, c.Limits = cfg.AWS.Rate, cfg.AWS.Burst, cfg.AWS.Limits
+	c.UseFIPS, c.UseDualStack = cfg.AWS.UseFIPS, cfg.AWS.UseDualStack
 	return awsapi.NewClient(c)
 }
 

@@ -16,12 +16,12 @@ import (
 )
 
 // endpoint finds where the message goes now; a redirect changes the region.
-func (s *sending) endpoint() (endpoint, error) {
+func (s *sending) endpoint() (*endpoint, error) {
 	return s.c.endpoints.find(s.p.rt.service, endpointCall{op: s.p.op.op, input: s.p.input, region: s.region, account: s.creds.Account})
 }
 
 // request addresses and signs the message.
-func (s *sending) request(ctx context.Context, ep endpoint) (*http.Request, error) {
+func (s *sending) request(ctx context.Context, ep *endpoint) (*http.Request, error) {
 	u, err := s.address(ep)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *sending) request(ctx context.Context, ep endpoint) (*http.Request, erro
 	return req, s.sign(ctx, req, ep)
 }
 
-func (s *sending) sign(ctx context.Context, req *http.Request, ep endpoint) error {
+func (s *sending) sign(ctx context.Context, req *http.Request, ep *endpoint) error {
 	if ep.unsignable != "" {
 		return fault.Errorf(fault.Invalid, "call "+s.p.name(), "the endpoint wants a signature by %s, which is not supported", ep.unsignable).
 			WithHint("%s", signatureHint(ep.unsignable))
@@ -81,7 +81,7 @@ func signatureHint(schemes string) string {
 }
 
 // address joins the endpoint and the message.
-func (s *sending) address(ep endpoint) (*url.URL, error) {
+func (s *sending) address(ep *endpoint) (*url.URL, error) {
 	raw := s.msg.rawPath
 	if raw == "" {
 		raw = (&url.URL{Path: s.msg.path}).EscapedPath()

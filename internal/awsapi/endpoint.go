@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -54,10 +55,10 @@ type serviceEndpoints struct {
 	used     []apimodel.EndpointParam // what the rules depend on
 	byRegion bool                     // they depend on nothing of a single call but its region
 	override *url.URL                 // from configuration; nil = AWS's own
+	sources  sync.Map                 // *apimodel.Operation -> []paramSource
 
-	found sync.Map // key -> endpoint
-	count int      // of found, under mu
-	mu    sync.Mutex
+	mu    sync.RWMutex
+	found map[string]*endpoint // by region, or by all that the rules depend on
 }
 
 // endpointCall is what an endpoint may depend on.
@@ -69,33 +70,35 @@ type endpointCall struct {
 }
 
 // find gives the endpoint of a call.
-func (e *endpoints) find(s *apimodel.Service, call endpointCall) (endpoint, error) {
-	op := "find endpoint of " + s.Name
+func (e *endpoints) find(s *apimodel.Service, call endpointCall) (*endpoint, error) {
 	if !validLabel(call.region) {
-		return endpoint{}, fault.Errorf(fault.Invalid, op, "%q is not a region", clip(printable(call.region)))
+		return nil, fault.Errorf(fault.Invalid, "find endpoint of "+s.Name, "%q is not a region", clip(printable(call.region)))
 	}
 	se, err := e.of(s)
 	if err != nil {
-		return endpoint{}, err
+		return nil, err
 	}
-	key := call.region
-	var params map[string]any
+	var space [256]byte
+	key := append(space[:0], call.region...)
+	var values []any
 	if !se.byRegion {
-		params = se.params(call)
-		key = se.key(params)
+		values = se.values(call)
+		key = appendKey(space[:0], values)
 	}
-	if found, ok := se.found.Load(key); ok {
-		return found.(endpoint), nil //nolint:forcetypeassert // keep stores nothing else
+	se.mu.RLock()
+	found := se.found[string(key)]
+	se.mu.RUnlock()
+	if found != nil {
+		return found, nil
 	}
-	if params == nil {
-		params = se.params(call)
+	if values == nil {
+		values = se.values(call)
 	}
-	ep, err := se.resolve(params, call.region)
-	if err != nil {
-		return endpoint{}, fault.E(fault.Invalid, op, err).WithHint("check region and input, or set AWS_ENDPOINT_URL_%s", serviceVariable(s))
+	if found, err = se.resolve(values, call.region); err != nil {
+		return nil, fault.E(fault.Invalid, "find endpoint of "+s.Name, err).WithHint("check region and input, or set AWS_ENDPOINT_URL_%s", serviceVariable(s))
 	}
-	se.keep(key, ep)
-	return ep, nil
+	se.keep(string(key), found)
+	return found, nil
 }
 
 func (e *endpoints) of(s *apimodel.Service) (*serviceEndpoints, error) {
@@ -112,12 +115,12 @@ func (e *endpoints) of(s *apimodel.Service) (*serviceEndpoints, error) {
 	if err != nil {
 		return nil, err
 	}
-	se = &serviceEndpoints{endpoints: e, service: s, rules: rules, byRegion: true}
+	se = &serviceEndpoints{endpoints: e, service: s, rules: rules, byRegion: true, found: map[string]*endpoint{}}
 	if se.override, err = e.settings.override(s); err != nil {
 		return nil, err
 	}
 	for _, p := range rules.Params() {
-		if p.Used {
+		if p.Used || p.Required {
 			se.used = append(se.used, p)
 			se.byRegion = se.byRegion && slices.Contains(regionalBuiltIns, p.BuiltIn)
 		}
@@ -131,65 +134,59 @@ func (e *endpoints) of(s *apimodel.Service) (*serviceEndpoints, error) {
 	return se, nil
 }
 
-// key tells apart the parameters that give different endpoints.
-func (e *serviceEndpoints) key(params map[string]any) string {
-	var b strings.Builder
-	for _, p := range e.used {
-		switch v := params[p.Name].(type) {
+// appendKey tells apart the parameters that give different endpoints.
+func appendKey(key []byte, values []any) []byte {
+	for _, v := range values {
+		switch v := v.(type) {
 		case string:
-			b.WriteString(v)
+			key = append(append(key, 's'), v...)
 		case bool:
-			b.WriteByte(map[bool]byte{false: '0', true: '1'}[v])
+			key = strconv.AppendBool(key, v)
 		case []string:
-			b.WriteString(strings.Join(v, "\x01"))
-		default:
-			b.WriteByte('-')
+			for _, text := range v {
+				key = append(append(key, 1), text...)
+			}
 		}
-		b.WriteByte(0)
+		key = append(key, 0)
 	}
-	return b.String()
+	return key
 }
 
-func (e *serviceEndpoints) keep(key string, ep endpoint) {
+func (e *serviceEndpoints) keep(key string, ep *endpoint) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.count++; e.count > maxEndpoints {
-		e.found.Clear()
-		e.count = 1
+	if len(e.found) >= maxEndpoints {
+		clear(e.found)
 	}
-	e.found.Store(key, ep)
+	e.found[key] = ep
 }
 
 // resolve asks the rules. An override changes the address only: a request is
 // signed as AWS's own endpoint would want it, so that a global service may be
 // called through an address in another region.
-func (e *serviceEndpoints) resolve(params map[string]any, region string) (endpoint, error) {
+func (e *serviceEndpoints) resolve(values []any, region string) (*endpoint, error) {
+	params, own := make(map[string]any, len(values)), make(map[string]any, len(values))
+	for i, p := range e.used {
+		params[p.Name] = values[i]
+		if p.BuiltIn != builtInEndpoint {
+			own[p.Name] = values[i]
+		}
+	}
 	found, err := e.rules.Resolve(e.partitions, params)
 	if err != nil {
-		return endpoint{}, err
+		return nil, err
 	}
 	ep := e.signing(found.AuthSchemes(), region)
 	if e.override != nil && len(found.AuthSchemes()) == 0 {
-		own := withoutEndpoint(e.rules, params)
 		if usual, err := e.rules.Resolve(e.partitions, own); err == nil {
 			ep = e.signing(usual.AuthSchemes(), region)
 		}
 	}
 	if ep.url, err = url.Parse(found.URL); err != nil {
-		return endpoint{}, err
+		return nil, err
 	}
 	ep.headers = found.Headers
-	return ep, e.checkHost(ep.url)
-}
-
-func withoutEndpoint(rules *apimodel.RuleSet, params map[string]any) map[string]any {
-	own := make(map[string]any, len(params))
-	for _, p := range rules.Params() {
-		if v, ok := params[p.Name]; ok && p.BuiltIn != builtInEndpoint {
-			own[p.Name] = v
-		}
-	}
-	return own
+	return &ep, e.checkHost(ep.url)
 }
 
 // signing picks the first way of signing that is known.

@@ -24,7 +24,7 @@ func venvPython(t *testing.T) string {
 }
 
 // findEndpoint resolves as a client with these variables does.
-func findEndpoint(t testing.TB, c *apimodel.Catalog, service, region string, env map[string]string) (endpoint, error) {
+func findEndpoint(t testing.TB, c *apimodel.Catalog, service, region string, env map[string]string) (*endpoint, error) {
 	t.Helper()
 	all, err := newEndpoints(c, readEndpointSettings(func(n string) string { return env[n] }, false, false))
 	if err != nil {
@@ -177,7 +177,7 @@ func TestEndpointsAreKeptApart(t *testing.T) {
 	if a, b := host("bucket-a", "k"), host("bucket-b", "k"); a == b || host("bucket-a", "k") != a {
 		t.Errorf("got %s for one bucket and %s for another", a, b)
 	}
-	if n := all.services["s3"].count; n != 3 {
+	if n := len(all.services["s3"].found); n != 3 {
 		t.Errorf("%d endpoints are kept, want 3: the key of an object makes no difference", n)
 	}
 }
@@ -212,7 +212,7 @@ func BenchmarkFindEndpoint(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := se.resolve(se.params(call), call.region); err != nil {
+				if _, err := se.resolve(se.values(call), call.region); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -72,52 +72,82 @@ const (
 // regionalBuiltIns differ between two calls by their regions only.
 var regionalBuiltIns = []string{builtInRegion, builtInFIPS, builtInDualStack, builtInEndpoint, builtInGlobalSTS}
 
-// params gives the parameters of a call, in botocore's order: what the
-// operation says, what its input says, and what the client says.
-func (e *serviceEndpoints) params(call endpointCall) map[string]any {
-	params := make(map[string]any, len(e.used))
-	for _, p := range e.rules.Params() {
-		v := e.context(p.Name, call)
-		if v == nil {
-			v = e.builtIn(p.BuiltIn, call)
-		}
-		if v != nil {
-			params[p.Name] = v
-		}
-	}
-	return params
+// paramSource is what an operation itself says of a parameter: a fixed value,
+// where it is in the input, or nothing.
+type paramSource struct {
+	value        any
+	member, path string
 }
 
-func (e *serviceEndpoints) context(name string, call endpointCall) any {
-	if call.op == nil {
-		return nil
-	}
-	for _, c := range call.op.Context {
-		switch {
-		case c.Name != name:
-		case c.Path != "":
-			return search(c.Path, call.input)
-		case c.Bool && name == "RequiresAccountId" && e.override != nil && isLocal(e.override.Host):
-			return nil // it would be put in front of a host that has no names below it
-		case c.Bool:
-			return c.Value == "true"
-		default:
-			return c.Value
+// values gives the parameters of a call in the order of used, nil for what is
+// not set. As with botocore, the operation comes before its input, and both
+// before the client.
+func (e *serviceEndpoints) values(call endpointCall) []any {
+	values := make([]any, len(e.used))
+	sources := e.sourcesOf(call.op)
+	for i, p := range e.used {
+		if sources != nil {
+			values[i] = sources[i].of(call.input)
+		}
+		if values[i] == nil {
+			values[i] = e.builtIn(p, call)
 		}
 	}
-	if call.op.Input != nil {
-		for i := range call.op.Input.Members {
-			if m := &call.op.Input.Members[i]; m.ContextParam == name {
-				if text, ok := call.input[m.Name].(string); ok {
-					return text
-				}
+	return values
+}
+
+func (s *paramSource) of(input map[string]any) any {
+	switch {
+	case s.value != nil:
+		return s.value
+	case s.path != "":
+		return search(s.path, input)
+	case s.member != "":
+		if text, ok := input[s.member].(string); ok {
+			return text
+		}
+	}
+	return nil
+}
+
+// sourcesOf works out once for each operation where its parameters come from.
+func (e *serviceEndpoints) sourcesOf(op *apimodel.Operation) []paramSource {
+	if op == nil {
+		return nil
+	}
+	if found, ok := e.sources.Load(op); ok {
+		return found.([]paramSource) //nolint:forcetypeassert // nothing else is stored
+	}
+	sources := make([]paramSource, len(e.used))
+	for i, p := range e.used {
+		sources[i] = e.source(op, p.Name)
+	}
+	e.sources.Store(op, sources)
+	return sources
+}
+
+func (e *serviceEndpoints) source(op *apimodel.Operation, param string) (s paramSource) {
+	if op.Input != nil {
+		for i := range op.Input.Members {
+			if m := &op.Input.Members[i]; m.ContextParam == param {
+				s.member = m.Name
 			}
 		}
 	}
-	if name == "DisableS3ExpressSessionAuth" && slices.Contains(e.service.ClientContext, name) {
-		return e.settings.s3NoExpressSession
+	for _, c := range op.Context {
+		switch {
+		case c.Name != param:
+		case c.Name == "RequiresAccountId" && e.override != nil && isLocal(e.override.Host):
+			// The account would be put in front of a host that has no names below it.
+		case c.Bool:
+			s.value = c.Value == "true"
+		case c.Path != "":
+			s.path = c.Path
+		default:
+			s.value = c.Value
+		}
 	}
-	return nil
+	return s
 }
 
 // search finds texts in an input: one, or a list in order.
@@ -143,9 +173,14 @@ func search(path string, input map[string]any) any {
 	return texts
 }
 
-func (e *serviceEndpoints) builtIn(name string, call endpointCall) any {
+// builtIn gives what the client says of a parameter.
+func (e *serviceEndpoints) builtIn(p apimodel.EndpointParam, call endpointCall) any {
 	own := e.override == nil // FIPS and dual stack are of AWS's own endpoints
-	switch name {
+	switch p.BuiltIn {
+	case "":
+		if p.Name == "DisableS3ExpressSessionAuth" && slices.Contains(e.service.ClientContext, p.Name) {
+			return e.settings.s3NoExpressSession
+		}
 	case builtInRegion:
 		return call.region
 	case builtInFIPS:

@@ -9,8 +9,13 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 )
 
-// AWS says how fast AWS is called; see docs/configuration.md.
+// AWS says where and how fast AWS is called; see docs/configuration.md.
 type AWS struct {
+	// UseFIPS and UseDualStack pick AWS's FIPS and dual-stack endpoints. Where one
+	// is false the environment decides: AWS_USE_FIPS_ENDPOINT,
+	// AWS_USE_DUALSTACK_ENDPOINT.
+	UseFIPS      bool `yaml:"use_fips"`
+	UseDualStack bool `yaml:"use_dualstack"`
 	// Rate and Burst are where calls to one service in one region of one account
 	// start; 0 is the default of awsapi.ClientConfig.
 	Rate  float64 `yaml:"rate"`

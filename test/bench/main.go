@@ -67,11 +67,18 @@ func measurements() []measurement {
 	return []measurement{
 		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), atSize(), steps("sqlite"), steps("postgres"),
-		remediations(), callRates(), planning(), takeover(), readiness(), idleness(), binary(),
+		remediations(), callRates(), planning(), takeover(), readiness(), idleness(), binary(), models(),
 	}
 }
 
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	if len(args) == 2 && args[0] == firstCallArg {
+		if err := printFirstCall(ctx, args[1], out); err != nil {
+			fmt.Fprintln(errs, "bench:", err)
+			return 1
+		}
+		return 0
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	b := &bench{errs: errs}
