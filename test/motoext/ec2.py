@@ -3,12 +3,13 @@
 moto lacks Block Public Access for images, snapshots and VPCs, access to the
 serial console, default metadata options, detailed monitoring and the resets of
 sharing attributes. It forgets the metadata options that a call does not name,
-the shutdown behaviour of an instance and the structured form of
+the shutdown behaviour of an instance, that a dry run changes nothing, and the structured form of
 ModifySnapshotAttribute. The answers follow the
 Amazon EC2 API reference.
 """
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import camelcase_to_underscores
 from moto.ec2.models import instances
 from moto.ec2.responses import EC2Response
 
@@ -30,6 +31,15 @@ def settings(response):
 
 
 def patch():
+    call_action = EC2Response.call_action
+
+    def call_unless_dry(self):
+        # A dry run changes nothing; moto minds the flag in some operations only.
+        if self._get_param("DryRun", False):
+            setattr(self, camelcase_to_underscores(self._get_action()), self.error_on_dryrun)
+        return call_action(self)
+
+    EC2Response.call_action = call_unless_dry
     instances.InstanceBackend.modify_instance_metadata_options = modify_instance_metadata_options
     for name, method in list(globals().items()):
         if getattr(method, "is_operation", False):
