@@ -112,7 +112,7 @@ func (s ImageSpec) Inverse(before Image) (calls []InverseCall, restores string) 
 	if !s.accounted() {
 		return nil, ""
 	}
-	ok := false
+	var ok bool
 	switch {
 	case len(s.op.Update) > 0:
 		calls, ok = s.updateInverse(before)

@@ -249,7 +249,7 @@ func (c *rowCheck) inverse(inv inverse, also map[string]string) {
 		path, _, _ := cutValue(strings.TrimPrefix(term, "!"))
 		c.before(path)
 	}
-	c.template(op.Input, map[string]any(in))
+	c.template(op.Input, in)
 	c.required(op, in)
 }
 

@@ -132,7 +132,7 @@ func TestMotoImages(t *testing.T) {
 		c.Sender = client
 		c.Credentials = awsapi.NewStaticCredentials(client, testKeys)
 		c.Guards = awsapi.Guards{Accounts: []string{"*"}, AllowManagement: true} // the table is proven, not the guards
-		c.Clock = nil // moto's credentials end by the wall clock
+		c.Clock = nil                                                            // moto's credentials end by the wall clock
 		c.Observe = nil
 	})
 	n := 0
