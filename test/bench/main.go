@@ -39,6 +39,8 @@ func asPart(ctx context.Context, args []string) (error, bool) {
 		return serveRecording(ctx), true
 	case len(args) > 0 && args[0] == "contend-gate":
 		return contendGate(ctx, args[1:]), true
+	case len(args) > 0 && args[0] == "call-accounts":
+		return callEachAccount(ctx, args[1:]), true
 	}
 	return nil, false
 }
@@ -67,7 +69,7 @@ func measurements() []measurement {
 	return []measurement{
 		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), atSize(), steps("sqlite"), steps("postgres"),
-		remediations(), callRates(), planning(), takeover(), readiness(), idleness(), binary(), models(),
+		remediations(), callRates(), accountCalls(), planning(), takeover(), readiness(), idleness(), binary(), models(),
 	}
 }
 
