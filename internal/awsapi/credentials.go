@@ -50,6 +50,8 @@ type Credentials struct {
 	Account string
 	// Expires is when they end; zero = never.
 	Expires time.Time
+
+	reply apimodel.Reply // of the call that gave them, its metadata alone
 }
 
 // Valid reports whether there is something to sign with.
@@ -179,5 +181,6 @@ func roleCredentials(out map[string]any) (Credentials, time.Time, error) {
 	if !creds.Valid() || expires.IsZero() {
 		return Credentials{}, time.Time{}, fault.Errorf(fault.Unavailable, "assume role", "the answer holds no credentials")
 	}
+	creds.reply.Output = map[string]any{"ResponseMetadata": out["ResponseMetadata"]}
 	return creds, expires, nil
 }

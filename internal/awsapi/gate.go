@@ -304,7 +304,7 @@ func (g *Gate) validate(r request) error {
 
 // transmit hands r to the sender.
 func (g *Gate) transmit(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
-	creds, err := g.creds.get(ctx, id, r.Account, r.Region)
+	creds, err := g.creds.get(ctx, id, r.Account, r.Region, r.by)
 	if err != nil {
 		return apimodel.Reply{}, fmt.Errorf("%w: %w", errNotSent, err)
 	}

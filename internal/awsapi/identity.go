@@ -100,8 +100,9 @@ func newCredentialCache(g *Gate) *credentialCache {
 	return &credentialCache{g: g, roles: map[credentialKey]cachedCredentials{}}
 }
 
-// get gives credentials for a call of id in account.
-func (c *credentialCache) get(ctx context.Context, id Identity, account, region string) (Credentials, error) {
+// get gives credentials for a call of id in account. By says for whom, in the
+// record of calls, when they have to be asked for.
+func (c *credentialCache) get(ctx context.Context, id Identity, account, region string, by *origin) (Credentials, error) {
 	if id.Role == "" {
 		creds, err := c.g.cfg.Credentials.Process(ctx)
 		if err != nil {
@@ -118,7 +119,7 @@ func (c *credentialCache) get(ctx context.Context, id Identity, account, region 
 	if ok && now.Before(have.until) {
 		return have.creds, nil
 	}
-	v, err, _ := c.flight.Do(fmt.Sprintf("%q", key), func() (any, error) { return c.assume(ctx, key, in, account) })
+	v, err, _ := c.flight.Do(fmt.Sprintf("%q", key), func() (any, error) { return c.assume(ctx, key, in, account, by) })
 	if err != nil {
 		var none Credentials
 		return none, err
@@ -151,8 +152,11 @@ func (r RoleRequest) right() string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (c *credentialCache) assume(ctx context.Context, key credentialKey, in RoleRequest, account string) (cachedCredentials, error) {
+func (c *credentialCache) assume(ctx context.Context, key credentialKey, in RoleRequest, account string, by *origin) (cachedCredentials, error) {
+	r := c.ask("AssumeRole", account, in.Region, map[string]any{"RoleArn": in.RoleARN, "RoleSessionName": in.SessionName}).from(by)
+	start := c.g.cfg.Clock.Now()
 	creds, expires, err := c.g.cfg.Credentials.AssumeRole(ctx, in)
+	c.g.note(r, start, creds.reply, err)
 	if err != nil {
 		return cachedCredentials{}, fault.E(codeOf(err), "call account "+account, err).
 			WithHint("%s", assumeHint(err, account))
@@ -168,6 +172,15 @@ func (c *credentialCache) assume(ctx context.Context, key credentialKey, in Role
 	}
 	c.roles[key] = got
 	return got, nil
+}
+
+// ask words a call that the gate makes for itself, with what the record holds of it.
+func (c *credentialCache) ask(operation, account, region string, input map[string]any) request {
+	r := request{Call: apimodel.Call{Service: "sts", Operation: operation, Account: account, Region: region, Input: input}, by: &origin{mode: ModeOwn}}
+	if svc, op, err := c.g.cfg.Models.Find(r.Service, r.Operation); err == nil {
+		r.svc, r.op, r.class = svc, op, c.g.cfg.Models.ClassifyCall(r.Call)
+	}
+	return r
 }
 
 // assumeHint says what to do about a role that could not be assumed.
@@ -199,12 +212,8 @@ func (c *credentialCache) processARN(ctx context.Context) (string, error) {
 		return known, nil
 	}
 	v, err, _ := c.flight.Do("caller", func() (any, error) {
-		creds, err := c.get(ctx, Identity{}, "", "")
-		if err != nil {
-			return "", err
-		}
-		call := apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Region: c.g.cfg.Region, Input: map[string]any{}}
-		reply, err := c.g.cfg.Sender.Send(ctx, creds, call)
+		r := c.ask("GetCallerIdentity", "", c.g.cfg.Region, map[string]any{})
+		reply, err := c.g.send(ctx, Identity{}, r)
 		if err != nil {
 			return "", fault.E(codeOf(err), "ask whose credentials these are", err).
 				WithHint("`aws sts get-caller-identity` must work with the credentials of this process")

@@ -16,7 +16,8 @@ import (
 	"github.com/parry-security/parry/internal/remediation"
 )
 
-// recording is a world whose gate keeps the record of calls in calls.
+// recording is a world whose gate keeps the record of calls in calls, but for
+// the roles that it assumes, which TestRolesAreRecorded looks at.
 func recording(t *testing.T) (w *world, calls *[]remediation.CallRecord) {
 	t.Helper()
 	calls = &[]remediation.CallRecord{}
@@ -31,7 +32,11 @@ func recording(t *testing.T) (w *world, calls *[]remediation.CallRecord) {
 	w = newWorld(t, func(c *awsapi.Config) {
 		c.Validate = client.Validate
 		c.RedactionKey = []byte("0123456789abcdef")
-		c.Record = func(r remediation.CallRecord) { *calls = append(*calls, r) }
+		c.Record = func(r remediation.CallRecord) {
+			if r.Operation != "AssumeRole" {
+				*calls = append(*calls, r)
+			}
+		}
 	})
 	return w, calls
 }
@@ -88,6 +93,26 @@ func TestEveryCallIsRecorded(t *testing.T) {
 		if r.Outcome != remediation.CallOK || r.Attempts != 1 || r.HTTPStatus != 200 || r.RequestID == "" || len(r.Digest) != 64 || r.Change != c {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+func TestRolesAreRecorded(t *testing.T) {
+	t.Parallel()
+	var calls []remediation.CallRecord
+	w := newWorld(t, func(c *awsapi.Config) { c.Record = func(r remediation.CallRecord) { calls = append(calls, r) } })
+	reader := as
+	reader.Remediation = "rem-1"
+	session := w.gate.ReadOnly(reader)
+	for range 2 { // the second finds the credentials of the first
+		if _, err := session.Call(t.Context(), "", s3("GetBucketPolicy", nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"read  sts:AssumeRole ok", "read  s3:GetBucketPolicy ok", "read  s3:GetBucketPolicy ok"}, lines(calls)); diff != "" {
+		t.Error(diff)
+	}
+	if c := calls[0]; c.Remediation != "rem-1" || c.Account != member || c.Resource != "arn:aws:iam::"+member+":role/"+role || c.Digest == "" {
+		t.Errorf("%+v", c)
 	}
 }
 

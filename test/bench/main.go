@@ -41,6 +41,8 @@ func asPart(ctx context.Context, args []string) (error, bool) {
 		return contendGate(ctx, args[1:]), true
 	case len(args) > 0 && args[0] == "call-accounts":
 		return callEachAccount(ctx, args[1:]), true
+	case len(args) == 2 && args[0] == firstCallArg:
+		return printFirstCall(ctx, args[1], os.Stdout), true
 	}
 	return nil, false
 }
@@ -74,13 +76,6 @@ func measurements() []measurement {
 }
 
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
-	if len(args) == 2 && args[0] == firstCallArg {
-		if err := printFirstCall(ctx, args[1], out); err != nil {
-			fmt.Fprintln(errs, "bench:", err)
-			return 1
-		}
-		return 0
-	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	b := &bench{errs: errs}
