@@ -225,7 +225,7 @@ func parseURL(_ *scope, a []any) (any, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" {
-		return nil, nil
+		return nil, nil //nolint:nilerr // what is no URL is not set, and no fault of the rules
 	}
 	normalized := u.EscapedPath()
 	if normalized != "" {
