@@ -51,16 +51,23 @@ func (s *sending) sign(ctx context.Context, req *http.Request, ep *endpoint) err
 	}
 	sum := sha256.Sum256(s.msg.body)
 	hash := hex.EncodeToString(sum[:])
-	if (s.p.op.op.UnsignedPayload || s.p.op.op.AuthType == "v4-unsigned-body") && req.URL.Scheme == "https" {
+	if given := s.msg.header.Get("X-Amz-Content-Sha256"); given != "" && !isS3(s.p.rt.service) {
+		hash = given // the caller knows the hash; the service checks it
+	}
+	// S3 alone wants the body signed where TLS does not protect it.
+	if (s.p.op.op.UnsignedPayload || s.p.op.op.AuthType == "v4-unsigned-body") && (req.URL.Scheme == "https" || !isS3(s.p.rt.service)) {
 		hash = "UNSIGNED-PAYLOAD"
 	}
 	if isS3(s.p.rt.service) || hash == "UNSIGNED-PAYLOAD" {
 		req.Header.Set("X-Amz-Content-Sha256", hash)
 	}
 	// botocore does not sign the length: the hash of the body says more.
-	length := req.ContentLength
+	length, sent := req.ContentLength, req.URL
+	defer func() { req.ContentLength, req.URL = length, sent }()
 	req.ContentLength = 0
-	defer func() { req.ContentLength = length }()
+	if !ep.rawPath {
+		req.URL = canonicalPath(sent)
+	}
 	err := s.c.signer.SignHTTP(ctx, s.creds.sdk(), req, hash, ep.signingName, ep.signingRegion, s.c.now(req.URL.Host), func(o *v4.SignerOptions) {
 		o.DisableURIPathEscaping = ep.rawPath
 	})
@@ -68,6 +75,33 @@ func (s *sending) sign(ctx context.Context, req *http.Request, ep *endpoint) err
 		return fault.E(fault.Internal, "sign request", err)
 	}
 	return nil
+}
+
+// canonicalPath gives the address as it is signed outside S3: without empty and
+// dotted parts of the path. The Go signer leaves that to its caller.
+func canonicalPath(u *url.URL) *url.URL {
+	path := u.EscapedPath()
+	var parts []string
+	for part := range strings.SplitSeq(path, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			parts = parts[:max(0, len(parts)-1)]
+		default:
+			parts = append(parts, part)
+		}
+	}
+	clean := "/" + strings.Join(parts, "/")
+	if strings.HasSuffix(path, "/") && len(parts) > 0 {
+		clean += "/"
+	}
+	if clean == path {
+		return u
+	}
+	out := *u
+	out.RawPath = clean
+	out.Path, _ = url.PathUnescape(clean) // it came from an escaped path
+	return &out
 }
 
 func signatureHint(schemes string) string {

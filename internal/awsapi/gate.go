@@ -41,6 +41,8 @@ type sender interface {
 type models interface {
 	// Find takes any spelling that boto3 accepts.
 	Find(service, operation string) (*apimodel.Service, *apimodel.Operation, error)
+	// Service takes any spelling too.
+	Service(name string) (*apimodel.Service, error)
 	// ClassifyCall says what a call may do; what it does not know is a change.
 	ClassifyCall(c apimodel.Call) apimodel.Class
 	// Grants gives the resources that a call is about, with * for what its input

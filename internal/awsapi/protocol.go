@@ -147,7 +147,7 @@ func (r *runtime) write(ctx context.Context, o *operationRuntime, input map[stri
 	}
 	var in smithy.Serializable = &dynamicInput{node: emptyNode, input: input}
 	if o.in != nil {
-		in = &dynamicInput{node: o.in, input: input, timeFormat: r.timeFormat()}
+		in = &dynamicInput{node: o.in, input: input, timing: r.timing()}
 	}
 	ctx = middleware.WithOperationName(ctx, o.op.WireName)
 	if err := r.protocol.SerializeRequest(ctx, o.schema, in, req); err != nil {
@@ -208,12 +208,13 @@ func (r *runtime) dropInventedBody(o *operationRuntime, input map[string]any, m 
 	m.body = nil
 }
 
-// timeFormat is how times are written in a body.
-func (r *runtime) timeFormat() string {
+// timing is how times are written.
+func (r *runtime) timing() timing {
+	t := timing{timeFormat: "unixTimestamp", milliseconds: r.service.Name == "bedrock-agentcore"}
 	if r.style == asText {
-		return "iso8601"
+		t.timeFormat = "iso8601"
 	}
-	return "unixTimestamp"
+	return t
 }
 
 // emptyNode is the input of an operation that takes none.

@@ -139,10 +139,12 @@ func (r *reader) header(m *memberNode) (any, error) {
 			return nil, err
 		}
 		var v any
-		if err := json.Unmarshal([]byte(text), &v); err != nil {
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.UseNumber()
+		if err := dec.Decode(&v); err != nil || !shallow([]byte(text)) {
 			return text, nil //nolint:nilerr // not JSON: the text is what there is
 		}
-		return v, nil
+		return plain(v), nil
 	}
 	return inner.value(m)
 }

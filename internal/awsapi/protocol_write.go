@@ -1,11 +1,15 @@
 package awsapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/document"
@@ -17,23 +21,29 @@ import (
 // validated before, so a value that does not fit is a fault of ours and is
 // kept in err.
 type dynamicInput struct {
-	node       *node
-	timeFormat string
-	input      map[string]any
-	err        error
+	node *node
+	timing
+	input map[string]any
+	err   error
 }
 
 // Serialize implements smithy.Serializable.
 func (d *dynamicInput) Serialize(s smithy.ShapeSerializer) {
-	w := &writer{s: s, timeFormat: d.timeFormat}
+	w := &writer{s: s, timing: d.timing}
 	w.structure(d.node, d.node.schema, d.input)
 	d.err = w.err
 }
 
+// timing is how a service wants times.
+type timing struct {
+	timeFormat   string // of the body, where a shape names none
+	milliseconds bool   // to the millisecond; botocore asks it of one service
+}
+
 type writer struct {
-	s          smithy.ShapeSerializer
-	timeFormat string // of the body, where a shape names none
-	err        error
+	s smithy.ShapeSerializer
+	timing
+	err error
 }
 
 func (w *writer) fail(m *memberNode, v any) {
@@ -56,12 +66,12 @@ func (w *writer) member(m *memberNode, v any) {
 	shape := m.node.shape
 	switch {
 	case m.JSONValue && m.bound == inHeader: // in a body it is text like any other
-		text, err := json.Marshal(v)
+		text, err := asciiJSON(v)
 		if err != nil {
 			w.fail(m, v)
 			return
 		}
-		w.s.WriteString(m.schema, string(text))
+		w.s.WriteString(m.schema, text)
 	case shape.Document:
 		w.s.WriteDocument(m.schema, document.Opaque{Value: jsonDocument{v}})
 	case shape.Type == apimodel.Structure:
@@ -77,6 +87,28 @@ func (w *writer) member(m *memberNode, v any) {
 	default:
 		w.scalar(m, v)
 	}
+}
+
+// asciiJSON writes JSON as Python does for a header: without characters that are
+// not ASCII, and with < and > as they are.
+func asciiJSON(v any) (string, error) {
+	var raw bytes.Buffer
+	enc := json.NewEncoder(&raw)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for _, c := range strings.TrimSuffix(raw.String(), "\n") {
+		if c < utf8.RuneSelf {
+			out.WriteRune(c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String(), nil
 }
 
 // jsonDocument lets smithy write a value of any form as JSON.
@@ -176,11 +208,18 @@ func (w *writer) time(m *memberNode, t time.Time) {
 		}
 	}
 	if format != "iso8601" || m.bound == inHeader && m.node.shape.TimestampFormat == "" {
-		w.s.WriteTime(m.schema, t.Truncate(time.Second))
+		precision := time.Second
+		if w.milliseconds && format == "unixTimestamp" {
+			precision = time.Millisecond
+		}
+		w.s.WriteTime(m.schema, t.Truncate(precision))
 		return
 	}
 	layout := "2006-01-02T15:04:05Z"
-	if t.Nanosecond() >= 1000 {
+	switch {
+	case w.milliseconds:
+		layout = "2006-01-02T15:04:05.000Z"
+	case t.Nanosecond() >= 1000:
 		layout = "2006-01-02T15:04:05.000000Z"
 	}
 	w.s.WriteString(m.schema, t.Format(layout))

@@ -141,4 +141,5 @@ def main():
         say(done=job["service"])
 
 
-main()
+if __name__ == "__main__":
+    main()
