@@ -134,6 +134,17 @@ func (c *Caller) Call(ctx context.Context, call apimodel.Call, planOnly, yes boo
 	return CallResult{Output: reply.Output}, err
 }
 
+// Paginate reads all pages of a listing. An operation that is no read is denied.
+func (c *Caller) Paginate(ctx context.Context, call apimodel.Call, o awsapi.PageOptions) (map[string]any, error) {
+	all, err := c.gate.PaginateAll(ctx, c.gate.ReadOnly(c.id), call, o)
+	return all.Output, err
+}
+
+// Wait waits until a resource is in the state that waiter is for.
+func (c *Caller) Wait(ctx context.Context, waiter string, call apimodel.Call, o awsapi.WaitOptions) error {
+	return c.gate.Wait(ctx, c.gate.ReadOnly(c.id), waiter, call, o)
+}
+
 // memoryRecorder keeps the changes of one process: a call from a terminal is
 // not resumed.
 type memoryRecorder struct {

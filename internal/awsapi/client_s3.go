@@ -14,7 +14,7 @@ import (
 
 // isS3 reports whether a service follows S3's rules for signing and addresses.
 func isS3(s *apimodel.Service) bool {
-	return s.SigningName == "s3" || s.SigningName == "s3-outposts" || strings.HasPrefix(s.SignatureVersion, "s3")
+	return strings.HasPrefix(s.SignatureVersion, "s3")
 }
 
 // withoutBucket checks a bucket's name and takes it off the path: the endpoint

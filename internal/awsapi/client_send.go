@@ -78,6 +78,7 @@ func authOf(op *apimodel.Operation, s *apimodel.Service) (bool, error) {
 	}
 	switch {
 	case len(schemes) == 0 && strings.HasPrefix(s.SignatureVersion, "bearer"):
+	case s.Name == "sdb": // SimpleDB knows signature version 2 alone
 	case len(schemes) == 0, slices.Contains(schemes, "aws.auth#sigv4"):
 		return true, nil
 	case slices.Contains(schemes, "smithy.api#noAuth"):

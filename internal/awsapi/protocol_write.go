@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -123,6 +124,9 @@ func (w *writer) list(m *memberNode, v any) {
 		w.fail(m, v)
 		return
 	}
+	if m.bound == inHeader && len(items) == 0 {
+		return // a header that says nothing is not sent
+	}
 	w.s.WriteList(m.schema)
 	for _, item := range items {
 		if item == nil {
@@ -171,6 +175,10 @@ func (w *writer) scalar(m *memberNode, v any) {
 		}
 	case apimodel.Float, apimodel.Double:
 		if f, ok := asFloat(v); ok {
+			if m.bound == inQuery || m.bound == inURI || m.bound == inHeader {
+				w.s.WriteString(m.schema, pythonFloat(f)) // these are signed as they are
+				return
+			}
 			w.s.WriteFloat64(m.schema, f)
 			return
 		}
@@ -191,6 +199,26 @@ func (w *writer) scalar(m *memberNode, v any) {
 		}
 	}
 	w.fail(m, v)
+}
+
+// pythonFloat writes a float as Python's str does, which is what botocore sends
+// outside of bodies.
+func pythonFloat(f float64) string {
+	switch {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 0):
+		return strings.TrimPrefix(strconv.FormatFloat(f, 'f', -1, 64), "+") + "inity"
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs >= 1e16 || abs != 0 && abs < 1e-4 {
+		format = 'e'
+	}
+	text := strconv.FormatFloat(f, format, -1, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return text
 }
 
 // time writes a time as botocore does: to the microsecond in ISO 8601, and to the

@@ -308,7 +308,7 @@ func pythonForm(v any, inside bool) string {
 		if n, ok := asInt(v); ok {
 			return strconv.FormatInt(n, 10)
 		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		return pythonFloat(v)
 	case []byte:
 		return "b'" + strings.Trim(strconv.QuoteToASCII(string(v)), `"`) + "'"
 	case []any:

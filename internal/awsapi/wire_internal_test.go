@@ -205,7 +205,7 @@ func TestLikeBotocore(t *testing.T) {
 	server := httptest.NewServer(rec)
 	t.Cleanup(server.Close)
 	jobs, streams := wireJobs(t, models)
-	run := &wireRun{t: t, models: models, rec: rec, endpoint: server.URL, hits: map[string]int{}, differ: map[string]bool{}}
+	run := &wireRun{t: t, models: models, rec: rec, endpoint: server.URL, hits: map[string]int{}, differ: map[string]bool{}, excepted: map[string]bool{}}
 	queue := make(chan wireJob)
 	var wg sync.WaitGroup
 	for range 2 {
@@ -229,7 +229,7 @@ type wireRun struct {
 	mu                                        sync.Mutex
 	operations, cases, signatures, wrongTexts int
 	shown                                     int
-	differ                                    map[string]bool
+	differ, excepted                          map[string]bool
 	hits                                      map[string]int
 }
 
@@ -359,6 +359,8 @@ func better(c *wireCase, err error) bool {
 	var refused *apimodel.APIError
 	var invalid *ParamError
 	switch {
+	case strings.Contains(c.Raised, "MissingDependencyException"): // neither side signs with SigV4A
+		return errors.As(err, &invalid) || err != nil && strings.Contains(err.Error(), "sigv4a, which is not supported")
 	case strings.Contains(c.Raised, "NoAuthTokenError"):
 		return err != nil && strings.Contains(err.Error(), "not signed with AWS credentials")
 	case c.Kind == "error" && strings.Contains(c.Raised, "ResponseParserError"):
@@ -436,6 +438,7 @@ func (r *wireRun) diff(c *wireCase, what string, want, got any) {
 	for _, key := range []string{c.name() + " " + what, c.Service + " " + what} {
 		if _, known := wireExceptions[key]; known {
 			r.hits[key]++
+			r.excepted[c.name()] = true
 			return
 		}
 	}
@@ -455,15 +458,20 @@ func wireShown() int {
 }
 
 func (r *wireRun) finish(streams, services int) {
-	r.t.Logf("%d operations of %d services, %d calls on each side, %d signatures of equal requests equal, %d wrong inputs; %d operations differ, %d listed exceptions; %d operations with event streams left out",
-		r.operations, services, r.cases, r.signatures, r.wrongTexts, len(r.differ), len(wireExceptions), streams)
+	r.t.Logf("%d operations of %d services, %d calls on each side, %d signatures of equal requests equal, %d wrong inputs; %d operations differ, %d are listed exceptions; %d operations with event streams left out",
+		r.operations, services, r.cases, r.signatures, r.wrongTexts, len(r.differ), len(r.excepted), streams)
 	for key, why := range wireExceptions {
 		if r.hits[key] == 0 && os.Getenv("PARRY_ALL_SERVICES") != "" {
 			r.t.Errorf("the exception %q (%s) no longer differs: take it out", key, why)
 		}
 	}
-	if len(wireExceptions)*100 > r.operations {
-		r.t.Errorf("%d exceptions among %d operations are more than 1 %%", len(wireExceptions), r.operations)
+	if r.operations > 1000 && len(r.excepted)*100 > r.operations {
+		r.t.Errorf("%d operations of %d have exceptions, more than 1 %%", len(r.excepted), r.operations)
+	}
+	for name := range r.excepted {
+		if service, _, _ := strings.Cut(name, ":"); slices.Contains(wireAlways, service) {
+			r.t.Errorf("%s has an exception, and the catalogue uses its service", name)
+		}
 	}
 	if len(r.differ) > 0 {
 		names := slices.Sorted(func(yield func(string) bool) {
@@ -480,7 +488,15 @@ func (r *wireRun) finish(streams, services int) {
 // wireExceptions are the differences that stay, by "service:Operation what" or
 // "service what", with what AWS or botocore says. One that no longer differs
 // fails the test.
-var wireExceptions = map[string]string{}
+var wireExceptions = map[string]string{
+	// SimpleDB is signed with version 2, which ours refuses: signatureVersion in botocore/data/sdb/2009-04-15 and
+	// https://docs.aws.amazon.com/AmazonSimpleDB/latest/DeveloperGuide/HMACAuth.html
+	"sdb request": "refused: signature version 2",
+	"sdb result":  "refused: signature version 2",
+	// Its answer holds all headers under their names, whose letters Go's HTTP client makes canonical; they mean the
+	// same in any case: https://docs.aws.amazon.com/data-exchange/latest/apireference/API_SendApiAsset.html
+	"dataexchange:SendApiAsset result": "names of headers in lower case",
+}
 
 // unmark turns the marks of Python into values, and JSON's numbers into int64
 // or float64.
