@@ -169,9 +169,17 @@ func TestParseTime(t *testing.T) {
 // fuzzed are operations that between them use every protocol and every kind of
 // member.
 var fuzzed = [...]struct{ service, operation, protocol string }{
-	{"dynamodb", "GetItem", ""}, {"securityhub", "GetFindings", ""}, {"s3", "GetBucketAcl", ""}, {"s3", "ListObjectsV2", ""},
-	{"s3", "GetBucketLocation", ""}, {"iam", "GetRole", ""}, {"sns", "GetTopicAttributes", ""}, {"ec2", "DescribeInstances", ""},
-	{"cloudwatch", "DescribeAlarms", "smithy-rpc-v2-cbor"}, {"lambda", "Invoke", ""}, {"bedrock-agent", "GetFlow", ""},
+	{"dynamodb", "GetItem", ""},
+	{"securityhub", "GetFindings", ""},
+	{"s3", "GetBucketAcl", ""},
+	{"s3", "ListObjectsV2", ""},
+	{"s3", "GetBucketLocation", ""},
+	{"iam", "GetRole", ""},
+	{"sns", "GetTopicAttributes", ""},
+	{"ec2", "DescribeInstances", ""},
+	{"cloudwatch", "DescribeAlarms", "smithy-rpc-v2-cbor"},
+	{"lambda", "Invoke", ""},
+	{"bedrock-agent", "GetFlow", ""},
 }
 
 func FuzzAnswer(f *testing.F) {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
-
 	"net/url"
 	"slices"
 	"sort"

@@ -40,7 +40,7 @@ var wireAlways = strings.Fields(`access-analyzer acm apigateway autoscaling clou
 // A usual run draws one in wireServices of the other services, and of each of
 // those up to wireOperations operations: to make a client costs boto3 as much as
 // forty calls.
-const wireServices, wireOperations = 4, 20
+const wireServices, wireOperations = 8, 20
 
 // wireCase is one call: what the Python side prints before and after it.
 type wireCase struct {
