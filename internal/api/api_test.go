@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -275,7 +274,6 @@ func (v *vault) RevokeKey(_ context.Context, id string, eff store.Effects) error
 type bench struct {
 	*vault
 	url string
-	log *bytes.Buffer
 }
 
 // setup makes a server with keys of every role for dev, and admin for all.

@@ -50,8 +50,16 @@ type findingsInput struct {
 func (in *findingsInput) where() []store.Condition {
 	var where []store.Condition
 	for _, c := range []struct{ column, value string }{
-		{"account", in.Account}, {"region", in.Region}, {"control", in.Control}, {"severity", in.Severity}, {"workflow", in.Workflow},
-		{"record_state", in.RecordState}, {"compliance", in.Compliance}, {"resource_id", in.ResourceID}, {"id", in.ID}, {"product_arn", in.ProductArn},
+		{"account", in.Account},
+		{"region", in.Region},
+		{"control", in.Control},
+		{"severity", in.Severity},
+		{"workflow", in.Workflow},
+		{"record_state", in.RecordState},
+		{"compliance", in.Compliance},
+		{"resource_id", in.ResourceID},
+		{"id", in.ID},
+		{"product_arn", in.ProductArn},
 	} {
 		if c.value != "" {
 			where = append(where, store.Condition{Column: c.column, Op: store.OpEqual, Values: []string{c.value}})

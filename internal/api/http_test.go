@@ -137,7 +137,7 @@ func TestInternalErrorsStayInside(t *testing.T) {
 	b.as(t, "admin", "*")
 	b.fail = errors.New("table finding_v3 is gone")
 	res, p := b.ask(t, "PARRYADMINALL", "GET", "/v1/findings", "")
-	if res.StatusCode != 500 || p.Code != "internal" || strings.Contains(p.Detail, "finding_v3") {
+	if res.StatusCode != http.StatusInternalServerError || p.Code != "internal" || strings.Contains(p.Detail, "finding_v3") {
 		t.Errorf("%d %+v", res.StatusCode, p)
 	}
 }

@@ -79,7 +79,8 @@ func TestGrants(t *testing.T) {
 		"IAM path":           {"iam", "DeleteRolePolicy", in("RoleName", "r", "PolicyName", "p"), []string{"iam:DeleteRolePolicy on arn:aws:iam::111122223333:role/*/r", "iam:DeleteRolePolicy on arn:aws:iam::111122223333:role/r"}},
 		"attached policy": {"iam", "DetachUserPolicy", in("UserName", "x", "PolicyArn", "arn:aws:iam::aws:policy/AdministratorAccess"), []string{
 			"iam:DetachUserPolicy on arn:aws:iam::111122223333:user/*/x if ArnLike iam:PolicyARN=arn:aws:iam::aws:policy/AdministratorAccess",
-			"iam:DetachUserPolicy on arn:aws:iam::111122223333:user/x if ArnLike iam:PolicyARN=arn:aws:iam::aws:policy/AdministratorAccess"}},
+			"iam:DetachUserPolicy on arn:aws:iam::111122223333:user/x if ArnLike iam:PolicyARN=arn:aws:iam::aws:policy/AdministratorAccess",
+		}},
 		"key":               {"kms", "EnableKeyRotation", in("KeyId", "1234"), []string{"kms:EnableKeyRotation on arn:aws:kms:us-east-1:111122223333:key/1234"}},
 		"alias":             {"kms", "DescribeKey", in("KeyId", "alias/x"), []string{"kms:DescribeKey on arn:aws:kms:us-east-1:111122223333:key/*"}},
 		"queue":             {"sqs", "SetQueueAttributes", in("QueueUrl", "https://sqs.us-east-1.amazonaws.com/444455556666/q"), []string{"sqs:SetQueueAttributes on arn:aws:sqs:us-east-1:444455556666:q"}},
@@ -89,7 +90,8 @@ func TestGrants(t *testing.T) {
 		"no resource level": {"ec2", "DescribeInstances", in("InstanceIds", []any{"i-1"}), []string{"ec2:DescribeInstances on * if StringEquals aws:RequestedRegion=us-east-1"}},
 		"tags of new volume": {"ec2", "CreateVolume", in("AvailabilityZone", "us-east-1a", "TagSpecifications", []any{in("ResourceType", "volume", "Tags", []any{in("Key", "k", "Value", "v")})}), []string{
 			"ec2:CreateTags on arn:aws:ec2:us-east-1:*:volume/* if StringEquals ec2:CreateAction=CreateVolume",
-			"ec2:CreateVolume on * if StringEquals aws:RequestedRegion=us-east-1"}},
+			"ec2:CreateVolume on * if StringEquals aws:RequestedRegion=us-east-1",
+		}},
 		"secret":        {"secretsmanager", "RotateSecret", in("SecretId", "s"), []string{"secretsmanager:RotateSecret on arn:aws:secretsmanager:us-east-1:111122223333:secret:s-??????"}},
 		"parameter":     {"ssm", "PutParameter", in("Name", "/a/b"), []string{"ssm:PutParameter on arn:aws:ssm:us-east-1:111122223333:parameter/a/b"}},
 		"log group":     {"logs", "PutRetentionPolicy", in("logGroupName", "/aws/x"), []string{"logs:PutRetentionPolicy on arn:aws:logs:us-east-1:111122223333:log-group:/aws/x", "logs:PutRetentionPolicy on arn:aws:logs:us-east-1:111122223333:log-group:/aws/x:*"}},
@@ -104,7 +106,8 @@ func TestGrants(t *testing.T) {
 		"target of an SCP": {"organizations", "DetachPolicy", in("PolicyId", "p-1", "TargetId", "ou-x"), []string{
 			"organizations:DetachPolicy on arn:aws:organizations::*:ou/o-*/ou-x",
 			"organizations:DetachPolicy on arn:aws:organizations::*:policy/o-*/*/p-1",
-			"organizations:DetachPolicy on arn:aws:organizations::aws:policy/*/p-1"}},
+			"organizations:DetachPolicy on arn:aws:organizations::aws:policy/*/p-1",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -219,7 +219,7 @@ func TestMarksTellChangesWithoutTellingValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if with(r, "a") != with(r, "a") || with(r, "a") == with(r, "b") || with(r, "a") == with(other, "a") {
+	if a := with(r, "a"); a != with(r, "a") || a == with(r, "b") || with(r, "a") == with(other, "a") {
 		t.Error("equal values must look equal, others different, and none must be guessable without the key")
 	}
 	if twice := with(r, with(r, "a")); twice != with(r, "a") {

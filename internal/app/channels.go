@@ -68,8 +68,10 @@ type publisher struct{ session *awsapi.Session }
 
 // Publish sends one message to topic.
 func (p publisher) Publish(ctx context.Context, topic, subject, message string) error {
-	_, err := p.session.Call(ctx, "notify", apimodel.Call{Service: "sns", Operation: "Publish", Region: regionOf(topic),
-		Input: map[string]any{"TopicArn": topic, "Subject": subject, "Message": message}})
+	_, err := p.session.Call(ctx, "notify", apimodel.Call{
+		Service: "sns", Operation: "Publish", Region: regionOf(topic),
+		Input: map[string]any{"TopicArn": topic, "Subject": subject, "Message": message},
+	})
 	return err
 }
 

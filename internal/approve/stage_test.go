@@ -39,9 +39,11 @@ func (m *memory) Remediation(_ context.Context, id remediation.ID) (remediation.
 	}
 	return m.r, nil
 }
+
 func (m *memory) Plan(context.Context, remediation.Hash) (remediation.Plan, error) {
 	return m.plan, nil
 }
+
 func (m *memory) Findings(context.Context, []finding.ID) ([]store.FindingRecord, error) {
 	return []store.FindingRecord{{Trusted: m.trusted, Title: "S3.8"}}, nil
 }
@@ -98,8 +100,10 @@ func setup(t *testing.T, account string, edit func(*memory), policies ...approve
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	m := &memory{
 		trusted: true,
-		r: remediation.Remediation{ID: "rem-1", Kind: remediation.KindFix, Account: account, Playbook: "S3.8", State: remediation.Planned,
-			PlanHash: "hash", RequestedBy: "rule/s3", Version: 1, Finding: finding.ID{ProductArn: "p", Id: "f"}},
+		r: remediation.Remediation{
+			ID: "rem-1", Kind: remediation.KindFix, Account: account, Playbook: "S3.8", State: remediation.Planned,
+			PlanHash: "hash", RequestedBy: "rule/s3", Version: 1, Finding: finding.ID{ProductArn: "p", Id: "f"},
+		},
 		plan: remediation.Plan{Calls: []remediation.PlannedCall{{Class: apimodel.Change}}, ExpiresAt: now.Add(48 * time.Hour)},
 	}
 	if edit != nil {
@@ -107,7 +111,8 @@ func setup(t *testing.T, account string, edit func(*memory), policies ...approve
 	}
 	clock := service.NewFixedClock(now)
 	stage, err := approve.New(approve.Config{Store: m, Policies: policies, Clock: clock, Org: org.Organization{
-		Accounts: []org.Account{{ID: dev, Unit: "dev"}, {ID: prod, Unit: "prod"}}}})
+		Accounts: []org.Account{{ID: dev, Unit: "dev"}, {ID: prod, Unit: "prod"}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -231,9 +231,9 @@ var volatile = map[string]bool{
 	"ReceiptHandle": true, "SnapshotId": true, "VersionId": true, "UniqueID": true, "CreationDate": true,
 }
 
-// comparable makes an answer of either side the same form: numbers as float64,
+// normal makes an answer of either side the same form: numbers as float64,
 // times as their kind when they are of today, volatile members as present.
-func comparable(v any) any {
+func normal(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if text, ok := v["$time"].(string); ok && len(v) == 1 {
@@ -241,7 +241,7 @@ func comparable(v any) any {
 			if err != nil {
 				return text
 			}
-			return comparable(when)
+			return normal(when)
 		}
 		out := map[string]any{}
 		for k := range v {
@@ -256,13 +256,13 @@ func comparable(v any) any {
 				out[k] = ""
 				continue
 			}
-			out[k] = comparable(v[k])
+			out[k] = normal(v[k])
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = comparable(v[i])
+			out[i] = normal(v[i])
 		}
 		return out
 	case time.Time:
@@ -311,7 +311,7 @@ func TestLikeBoto3(t *testing.T) {
 			reset(t, address)
 			got := ours(t, c, steps)
 			for i := range steps {
-				if diff := cmp.Diff(comparable(want[i]), comparable(got[i])); diff != "" {
+				if diff := cmp.Diff(normal(want[i]), normal(got[i])); diff != "" {
 					t.Errorf("step %d, %s:%s differs (-boto3 +ours):\n%s", i, steps[i].Service, steps[i].Operation, diff)
 				}
 			}

@@ -55,8 +55,6 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 var (
 	readCall   = apimodel.Call{Service: "organizations", Operation: "DescribeOrganization"}
 	changeCall = apimodel.Call{Service: "organizations", Operation: "DeleteOrganization"}
-	// tokenCall has a member that makes a repetition recognisable.
-	tokenCall = apimodel.Call{Service: "secretsmanager", Operation: "DeleteSecret", Input: map[string]any{"SecretId": "s"}}
 )
 
 type waits struct{ got []time.Duration }

@@ -105,8 +105,16 @@ func TestGuardsRevision(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, g := range []awsapi.Guards{
-		{}, {ManagementAccount: "1"}, {AllowManagement: true}, {Accounts: []string{"1"}}, {OwnRoles: []string{"1"}}, {OwnResources: []string{"1"}},
-		{BreakGlass: []string{"1"}}, {Allow: []awsapi.Rule{{ID: "1"}}}, {Deny: []awsapi.Rule{{ID: "1"}}}, {Deny: []awsapi.Rule{{ID: "1", Reads: true}}},
+		{},
+		{ManagementAccount: "1"},
+		{AllowManagement: true},
+		{Accounts: []string{"1"}},
+		{OwnRoles: []string{"1"}},
+		{OwnResources: []string{"1"}},
+		{BreakGlass: []string{"1"}},
+		{Allow: []awsapi.Rule{{ID: "1"}}},
+		{Deny: []awsapi.Rule{{ID: "1"}}},
+		{Deny: []awsapi.Rule{{ID: "1", Reads: true}}},
 	} {
 		if r := g.Revision(); len(r) != 64 || seen[r] {
 			t.Errorf("revision %q of %+v is not its own", r, g)

@@ -169,12 +169,15 @@ func TestSupersededWhenTheResourceChanged(t *testing.T) {
 		{"block set by hand", fix()[:1], func(f *fakeAWS) { f.set("open", "pab", blocked(false)) }, nil, "PublicAccessBlockConfiguration.BlockPublicAcls"},
 		{"something else changed", fix()[:1], func(f *fakeAWS) { f.set("open", "policy", nil) }, nil, ""},
 		{
-			"input derived from the changed resource", []stepCall{put},
+			"input derived from the changed resource",
+			[]stepCall{put},
 			func(f *fakeAWS) { f.set("open", "policy", withMore) },
-			[]stepCall{{"Put", s3("PutBucketPolicy", map[string]any{"Policy": `{"Statement":[{"Sid":"Added"}]}`})}}, "Policy.Statement[Added]",
+			[]stepCall{{"Put", s3("PutBucketPolicy", map[string]any{"Policy": `{"Statement":[{"Sid":"Added"}]}`})}},
+			"Policy.Statement[Added]",
 		},
 		{
-			"effect that cannot be told", []stepCall{{"Acl", s3("PutBucketAcl", map[string]any{"GrantRead": `id="x"`})}},
+			"effect that cannot be told",
+			[]stepCall{{"Acl", s3("PutBucketAcl", map[string]any{"GrantRead": `id="x"`})}},
 			func(f *fakeAWS) {
 				f.set("open", "acl", map[string]any{"Owner": map[string]any{"ID": "owner"}, "Grants": []any{everyone}})
 			}, nil, "Grants[owner FULL_CONTROL]",

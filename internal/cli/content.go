@@ -78,7 +78,8 @@ func (s *shared) runCases(file string) error {
 	if s.format != "table" || s.query != "" {
 		if err := s.print(s.Out, report, func() grid {
 			return grid{header: []string{"Total", "Agreed", "Quirks", "Disagreed"}, rows: [][]string{{
-				fmt.Sprint(report.Total), fmt.Sprint(report.Agreed), fmt.Sprint(report.Quirks), fmt.Sprint(report.Disagreed)}}}
+				fmt.Sprint(report.Total), fmt.Sprint(report.Agreed), fmt.Sprint(report.Quirks), fmt.Sprint(report.Disagreed),
+			}}}
 		}); err != nil {
 			return err
 		}

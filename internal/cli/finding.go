@@ -99,11 +99,23 @@ func findingGrid(d api.FindingDetail) grid {
 	_ = json.Unmarshal(d.Document, &doc)
 	g := grid{header: []string{"Member", "Value"}, pairs: true}
 	for _, row := range [][2]string{
-		{"Title", d.Title}, {"Description", doc.Description}, {"Severity", d.Severity}, {"Control", d.Control},
-		{"Compliance", d.Compliance}, {"Workflow", d.Workflow}, {"State", d.RecordState}, {"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
-		{"Account", d.Account}, {"Region", d.Region}, {"Resource", d.ResourceID}, {"Resource type", d.ResourceType},
-		{"Source", d.Source + trustedText(d.Trusted)}, {"Created", moment(d.CreatedAt)}, {"Updated", moment(d.UpdatedAt)},
-		{"Product", d.ProductArn}, {"Id", d.ID},
+		{"Title", d.Title},
+		{"Description", doc.Description},
+		{"Severity", d.Severity},
+		{"Control", d.Control},
+		{"Compliance", d.Compliance},
+		{"Workflow", d.Workflow},
+		{"State", d.RecordState},
+		{"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
+		{"Account", d.Account},
+		{"Region", d.Region},
+		{"Resource", d.ResourceID},
+		{"Resource type", d.ResourceType},
+		{"Source", d.Source + trustedText(d.Trusted)},
+		{"Created", moment(d.CreatedAt)},
+		{"Updated", moment(d.UpdatedAt)},
+		{"Product", d.ProductArn},
+		{"Id", d.ID},
 	} {
 		g.rows = append(g.rows, []string{row[0], row[1]})
 	}

@@ -37,8 +37,10 @@ type keyView struct {
 }
 
 func viewKey(k store.Key) keyView {
-	return keyView{AccessKeyID: k.AccessKeyID, Name: k.Name, Principal: k.Principal, Roles: k.Roles, Accounts: k.Accounts,
-		Products: k.Products, Trusted: k.Trusted, CreatedAt: k.CreatedAt, RevokedAt: k.RevokedAt}
+	return keyView{
+		AccessKeyID: k.AccessKeyID, Name: k.Name, Principal: k.Principal, Roles: k.Roles, Accounts: k.Accounts,
+		Products: k.Products, Trusted: k.Trusted, CreatedAt: k.CreatedAt, RevokedAt: k.RevokedAt,
+	}
 }
 
 func (s *shared) keyCommand() *cobra.Command {
@@ -124,8 +126,14 @@ func (s *shared) keyCreateCommand() *cobra.Command {
 
 func newKeyGrid(v keyView) grid {
 	return grid{header: []string{"Member", "Value"}, pairs: true, rows: [][]string{
-		{"Access key id", v.AccessKeyID}, {"Secret access key", v.SecretAccessKey}, {"Name", v.Name}, {"Principal", v.Principal},
-		{"Roles", strings.Join(v.Roles, " ")}, {"Accounts", strings.Join(v.Accounts, " ")}, {"Products", strings.Join(v.Products, " ")}, {"Trusted", yesNo(v.Trusted)},
+		{"Access key id", v.AccessKeyID},
+		{"Secret access key", v.SecretAccessKey},
+		{"Name", v.Name},
+		{"Principal", v.Principal},
+		{"Roles", strings.Join(v.Roles, " ")},
+		{"Accounts", strings.Join(v.Accounts, " ")},
+		{"Products", strings.Join(v.Products, " ")},
+		{"Trusted", yesNo(v.Trusted)},
 	}}
 }
 
@@ -145,8 +153,10 @@ func (s *shared) keyListCommand() *cobra.Command {
 				return s.print(s.Out, views, func() grid {
 					g := grid{header: []string{"Access key id", "Name", "Principal", "Roles", "Accounts", "Products", "Trusted", "Created", "Revoked"}}
 					for _, v := range views {
-						g.rows = append(g.rows, []string{v.AccessKeyID, v.Name, v.Principal, strings.Join(v.Roles, " "), few(v.Accounts), few(v.Products),
-							yesNo(v.Trusted), moment(v.CreatedAt), moment(v.RevokedAt)})
+						g.rows = append(g.rows, []string{
+							v.AccessKeyID, v.Name, v.Principal, strings.Join(v.Roles, " "), few(v.Accounts), few(v.Products),
+							yesNo(v.Trusted), moment(v.CreatedAt), moment(v.RevokedAt),
+						})
 					}
 					return g
 				})

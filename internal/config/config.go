@@ -147,8 +147,10 @@ func Default() Config {
 	if err != nil || node == "" {
 		node = "node"
 	}
-	return Config{DataDir: ".parry", Listen: "127.0.0.1:8470", Node: node,
-		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true}}
+	return Config{
+		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: node,
+		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
+	}
 }
 
 // Load reads path ("" = parry.yaml if it is there), then the environment.

@@ -37,8 +37,10 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 			t.Errorf("%s: %v, configuration (-want +got):\n%s", name, err, diff)
 		}
 	}
-	want := config.Config{DataDir: ".parry", Listen: "127.0.0.1:8470", Node: config.Default().Node,
-		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true}}
+	want := config.Config{
+		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: config.Default().Node,
+		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
+	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" || want.Node == "" {
 		t.Errorf("node %q, default (-want +got):\n%s", want.Node, diff)
 	}
@@ -71,12 +73,16 @@ guards:
 	}
 	want := config.Config{
 		DataDir: "/var/lib/parry", Listen: "0.0.0.0:443", TLS: config.TLS{Certificate: "a.crt", Key: "a.key"}, Database: "postgres://db/parry", Node: "n1",
-		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true, HubAccount: "555566667777", ExternalID: "e",
-			Accounts: []org.Account{{ID: "011122223333", Name: "dev", Unit: "a/b"}}},
+		Organization: org.Organization{
+			Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true, HubAccount: "555566667777", ExternalID: "e",
+			Accounts: []org.Account{{ID: "011122223333", Name: "dev", Unit: "a/b"}},
+		},
 		BusRules: []config.BusRule{{Name: "r", Playbooks: []string{"S3.8"}, Channels: []string{"m"}, Disabled: true}},
 		Policies: []approve.Policy{{ID: "p", Units: []string{"a/b"}, Mode: approve.People, Quorum: 2, Expires: 24 * time.Hour}},
-		Channels: []config.Channel{{Name: "m", Kind: "email", SMTP: "h:25", TLS: "none", Username: "u", Password: "P", From: "a@b", To: []string{"c@d"},
-			Topic: "t", URL: "u", Secret: "S"}},
+		Channels: []config.Channel{{
+			Name: "m", Kind: "email", SMTP: "h:25", TLS: "none", Username: "u", Password: "P", From: "a@b", To: []string{"c@d"},
+			Topic: "t", URL: "u", Secret: "S",
+		}},
 		Guards: config.Guards{
 			BreakGlass: []string{"g"}, Resources: []string{"arn:aws:s3:::x"},
 			Allow: []awsapi.Rule{{ID: "a", Services: []string{"s3"}, Units: []string{"prod"}}},

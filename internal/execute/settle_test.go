@@ -23,27 +23,33 @@ func TestHowAnExecutionEnds(t *testing.T) {
 		hint     string
 	}{
 		"failed before a change": {
-			execute.Result{Status: "Failed", Failure: "step Close failed"}, []remediation.Outcome{remediation.Refused},
+			execute.Result{Status: "Failed", Failure: "step Close failed"},
+			[]remediation.Outcome{remediation.Refused},
 			remediation.Failed, remediation.ApprovalApproved, "step Close failed; 0 change(s) had been made", "mend the cause, then run: parry finding remediate ",
 		},
 		"failed after changes": {
-			execute.Result{Status: "TimedOut", Failure: "step Close timed out"}, []remediation.Outcome{remediation.Applied, remediation.Uncertain, remediation.Intended, remediation.Refused},
+			execute.Result{Status: "TimedOut", Failure: "step Close timed out"},
+			[]remediation.Outcome{remediation.Applied, remediation.Uncertain, remediation.Intended, remediation.Refused},
 			remediation.Failed, remediation.ApprovalApproved, "; 3 change(s) had been made", "run: parry remediation undo rem-1",
 		},
 		"superseded": {
-			execute.Result{Status: "Failed", Abort: superseded}, nil,
+			execute.Result{Status: "Failed", Abort: superseded},
+			nil,
 			remediation.Superseded, remediation.ApprovalSuperseded, "the policy changed; 0 change(s)", "nothing was sent; mend the cause, then run: parry finding remediate ",
 		},
 		"superseded after a change": {
-			execute.Result{Status: "Failed", Abort: superseded}, []remediation.Outcome{remediation.Applied},
+			execute.Result{Status: "Failed", Abort: superseded},
+			[]remediation.Outcome{remediation.Applied},
 			remediation.Superseded, remediation.ApprovalSuperseded, "1 change(s)", "nothing was sent; to take the changes back, run: parry remediation undo rem-1",
 		},
 		"denied": {
-			execute.Result{Status: "Failed", Abort: denied}, nil,
+			execute.Result{Status: "Failed", Abort: denied},
+			nil,
 			remediation.Failed, remediation.ApprovalApproved, "not in the plan; 0 change(s)", "mend the cause",
 		},
 		"an abort under a success": {
-			execute.Result{Status: "Success", Abort: denied}, nil,
+			execute.Result{Status: "Success", Abort: denied},
+			nil,
 			remediation.Failed, remediation.ApprovalApproved, "not in the plan", "mend the cause",
 		},
 	} {

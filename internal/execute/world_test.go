@@ -206,8 +206,10 @@ func setup(t *testing.T, results ...execute.Result) *world {
 func (w *world) queue(t *testing.T, r remediation.Remediation) {
 	t.Helper()
 	r.Finding, r.Control, r.Account = finding.ID{ProductArn: "p", Id: "f"}, "S3.8", "111122223333"
-	p := remediation.Plan{Remediation: r.ID, Kind: r.Kind, Account: r.Account, ExpiresAt: noon.Add(time.Hour), Parameters: map[string]any{"Bucket": "reports"},
-		Runbook: remediation.Runbook{Name: "Close", Content: document, Revision: runbook.Revision([]byte(document))}}
+	p := remediation.Plan{
+		Remediation: r.ID, Kind: r.Kind, Account: r.Account, ExpiresAt: noon.Add(time.Hour), Parameters: map[string]any{"Bucket": "reports"},
+		Runbook: remediation.Runbook{Name: "Close", Content: document, Revision: runbook.Revision([]byte(document))},
+	}
 	hash, err := p.Hash()
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,11 @@ func TestLabelBands(t *testing.T) {
 		label     finding.Label
 		number    int
 	}{
-		{0, 0, finding.Informational, 0}, {1, 39, finding.Low, 1}, {40, 69, finding.Medium, 40},
-		{70, 89, finding.High, 70}, {90, 100, finding.Critical, 90},
+		{0, 0, finding.Informational, 0},
+		{1, 39, finding.Low, 1},
+		{40, 69, finding.Medium, 40},
+		{70, 89, finding.High, 70},
+		{90, 100, finding.Critical, 90},
 	} {
 		for n := tc.low; n <= tc.high; n++ {
 			if got := finding.LabelOf(n); got != tc.label {

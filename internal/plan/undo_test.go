@@ -83,8 +83,10 @@ func TestAnUndoIsNotPlanned(t *testing.T) {
 		hint   string
 	}{
 		"irreversible change": {func(w *world) {
-			w.changes = append(w.changes, remediation.Change{Remediation: "rem-1", Outcome: remediation.Applied,
-				Call: remediation.PlannedCall{Service: "s3", Operation: "DeleteObject"}, Before: &remediation.Image{Exists: true}})
+			w.changes = append(w.changes, remediation.Change{
+				Remediation: "rem-1", Outcome: remediation.Applied,
+				Call: remediation.PlannedCall{Service: "s3", Operation: "DeleteObject"}, Before: &remediation.Image{Exists: true},
+			})
 		}, "no inverse is known for s3:DeleteObject", "parry remediation show rem-1"},
 		"no before-image":   {func(w *world) { w.changes[1].Before = nil }, "no inverse is known for s3:PutBucketAcl", "parry remediation show rem-1"},
 		"nothing changed":   {func(w *world) { w.changes = nil }, "changed nothing", "parry remediation undo rem-1"},

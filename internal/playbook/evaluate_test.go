@@ -116,25 +116,29 @@ func TestEvaluate(t *testing.T) {
 			map[string]any{"Status": "enabled"},
 			[]remediation.CheckResult{
 				{Check: "not public", Passed: true, Detail: "there is no resource policy"}, {Check: "versioned", Passed: true, Detail: "$.Status is enabled"},
-			}, true,
+			},
+			true,
 		},
 		"absent": {
 			nil,
 			[]remediation.CheckResult{
 				{Check: "not public", Passed: true, Detail: "there is no resource policy"}, {Check: "versioned", Detail: "$.Status is absent"},
-			}, false,
+			},
+			false,
 		},
 		"another value": {
 			map[string]any{"Policy": "{", "Status": true},
 			[]remediation.CheckResult{
 				{Check: "not public", Detail: "the resource policy is not JSON: unexpected end of JSON input"}, {Check: "versioned", Detail: "$.Status is true"},
-			}, false,
+			},
+			false,
 		},
 		"a long value is cut between characters": {
 			map[string]any{"Status": "x" + strings.Repeat("ä", 200)},
 			[]remediation.CheckResult{
 				{Check: "not public", Passed: true, Detail: "there is no resource policy"}, {Check: "versioned", Detail: "$.Status is x" + strings.Repeat("ä", 99) + "…"},
-			}, false,
+			},
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

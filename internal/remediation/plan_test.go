@@ -16,8 +16,10 @@ func samplePlan() remediation.Plan {
 		Remediation: "rem-1", Kind: remediation.KindFix, Account: "111122223333", Region: "us-east-1",
 		Parameters: map[string]any{"BucketName": "b", "Count": int64(9007199254740993), "Ratio": 0.25},
 		Runbook:    remediation.Runbook{Name: "R", Revision: "abc", Content: "schemaVersion: '0.3'"},
-		Calls: []remediation.PlannedCall{{Seq: 1, Step: "Put", Service: "s3", Operation: "PutBucketPolicy", Class: apimodel.Change,
-			Input: map[string]any{"Bucket": "b", "Policy": "{}"}, Before: &remediation.Image{Exists: true, Data: map[string]any{"Policy": "x"}}}},
+		Calls: []remediation.PlannedCall{{
+			Seq: 1, Step: "Put", Service: "s3", Operation: "PutBucketPolicy", Class: apimodel.Change,
+			Input: map[string]any{"Bucket": "b", "Policy": "{}"}, Before: &remediation.Image{Exists: true, Data: map[string]any{"Policy": "x"}},
+		}},
 		CreatedAt: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), ExpiresAt: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC),
 	}
 }

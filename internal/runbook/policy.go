@@ -191,7 +191,8 @@ var impliedCalls = map[string][]impliedCall{
 		{service: "ec2", operation: "StartInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "running"},
 		{service: "ec2", operation: "StopInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "stopped"},
 		{service: "ec2", operation: "TerminateInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "terminated"},
-		{service: "ec2", operation: "DescribeInstances"}, {service: "ec2", operation: "DescribeInstanceStatus"},
+		{service: "ec2", operation: "DescribeInstances"},
+		{service: "ec2", operation: "DescribeInstanceStatus"},
 	},
 	"aws:copyImage": {
 		{service: "ec2", operation: "CopyImage", input: map[string]string{"SourceImageId": "SourceImageId"}}, {service: "ec2", operation: "DescribeImages"},
@@ -204,14 +205,16 @@ var impliedCalls = map[string][]impliedCall{
 		{service: "cloudformation", operation: "DescribeStacks", input: map[string]string{"StackName": "StackName"}},
 	},
 	"aws:createTags": {
-		{service: "ec2", operation: "CreateTags"}, {service: "ec2", operation: "DescribeTags"},
+		{service: "ec2", operation: "CreateTags"},
+		{service: "ec2", operation: "DescribeTags"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "ManagedInstance"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "MaintenanceWindow"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "Parameter"},
 	},
 	"aws:deleteImage": {
 		{service: "ec2", operation: "DeregisterImage", input: map[string]string{"ImageId": "ImageId"}},
-		{service: "ec2", operation: "DescribeImages"}, {service: "ec2", operation: "DeleteSnapshot"},
+		{service: "ec2", operation: "DescribeImages"},
+		{service: "ec2", operation: "DeleteSnapshot"},
 	},
 	"aws:deleteStack": {
 		{service: "cloudformation", operation: "DeleteStack", input: map[string]string{"StackName": "StackName", "RoleARN": "RoleARN"}},
@@ -223,17 +226,20 @@ var impliedCalls = map[string][]impliedCall{
 	},
 	"aws:executeStateMachine": {
 		{service: "stepfunctions", operation: "StartExecution", input: map[string]string{"stateMachineArn": "stateMachineArn"}},
-		{service: "stepfunctions", operation: "DescribeExecution"}, {service: "stepfunctions", operation: "StopExecution"},
+		{service: "stepfunctions", operation: "DescribeExecution"},
+		{service: "stepfunctions", operation: "StopExecution"},
 	},
 	"aws:invokeLambdaFunction": {{service: "lambda", operation: "Invoke", input: map[string]string{"FunctionName": "FunctionName"}}},
 	"aws:runCommand": {
 		{service: "ssm", operation: "SendCommand", input: map[string]string{"DocumentName": "DocumentName", "InstanceIds": "InstanceIds"}},
-		{service: "ssm", operation: "ListCommands"}, {service: "ssm", operation: "ListCommandInvocations"},
+		{service: "ssm", operation: "ListCommands"},
+		{service: "ssm", operation: "ListCommandInvocations"},
 	},
 	"aws:runInstances": {
 		{service: "ec2", operation: "RunInstances", input: map[string]string{
 			"ImageId": "ImageId", "SubnetId": "SubnetId", "SecurityGroupIds": "SecurityGroupIds", "IamInstanceProfile": "IamInstanceProfileName", "TagSpecifications": "TagSpecifications",
 		}},
-		{service: "ec2", operation: "DescribeInstances"}, {service: "ec2", operation: "DescribeInstanceStatus"},
+		{service: "ec2", operation: "DescribeInstances"},
+		{service: "ec2", operation: "DescribeInstanceStatus"},
 	},
 }

@@ -55,7 +55,7 @@ func TestUpdateChangesWhatTheCustomerMay(t *testing.T) {
 	if doc.String("UpdatedAt") != "2024-01-01T00:01:00Z" || doc.String("ProcessedAt") != "2024-05-01T13:00:00.000Z" || doc.String("Note", "UpdatedAt") != "2024-05-01T13:00:00.000Z" {
 		t.Errorf("%s", doc.JSON())
 	}
-	if diff := cmp.Diff([]string{"Note", "Severity", "Workflow"}, []string(r.Touched)); diff != "" {
+	if diff := cmp.Diff([]string{"Note", "Severity", "Workflow"}, r.Touched); diff != "" {
 		t.Error(diff)
 	}
 	want := []string{

@@ -223,11 +223,15 @@ func (s *Stage) annotation(r remediation.Remediation, passed bool) *finding.Anno
 	by := "parry/remediation/" + string(r.ID)
 	switch {
 	case r.Kind == remediation.KindUndo && passed:
-		return &finding.Annotation{Finding: r.Finding, Workflow: "NEW", By: by,
-			Note: "The remediation " + string(r.UndoOf) + " was undone; the resource is as it was before."}
+		return &finding.Annotation{
+			Finding: r.Finding, Workflow: "NEW", By: by,
+			Note: "The remediation " + string(r.UndoOf) + " was undone; the resource is as it was before.",
+		}
 	case r.Kind == remediation.KindUndo:
-		return &finding.Annotation{Finding: r.Finding, Workflow: "NEW", By: by,
-			Note: "An undo of remediation " + string(r.UndoOf) + " ran, and the resource is not as it was before. Look at it."}
+		return &finding.Annotation{
+			Finding: r.Finding, Workflow: "NEW", By: by,
+			Note: "An undo of remediation " + string(r.UndoOf) + " ran, and the resource is not as it was before. Look at it.",
+		}
 	case passed:
 		note := "Remediated and verified."
 		if pb, ok := s.Playbooks.Playbook(r.Playbook); ok && pb.Note != "" {

@@ -59,7 +59,8 @@ func contendGate(ctx context.Context, args []string) error {
 	calls := []apimodel.Call{
 		{Service: "s3", Operation: "GetPublicAccessBlock", Input: map[string]any{"Bucket": "evidence"}},
 		{Service: "s3", Operation: "PutPublicAccessBlock", Input: map[string]any{"Bucket": "evidence", "PublicAccessBlockConfiguration": map[string]any{
-			"BlockPublicAcls": true, "IgnorePublicAcls": true, "BlockPublicPolicy": true, "RestrictPublicBuckets": true}}},
+			"BlockPublicAcls": true, "IgnorePublicAcls": true, "BlockPublicPolicy": true, "RestrictPublicBuckets": true,
+		}}},
 		{Service: "sts", Operation: "GetCallerIdentity"},
 		{Service: "dynamodb", Operation: "GetItem", Input: map[string]any{"TableName": "state", "Key": map[string]any{"pk": map[string]any{"S": "account#111122223333"}, "sk": map[string]any{"S": "bucket#evidence"}}}},
 		{Service: "lambda", Operation: "GetFunctionConfiguration", Input: map[string]any{"FunctionName": "rotate-keys"}},

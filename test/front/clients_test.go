@@ -57,7 +57,8 @@ func (s *server) boto3(t *testing.T, python string) {
 		{as("reader", "batch_import_findings", imports), 403, "AccessDeniedException", "may not do finding.import"},
 		{as("reader", "batch_update_findings", map[string]any{"FindingIdentifiers": identifiers, "Workflow": map[string]string{"Status": "RESOLVED"}}), 403, "AccessDeniedException", "may not do finding.update"},
 		{as("admin", "get_findings", map[string]any{"Filters": map[string]any{"Title": []any{
-			map[string]string{"Value": "a", "Comparison": "EQUALS"}, map[string]string{"Value": "b", "Comparison": "NOT_EQUALS"}}}}), 400, "InvalidInputException", "Title"},
+			map[string]string{"Value": "a", "Comparison": "EQUALS"}, map[string]string{"Value": "b", "Comparison": "NOT_EQUALS"},
+		}}}), 400, "InvalidInputException", "Title"},
 		{as("admin", "get_insights", nil), 501, "UnknownOperationException", "It serves BatchImportFindings"},
 		{as("dev-reader", "get_findings", map[string]any{"Filters": map[string]any{"AwsAccountId": []any{map[string]string{"Value": prod, "Comparison": "EQUALS"}}}}), 200, "", ""},
 	}

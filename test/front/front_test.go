@@ -173,8 +173,10 @@ func (s *server) replay(t *testing.T) {
 	if got := change.send(t).imported(t); got.SuccessCount != 1 {
 		t.Fatalf("%+v", got)
 	}
-	update := s.sign(t, call{key: "operator", method: http.MethodPatch, path: "/findings/batchupdate",
-		body: `{"FindingIdentifiers":[{"Id":"replay","ProductArn":"` + product + `"}],"Note":{"Text":"seen","UpdatedBy":"ada"}}`})
+	update := s.sign(t, call{
+		key: "operator", method: http.MethodPatch, path: "/findings/batchupdate",
+		body: `{"FindingIdentifiers":[{"Id":"replay","ProductArn":"` + product + `"}],"Note":{"Text":"seen","UpdatedBy":"ada"}}`,
+	})
 	if a := update.send(t); a.status != http.StatusOK {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
@@ -300,8 +302,10 @@ func (s *server) scope(t *testing.T) {
 		}
 	}
 	update := func(key, id string) answer {
-		return s.do(t, call{key: key, method: http.MethodPatch, path: "/findings/batchupdate",
-			body: `{"FindingIdentifiers":[{"Id":"` + id + `","ProductArn":"` + product + `"}],"Workflow":{"Status":"SUPPRESSED"}}`})
+		return s.do(t, call{
+			key: key, method: http.MethodPatch, path: "/findings/batchupdate",
+			body: `{"FindingIdentifiers":[{"Id":"` + id + `","ProductArn":"` + product + `"}],"Workflow":{"Status":"SUPPRESSED"}}`,
+		})
 	}
 	s.nothingStored(t, func(t *testing.T) {
 		foreign, missing := update("dev-operator", "base-prod"), update("dev-operator", "no-such-finding")

@@ -204,8 +204,10 @@ func (s *server) seed(t *testing.T, file string) {
 				Control: "S3.8", Playbook: "S3.8", Runbook: "Parry-RemoveS3BucketPublicAccess", Account: account, Region: "us-east-1",
 				Resource: "arn:aws:s3:::seed-" + name, State: state, RequestedBy: "test", CreatedAt: now, UpdatedAt: now,
 			}
-			p := remediation.Plan{Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: r.Playbook, Account: account,
-				Region: r.Region, Resource: r.Resource, Role: "ParryMemberRole", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+			p := remediation.Plan{
+				Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: r.Playbook, Account: account,
+				Region: r.Region, Resource: r.Resource, Role: "ParryMemberRole", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+			}
 			if r.PlanHash, err = p.Hash(); err != nil {
 				t.Fatal(err)
 			}

@@ -23,13 +23,17 @@ type object struct {
 }
 
 func invalid(parameter, format string, args ...any) error {
-	return &protocol.Error{Status: http.StatusBadRequest, Code: "InvalidInputException",
-		Message: "Invalid parameter '" + parameter + "'. " + fmt.Sprintf(format, args...) + "."}
+	return &protocol.Error{
+		Status: http.StatusBadRequest, Code: "InvalidInputException",
+		Message: "Invalid parameter '" + parameter + "'. " + fmt.Sprintf(format, args...) + ".",
+	}
 }
 
 func broken(format string, args ...any) error {
-	return &protocol.Error{Status: http.StatusBadRequest, Code: "InvalidInputException",
-		Message: "The request body is not valid JSON: " + fmt.Sprintf(format, args...) + "."}
+	return &protocol.Error{
+		Status: http.StatusBadRequest, Code: "InvalidInputException",
+		Message: "The request body is not valid JSON: " + fmt.Sprintf(format, args...) + ".",
+	}
 }
 
 // readObject reads the body, which is an object or empty.

@@ -172,8 +172,10 @@ func errorOf(err error) *protocol.Error {
 }
 
 func unserved(r *http.Request) (any, error) {
-	return nil, &protocol.Error{Status: http.StatusNotImplemented, Code: "UnknownOperationException",
-		Message: "Parry does not serve " + r.Method + " on this path. It serves BatchImportFindings, GetFindings, BatchUpdateFindings, EnableSecurityHub and DescribeHub."}
+	return nil, &protocol.Error{
+		Status: http.StatusNotImplemented, Code: "UnknownOperationException",
+		Message: "Parry does not serve " + r.Method + " on this path. It serves BatchImportFindings, GetFindings, BatchUpdateFindings, EnableSecurityHub and DescribeHub.",
+	}
 }
 
 func (h *Handler) importFindings(r *http.Request) (any, error) {

@@ -70,8 +70,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if action := form.Get("Action"); action != "GetCallerIdentity" {
-		protocol.WriteQueryError(w, namespace, &protocol.Error{Status: http.StatusBadRequest, Code: "InvalidAction",
-			Message: "Could not find operation " + clip(action) + " for version 2011-06-15. Parry answers GetCallerIdentity."})
+		protocol.WriteQueryError(w, namespace, &protocol.Error{
+			Status: http.StatusBadRequest, Code: "InvalidAction",
+			Message: "Could not find operation " + clip(action) + " for version 2011-06-15. Parry answers GetCallerIdentity.",
+		})
 		return
 	}
 	protocol.WriteXML(w, http.StatusOK, response{

@@ -203,7 +203,7 @@ func TestAKeyringDoesNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, printed := range []string{fmt.Sprintf("%v", k), fmt.Sprintf("%s", k), fmt.Sprintf("%+v", k)} {
+	for _, printed := range []string{fmt.Sprintf("%v", k), k.String(), fmt.Sprintf("%+v", k)} {
 		if printed != "[redacted]" {
 			t.Errorf("printed %q", printed)
 		}

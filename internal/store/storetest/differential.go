@@ -65,10 +65,26 @@ func (w *walker) step(ctx context.Context) (string, []string) {
 		name string
 		run  func(context.Context) []string
 	}{
-		{"commit", w.commit}, {"commit", w.commit}, {"commit", w.commit}, {"read", w.read}, {"query", w.page}, {"query", w.page},
-		{"count", w.count}, {"history", w.history}, {"inbox", w.inbox}, {"enqueue", w.enqueue}, {"claim", w.claim}, {"settle", w.settle},
-		{"time", w.time}, {"remediation", w.remediation}, {"approval", w.approval}, {"change", w.change}, {"lease", w.lease},
-		{"timer", w.timer}, {"signature", w.signature}, {"prune", w.prune},
+		{"commit", w.commit},
+		{"commit", w.commit},
+		{"commit", w.commit},
+		{"read", w.read},
+		{"query", w.page},
+		{"query", w.page},
+		{"count", w.count},
+		{"history", w.history},
+		{"inbox", w.inbox},
+		{"enqueue", w.enqueue},
+		{"claim", w.claim},
+		{"settle", w.settle},
+		{"time", w.time},
+		{"remediation", w.remediation},
+		{"approval", w.approval},
+		{"change", w.change},
+		{"lease", w.lease},
+		{"timer", w.timer},
+		{"signature", w.signature},
+		{"prune", w.prune},
 	}
 	op := ops[w.r.IntN(len(ops))]
 	return op.name, op.run(ctx)
