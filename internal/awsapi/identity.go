@@ -214,7 +214,10 @@ func (c *credentialCache) processARN(ctx context.Context) (string, error) {
 	v, err, _ := c.flight.Do("caller", func() (any, error) {
 		r := c.ask("GetCallerIdentity", "", c.g.cfg.Region, map[string]any{})
 		reply, err := c.g.send(ctx, Identity{}, r)
-		if err != nil {
+		switch {
+		case errors.Is(err, errNotSent):
+			return "", err // it says itself what to do
+		case err != nil:
 			return "", fault.E(codeOf(err), "ask whose credentials these are", err).
 				WithHint("`aws sts get-caller-identity` must work with the credentials of this process")
 		}
