@@ -132,6 +132,18 @@ func (c *counterOf) take() int {
 	return n
 }
 
+func rateOf(b *bucket) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rate(time.Now())
+}
+
+func (m *memoryRates) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
+}
+
 // A node that begins knows at once what the others found out.
 func TestANewBucketKnowsTheCuts(t *testing.T) {
 	t.Parallel()
@@ -148,12 +160,12 @@ func TestANewBucketKnowsTheCuts(t *testing.T) {
 		}
 		b.throttled(time.Now())
 		time.Sleep(1500 * time.Millisecond)
-		if got, want := testBucket(two).rate(time.Now()), b.rate(time.Now()); got != want || got >= 40 {
+		if got, want := rateOf(testBucket(two)), rateOf(b); got != want || got >= 40 {
 			t.Errorf("the other node begins at %v/s, want %v", got, want)
 		}
-		before := shared.asked
+		before := shared.count()
 		time.Sleep(10 * time.Second)
-		if n := shared.asked - before; n > 22 {
+		if n := shared.count() - before; n > 22 {
 			t.Errorf("two nodes asked %d times in 10 s", n)
 		}
 		_, _ = s1.Stop(context.Background()), s2.Stop(context.Background())

@@ -26,7 +26,7 @@ func TestKilledAtEveryCheckpoint(t *testing.T) {
 			t.Parallel()
 			o := order{Dir: t.TempDir(), Node: "first", Work: []string{"w#1"}, Steps: steps, Hold: point}
 			if point == "started" || point == "timer" {
-				o.Later = 200 * time.Millisecond
+				o.Later = 2 * time.Second // long enough that the kill comes first on a busy machine
 			}
 			first := launch(t, o)
 			first.hear("holding")
