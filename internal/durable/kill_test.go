@@ -26,7 +26,10 @@ func TestKilledAtEveryCheckpoint(t *testing.T) {
 			t.Parallel()
 			o := order{Dir: t.TempDir(), Node: "first", Work: []string{"w#1"}, Steps: steps, Hold: point}
 			if point == "started" || point == "timer" {
-				o.Later = 2 * time.Second // long enough that the kill comes first on a busy machine
+				o.Later = 200 * time.Millisecond
+				// What the timer starts must not come to its first effect before the kill:
+				// a step that is under way then is done again, and rightly so.
+				o.Pause = 20 * time.Second
 			}
 			first := launch(t, o)
 			first.hear("holding")
