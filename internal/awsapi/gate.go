@@ -304,15 +304,6 @@ func (g *Gate) validate(r request) error {
 	return g.scrub(r, g.cfg.Validate(r.Call))
 }
 
-// transmit hands r to the sender.
-func (g *Gate) transmit(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
-	creds, err := g.creds.get(ctx, id, r.Account, r.Region, r.by)
-	if err != nil {
-		return apimodel.Reply{}, fmt.Errorf("%w: %w", errNotSent, err)
-	}
-	return g.cfg.Sender.Send(ctx, creds, r.Call)
-}
-
 // errNotSent marks an error that came before anything left the process.
 var errNotSent = errors.New("nothing was sent")
 

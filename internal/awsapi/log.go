@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -142,8 +143,14 @@ func sendingOf(was remediation.Sending, reply apimodel.Reply, err error) remedia
 // carries errNotSent is certain to have changed nothing; none shows a secret
 // value of the input.
 func (g *Gate) send(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
+	creds, err := g.creds.get(ctx, id, r.Account, r.Region, r.by)
 	start := g.cfg.Clock.Now()
-	reply, err := g.transmit(ctx, id, r)
+	var reply apimodel.Reply
+	if err == nil {
+		reply, err = g.cfg.Sender.Send(ctx, creds, r.Call)
+	} else {
+		err = fmt.Errorf("%w: %w", errNotSent, err)
+	}
 	err = g.scrub(r, err)
 	g.note(r, start, reply, err)
 	return reply, err
