@@ -102,27 +102,6 @@ func (g *Gate) resourcesOf(r request) ([]string, error) {
 	return out, nil
 }
 
-// forPolicy marks what only applying will tell in the way of apimodel.
-func forPolicy(v any) any {
-	switch v := v.(type) {
-	case string:
-		return placeholder.ReplaceAllLiteralString(v, apimodel.Unknown)
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[k] = forPolicy(x)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, x := range v {
-			out[i] = forPolicy(x)
-		}
-		return out
-	}
-	return v
-}
-
 // readTags reads the tags of everything that a call is about, now: one map for
 // each thing, and one for the tags that the call itself carries. An error says
 // that for one of them it cannot be told.

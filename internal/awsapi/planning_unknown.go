@@ -188,3 +188,25 @@ func numbers(v any) any {
 	}
 	return v
 }
+
+// forPolicy marks in an input what only applying will tell in the way of
+// apimodel's policies, for which it is a wildcard.
+func forPolicy(v any) any {
+	switch v := v.(type) {
+	case string:
+		return placeholder.ReplaceAllLiteralString(v, apimodel.Unknown)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			out[k] = forPolicy(x)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = forPolicy(x)
+		}
+		return out
+	}
+	return v
+}

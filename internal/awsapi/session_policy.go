@@ -1,9 +1,6 @@
 package awsapi
 
 import (
-	"regexp"
-	"strings"
-
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
@@ -40,7 +37,7 @@ func planScopes(d deriver, plan *remediation.Plan) (*scopes, error) {
 	for _, pc := range plan.Calls {
 		call := pc.APICall()
 		if len(pc.FromOutputs) > 0 {
-			call.Input, _ = withUnknown(call.Input).(map[string]any)
+			call.Input, _ = forPolicy(call.Input).(map[string]any)
 		}
 		grants, err := d.GrantsAround(call, apimodel.Surround{Image: pc.Class == apimodel.Change})
 		if err != nil {
@@ -125,32 +122,6 @@ func (s *scopes) take(account string, units []unit, sc *scope) {
 		s.byCall[u.seq] = sc
 	}
 	s.reading[account] = append(s.reading[account], sc)
-}
-
-// knownAfterApply is what a plan shows for a value that only applying will tell.
-var knownAfterApply = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(unknownPrefix)) + `[^>]*>`)
-
-// withUnknown puts apimodel.Unknown where a planned input has what is known
-// after apply.
-func withUnknown(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[k] = withUnknown(x)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, x := range v {
-			out[i] = withUnknown(x)
-		}
-		return out
-	case string:
-		return knownAfterApply.ReplaceAllLiteralString(v, apimodel.Unknown)
-	default:
-		return v
-	}
 }
 
 // forCall gives the identity under which a planned call is sent: its session is
