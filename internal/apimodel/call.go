@@ -31,6 +31,10 @@ type Call struct {
 	Account   string         `json:"account,omitempty"` // "" = the account of the process's own credentials
 	Region    string         `json:"region,omitempty"`
 	Input     map[string]any `json:"input,omitempty"`
+	// As says as whom the call is made, where that is not the session itself: the
+	// ARN of a role, or the access key id that the gate minted when a script assumed
+	// one. "" = the session's own identity.
+	As string `json:"as,omitempty"`
 }
 
 // String gives "s3:PutBucketPolicy in 111122223333/us-east-1".

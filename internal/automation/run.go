@@ -18,6 +18,7 @@ const (
 	Waiting    Status = "Waiting"
 	Success    Status = "Success"
 	TimedOut   Status = "TimedOut"
+	Cancelling Status = "Cancelling"
 	Cancelled  Status = "Cancelled"
 	Failed     Status = "Failed"
 )
@@ -70,6 +71,24 @@ type Run struct {
 	// Planning says that the Caller sends no changes: sleeps are skipped, a wait
 	// polls once, and what is not met leaves the plan open.
 	Planning bool
+	// Role is the ARN as which the document runs; "" = the Caller's own identity.
+	// Every call carries it as apimodel.Call.As.
+	Role string
+	// Prefix stands before the label of every step: "Parent/" in a child.
+	Prefix string
+	// Unknown reports whether v holds what only applying will tell; planning only,
+	// nil = never. A wait for such a value counts as met, a branch on it leaves the
+	// plan open.
+	Unknown func(v any) bool
+
+	// What documents beyond the calls of steps need; nil refuses the actions that
+	// need it.
+	Scripts     Scripts
+	Journal     Journal
+	Inbox       Inbox
+	Children    Children
+	Approvals   Approvals
+	Attachments Attachments
 }
 
 // Outcome is how a segment ended.

@@ -37,6 +37,14 @@ type Plan struct {
 	// Open says that planning could not go on to the end; such a plan always needs approval.
 	Open       bool   `json:"open"`
 	OpenReason string `json:"open_reason,omitempty"`
+	// Beyond lists what may be called after the point where planning stopped; only
+	// an open plan has any.
+	Beyond []Allowance `json:"beyond,omitempty"`
+	// Run is what was asked for, for KindRun. Documents are the documents that it may
+	// start as children, Attachments the files that its scripts need.
+	Run         *Run         `json:"run,omitempty"`
+	Documents   []Runbook    `json:"documents,omitempty"`
+	Attachments []Attachment `json:"attachments,omitempty"`
 	// Problems say why applying the plan is bound to fail; such a plan always needs
 	// approval.
 	Problems []string `json:"problems,omitempty"`
@@ -52,17 +60,46 @@ type Runbook struct {
 	Content  string `json:"content"`  // the document itself, so that a later edit changes nothing
 }
 
-// PlannedCall is one call that the plan expects, in order. Reads are listed so
-// that a person sees the whole; only calls for which Class.NeedsApproval are
-// enforced.
-type PlannedCall struct {
-	Seq       int            `json:"seq"`
-	Step      string         `json:"step"` // runbook step that makes the call
+// Allowance is a call that an open plan lets a step make although planning could
+// not come so far. Everything that it names is fixed; only what FromOutputs names
+// may be anything.
+type Allowance struct {
+	Step      string         `json:"step"` // the step's name, without the number of a pass
 	Service   string         `json:"service"`
 	Operation string         `json:"operation"`
 	Account   string         `json:"account"`
 	Region    string         `json:"region"`
+	As        string         `json:"as,omitempty"`
 	Class     apimodel.Class `json:"class"`
+	// Input are the fixed members; nil with FromOutputs "*" where the call is made by
+	// a script, whose input only running tells.
+	Input       map[string]any `json:"input,omitempty"`
+	FromOutputs []string       `json:"from_outputs,omitempty"`
+	// Irreversible says that no inverse is known.
+	Irreversible bool `json:"irreversible,omitempty"`
+}
+
+// Attachment pins a file that a document's scripts need.
+type Attachment struct {
+	Document string `json:"document"` // the revision of the document that declares it
+	Name     string `json:"name"`
+	SHA256   string `json:"sha256"`
+}
+
+// PlannedCall is one call that the plan expects, in order. Reads are listed so
+// that a person sees the whole; only calls for which Class.NeedsApproval are
+// enforced.
+type PlannedCall struct {
+	Seq       int    `json:"seq"`
+	Step      string `json:"step"` // runbook step that makes the call
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+	Account   string `json:"account"`
+	Region    string `json:"region"`
+	// As is apimodel.Call.As: the ARN of the role as which the call is made; "" = the
+	// plan's Role.
+	As    string         `json:"as,omitempty"`
+	Class apimodel.Class `json:"class"`
 	// Resource identifies what is changed, for people and for the before-image:
 	// "arn:aws:s3:::bucket (bucket policy)".
 	Resource string         `json:"resource,omitempty"`
@@ -166,7 +203,7 @@ func (p Plan) Hash() (Hash, error) {
 
 // APICall gives the call as the gate takes it.
 func (c PlannedCall) APICall() apimodel.Call {
-	return apimodel.Call{Service: c.Service, Operation: c.Operation, Account: c.Account, Region: c.Region, Input: c.Input}
+	return apimodel.Call{Service: c.Service, Operation: c.Operation, Account: c.Account, Region: c.Region, Input: c.Input, As: c.As}
 }
 
 // UnmarshalJSON reads a stored plan with whole numbers as int64, so that its

@@ -12,13 +12,16 @@ type ID string
 // Hash is the SHA-256 of a plan's canonical form, in hexadecimal.
 type Hash string
 
-// Kind says whether a remediation fixes a resource or undoes an earlier fix.
+// Kind says whether a remediation fixes a resource, undoes an earlier fix, or runs a document.
 type Kind string
 
 // The kinds of remediation.
 const (
 	KindFix  Kind = "fix"
 	KindUndo Kind = "undo"
+	// KindRun runs a document that a person, or another program, started; it has no
+	// finding and no playbook.
+	KindRun Kind = "run"
 )
 
 // Remediation is one attempt to make one resource comply: from plan to verified

@@ -12,6 +12,40 @@ type Request struct {
 	// UndoOf names the remediation to undo; Playbook is then empty.
 	UndoOf      ID     `json:"undo_of,omitempty"`
 	RequestedBy string `json:"requested_by"`
+	// Run is what to run, for KindRun.
+	Run *Run `json:"run,omitempty"`
+}
+
+// Run is a document to run, as StartAutomationExecution asks for it. Lists and
+// maps of AWS's own shapes (targets, locations) are kept as they came.
+type Run struct {
+	// Execution is the execution's id, given out before anything is planned.
+	Execution string  `json:"execution"`
+	Document  Runbook `json:"document"`
+	Version   string  `json:"version,omitempty"` // of the document; "" = it has none
+	// Parameters are as given: lists of text, or values.
+	Parameters  map[string]any    `json:"parameters,omitempty"`
+	Account     string            `json:"account"`
+	Region      string            `json:"region"`
+	Mode        string            `json:"mode,omitempty"` // Auto or Interactive
+	Tags        map[string]string `json:"tags,omitempty"`
+	ClientToken string            `json:"client_token,omitempty"`
+
+	TargetParameterName string           `json:"target_parameter_name,omitempty"`
+	Targets             []map[string]any `json:"targets,omitempty"`
+	TargetMaps          []map[string]any `json:"target_maps,omitempty"`
+	TargetLocations     []map[string]any `json:"target_locations,omitempty"`
+	MaxConcurrency      string           `json:"max_concurrency,omitempty"`
+	MaxErrors           string           `json:"max_errors,omitempty"`
+	// Waves, when set, launches targets in waves: a canary first, then growing.
+	Waves *Waves `json:"waves,omitempty"`
+}
+
+// Waves launches the targets of a run in growing groups; each has to end within
+// MaxErrors before the next begins.
+type Waves struct {
+	Canary int `json:"canary"` // targets of the first wave; at least 1
+	Growth int `json:"growth"` // each wave is so many times the one before; at least 1
 }
 
 // StateChange is the detail of a "Parry Remediation State Change" event. It

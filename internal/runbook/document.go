@@ -72,6 +72,7 @@ type Document struct {
 	Variables     []Parameter // name, type, default and constraints, as parameters have
 	Steps         []Step      // mainSteps, in document order
 	Outputs       []Output
+	Files         []File // attachments, in document order
 	// Revision is the SHA-256 of the text, in hexadecimal.
 	Revision string
 
@@ -100,10 +101,31 @@ type Step struct {
 	MaxAttempts any
 	Inputs      map[string]any
 	Outputs     []StepOutput
-	Pos         Pos
+	// Loop is the body of aws:loop; nil for every other action.
+	Loop *Loop
+	// Within is the name of the loop in whose body the step stands; "" = mainSteps.
+	Within string
+	Pos    Pos
 
 	node *node
 	path string
+}
+
+// Loop is the inputs of aws:loop. Exactly one of Iterators and Condition is set.
+type Loop struct {
+	Iterators     any    // a list, or text with a reference
+	DataType      string // IteratorDataType: Boolean, Integer, String or StringMap
+	Condition     *Condition
+	MaxIterations any // an integer or templated text; nil = 100
+	Steps         []Step
+}
+
+// File is an entry of the document's files: an attachment.
+type File struct {
+	Name   string
+	SHA256 string // lower case, hexadecimal; "" where the document gives none
+	Size   int64  // bytes; 0 = not given
+	Pos    Pos
 }
 
 // The values of OnFailure that are not the name of a step.
