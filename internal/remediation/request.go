@@ -30,6 +30,9 @@ type Run struct {
 	Mode        string            `json:"mode,omitempty"` // Auto or Interactive
 	Tags        map[string]string `json:"tags,omitempty"`
 	ClientToken string            `json:"client_token,omitempty"`
+	// Preview asks for the plan alone: once planned, the remediation ends cancelled
+	// with its plan, and the execution is never shown.
+	Preview bool `json:"preview,omitempty"`
 
 	TargetParameterName string           `json:"target_parameter_name,omitempty"`
 	Targets             []map[string]any `json:"targets,omitempty"`
