@@ -50,11 +50,13 @@ type caller struct {
 	answers map[string][]any // map[string]any = output, error = error, func = computed
 	calls   []string
 	inputs  []map[string]any
+	as      []string
 }
 
 func (c *caller) Call(ctx context.Context, step string, call apimodel.Call) (apimodel.Reply, error) {
 	c.calls = append(c.calls, step+":"+call.Operation)
 	c.inputs = append(c.inputs, call.Input)
+	c.as = append(c.as, call.As)
 	list := c.answers[call.Operation]
 	if len(list) == 0 {
 		return apimodel.Reply{Output: map[string]any{}}, nil

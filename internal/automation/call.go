@@ -30,7 +30,7 @@ func (x *execution) newCall(s *runbook.Step, inputs map[string]any) (*call, *Fai
 	if !okService || !okAPI || service == "" || api == "" {
 		return nil, inputFailure(fmt.Errorf("Service and Api are needed as text"))
 	}
-	c := &call{step: s, api: apimodel.Call{Service: service, Operation: api, Account: x.run.Account, Region: x.run.Region, Input: map[string]any{}}}
+	c := &call{step: s, api: apimodel.Call{Service: service, Operation: api, Account: x.run.Account, Region: x.run.Region, As: x.run.Role, Input: map[string]any{}}}
 	property := s.Action != runbook.ActionAPI
 	for k, v := range inputs {
 		if k == "Service" || k == "Api" || property && (k == "PropertySelector" || k == "DesiredValues") {
@@ -86,7 +86,7 @@ func (x *execution) send(ctx context.Context, c *call, limit time.Duration) (api
 	cause := callTimeoutError{limit}
 	timed, cancel := context.WithTimeoutCause(ctx, limit, cause)
 	defer cancel()
-	reply, err := x.run.Caller.Call(timed, c.step.Name, c.api.Clone())
+	reply, err := x.run.Caller.Call(timed, x.label(c.step), c.api.Clone())
 	x.errs[c.step.Name] = err
 	_, later := held(err)
 	switch {
@@ -263,7 +263,7 @@ func (c *call) waitFailure(seen string, failure *Failure) *Failure {
 
 // sleep is aws:sleep. Until when, and whether it stays in memory, is a
 // checkpoint: decided twice, it could be decided differently.
-func (x *execution) sleep(ctx context.Context, s *runbook.Step, sc scope, attempt int) (result, error) {
+func (x *execution) sleep(ctx context.Context, s *runbook.Step, sc scope, attempt int, _ time.Duration) (result, error) {
 	c := &call{step: s, attempt: attempt}
 	var err error
 	if c.inputs, err = runbook.ResolveInputs(s.Inputs, sc); err != nil {

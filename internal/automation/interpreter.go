@@ -39,7 +39,8 @@ type Config struct {
 // Interpreter runs documents. It has no state of its own and is safe for
 // concurrent use.
 type Interpreter struct {
-	cfg Config
+	cfg     Config
+	actions map[string]actionFunc
 }
 
 // New checks cfg and fills defaults.
@@ -62,7 +63,7 @@ func New(cfg Config) (*Interpreter, error) {
 	if cfg.CallTimeout <= 0 {
 		cfg.CallTimeout = DefaultCallTimeout
 	}
-	return &Interpreter{cfg: cfg}, nil
+	return &Interpreter{cfg: cfg, actions: actions()}, nil
 }
 
 // Run runs one segment of an execution. An error means that it was interrupted
@@ -139,6 +140,7 @@ func (x *execution) segment(ctx context.Context) (Outcome, error) {
 				return o, nil
 			}
 			x.state.Executed++
+			x.state.Passes[s.Name]++
 			x.steps++
 		}
 		r, err := x.step(ctx, s)

@@ -18,8 +18,10 @@ const stateVersion = 1
 type State struct {
 	Version int `json:"version"`
 	// Cursor is the step to run next; empty when the execution ended.
-	Cursor    string                    `json:"cursor,omitempty"`
-	Executed  int                       `json:"executed"`
+	Cursor   string `json:"cursor,omitempty"`
+	Executed int    `json:"executed"`
+	// Passes counts how often each step was begun: the label of a pass names it.
+	Passes    map[string]int            `json:"passes,omitempty"`
 	Outputs   map[string]map[string]any `json:"outputs,omitempty"`
 	Variables map[string]any            `json:"variables,omitempty"`
 	// Failure is the critical failure that decides the final status, although
@@ -45,7 +47,7 @@ type Park struct {
 
 // NewState gives the state at the beginning of doc.
 func NewState(doc *runbook.Document) *State {
-	s := &State{Version: stateVersion, Cursor: doc.First().Name, Variables: map[string]any{}, Outputs: map[string]map[string]any{}}
+	s := &State{Version: stateVersion, Cursor: doc.First().Name, Passes: map[string]int{}, Variables: map[string]any{}, Outputs: map[string]map[string]any{}}
 	for _, v := range doc.Variables {
 		if v.HasDefault {
 			s.Variables[v.Name] = v.Default
@@ -92,6 +94,9 @@ func (s *State) clone() *State {
 	c := *s
 	c.Outputs = maps.Clone(s.Outputs)
 	c.Variables = maps.Clone(s.Variables)
+	if c.Passes = maps.Clone(s.Passes); c.Passes == nil {
+		c.Passes = map[string]int{}
+	}
 	if c.Outputs == nil {
 		c.Outputs = map[string]map[string]any{}
 	}

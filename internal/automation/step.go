@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -46,12 +47,16 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 	if failure != nil {
 		return x.failed(ctx, s, 1, nil, failure)
 	}
+	act, ok := x.actions[s.Action]
+	if !ok {
+		return x.failed(ctx, s, 1, nil, inputFailure(fmt.Errorf("%s is not supported by this version of Parry", s.Action)))
+	}
 	first := 1
 	if x.state.Park != nil {
 		first = x.state.Park.Attempt
 	}
 	for attempt := first; ; attempt++ {
-		r, err := x.attempt(ctx, s, sc, attempt, time.Duration(timeout)*time.Second)
+		r, err := act(x, ctx, s, sc, attempt, time.Duration(timeout)*time.Second)
 		if err != nil || r.status == Success || r.abort != nil || r.park != nil || r.open != "" {
 			return r, err
 		}
@@ -121,13 +126,9 @@ func integer(v any, fallback int64, sc scope) (int64, *Failure) {
 	return n, nil
 }
 
-func (x *execution) attempt(ctx context.Context, s *runbook.Step, sc scope, attempt int, timeout time.Duration) (result, error) {
-	switch s.Action {
-	case runbook.ActionBranch:
-		return x.branch(ctx, s, sc, attempt)
-	case runbook.ActionSleep:
-		return x.sleep(ctx, s, sc, attempt)
-	}
+// callStep is one attempt of an action that makes one call, or one round of its
+// calls, and whose inputs are those of the call.
+func (x *execution) callStep(ctx context.Context, s *runbook.Step, sc scope, attempt int, timeout time.Duration, rounds bool, body func(context.Context, *call) (record, error)) (result, error) {
 	inputs, err := runbook.ResolveInputs(s.Inputs, sc)
 	if err != nil {
 		return x.failed(ctx, s, attempt, nil, inputFailure(err))
@@ -137,19 +138,12 @@ func (x *execution) attempt(ctx context.Context, s *runbook.Step, sc scope, atte
 		return x.failed(ctx, s, attempt, inputs, failure)
 	}
 	c.timeout, c.attempt, c.inputs = timeout, attempt, inputs
-	var body func(ctx context.Context, c *call) (record, error)
-	suffix := fmt.Sprint(attempt)
+	suffix := strconv.Itoa(attempt)
 	if x.state.Park != nil { // the attempt goes on in a segment of its own
 		c.park = *x.state.Park
-		suffix = fmt.Sprintf("%d.%d", attempt, c.park.Round)
+		rounds = true
 	}
-	switch s.Action {
-	case runbook.ActionAPI:
-		body = x.api
-	case runbook.ActionAssert:
-		body = x.assert
-	default:
-		body = x.wait
+	if rounds {
 		suffix = fmt.Sprintf("%d.%d", attempt, c.park.Round)
 	}
 	return x.checkpoint(ctx, c, suffix, body)
@@ -277,7 +271,7 @@ func (x *execution) failed(ctx context.Context, s *runbook.Step, attempt int, in
 
 // branch chooses the next step. It needs no checkpoint: everything that it
 // looks at comes from one.
-func (x *execution) branch(ctx context.Context, s *runbook.Step, sc scope, attempt int) (result, error) {
+func (x *execution) branch(ctx context.Context, s *runbook.Step, sc scope, attempt int, _ time.Duration) (result, error) {
 	b, err := runbook.ParseBranch(s.Inputs)
 	if err != nil {
 		return x.failed(ctx, s, attempt, nil, inputFailure(err))
