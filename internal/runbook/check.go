@@ -11,15 +11,14 @@ import (
 // in the order of the text.
 func Check(d *Document) []Problem {
 	c := &checker{doc: d, problems: slices.Clone(d.warnings), names: map[string]bool{}}
-	for i := range d.Steps {
-		c.names[d.Steps[i].Name] = true
-		c.loopNames(d.Steps[i].Inputs, 0)
+	for _, s := range d.all {
+		c.names[s.Name] = true
 	}
 	for i := range d.Parameters {
 		c.parameter(&d.Parameters[i], "parameters."+d.Parameters[i].Name)
 	}
-	for i := range d.Steps {
-		c.step(&d.Steps[i])
+	for _, s := range d.all {
+		c.step(s)
 	}
 	c.graph()
 	for i, o := range d.Outputs {
@@ -37,28 +36,11 @@ func Check(d *Document) []Problem {
 type checker struct {
 	doc      *Document
 	problems []Problem
-	// names holds the steps of loop bodies too: they share one namespace.
-	names map[string]bool
+	names    map[string]bool
 }
 
 func (c *checker) add(code string, sev Severity, pos Pos, path, message, fix string) {
 	c.problems = append(c.problems, Problem{Code: code, Severity: sev, Line: pos.Line, Column: pos.Column, Path: path, Message: message, Fix: fix})
-}
-
-func (c *checker) loopNames(inputs map[string]any, depth int) {
-	steps, ok := inputs["Steps"].([]any)
-	if !ok || depth > maxNesting {
-		return
-	}
-	for _, raw := range steps {
-		m, _ := raw.(map[string]any)
-		if name, isText := m["name"].(string); isText {
-			c.names[name] = true
-		}
-		if inner, isMap := m["inputs"].(map[string]any); isMap {
-			c.loopNames(inner, depth+1)
-		}
-	}
 }
 
 // at gives the place of a path below the step, or of its nearest ancestor.
@@ -75,15 +57,8 @@ func (s *Step) at(keys ...string) Pos {
 }
 
 func (c *checker) step(s *Step) {
-	if _, known := defaultOutputs(s.Action); !known || !strings.HasPrefix(s.Action, "aws:") {
-		c.add(CodeUnknownAction, SeverityError, s.at("action"), s.path+".action", fmt.Sprintf("%.60q is not an action of Automation documents", s.Action), "mend the spelling, for example aws:executeAwsApi")
-	} else if !Runnable(s.Action) {
-		c.add(CodeUnsupportedAction, SeverityError, s.at("action"), s.path+".action", s.Action+" is not supported by this version of Parry", "use executeAwsApi, assertAwsResourceProperty, waitForAwsResourceProperty, branch and sleep")
-	}
-	if s.OnCancel != "" && s.OnCancel != OnFailureAbort {
-		c.target(s, "onCancel", s.OnCancel)
-		c.add(CodeUnsupportedAction, SeverityWarning, s.at("onCancel"), s.path+".onCancel", "onCancel is not followed by this version of Parry", "undo the remediation after cancelling instead")
-	}
+	c.problems = append(c.problems, refusal(s)...)
+	c.onCancel(s)
 	if s.NextStep != "" {
 		c.target(s, "nextStep", s.NextStep)
 		if s.IsEnd {
@@ -104,9 +79,47 @@ func (c *checker) step(s *Step) {
 	c.inputs(s)
 }
 
+// onCancel holds a step's onCancel against what AWS supports.
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-actions.html
+func (c *checker) onCancel(s *Step) {
+	if s.OnCancel == "" || s.OnCancel == OnFailureAbort {
+		return
+	}
+	if s.Action == ActionLoop || s.Action == ActionUpdateVariable {
+		c.add(CodeOnCancel, SeverityError, s.at("onCancel"), s.path+".onCancel", s.Action+" takes no onCancel", "remove it, or give it to the steps in the loop")
+		return
+	}
+	c.target(s, "onCancel", s.OnCancel)
+	target, ok := c.doc.Step(s.OnCancel)
+	if !ok {
+		return
+	}
+	switch target.Action {
+	case ActionApprove, ActionCopyImage, ActionCreateImage, ActionCreateStack, ActionCreateTags, ActionPause, ActionRunInstances, ActionSleep:
+		c.add(CodeOnCancel, SeverityError, s.at("onCancel"), s.path+".onCancel", target.Action+" cannot run after cancelling", "name a step with another action")
+	}
+}
+
 func (c *checker) target(s *Step, key, name string) {
-	if !c.names[name] {
-		c.add(CodeUnknownStep, SeverityError, s.at(key), s.path+"."+key, fmt.Sprintf("there is no step %.60q", name), "name a step of this document"+c.nearest(name))
+	c.jump(s, name, s.path+"."+key, s.at(key))
+}
+
+// jump holds a way out of s against the names of steps and against loops: a body
+// is entered through its loop only, and left before its end by onFailure and
+// onCancel only.
+func (c *checker) jump(s *Step, name, path string, pos Pos) {
+	target, ok := c.doc.Step(name)
+	if !ok {
+		c.add(CodeUnknownStep, SeverityError, pos, path, fmt.Sprintf("there is no step %.60q", name), "name a step of this document"+c.nearest(name))
+		return
+	}
+	key := lastKey(path)
+	switch {
+	case target.Within == s.Within:
+	case target.Within != "" && !c.doc.Inside(s, target.Within):
+		c.add(CodeStepScope, SeverityError, pos, path, fmt.Sprintf("step %s stands in the body of loop %s, which only the loop enters", name, target.Within), "name the loop itself")
+	case key != "onFailure" && key != "onCancel":
+		c.add(CodeStepScope, SeverityWarning, pos, path, fmt.Sprintf("step %s is outside the loop %s; AWS documents onFailure as the only way out of a body", name, s.Within), "end the body and let the loop's nextStep lead there")
 	}
 }
 
@@ -125,8 +138,8 @@ func (c *checker) inputReferences(s *Step, inputs *node) {
 		if key == "Script" {
 			continue
 		}
-		// Steps of a loop body are templates of their own.
-		if key == "Steps" && s.Action == "aws:loop" {
+		// The steps of a loop's body are checked as steps.
+		if key == "Steps" && s.Action == ActionLoop {
 			continue
 		}
 		c.references(s, inputs.items[i], s.path+".inputs."+key)
@@ -198,7 +211,7 @@ func (c *checker) reference(s *Step, r Ref, pos Pos, path string) {
 	case RefSSM:
 		c.add(CodeReference, SeverityError, pos, path, "a Parameter Store value cannot stand in a step's input", "make it the default of a parameter of type String")
 	case RefOutput:
-		if r.Step == s.Name && s.Action != "aws:loop" {
+		if r.Step == s.Name && s.Action != ActionLoop {
 			unknown(fmt.Sprintf("{{ %s }} is an output of the step itself", r), "name an earlier step")
 			return
 		}
@@ -274,12 +287,10 @@ func (c *checker) branch(s *Step) {
 		return
 	}
 	for i, choice := range b.Choices {
-		if !c.names[choice.NextStep] {
-			c.add(CodeUnknownStep, SeverityError, s.at("inputs", "Choices"), fmt.Sprintf("%s.inputs.Choices[%d].NextStep", s.path, i), fmt.Sprintf("there is no step %.60q", choice.NextStep), "name a step of this document"+c.nearest(choice.NextStep))
-		}
+		c.jump(s, choice.NextStep, fmt.Sprintf("%s.inputs.Choices[%d].NextStep", s.path, i), s.at("inputs", "Choices"))
 	}
-	if b.Default != "" && !c.names[b.Default] {
-		c.add(CodeUnknownStep, SeverityError, s.at("inputs", "Default"), s.path+".inputs.Default", fmt.Sprintf("there is no step %.60q", b.Default), "name a step of this document"+c.nearest(b.Default))
+	if b.Default != "" {
+		c.jump(s, b.Default, s.path+".inputs.Default", s.at("inputs", "Default"))
 	}
 }
 

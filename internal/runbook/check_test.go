@@ -17,7 +17,8 @@ func TestCheck(t *testing.T) {
 	}{
 		"clean":               {head + a + "- {name: B, action: 'aws:sleep', inputs: {Duration: PT1S}}\noutputs: [A.O]\n", nil},
 		"unknown action":      {head + "- {name: A, action: 'aws:execteAwsApi', inputs: {}}\n", []string{"4 unknown_action error: is not an action"}},
-		"not yet":             {head + "- {name: A, action: 'aws:executeScript', inputs: {Script: '{{ P }} {{ nobody.X }}'}}\n", []string{"4 unsupported_action error: not supported by this version"}},
+		"script":              {head + "- {name: A, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: h, Script: '{{ P }} {{ nobody.X }}'}}\n", nil},
+		"powershell":          {head + "- {name: A, action: 'aws:executeScript', inputs: {Runtime: PowerShell 7.4, Script: x}}\n", []string{"4 unsupported_runtime error: Parry runs Python scripts"}},
 		"unknown next":        {head + a + "- {name: B, action: 'aws:sleep', nextStep: C, inputs: {Duration: PT1S}}\n", []string{`5 unknown_step error: there is no step "C"`}},
 		"wrong case":          {head + a + "- {name: B, action: 'aws:sleep', onFailure: 'step:a', inputs: {Duration: PT1S}}\n", []string{`5 unknown_step error: there is no step "a"`}},
 		"isEnd and nextStep":  {head + a + "- {name: B, action: 'aws:sleep', isEnd: true, nextStep: A, inputs: {Duration: PT1S}}\n", []string{"5 schema warning: isEnd wins"}},
@@ -42,7 +43,8 @@ func TestCheck(t *testing.T) {
 		"unknown keys":        {head + "- {name: A, action: 'aws:sleep', onFail: Abort, inputs: {Duration: PT1S}}\nextra: 1\n", []string{`4 unknown_key warning: "onFail" is not a key of a step`, `5 unknown_key warning: "extra" is not a key`}},
 		"bad pattern":         {"schemaVersion: '0.3'\nparameters:\n  P: {type: String, allowedPattern: '(a)\\1'}\nmainSteps:\n" + a, []string{"3 parameter error: its pattern cannot be evaluated"}},
 		"default":             {"schemaVersion: '0.3'\nparameters:\n  P: {type: String, default: y, allowedValues: [x]}\nmainSteps:\n" + a, []string{"3 parameter warning: the default breaks"}},
-		"on cancel":           {head + a + "- {name: B, action: 'aws:sleep', isEnd: true, onCancel: 'step:C', inputs: {Duration: PT1S}}\n- {name: C, action: 'aws:sleep', inputs: {Duration: PT1S}}\n", []string{"5 unsupported_action warning: onCancel is not followed"}},
+		"on cancel":           {head + a + "- {name: B, action: 'aws:sleep', isEnd: true, onCancel: 'step:C', inputs: {Duration: PT1S}}\n- {name: C, action: 'aws:executeAwsApi', inputs: {Service: s3, Api: Get}}\n", nil},
+		"on cancel to sleep":  {head + a + "- {name: B, action: 'aws:sleep', isEnd: true, onCancel: 'step:C', inputs: {Duration: PT1S}}\n- {name: C, action: 'aws:sleep', inputs: {Duration: PT1S}}\n", []string{"5 on_cancel error: aws:sleep cannot run after cancelling"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -8,28 +8,48 @@ import (
 	"strings"
 )
 
-// The actions of schema 0.3. Only those of Runnable are run by this version.
+// The actions of schema 0.3, all of which Parry runs.
 const (
-	ActionAPI    = "aws:executeAwsApi"
-	ActionAssert = "aws:assertAwsResourceProperty"
-	ActionWait   = "aws:waitForAwsResourceProperty"
-	ActionBranch = "aws:branch"
-	ActionSleep  = "aws:sleep"
+	ActionAPI            = "aws:executeAwsApi"
+	ActionApprove        = "aws:approve"
+	ActionAssert         = "aws:assertAwsResourceProperty"
+	ActionAutomation     = "aws:executeAutomation"
+	ActionBranch         = "aws:branch"
+	ActionChangeState    = "aws:changeInstanceState"
+	ActionCopyImage      = "aws:copyImage"
+	ActionCreateImage    = "aws:createImage"
+	ActionCreateStack    = "aws:createStack"
+	ActionCreateTags     = "aws:createTags"
+	ActionDeleteImage    = "aws:deleteImage"
+	ActionDeleteStack    = "aws:deleteStack"
+	ActionLambda         = "aws:invokeLambdaFunction"
+	ActionLoop           = "aws:loop"
+	ActionPause          = "aws:pause"
+	ActionRunCommand     = "aws:runCommand"
+	ActionRunInstances   = "aws:runInstances"
+	ActionScript         = "aws:executeScript"
+	ActionSleep          = "aws:sleep"
+	ActionStateMachine   = "aws:executeStateMachine"
+	ActionUpdateVariable = "aws:updateVariable"
+	ActionWait           = "aws:waitForAwsResourceProperty"
+	ActionWebhook        = "aws:invokeWebhook"
 )
 
-// Runnable reports whether this version of Parry runs action.
+// Runnable reports whether Parry runs action: all that schema 0.3 knows. What a
+// step of such an action may still be refused for is in Refusals.
 func Runnable(action string) bool {
-	switch action {
-	case ActionAPI, ActionAssert, ActionWait, ActionBranch, ActionSleep:
-		return true
-	}
-	return false
+	_, ok := defaultOutputs(action)
+	return ok
 }
 
 // defaultOutputs gives the outputs that a step of action has without declaring
 // them; ok is false for an action that schema 0.3 does not know.
 func defaultOutputs(action string) (names []string, ok bool) {
-	switch strings.TrimPrefix(action, "aws:") {
+	name, ok := strings.CutPrefix(action, "aws:")
+	if !ok {
+		return nil, false
+	}
+	switch name {
 	case "executeAwsApi", "waitForAwsResourceProperty", "assertAwsResourceProperty", "sleep", "createTags", "pause", "updateVariable", "deleteImage":
 		return nil, true
 	case "branch":
@@ -76,8 +96,11 @@ type Document struct {
 	// Revision is the SHA-256 of the text, in hexadecimal.
 	Revision string
 
-	root  *node
-	index map[string]int
+	root *node
+	// index finds a step by its name, those of loop bodies included: all names of a
+	// document share one namespace. all has the same steps in the order of the text.
+	index map[string]*Step
+	all   []*Step
 	// warnings are what parsing noticed and Check repeats.
 	warnings []Problem
 }
@@ -107,8 +130,21 @@ type Step struct {
 	Within string
 	Pos    Pos
 
-	node *node
-	path string
+	node  *node
+	path  string
+	place int // position among its neighbours
+}
+
+// templates gives the inputs in which references are replaced: all but Script,
+// and the steps of a loop, which are steps of their own.
+func (s *Step) templates() map[string]any {
+	out := make(map[string]any, len(s.Inputs))
+	for k, v := range s.Inputs {
+		if k != "Script" && (s.Action != ActionLoop || k != "Steps") {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // Loop is the inputs of aws:loop. Exactly one of Iterators and Condition is set.
@@ -119,6 +155,9 @@ type Loop struct {
 	MaxIterations any // an integer or templated text; nil = 100
 	Steps         []Step
 }
+
+// First gives the step with which an iteration begins.
+func (l *Loop) First() *Step { return &l.Steps[0] }
 
 // File is an entry of the document's files: an attachment.
 type File struct {
@@ -160,25 +199,51 @@ type Output struct {
 // Text gives "step.output".
 func (o Output) Text() string { return o.Step + "." + o.Name }
 
-// Step gives a step by its name.
+// Step gives a step by its name, wherever it stands.
 func (d *Document) Step(name string) (*Step, bool) {
-	i, ok := d.index[name]
-	if !ok {
-		return nil, false
-	}
-	return &d.Steps[i], true
+	s, ok := d.index[name]
+	return s, ok
 }
+
+// All gives every step, those of loop bodies after their loop, in the order of
+// the text.
+func (d *Document) All() []*Step { return d.all }
 
 // First gives the step with which an execution begins.
 func (d *Document) First() *Step { return &d.Steps[0] }
 
-// After gives the step that follows name in the document.
+// After gives the step that follows name in the text. The last step of a loop's
+// body has none: what follows it is the loop's own business.
 func (d *Document) After(name string) (*Step, bool) {
-	i, ok := d.index[name]
-	if !ok || i+1 >= len(d.Steps) {
+	s, ok := d.index[name]
+	if !ok {
 		return nil, false
 	}
-	return &d.Steps[i+1], true
+	list := d.beside(s)
+	if s.place+1 >= len(list) {
+		return nil, false
+	}
+	return &list[s.place+1], true
+}
+
+// beside gives the list in which s stands.
+func (d *Document) beside(s *Step) []Step {
+	if loop, ok := d.index[s.Within]; ok && loop.Loop != nil {
+		return loop.Loop.Steps
+	}
+	return d.Steps
+}
+
+// Inside reports whether s stands in the body of the loop called name, at any
+// depth.
+func (d *Document) Inside(s *Step, name string) bool {
+	for s != nil && s.Within != "" {
+		if s.Within == name {
+			return true
+		}
+		s = d.index[s.Within]
+	}
+	return false
 }
 
 // Parameter gives a declared parameter by its name.

@@ -20,8 +20,9 @@ func Parse(raw []byte) (*Document, error) {
 	if problem != nil {
 		return nil, parseError([]Problem{*problem})
 	}
-	p := &parser{doc: &Document{Revision: Revision(raw), root: root, index: map[string]int{}}}
+	p := &parser{doc: &Document{Revision: Revision(raw), root: root, index: map[string]*Step{}}, seen: map[string]Pos{}}
 	p.document(root)
+	p.doc.register(p.doc.Steps)
 	if len(p.problems) > 0 {
 		return nil, parseError(p.problems)
 	}
@@ -31,6 +32,22 @@ func Parse(raw []byte) (*Document, error) {
 type parser struct {
 	doc      *Document
 	problems []Problem
+	// seen holds where each step stands, loop bodies included.
+	seen map[string]Pos
+}
+
+// register enters steps into the document's index once their lists no longer
+// move.
+func (d *Document) register(steps []Step) {
+	for i := range steps {
+		s := &steps[i]
+		s.place = i
+		d.index[s.Name] = s
+		d.all = append(d.all, s)
+		if s.Loop != nil {
+			d.register(s.Loop.Steps)
+		}
+	}
 }
 
 func (p *parser) fail(pos Pos, path, message, fix string) {
@@ -72,6 +89,7 @@ func (p *parser) document(root *node) {
 	p.doc.AssumeRole = p.text(root, "", "assumeRole")
 	p.doc.Parameters = p.parameters(root, "parameters")
 	p.doc.Variables = p.parameters(root, "variables")
+	p.files(root)
 	p.steps(root)
 	p.outputs(root)
 }
@@ -120,27 +138,41 @@ func (p *parser) steps(root *node) {
 		p.fail(root.pos, "mainSteps", "mainSteps is missing", "add mainSteps with at least one step")
 		return
 	}
+	p.doc.Steps = p.stepList(list, "mainSteps", "", 0)
+}
+
+// stepList reads mainSteps or the body of the loop called within.
+func (p *parser) stepList(list *node, path, within string, depth int) []Step {
 	if list.kind != listKind || len(list.items) == 0 {
-		p.fail(list.pos, "mainSteps", "mainSteps is "+list.what()+" without steps", "give a list with at least one step")
-		return
+		p.fail(list.pos, path, lastKey(path)+" is "+list.what()+" without steps", "give a list with at least one step")
+		return nil
 	}
-	if len(list.items) > maxSteps {
-		p.fail(list.pos, "mainSteps", fmt.Sprintf("there are %d steps, the limit is %d", len(list.items), maxSteps), "split the document")
-		return
-	}
+	var out []Step
 	for i, n := range list.items {
-		s := p.step(n, fmt.Sprintf("mainSteps[%d]", i))
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if len(p.seen) >= maxSteps {
+			p.fail(n.pos, at, fmt.Sprintf("there are more than %d steps", maxSteps), "split the document")
+			return out
+		}
+		s := p.step(n, at)
+		s.Within = within
 		if s.Name == "" {
 			continue
 		}
-		if first, dup := p.doc.index[s.Name]; dup {
-			p.fail(n.pos, s.path+".name", fmt.Sprintf("the name %q is taken by the step in line %d", s.Name, p.doc.Steps[first].Pos.Line), "give each step a name of its own")
+		if first, dup := p.seen[s.Name]; dup {
+			p.fail(n.pos, at+".name", fmt.Sprintf("the name %q is taken by the step in line %d", s.Name, first.Line), "give each step a name of its own")
 			continue
 		}
-		p.doc.index[s.Name] = len(p.doc.Steps)
-		p.doc.Steps = append(p.doc.Steps, s)
+		p.seen[s.Name] = n.pos
+		if s.Action == ActionLoop {
+			s.Loop = p.loop(&s, depth+1)
+		}
+		out = append(out, s)
 	}
+	return out
 }
+
+func lastKey(path string) string { return path[strings.LastIndex(path, ".")+1:] }
 
 func (p *parser) step(n *node, path string) Step {
 	s := Step{Pos: n.pos, node: n, path: path, OnFailure: OnFailureAbort}

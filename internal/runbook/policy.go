@@ -30,9 +30,8 @@ type Gap struct {
 // are any the list is not complete.
 func (d *Document) Calls(at Where) ([]StepCall, []Gap) {
 	c := &callLister{at: at}
-	for i := range d.Steps {
-		s := &d.Steps[i]
-		c.step(s.Name, s.Action, s.Inputs, s.Pos, 0)
+	for _, s := range d.all {
+		c.step(s)
 	}
 	for _, name := range parameterNames(d) {
 		c.add("", Pos{}, "ssm", "GetParameters", map[string]any{"Names": []any{name}})
@@ -52,8 +51,8 @@ func parameterNames(d *Document) []string {
 			}
 		}
 	}
-	for i := range d.Steps {
-		note(d.Steps[i].Inputs)
+	for _, s := range d.all {
+		note(s.templates())
 	}
 	for i := range d.Parameters {
 		note(d.Parameters[i].Default)
@@ -90,12 +89,12 @@ func (c *callLister) gap(step string, pos Pos, format string, args ...any) {
 	c.gaps = append(c.gaps, Gap{step, pos, fmt.Sprintf(format, args...)})
 }
 
-func (c *callLister) step(name, action string, raw map[string]any, pos Pos, depth int) {
-	if action == "aws:loop" {
-		c.loop(name, raw, pos, depth)
-		return
+func (c *callLister) step(s *Step) {
+	name, action, pos := s.Name, s.Action, s.Pos
+	if action == ActionLoop {
+		return // its body is listed step by step
 	}
-	inputs, err := ResolveInputs(raw, c)
+	inputs, err := ResolveInputs(s.Inputs, c)
 	if err != nil {
 		c.gap(name, pos, "its inputs cannot be read: %v", err)
 		return
@@ -104,14 +103,14 @@ func (c *callLister) step(name, action string, raw map[string]any, pos Pos, dept
 	case ActionAPI, ActionAssert, ActionWait:
 		c.api(name, action, inputs, pos)
 		return
-	case ActionBranch, ActionSleep, "aws:pause", "aws:updateVariable", "aws:invokeWebhook":
+	case ActionBranch, ActionSleep, ActionPause, ActionUpdateVariable, ActionWebhook:
 		return
-	case "aws:executeScript":
+	case ActionScript:
 		c.gap(name, pos, "what its script calls is not derived")
 		return
-	case "aws:executeAutomation":
+	case ActionAutomation:
 		c.gap(name, pos, "what the document %v calls is not derived; give its file as well", shown(inputs["DocumentName"]))
-	case "aws:createStack", "aws:deleteStack":
+	case ActionCreateStack, ActionDeleteStack:
 		if inputs["RoleARN"] == nil {
 			c.gap(name, pos, "what the resources of its stack need is not derived")
 		}
@@ -159,21 +158,6 @@ func (c *callLister) api(name, action string, inputs map[string]any, pos Pos) {
 	c.add(name, pos, service, api, input)
 }
 
-func (c *callLister) loop(name string, inputs map[string]any, pos Pos, depth int) {
-	steps, ok := inputs["Steps"].([]any)
-	if !ok || depth > maxNesting {
-		c.gap(name, pos, "its Steps cannot be read")
-		return
-	}
-	for _, raw := range steps {
-		m, _ := raw.(map[string]any)
-		inner, _ := m["name"].(string)
-		action, _ := m["action"].(string)
-		in, _ := m["inputs"].(map[string]any)
-		c.step(name+"."+inner, action, in, pos, depth+1)
-	}
-}
-
 // impliedCall is a call that an action makes by itself. input says which of its
 // members come from which of the step's inputs; with when, the call is made only
 // where the step's input member has that value.
@@ -186,56 +170,56 @@ type impliedCall struct {
 // impliedCalls are the calls of the actions that Systems Manager documents in
 // its reference of actions.
 var impliedCalls = map[string][]impliedCall{
-	"aws:approve": {{service: "sns", operation: "Publish", input: map[string]string{"TopicArn": "NotificationArn"}}},
-	"aws:changeInstanceState": {
+	ActionApprove: {{service: "sns", operation: "Publish", input: map[string]string{"TopicArn": "NotificationArn"}}},
+	ActionChangeState: {
 		{service: "ec2", operation: "StartInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "running"},
 		{service: "ec2", operation: "StopInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "stopped"},
 		{service: "ec2", operation: "TerminateInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "terminated"},
 		{service: "ec2", operation: "DescribeInstances"},
 		{service: "ec2", operation: "DescribeInstanceStatus"},
 	},
-	"aws:copyImage": {
+	ActionCopyImage: {
 		{service: "ec2", operation: "CopyImage", input: map[string]string{"SourceImageId": "SourceImageId"}}, {service: "ec2", operation: "DescribeImages"},
 	},
-	"aws:createImage": {
+	ActionCreateImage: {
 		{service: "ec2", operation: "CreateImage", input: map[string]string{"InstanceId": "InstanceId"}}, {service: "ec2", operation: "DescribeImages"},
 	},
-	"aws:createStack": {
+	ActionCreateStack: {
 		{service: "cloudformation", operation: "CreateStack", input: map[string]string{"StackName": "StackName", "RoleARN": "RoleARN"}},
 		{service: "cloudformation", operation: "DescribeStacks", input: map[string]string{"StackName": "StackName"}},
 	},
-	"aws:createTags": {
+	ActionCreateTags: {
 		{service: "ec2", operation: "CreateTags"},
 		{service: "ec2", operation: "DescribeTags"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "ManagedInstance"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "MaintenanceWindow"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "Parameter"},
 	},
-	"aws:deleteImage": {
+	ActionDeleteImage: {
 		{service: "ec2", operation: "DeregisterImage", input: map[string]string{"ImageId": "ImageId"}},
 		{service: "ec2", operation: "DescribeImages"},
 		{service: "ec2", operation: "DeleteSnapshot"},
 	},
-	"aws:deleteStack": {
+	ActionDeleteStack: {
 		{service: "cloudformation", operation: "DeleteStack", input: map[string]string{"StackName": "StackName", "RoleARN": "RoleARN"}},
 		{service: "cloudformation", operation: "DescribeStacks", input: map[string]string{"StackName": "StackName"}},
 	},
-	"aws:executeAutomation": {
+	ActionAutomation: {
 		{service: "ssm", operation: "StartAutomationExecution", input: map[string]string{"DocumentName": "DocumentName"}},
 		{service: "ssm", operation: "GetAutomationExecution"},
 	},
-	"aws:executeStateMachine": {
+	ActionStateMachine: {
 		{service: "stepfunctions", operation: "StartExecution", input: map[string]string{"stateMachineArn": "stateMachineArn"}},
 		{service: "stepfunctions", operation: "DescribeExecution"},
 		{service: "stepfunctions", operation: "StopExecution"},
 	},
-	"aws:invokeLambdaFunction": {{service: "lambda", operation: "Invoke", input: map[string]string{"FunctionName": "FunctionName"}}},
-	"aws:runCommand": {
+	ActionLambda: {{service: "lambda", operation: "Invoke", input: map[string]string{"FunctionName": "FunctionName"}}},
+	ActionRunCommand: {
 		{service: "ssm", operation: "SendCommand", input: map[string]string{"DocumentName": "DocumentName", "InstanceIds": "InstanceIds"}},
 		{service: "ssm", operation: "ListCommands"},
 		{service: "ssm", operation: "ListCommandInvocations"},
 	},
-	"aws:runInstances": {
+	ActionRunInstances: {
 		{service: "ec2", operation: "RunInstances", input: map[string]string{
 			"ImageId": "ImageId", "SubnetId": "SubnetId", "SecurityGroupIds": "SecurityGroupIds", "IamInstanceProfile": "IamInstanceProfileName", "TagSpecifications": "TagSpecifications",
 		}},

@@ -18,19 +18,21 @@ const (
 
 // The codes of problems.
 const (
-	CodeSyntax            = "syntax"
-	CodeSchema            = "schema"
-	CodeUnsupportedAction = "unsupported_action"
-	CodeUnknownAction     = "unknown_action"
-	CodeUnknownStep       = "unknown_step"
-	CodeUnreachable       = "unreachable_step"
-	CodeUnknownReference  = "unknown_reference"
-	CodeReference         = "reference"
-	CodeSelector          = "selector"
-	CodeParameter         = "parameter"
-	CodeInput             = "input"
-	CodeUnknownKey        = "unknown_key"
-	CodeNoExit            = "no_exit"
+	CodeSyntax             = "syntax"
+	CodeSchema             = "schema"
+	CodeUnsupportedRuntime = "unsupported_runtime"
+	CodeUnknownAction      = "unknown_action"
+	CodeUnknownStep        = "unknown_step"
+	CodeUnreachable        = "unreachable_step"
+	CodeUnknownReference   = "unknown_reference"
+	CodeReference          = "reference"
+	CodeSelector           = "selector"
+	CodeParameter          = "parameter"
+	CodeInput              = "input"
+	CodeUnknownKey         = "unknown_key"
+	CodeOnCancel           = "on_cancel"
+	CodeStepScope          = "step_scope"
+	CodeNoExit             = "no_exit"
 )
 
 // Problem is one thing wrong with a document, where it stands and what to do.
