@@ -535,7 +535,7 @@ func (c *crashing) Step(ctx context.Context, name string, fn func(context.Contex
 
 func TestUnsupportedActionIsRefusedBeforeTheFirstStep(t *testing.T) {
 	t.Parallel()
-	f := setup(t, step("A", "")+"- name: P\n  action: aws:pause\n  inputs: {}\n")
+	f := setup(t, step("A", "")+"- name: P\n  action: aws:executeScript\n  inputs: {Runtime: PowerShell 7.4, Script: x}\n")
 	_, err := f.interpreter.Run(t.Context(), f.run)
 	if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.HintOf(err), "runbook check") || len(f.caller.calls) != 0 {
 		t.Errorf("error %v after %v", err, f.caller.calls)

@@ -73,12 +73,9 @@ func (i *Interpreter) Run(ctx context.Context, run Run) (Outcome, error) {
 	if run.Document == nil || run.Caller == nil {
 		return Outcome{}, fault.Errorf(fault.Internal, "run document", "a document and a caller are required")
 	}
-	for n := range run.Document.Steps {
+	if refused := runbook.Refusals(run.Document); len(refused) > 0 {
 		// Refused before the first step: half a runbook is worse than none.
-		if s := &run.Document.Steps[n]; !runbook.Runnable(s.Action) {
-			return Outcome{}, fault.Errorf(fault.Invalid, "run document", "step %s: %s is not supported by this version of Parry", s.Name, s.Action).
-				WithHint("run: parry runbook check")
-		}
+		return Outcome{}, fault.Errorf(fault.Invalid, "run document", "%s", refused[0]).WithHint("%s; run: parry runbook check", refused[0].Fix)
 	}
 	if run.Steps == nil {
 		run.Steps = Direct{}
