@@ -210,7 +210,8 @@ type request struct {
 	svc   *apimodel.Service
 	op    *apimodel.Operation
 	class apimodel.Class
-	by    *origin // who makes it; set by the session
+	id    Identity // as whom it is made
+	by    *origin  // who makes it; set by the session
 }
 
 // resolve brings a call to the one spelling in which it is compared and sent.
@@ -220,7 +221,7 @@ func (g *Gate) resolve(ctx context.Context, id Identity, mode Mode, c apimodel.C
 	if err != nil {
 		return request{}, err
 	}
-	r := request{Call: c, svc: svc, op: model}
+	r := request{Call: c, svc: svc, op: model, id: id}
 	input, err := ownCopy(c.Input, 0)
 	if err != nil {
 		return request{}, fault.E(fault.Invalid, "call "+svc.Name+":"+model.Name, err)

@@ -84,12 +84,29 @@ func (g guardSet) check(s *subject) error {
 	if !slices.Contains(g.Accounts, "*") && !slices.Contains(g.Accounts, s.Account) {
 		return refuse(s, "accounts", "account "+s.Account+" is not one in which changes are allowed", "organization.accounts")
 	}
+	if err := g.checkUntouched(s); err != nil {
+		return err
+	}
+	return g.checkAllowed(s)
+}
+
+// checkUntouched refuses what would touch Parry's own, or what is for emergencies.
+func (g guardSet) checkUntouched(s *subject) error {
 	for _, t := range g.own {
 		if t.touched(s.request) {
 			return refuse(s, t.guard, "it would touch "+t.shown(), t.setting)
 		}
 	}
-	return g.checkAllowed(s)
+	return nil
+}
+
+// checkRole holds taking a role against the guards. What is done as that role
+// is held against them call by call.
+func (g guardSet) checkRole(s *subject) error {
+	if err := g.checkDenied(s); err != nil {
+		return err
+	}
+	return g.checkUntouched(s)
 }
 
 // checkDenied holds a call against the deny rules alone: own traffic may touch

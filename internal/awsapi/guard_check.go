@@ -41,7 +41,7 @@ func (g *Gate) reading(ctx context.Context, id Identity, r request) *subject {
 // clear is asked right before a change is recorded and sent: what the guards have
 // to read is read now, then stop switch and lease are.
 func (p *applying) clear(ctx context.Context, r request) error {
-	if err := p.g.checkWhole(ctx, p.id, r); err != nil {
+	if err := p.g.checkWhole(ctx, r.id, r); err != nil {
 		return err
 	}
 	return p.g.permit(ctx, p.auth.Fence)

@@ -19,6 +19,9 @@ type PlanOptions struct {
 	// CoerceStrings turns "true" and "30" into what the model asks for, as Systems
 	// Manager does for runbooks. Applying must say the same.
 	CoerceStrings bool
+	// Roles are those that calls may be made as besides the identity's own: ARNs, or
+	// patterns of them with * and ?. The plan takes them over as Plan.Roles.
+	Roles []string
 }
 
 // Planner is plan mode: the same way as Applying, stopped before the change.
@@ -32,7 +35,7 @@ type Planner struct {
 
 	mu      sync.Mutex
 	calls   []remediation.PlannedCall
-	answers map[string]realAnswer // the real answers to image reads, by apimodel.ReadKey
+	answers map[string]realAnswer // the real answers to image reads, by answerKey
 	changed []changedThing        // in the order of their first change
 	// made are the steps whose answers are about what this plan makes.
 	made map[string]bool
@@ -62,7 +65,7 @@ func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
 	if o.MaxCalls > 0 && o.MaxCalls < p.limit {
 		p.limit = o.MaxCalls
 	}
-	p.s = &Session{g: g, id: id, mode: ModePlan, lenient: o.CoerceStrings, do: p.do}
+	p.s = &Session{g: g, id: id, mode: ModePlan, lenient: o.CoerceStrings, roles: newRoles(o.Roles, p.unknown.nonce), do: p.do}
 	return p
 }
 
@@ -75,14 +78,14 @@ func (p *Planner) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 // the violation. What it shows is not read a second time when a change to it is
 // planned.
 func (p *Planner) Look(ctx context.Context, c apimodel.Call) (apimodel.Reply, error) {
-	look := &Session{g: p.s.g, id: p.s.id, mode: ModePlan, lenient: p.s.lenient}
+	look := &Session{g: p.s.g, id: p.s.id, mode: ModePlan, lenient: p.s.lenient, roles: p.s.roles}
 	look.do = func(ctx context.Context, _ string, r request) (apimodel.Reply, error) {
 		if r.class != apimodel.Read {
 			return apimodel.Reply{}, fault.Errorf(fault.Denied, "call "+r.Service+":"+r.Operation, "looking sends no %s", classWord(r.class))
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if err := p.s.g.check(p.s.id, r); err != nil {
+		if err := p.s.g.check(r.id, r); err != nil {
 			return apimodel.Reply{}, err
 		}
 		return p.read(ctx, &remediation.PlannedCall{Step: "Look", FromOutputs: p.unknown.paths(r.Input)}, r)
@@ -121,12 +124,12 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 	if err := p.s.g.validate(r); err != nil {
 		return apimodel.Reply{}, err
 	}
-	if err := p.s.g.checkWhole(ctx, p.s.id, r); err != nil {
+	if err := p.s.g.checkWhole(ctx, r.id, r); err != nil {
 		return apimodel.Reply{}, err
 	}
 	pc := remediation.PlannedCall{
 		Seq: len(p.calls) + 1, Step: step, Service: r.Service, Operation: r.Operation, Account: r.Account, Region: r.Region,
-		Class: r.class, FromOutputs: p.unknown.paths(r.Input),
+		As: r.As, Class: r.class, FromOutputs: p.unknown.paths(r.Input),
 	}
 	if r.Input != nil {
 		input, err := plainValue(r.Input)
@@ -173,17 +176,21 @@ func (p *Planner) read(ctx context.Context, pc *remediation.PlannedCall, r reque
 		return p.unknown.reply(r.op, pc.Step), nil
 	}
 	if !apimodel.IsImageRead(r.Service, r.Operation) {
-		return p.s.g.send(ctx, p.s.id, r)
+		return p.s.g.send(ctx, r.id, r)
 	}
 	pc.Resource = apimodel.ReadResource(r.Call)
-	key := apimodel.ReadKey(r.Call)
+	key := answerKey(r.Call, r.As)
 	got, ok := p.answers[key]
 	if !ok {
-		got.reply, got.err = p.s.g.read(ctx, p.s.id, r)
+		got.reply, got.err = p.s.g.read(ctx, r.id, r)
 		p.keep(key, got)
 	}
 	return p.overlay(pc, r, got)
 }
+
+// answerKey tells real answers apart: what one role is shown is nothing that
+// another is told.
+func answerKey(c apimodel.Call, as string) string { return as + " " + apimodel.ReadKey(c) }
 
 // keep remembers an answer of AWS, unless it tells nothing about the resource.
 func (p *Planner) keep(key string, a realAnswer) {
@@ -217,16 +224,16 @@ func (p *Planner) overlay(pc *remediation.PlannedCall, r request, got realAnswer
 }
 
 // see gives the thing that a change is about, as read or as planned so far.
-func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, by *origin) (changedThing, error) {
+func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, r request) (changedThing, error) {
 	for _, c := range p.changed {
 		if c.spec.Key() == spec.Key() {
 			return c, nil
 		}
 	}
-	key := apimodel.ReadKey(spec.ReadCall())
+	key := answerKey(spec.ReadCall(), r.As)
 	got, ok := p.answers[key]
 	if !ok || apimodel.HasMore(got.reply) {
-		got.reply, got.err = p.s.g.sendImageRead(ctx, p.s.id, spec, by)
+		got.reply, got.err = p.s.g.sendImageRead(ctx, r.id, spec, r.by)
 		p.keep(key, got)
 	}
 	img, err := spec.ImageFrom(got.reply, got.err)
@@ -263,7 +270,7 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 			return nil
 		}
 	}
-	seen, err := p.see(ctx, spec, r.by)
+	seen, err := p.see(ctx, spec, r)
 	if err != nil {
 		return fault.Errorf(codeOf(err), "plan step "+pc.Step, "read %s before changing it: %w", pc.Resource, err).
 			WithHint("the role needs permission for %s:%s", spec.Service, spec.ReadOperation())

@@ -39,7 +39,7 @@ func (p *Planner) prove(ctx context.Context, pc *remediation.PlannedCall, r requ
 	dry.class = apimodel.Read
 	dry.Input = maps.Clone(r.Input)
 	dry.Input[dryRunMember] = true
-	_, err := p.s.g.send(ctx, p.s.id, dry)
+	_, err := p.s.g.send(ctx, r.id, dry)
 	var api *apimodel.APIError
 	switch {
 	case err == nil:

@@ -69,7 +69,7 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	}
 	rec.Sending.Digest = p.g.redact.Digest(p.g.shown(r))
 	if spec, ok := apimodel.ImageOf(r.Call); ok {
-		now, err := p.g.readImage(ctx, p.forImage(spec), spec, r.by)
+		now, err := p.g.readImage(ctx, p.forImage(spec, r), spec, r.by)
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", pc.Resource, err)
 		}
@@ -128,7 +128,7 @@ func (p *applying) plannedEffect(pc remediation.PlannedCall, before apimodel.Ima
 // what became of the earlier one.
 func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change, doubt bool) (apimodel.Reply, error) {
 	again := false
-	id, err := p.forCall(pc)
+	id, err := p.forCall(pc, r)
 	if err != nil {
 		rec.NotSent = true
 		return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
@@ -197,7 +197,7 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 	if !ok || rec.Before == nil {
 		return nil, repeatable(r, rec), nil
 	}
-	now, err := p.g.readImage(ctx, p.forImage(spec), spec, r.by)
+	now, err := p.g.readImage(ctx, p.forImage(spec, r), spec, r.by)
 	if err != nil {
 		if code := codeOf(err); code == fault.Unavailable || code == fault.Exhausted { // exhausted: throttled
 			return nil, false, fault.Transient(fault.Errorf(fault.Unavailable, "read back "+r.Service+":"+r.Operation, "%w", err), 0)

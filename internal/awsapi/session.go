@@ -20,20 +20,22 @@ type Session struct {
 	lenient bool
 	// execution is the one that the session carries out, in the record of calls.
 	execution string
+	roles     *roles // as which calls may be made besides the session's own
 
 	do func(ctx context.Context, step string, r request) (apimodel.Reply, error)
 }
 
-// ReadOnly gives a session that sends reads. A change or a sensitive read is
-// refused as denied.
-func (g *Gate) ReadOnly(id Identity) *Session {
-	s := &Session{g: g, id: id, mode: ModeRead}
+// ReadOnly gives a session that sends reads, as id or as one of roles: ARNs, or
+// patterns of them with * and ?. A change or a sensitive read is refused as
+// denied.
+func (g *Gate) ReadOnly(id Identity, roles ...string) *Session {
+	s := &Session{g: g, id: id, mode: ModeRead, roles: newRoles(roles, "")}
 	s.do = func(ctx context.Context, _ string, r request) (apimodel.Reply, error) {
 		if r.class != apimodel.Read {
 			return apimodel.Reply{}, fault.Errorf(fault.Denied, "call "+r.Service+":"+r.Operation, "a read-only session sends no %s", classWord(r.class)).
 				WithHint("%s needs an approved plan", r.Service+":"+r.Operation)
 		}
-		return g.read(ctx, id, r)
+		return g.read(ctx, r.id, r)
 	}
 	return s
 }
@@ -46,7 +48,11 @@ func (s *Session) Identity() Identity { return s.id }
 func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
 	start := s.g.cfg.Clock.Now()
 	by := &origin{mode: s.mode, remediation: s.id.Remediation, execution: s.execution, step: step}
-	r, err := s.g.resolve(ctx, s.id, s.mode, c)
+	id, c, err := s.identify(c)
+	var r request
+	if err == nil {
+		r, err = s.g.resolve(ctx, id, s.mode, c)
+	}
 	if err != nil {
 		s.observe(r, start, err)
 		c.Input = nil

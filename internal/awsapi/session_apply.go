@@ -79,13 +79,17 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 			p.auth.MaxChanges = a.Plan.Changes()
 		}
 		p.skipCompleted()
-		if g.derive != nil && id.Role != "" {
+		if g.derive != nil {
 			p.scopes, p.refuse = planScopes(g.derive, a.Plan)
 		}
 	}
 	id.Remediation = a.Remediation
 	p.id = id
-	return &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, execution: a.Execution, do: p.do}
+	var allowed []string
+	if p.refuse == nil {
+		allowed = a.Plan.Roles
+	}
+	return &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, execution: a.Execution, roles: newRoles(allowed, a.Execution), do: p.do}
 }
 
 // check says why an authority is none.
@@ -133,14 +137,14 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 		if err := p.mayRead(r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		return p.g.read(ctx, p.forRead(r.Call), r)
+		return p.g.read(ctx, p.forRead(r), r)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refuse != nil {
 		return apimodel.Reply{}, p.refuse
 	}
-	if err := p.g.check(p.id, r); err != nil {
+	if err := p.g.check(r.id, r); err != nil {
 		return apimodel.Reply{}, err
 	}
 	i, err := p.match(ctx, step, r)
@@ -169,7 +173,7 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 
 // sensitive sends a planned read of secret values.
 func (p *applying) sensitive(ctx context.Context, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
-	id, err := p.forCall(pc)
+	id, err := p.forCall(pc, r)
 	if err != nil {
 		return apimodel.Reply{}, err
 	}
@@ -220,7 +224,7 @@ func (p *applying) drifted(ctx context.Context, pc remediation.PlannedCall, r re
 	if !ok || !ok2 || pc.Before == nil || pc.Service != r.Service || pc.Operation != r.Operation || spec.Key() != actual.Key() {
 		return nil
 	}
-	now, err := p.g.readImage(ctx, p.forImage(spec), spec, r.by)
+	now, err := p.g.readImage(ctx, p.forImage(spec, r), spec, r.by)
 	if err != nil {
 		return nil //nolint:nilerr // The call is refused as not in the plan, which needs no reason of ours.
 	}

@@ -23,6 +23,8 @@ func differs(pc remediation.PlannedCall, r request) string {
 		return "account"
 	case pc.Region != r.Region:
 		return "region"
+	case pc.As != r.As:
+		return "role"
 	case pc.Class != r.class:
 		return "class"
 	}

@@ -25,15 +25,18 @@ type scope struct {
 // fit. See docs/design/0005-session-policies.md.
 type scopes struct {
 	byCall  map[int]*scope      // by PlannedCall.Seq; none = its policy does not fit alone
-	reading map[string][]*scope // by account: for reads that the plan holds
+	reading map[sphere][]*scope // for reads that the plan holds
 }
+
+// sphere is where one session can go at all: a role in an account.
+type sphere struct{ account, as string }
 
 // planScopes derives the scopes of a plan. Without a deriver there are none, and
 // every call goes under the role's own permissions.
 func planScopes(d deriver, plan *remediation.Plan) (*scopes, error) {
-	out := &scopes{byCall: map[int]*scope{}, reading: map[string][]*scope{}}
-	accounts := map[string][]unit{}
-	var order []string
+	out := &scopes{byCall: map[int]*scope{}, reading: map[sphere][]*scope{}}
+	spheres := map[sphere][]unit{}
+	var order []sphere
 	for _, pc := range plan.Calls {
 		call := pc.APICall()
 		if len(pc.FromOutputs) > 0 {
@@ -43,13 +46,14 @@ func planScopes(d deriver, plan *remediation.Plan) (*scopes, error) {
 		if err != nil {
 			return nil, fault.E(codeOf(err), "derive session policy", err)
 		}
-		if accounts[pc.Account] == nil {
-			order = append(order, pc.Account)
+		at := sphere{pc.Account, pc.As}
+		if spheres[at] == nil {
+			order = append(order, at)
 		}
-		accounts[pc.Account] = append(accounts[pc.Account], unit{pc.Seq, pc.Service, grants})
+		spheres[at] = append(spheres[at], unit{pc.Seq, pc.Service, grants})
 	}
-	for _, account := range order {
-		out.divide(account, accounts[account])
+	for _, at := range order {
+		out.divide(at, spheres[at])
 	}
 	return out, nil
 }
@@ -61,10 +65,10 @@ type unit struct {
 	grants  []apimodel.Grant
 }
 
-// divide makes the sessions of one account.
-func (s *scopes) divide(account string, units []unit) {
+// divide makes the sessions of one role in an account.
+func (s *scopes) divide(at sphere, units []unit) {
 	if sc, ok := scopeOf(units); ok {
-		s.take(account, units, sc)
+		s.take(at, units, sc)
 		return
 	}
 	var services []string
@@ -77,16 +81,16 @@ func (s *scopes) divide(account string, units []unit) {
 	}
 	for _, name := range services {
 		if sc, ok := scopeOf(own[name]); ok {
-			s.take(account, own[name], sc)
+			s.take(at, own[name], sc)
 			continue
 		}
-		s.runs(account, own[name])
+		s.runs(at, own[name])
 	}
 }
 
 // runs makes a session for each longest run of calls whose policy fits. A call
 // that does not fit alone gets none, and is refused when it comes.
-func (s *scopes) runs(account string, units []unit) {
+func (s *scopes) runs(at sphere, units []unit) {
 	for len(units) > 0 {
 		n := 1
 		sc, ok := scopeOf(units[:1])
@@ -98,7 +102,7 @@ func (s *scopes) runs(account string, units []unit) {
 			sc, n = more, n+1
 		}
 		if ok {
-			s.take(account, units[:n], sc)
+			s.take(at, units[:n], sc)
 		}
 		units = units[n:]
 	}
@@ -117,18 +121,18 @@ func scopeOf(units []unit) (*scope, bool) {
 	return sc, len(sc.policy) <= apimodel.MaxSessionPolicy
 }
 
-func (s *scopes) take(account string, units []unit, sc *scope) {
+func (s *scopes) take(at sphere, units []unit, sc *scope) {
 	for _, u := range units {
 		s.byCall[u.seq] = sc
 	}
-	s.reading[account] = append(s.reading[account], sc)
+	s.reading[at] = append(s.reading[at], sc)
 }
 
 // forCall gives the identity under which a planned call is sent: its session is
 // allowed what its share of the plan needs and nothing else.
-func (p *applying) forCall(pc remediation.PlannedCall) (Identity, error) {
-	if p.scopes == nil {
-		return p.id, nil
+func (p *applying) forCall(pc remediation.PlannedCall, r request) (Identity, error) {
+	if !p.narrows(r) {
+		return r.id, nil
 	}
 	sc := p.scopes.byCall[pc.Seq]
 	if sc == nil {
@@ -136,38 +140,43 @@ func (p *applying) forCall(pc remediation.PlannedCall) (Identity, error) {
 			"%s:%s names so many resources that its session policy is longer than the %d characters that STS takes", pc.Service, pc.Operation, apimodel.MaxSessionPolicy).
 			WithHint("split the step so that each call names fewer resources"))
 	}
-	return p.narrowed(sc), nil
+	return narrowed(r.id, sc), nil
 }
 
 // forRead gives the identity for a read: that of a session whose policy allows
 // it, else the reading identity, which the gate lets read only.
-func (p *applying) forRead(c apimodel.Call) Identity {
-	if p.scopes == nil {
-		return p.id
+func (p *applying) forRead(r request) Identity {
+	if !p.narrows(r) {
+		return r.id
 	}
-	need, err := p.g.derive.GrantsAround(c, apimodel.Surround{})
+	need, err := p.g.derive.GrantsAround(r.Call, apimodel.Surround{})
 	if err != nil {
-		return p.id // it names no operation, and is refused before it is sent
+		return r.id // it names no operation, and is refused before it is sent
 	}
-	for _, sc := range p.scopes.reading[c.Account] {
+	for _, sc := range p.scopes.reading[sphere{r.Account, r.As}] {
 		if apimodel.Allows(sc.grants, need) {
-			return p.narrowed(sc)
+			return narrowed(r.id, sc)
 		}
 	}
-	return p.id
+	return r.id
 }
 
-func (p *applying) narrowed(sc *scope) Identity {
-	id := p.id
+// narrows reports whether r goes out in a session that can be narrowed: STS
+// narrows the sessions of roles, never the process's own credentials.
+func (p *applying) narrows(r request) bool { return p.scopes != nil && r.id.Role != "" }
+
+func narrowed(id Identity, sc *scope) Identity {
 	id.policy = sc.policy
 	return id
 }
 
-// forImage is forRead for the read that shows what a call changes.
-func (p *applying) forImage(spec apimodel.ImageSpec) Identity {
-	c := spec.ReadCall()
-	if c.Region == "" {
-		c.Region = p.g.cfg.Region
+// forImage is forRead for the read that shows what r changes, by the role that
+// makes the change.
+func (p *applying) forImage(spec apimodel.ImageSpec, r request) Identity {
+	read := request{Call: spec.ReadCall(), id: r.id}
+	read.As = r.As
+	if read.Region == "" {
+		read.Region = p.g.cfg.Region
 	}
-	return p.forRead(c)
+	return p.forRead(read)
 }

@@ -29,6 +29,9 @@ type Plan struct {
 	Region           string         `json:"region"`
 	Resource         string         `json:"resource"`
 	Role             string         `json:"role"` // role name assumed in Account
+	// Roles are the roles, besides Role, that calls of the plan may be made as: ARNs,
+	// or patterns of them with * and ?. Whatever it does not name is refused.
+	Roles []string `json:"roles,omitempty"`
 	// GuardsRevision is the SHA-256 of the guards in force when planned.
 	GuardsRevision string `json:"guards_revision"`
 	// Violation is what the live read found, check by check.
