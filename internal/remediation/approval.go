@@ -59,7 +59,18 @@ type Approval struct {
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt time.Time  `json:"expires_at"`
 	Version   int64      `json:"version"`
+
+	// Execution and Step say that this is what a step of a running document asks
+	// (aws:approve); the plan is approved already. Approvers are who may decide, by
+	// principal name or ARN, Message is the document's text to them.
+	Execution string   `json:"execution,omitempty"`
+	Step      string   `json:"step,omitempty"`
+	Approvers []string `json:"approvers,omitempty"`
+	Message   string   `json:"message,omitempty"`
 }
+
+// OfStep reports whether a is asked for by a step and not by a plan.
+func (a Approval) OfStep() bool { return a.Step != "" }
 
 // Decision is one person's word on an approval.
 type Decision struct {

@@ -60,7 +60,9 @@ type Plan struct {
 type Runbook struct {
 	Name     string `json:"name"`
 	Revision string `json:"revision"` // SHA-256 of Content, hexadecimal
-	Content  string `json:"content"`  // the document itself, so that a later edit changes nothing
+	// Version is what the document was asked for by; "" = its default.
+	Version string `json:"version,omitempty"`
+	Content string `json:"content"` // the document itself, so that a later edit changes nothing
 }
 
 // Allowance is a call that an open plan lets a step make although planning could
@@ -218,27 +220,38 @@ func (p *Plan) UnmarshalJSON(raw []byte) error {
 	if err := dec.Decode((*plain)(p)); err != nil {
 		return err
 	}
-	p.Parameters, _ = exact(p.Parameters).(map[string]any)
+	p.Parameters, _ = Exact(p.Parameters).(map[string]any)
+	for i := range p.Beyond {
+		p.Beyond[i].Input, _ = Exact(p.Beyond[i].Input).(map[string]any)
+	}
+	if p.Run != nil {
+		p.Run.Parameters, _ = Exact(p.Run.Parameters).(map[string]any)
+		for _, list := range [][]map[string]any{p.Run.Targets, p.Run.TargetMaps, p.Run.TargetLocations} {
+			for i := range list {
+				list[i], _ = Exact(list[i]).(map[string]any)
+			}
+		}
+	}
 	for i := range p.Calls {
 		c := &p.Calls[i]
-		c.Input, _ = exact(c.Input).(map[string]any)
+		c.Input, _ = Exact(c.Input).(map[string]any)
 		if c.Before != nil {
-			c.Before.Data, _ = exact(c.Before.Data).(map[string]any)
+			c.Before.Data, _ = Exact(c.Before.Data).(map[string]any)
 		}
 	}
 	return nil
 }
 
-// exact replaces every json.Number in v by int64 where it fits, else float64.
-func exact(v any) any {
+// Exact replaces every json.Number in v by int64 where it fits, else float64.
+func Exact(v any) any {
 	switch t := v.(type) {
 	case map[string]any:
 		for k, item := range t {
-			t[k] = exact(item)
+			t[k] = Exact(item)
 		}
 	case []any:
 		for i, item := range t {
-			t[i] = exact(item)
+			t[i] = Exact(item)
 		}
 	case json.Number:
 		if n, err := t.Int64(); err == nil {

@@ -58,17 +58,28 @@ type Remediation struct {
 // Moved gives r in state to, and what to announce of it: the remediation as the
 // write stores it, one version on.
 func (r Remediation) Moved(to State, reason, hint string, at time.Time) (Remediation, StateChange) {
-	change := StateChange{From: r.State, To: to, Title: r.Control}
+	change := StateChange{From: r.State, To: to, Title: r.Title()}
 	r.State, r.Reason, r.Hint, r.UpdatedAt = to, reason, hint, at
 	change.Remediation = r
 	change.Remediation.Version++
 	return r, change
 }
 
+// Title says in a word what r is about: its control, or the document that it runs.
+func (r Remediation) Title() string {
+	if r.Kind == KindRun {
+		return r.Runbook
+	}
+	return r.Control
+}
+
 // Again is the command that asks for what r did once more.
 func (r Remediation) Again() string {
 	if r.Kind == KindUndo {
 		return "parry remediation undo " + string(r.UndoOf)
+	}
+	if r.Kind == KindRun {
+		return "parry runbook start " + r.Runbook
 	}
 	return "parry finding remediate " + r.Finding.Key()
 }

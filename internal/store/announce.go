@@ -36,8 +36,28 @@ func Announce(change remediation.StateChange, actor string, at time.Time) (Effec
 	}
 	return Effects{
 		Outbox: []Message{{ID: id, Topic: TopicEvent, Payload: envelope}},
+		Ends:   ends(change, at),
 		Audit:  []AuditRecord{{At: at.UTC(), Actor: actor, Action: "remediation." + string(change.To), Object: string(r.ID), Detail: audit}},
 	}, nil
+}
+
+// ends says which execution a remediation's change of state ends: one that never
+// began, or whose end nobody could write, is told here why.
+func ends(c remediation.StateChange, at time.Time) []ExecutionEnd {
+	r := c.Remediation
+	if r.Execution == "" {
+		return nil
+	}
+	end := ExecutionEnd{ID: r.Execution, At: at, Failure: r.Reason + "; see: parry remediation show " + string(r.ID)}
+	switch c.To {
+	case remediation.Failed, remediation.Superseded:
+		end.Status = "Failed"
+	case remediation.Cancelled, remediation.Rejected, remediation.Expired:
+		end.Status = "Cancelled"
+	default:
+		return nil
+	}
+	return []ExecutionEnd{end}
 }
 
 // Hand adds a job for the next stage to e: its id is the topic and key, so the

@@ -25,7 +25,7 @@ func (s *Store) CreateApproval(ctx context.Context, a remediation.Approval, r *r
 	}
 	return s.write(ctx, Execution, op, func(t *tx) error {
 		n, err := t.changed(ctx, s.q.ApprovalInsert, a.ID, string(a.Remediation), a.Account, string(a.State),
-			micros(a.CreatedAt), expiry(a), a.Version, doc)
+			micros(a.CreatedAt), expiry(a), a.Version, doc, text(a.Step, maxID))
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func (s *Store) Approval(ctx context.Context, id string) (remediation.Approval, 
 	return a, s.fail("read approval "+id, err)
 }
 
-// ApprovalFor gives the latest approval of a remediation.
+// ApprovalFor gives the latest approval of a remediation's plan.
 func (s *Store) ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error) {
 	a, err := one(ctx, s.execution.Read, s.q.ApprovalLatest, []any{text(string(id), maxID)}, scanApproval)
 	return a, s.fail("read the approval of "+string(id), err)

@@ -37,7 +37,14 @@ type Queries struct {
 	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead string
 	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalUpdate, ApprovalPage, ApprovalDue      string
 	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                           string
-	ExecutionPut, ExecutionRead, ExecutionPrune, StepPut, StepList, StepPrune                    string
+	ExecutionPut, ExecutionInsert, ExecutionRead, ExecutionToken, ExecutionsRead, ExecutionPage  string
+	ExecutionEnd, ExecutionAt, ExecutionPrune, StepPut, StepPage, StepPrune                      string
+	SignalNext, SignalInsert, SignalList, SignalPrune                                            string
+	ScriptCallInsert, ScriptCallList, ScriptCallDrop, ScriptCallPrune                            string
+	BlobPut, BlobUse, BlobRead, BlobRelease, BlobPrune, BlobUsePrune                             string
+
+	DocumentInsert, DocumentUpdate, DocumentRead, DocumentPage, DocumentDelete string
+	VersionInsert, VersionRead, VersionPage, VersionsDelete                    string
 
 	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead string
 	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                 string

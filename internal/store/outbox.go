@@ -75,6 +75,14 @@ func (s *Store) pack(eff Effects) (packed, error) {
 
 // send writes the effects of a state change into the file of the change.
 func (t *tx) send(ctx context.Context, eff Effects) error {
+	wake, err := t.putSignals(ctx, eff.Signals)
+	if err != nil {
+		return err
+	}
+	if err := t.endExecutions(ctx, eff.Ends); err != nil {
+		return err
+	}
+	eff.Outbox = append(slices.Clip(eff.Outbox), wake...)
 	p, err := t.s.pack(eff)
 	if err != nil {
 		return err

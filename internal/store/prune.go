@@ -17,7 +17,8 @@ type Cutoffs struct {
 	Dead       time.Time // messages that were given up
 	Nodes      time.Time // nodes that died
 	Timers     time.Time // timers that came and were never deleted
-	Executions time.Time // ended executions with their steps; changes and plans stay, undo needs them
+	Executions time.Time // ended executions with their steps and signals; changes and plans stay, undo needs them
+	Blobs      time.Time // contents that nothing uses, by when they were put
 	Archived   time.Time // archived findings by their last update
 	Active     time.Time // other findings by their last update
 	Calls      time.Time // calls, by when they were made
@@ -26,7 +27,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -89,6 +90,11 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 	if p.Steps, p.Executions, err = s.pruneExecutions(ctx, c.Executions); err != nil {
 		return p, err
 	}
+	if !c.Blobs.IsZero() {
+		if p.Blobs, err = s.pruneRows(ctx, Execution, s.q.BlobPrune, micros(c.Blobs), int64(pruneChunk)); err != nil {
+			return p, err
+		}
+	}
 	if p.Calls, err = s.pruneCalls(ctx, c); err != nil {
 		return p, err
 	}
@@ -140,6 +146,11 @@ func (s *Store) pruneExecutions(ctx context.Context, before time.Time) (steps, e
 		err := s.write(ctx, Execution, "prune executions", func(t *tx) (err error) {
 			if n, err = t.changed(ctx, s.q.StepPrune, micros(before), int64(pruneChunk)); err != nil {
 				return err
+			}
+			for _, query := range []string{s.q.SignalPrune, s.q.ScriptCallPrune, s.q.BlobUsePrune} {
+				if _, err := t.changed(ctx, query, micros(before), int64(pruneChunk)); err != nil {
+					return err
+				}
 			}
 			m, err = t.changed(ctx, s.q.ExecutionPrune, micros(before), int64(pruneChunk))
 			return err

@@ -10,6 +10,10 @@ import (
 type Effects struct {
 	Outbox []Message
 	Audit  []AuditRecord
+	// Signals are put to executions, Ends ends executions that have not ended; both
+	// are of the Execution file.
+	Signals []Signal
+	Ends    []ExecutionEnd
 }
 
 // Message is one job or event handed from a stage to the next.
@@ -29,6 +33,7 @@ const (
 	TopicPlan     = "plan"     // -> plan: remediation.Request
 	TopicApprove  = "approve"  // -> approve: remediation id
 	TopicExecute  = "execute"  // -> execute: remediation id
+	TopicWake     = "wake"     // -> execute: execution id, to which a signal was put
 	TopicVerify   = "verify"   // -> verify: remediation id
 	TopicAnnotate = "annotate" // -> triage: finding.Annotation, written back on the finding
 	TopicNotify   = "notify"   // -> notify: notification

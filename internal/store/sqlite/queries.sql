@@ -156,14 +156,14 @@ INSERT INTO plan (hash, sealed, created_at) VALUES ($1, $2, $3) ON CONFLICT DO N
 SELECT sealed FROM plan WHERE hash = $1;
 
 -- name: ApprovalInsert
-INSERT INTO approval (id, remediation, account, state, created_at, expires_at, version, doc)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING;
+INSERT INTO approval (id, remediation, account, state, created_at, expires_at, version, doc, step)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
 
 -- name: ApprovalRead
 SELECT version, doc FROM approval WHERE id = $1;
 
 -- name: ApprovalLatest
-SELECT version, doc FROM approval WHERE remediation = $1 ORDER BY created_at DESC, id DESC LIMIT 1;
+SELECT version, doc FROM approval WHERE remediation = $1 AND step = '' ORDER BY created_at DESC, id DESC LIMIT 1;
 
 -- name: ApprovalUpdate
 UPDATE approval SET state = $3, expires_at = $4, version = $2 + 1, doc = $5 WHERE id = $1 AND version = $2;
@@ -187,28 +187,73 @@ UPDATE change_record SET outcome = $2, sealed = $4 WHERE id = $1 AND outcome = $
 SELECT id, sealed FROM change_record WHERE remediation = $1 ORDER BY seq;
 
 -- name: ExecutionPut
-INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, status = excluded.status, state = excluded.state,
-    lease_owner = excluded.lease_owner, lease_epoch = excluded.lease_epoch, started_at = excluded.started_at,
-    ended_at = excluded.ended_at
+    lease_owner = excluded.lease_owner, lease_epoch = excluded.lease_epoch, ended_at = excluded.ended_at,
+    current_step = excluded.current_step, current_action = excluded.current_action, parked = excluded.parked, result = excluded.result
 WHERE execution.segment <= excluded.segment AND execution.remediation = excluded.remediation
-    AND EXISTS (SELECT 1 FROM node WHERE name = excluded.lease_owner AND epoch = excluded.lease_epoch AND until > $10);
+    AND EXISTS (SELECT 1 FROM node WHERE name = excluded.lease_owner AND epoch = excluded.lease_epoch AND until > $24);
 
 -- name: ExecutionRead
-SELECT id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at
-FROM execution WHERE id = $1;
+SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+FROM execution f WHERE f.id = $1;
 
--- name: StepPut
-INSERT INTO step (execution, seq, name, action, attempt, status, sealed, started_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- name: ExecutionInsert row
+INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+ON CONFLICT DO NOTHING;
+
+-- name: ExecutionToken
+SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+FROM execution f WHERE f.token = $1 AND f.token <> '';
+
+-- name: ExecutionsRead
+SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+FROM execution f WHERE f.id IN (SELECT value FROM json_each($1));
+
+-- name: ExecutionPage
+SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+FROM execution f;
+
+-- name: ExecutionEnd
+UPDATE execution SET status = $2, ended_at = $3, result = $4, parked = 0, current_step = '', current_action = '' WHERE id = $1 AND ended_at = 0;
+
+-- name: ExecutionAt
+UPDATE execution SET current_step = $2, current_action = $3, status = $4 WHERE id = $1 AND segment = $5 AND ended_at = 0 AND parked = 0;
+
+-- name: SignalNext
+UPDATE execution SET signals = signals + 1 WHERE id = $1 AND ended_at = 0 RETURNING signals;
+
+-- name: SignalInsert
+INSERT INTO execution_signal (execution, n, kind, sealed) VALUES ($1, $2, $3, $4);
+
+-- name: SignalList
+SELECT execution, n, kind, sealed FROM execution_signal WHERE execution = $1 AND n > $2 ORDER BY n LIMIT $3;
+
+-- name: ScriptCallInsert
+INSERT INTO script_call (execution, key, n, sealed) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
+-- name: ScriptCallList
+SELECT n, sealed FROM script_call WHERE execution = $1 AND key = $2 ORDER BY n;
+
+-- name: ScriptCallDrop
+DELETE FROM script_call WHERE execution = $1;
+
+-- name: StepPut row
+INSERT INTO step (execution, seq, name, action, attempt, status, sealed, started_at, ended_at, step_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (execution, seq) DO UPDATE SET name = excluded.name, action = excluded.action,
     attempt = excluded.attempt, status = excluded.status, sealed = excluded.sealed,
-    started_at = excluded.started_at, ended_at = excluded.ended_at;
+    started_at = excluded.started_at, ended_at = excluded.ended_at, step_id = excluded.step_id;
 
--- name: StepList
-SELECT execution, seq, name, action, attempt, status, sealed, started_at, ended_at
-FROM step WHERE execution = $1 ORDER BY seq;
+-- name: StepPage
+SELECT f.execution, f.seq, f.name, f.action, f.attempt, f.status, f.sealed, f.started_at, f.ended_at, f.step_id
+FROM step f;
 
 -- name: StepPrune
 DELETE FROM step WHERE execution IN
@@ -217,6 +262,61 @@ DELETE FROM step WHERE execution IN
 -- name: ExecutionPrune
 DELETE FROM execution WHERE id IN
     (SELECT id FROM execution WHERE ended_at <> 0 AND ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: SignalPrune
+DELETE FROM execution_signal WHERE execution IN
+    (SELECT id FROM execution WHERE ended_at <> 0 AND ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: ScriptCallPrune
+DELETE FROM script_call WHERE execution IN
+    (SELECT id FROM execution WHERE ended_at <> 0 AND ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: BlobUsePrune
+DELETE FROM blob_use WHERE owner IN
+    (SELECT 'execution/' || id FROM execution WHERE ended_at <> 0 AND ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: BlobPut
+INSERT INTO blob (sha256, size, put_at, sealed) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO UPDATE SET put_at = excluded.put_at;
+
+-- name: BlobUse
+INSERT INTO blob_use (owner, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: BlobRead
+SELECT sealed FROM blob WHERE sha256 = $1;
+
+-- name: BlobRelease
+DELETE FROM blob_use WHERE owner = $1;
+
+-- name: BlobPrune
+DELETE FROM blob WHERE sha256 IN
+    (SELECT b.sha256 FROM blob b WHERE b.put_at < $1 AND NOT EXISTS (SELECT 1 FROM blob_use u WHERE u.sha256 = b.sha256) ORDER BY b.put_at LIMIT $2);
+
+-- name: DocumentInsert
+INSERT INTO document (name, latest, default_version, created_at, rev, doc) VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT DO NOTHING;
+
+-- name: DocumentUpdate
+UPDATE document SET latest = $3, default_version = $4, rev = $2 + 1, doc = $5 WHERE name = $1 AND rev = $2;
+
+-- name: DocumentRead
+SELECT f.name, f.latest, f.default_version, f.created_at, f.rev, f.doc FROM document f WHERE f.name = $1;
+
+-- name: DocumentPage
+SELECT f.name, f.latest, f.default_version, f.created_at, f.rev, f.doc FROM document f;
+
+-- name: DocumentDelete
+DELETE FROM document WHERE name = $1;
+
+-- name: VersionInsert
+INSERT INTO document_version (name, version, revision, doc, content) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING;
+
+-- name: VersionRead
+SELECT f.name, f.version, f.revision, f.doc, f.content FROM document_version f WHERE f.name = $1 AND f.version = $2;
+
+-- name: VersionPage
+SELECT f.name, f.version, f.revision, f.doc, f.content FROM document_version f;
+
+-- name: VersionsDelete
+DELETE FROM document_version WHERE name = $1;
 
 -- name: MessageAppend row
 INSERT INTO outbox (id, topic, payload, state, since, due_at, claimed_by, claimed_until, claims, attempts, reason, done_at)

@@ -56,18 +56,22 @@ func pruneAll(t *testing.T, s *store.Store) {
 		for seq := range 3 {
 			ok(t, s.PutStep(ctx, store.Step{Execution: e.ID, Seq: seq}))
 		}
+		ok(t, s.AppendScriptCall(ctx, e.ID, "k", store.ScriptCall{N: 1}))
+		must(s.PutBlob(ctx, store.ExecutionBlobs(e.ID), []byte("output of "+e.ID)))(t)
 		clock(t, s).Advance(time.Hour)
 	}
 	running := execution(1, 1)
 	running.ID = "exe-running"
 	ok(t, s.PutExecution(ctx, running))
-	c := store.Cutoffs{Dead: half, Nodes: half, Timers: half, Executions: half}
-	same(t, store.Pruned{Dead: 2, Signatures: 1, Nodes: 1, Timers: 1, Steps: 3, Executions: 1}, must(s.Prune(ctx, c))(t))
+	c := store.Cutoffs{Dead: half, Nodes: half, Timers: half, Executions: half, Blobs: clock(t, s).Now()}
+	same(t, store.Pruned{Dead: 2, Signatures: 1, Nodes: 1, Timers: 1, Steps: 3, Executions: 1, Blobs: 1}, must(s.Prune(ctx, c))(t))
 	same(t, store.Pruned{}, must(s.Prune(ctx, c))(t))
 	_, err := s.Execution(ctx, "exe-0")
 	sentinel(t, err, store.ErrNotFound)
 	same(t, 0, len(must(s.Steps(ctx, "exe-0"))(t)))
+	same(t, 0, len(must(s.ScriptCalls(ctx, "exe-0", "k"))(t)))
 	same(t, 3, len(must(s.Steps(ctx, "exe-1"))(t)))
+	same(t, 1, len(must(s.ScriptCalls(ctx, "exe-1", "k"))(t)))
 	must(s.Execution(ctx, "exe-running"))(t)
 	same(t, []string{"node-1"}, must(s.DeadNodes(ctx, clock(t, s).Now()))(t))
 	same(t, 1, len(must(s.DueTimers(ctx, clock(t, s).Now(), 9))(t)))

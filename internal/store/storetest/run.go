@@ -29,7 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	var all []conformance
 	for _, group := range [][]conformance{
 		inboxTests(), findingTests(), queryTests(), keyTests(), remediationTests(), approvalTests(), changeTests(), budgetTests(), callTests(),
-		executionTests(), outboxTests(), auditTests(), leaseTests(), throttleTests(), machineTests(), pruneTests(), effectTests(),
+		executionTests(), documentTests(), outboxTests(), auditTests(), leaseTests(), throttleTests(), machineTests(), pruneTests(), effectTests(),
 	} {
 		all = append(all, group...)
 	}

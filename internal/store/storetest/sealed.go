@@ -35,6 +35,12 @@ func Sealed(t *testing.T, s *store.Store, raw func() string) {
 	ok(t, s.PutExecution(ctx, e))
 	ok(t, s.PutStep(ctx, store.Step{Execution: "exe-1", Seq: 1, Inputs: []byte(marker), Outputs: []byte(marker), Failure: marker}))
 
+	of := executionOf(0)
+	of.ID, of.Of.Parameters, of.Result.Failure = "exe-of", map[string]any{"secret": marker}, marker
+	ok(t, s.CreateExecutions(ctx, []store.ExecutionRecord{of}, store.Effects{Signals: []store.Signal{{Execution: "exe-of", Kind: "Approve", Comment: marker}}}))
+	ok(t, s.AppendScriptCall(ctx, "exe-of", "k", store.ScriptCall{N: 1, Answer: []byte(marker)}))
+	must(s.PutBlob(ctx, "x", []byte(marker)))(t)
+
 	same(t, marker, must(s.Key(ctx, "PKSEALED"))(t).Secret.Reveal())
 	same(t, marker, must(s.Plan(ctx, r.PlanHash))(t).Runbook.Content)
 	same(t, marker, must(s.Changes(ctx, "rem-1"))(t)[0].Error)
