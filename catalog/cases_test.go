@@ -71,7 +71,7 @@ func TestEveryRunbookDoesWhatItsCasesSay(t *testing.T) {
 		for _, c := range file.Cases {
 			t.Run(path.Base(dir)+"/"+c.Name, func(t *testing.T) {
 				t.Parallel()
-				parameters, err := doc.ResolveParameters(c.Parameters)
+				parameters, err := doc.ResolveParameters(c.Parameters, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

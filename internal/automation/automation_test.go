@@ -116,7 +116,7 @@ func setup(t *testing.T, steps string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	params, err := doc.ResolveParameters(nil)
+	params, err := doc.ResolveParameters(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

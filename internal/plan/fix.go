@@ -98,7 +98,7 @@ func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb pla
 	if err != nil {
 		return nil, err
 	}
-	parameters, err := doc.ResolveParameters(raw)
+	parameters, err := doc.ResolveParameters(raw, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	if err != nil {
 		return s.refuse(ctx, r, title, fault.E(fault.Internal, "read the generated undo document", err))
 	}
-	parameters, err := doc.ResolveParameters(values)
+	parameters, err := doc.ResolveParameters(values, nil)
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}

@@ -27,7 +27,7 @@ func TestUndoReadsTheRevisionBeforeItWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := doc.ResolveParameters(values); err != nil {
+	if _, err := doc.ResolveParameters(values, nil); err != nil {
 		t.Error(err)
 	}
 	var written struct {

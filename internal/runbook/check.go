@@ -297,15 +297,22 @@ func (c *checker) branch(s *Step) {
 func (c *checker) parameter(p *Parameter, path string) {
 	if p.AllowedPattern != "" {
 		if _, err := compilePattern(p.AllowedPattern); err != nil {
-			c.add(CodeParameter, SeverityError, p.Pos, path+".allowedPattern", err.Error(), "write the pattern without back-references and possessive repetitions")
+			c.add(CodePattern, SeverityWarning, p.Pos, path+".allowedPattern", err.Error()+"; no value can be given until it is mended", "write the pattern in the syntax of java.util.regex")
 			return
 		}
 	}
+	if p.MinChars > 0 && p.MaxChars > 0 && p.MinChars > p.MaxChars || p.MinItems > 0 && p.MaxItems > 0 && p.MinItems > p.MaxItems {
+		c.add(CodeParameter, SeverityWarning, p.Pos, path, "no value can satisfy the limits: the least is more than the most", "mend minChars, maxChars, minItems or maxItems")
+	}
 	text, isText := p.Default.(string)
-	if !p.HasDefault || isText && (text == "" || ParseTemplate(text).HasReferences()) {
+	if !p.HasDefault || isText && text == "" || len(storeNames(p.Default)) > 0 {
 		return
 	}
-	if err := p.check(p.Default); err != nil {
+	if isText && ParseTemplate(text).HasReferences() {
+		c.add(CodeReference, SeverityWarning, p.Pos, path+".default", "a default is not a template: the double braces stay as they are", "take the value apart in the step that uses it")
+		return
+	}
+	if err := p.Check(p.Default); err != nil {
 		c.add(CodeParameter, SeverityWarning, p.Pos, path+".default", "the default breaks the parameter's own constraints: "+err.Error(), "mend the default or the constraint")
 	}
 }

@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		runbook.Check(d)
-		_, _ = d.ResolveParameters(nil)
+		_, _ = d.ResolveParameters(nil, nil)
 		printed, err := d.JSON()
 		if err != nil {
 			t.Fatalf("print: %v", err)

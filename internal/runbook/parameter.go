@@ -3,9 +3,6 @@ package runbook
 import (
 	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/parry-security/parry/internal/fault"
 )
 
 // Parameter is a declared parameter or variable.
@@ -106,8 +103,10 @@ func (p *parser) defaultValue(param *Parameter, n *node, path string) {
 	param.HasDefault = true
 	raw := v.value()
 	if text, isText := raw.(string); isText {
-		refs := ParseTemplate(text).Refs()
-		if len(refs) == 1 && refs[0].Kind == RefSSM {
+		if names := storeNames(text); len(names) > 0 {
+			if base := param.Type.base(); base != TypeString && base != TypeStringList {
+				p.fail(v.pos, path+".default", "a Parameter Store value cannot be the default of type "+string(param.Type), "declare the parameter as String or StringList")
+			}
 			param.Default = text
 			return
 		}
@@ -123,144 +122,4 @@ func (p *parser) defaultValue(param *Parameter, n *node, path string) {
 		return
 	}
 	param.Default = value
-}
-
-// FromWire turns the parameters of StartAutomationExecution, lists of text for
-// every type, into what ResolveParameters takes.
-func FromWire(wire map[string][]string) map[string]any {
-	out := make(map[string]any, len(wire))
-	for name, list := range wire {
-		items := make([]any, len(list))
-		for i, s := range list {
-			items[i] = s
-		}
-		out[name] = items
-	}
-	return out
-}
-
-// ResolveParameters gives the typed values with which an execution starts:
-// given values converted to the declared types, defaults for the others, every
-// constraint checked. The error names every violation.
-func (d *Document) ResolveParameters(given map[string]any) (map[string]any, error) {
-	out := make(map[string]any, len(d.Parameters))
-	var wrong []string
-	for _, name := range sortedKeys(given) {
-		if _, ok := d.Parameter(name); !ok {
-			wrong = append(wrong, fmt.Sprintf("parameter %s is not declared by the runbook", name))
-		}
-	}
-	for i := range d.Parameters {
-		p := &d.Parameters[i]
-		v, err := p.resolve(given)
-		if err != nil {
-			wrong = append(wrong, fmt.Sprintf("parameter %s: %v", p.Name, err))
-			continue
-		}
-		out[p.Name] = v
-	}
-	if len(wrong) > 0 {
-		return nil, fault.Errorf(fault.Invalid, "resolve parameters", "%s", strings.Join(wrong, "; ")).
-			WithHint("give values that the runbook's parameters allow; parry runbook show lists them")
-	}
-	return out, nil
-}
-
-func (p *Parameter) resolve(given map[string]any) (any, error) {
-	raw, ok := given[p.Name]
-	if !ok || raw == nil {
-		if !p.HasDefault {
-			return nil, fmt.Errorf("a value is required")
-		}
-		if text, isText := p.Default.(string); isText && strings.Contains(text, "{{ssm:") || isText && strings.Contains(text, "{{ ssm:") {
-			return nil, fmt.Errorf("its default is the Parameter Store value %s; give the value itself", text)
-		}
-		return p.Default, nil
-	}
-	v, err := Coerce(p.unwrap(Normalize(raw)), p.Type)
-	if err != nil {
-		return nil, err
-	}
-	if p.HasDefault && equalValues(v, p.Default) {
-		return v, nil
-	}
-	return v, p.check(v)
-}
-
-// unwrap takes the one text out of the wire form of a scalar.
-func (p *Parameter) unwrap(v any) any {
-	list, isList := v.([]any)
-	switch p.Type.base() {
-	case TypeString, TypeInteger, TypeBoolean:
-		if isList && len(list) == 1 {
-			return list[0]
-		}
-	}
-	return v
-}
-
-func (p *Parameter) check(v any) error {
-	if list, isList := v.([]any); isList {
-		if p.MinItems > 0 && int64(len(list)) < p.MinItems {
-			return fmt.Errorf("it has %d items, at least %d are needed", len(list), p.MinItems)
-		}
-		if p.MaxItems > 0 && int64(len(list)) > p.MaxItems {
-			return fmt.Errorf("it has %d items, at most %d are allowed", len(list), p.MaxItems)
-		}
-		for i, item := range list {
-			if err := p.checkItem(item); err != nil {
-				return fmt.Errorf("item %d: %w", i, err)
-			}
-		}
-		return nil
-	}
-	return p.checkItem(v)
-}
-
-func (p *Parameter) checkItem(v any) error {
-	text, err := Text(v)
-	if err != nil {
-		return err
-	}
-	if len(p.AllowedValues) > 0 && !slices.ContainsFunc(p.AllowedValues, func(a any) bool { return sameText(a, text) }) {
-		return fmt.Errorf("the value is not one of the allowed values")
-	}
-	if n := int64(len([]rune(text))); p.MinChars > 0 && n < p.MinChars || p.MaxChars > 0 && n > p.MaxChars {
-		return fmt.Errorf("it has %d characters, outside the allowed %d to %d", n, p.MinChars, p.MaxChars)
-	}
-	for _, pattern := range []string{p.Type.pattern(), p.AllowedPattern} {
-		if pattern == "" {
-			continue
-		}
-		re, err := compilePattern(pattern)
-		if err != nil {
-			return err
-		}
-		matched, err := re.match(text)
-		if err != nil {
-			return err
-		}
-		if !matched {
-			return fmt.Errorf("the value does not match %s", pattern)
-		}
-	}
-	return nil
-}
-
-// sameText compares an allowed value with a value's text; Booleans in any case.
-func sameText(allowed any, text string) bool {
-	a, err := Text(allowed)
-	if err != nil {
-		return false
-	}
-	if _, isBool := allowed.(bool); isBool {
-		return strings.EqualFold(a, text)
-	}
-	return a == text
-}
-
-func equalValues(a, b any) bool {
-	x, errX := jsonText(a)
-	y, errY := jsonText(b)
-	return errX == nil && errY == nil && x == y
 }

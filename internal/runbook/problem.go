@@ -28,6 +28,7 @@ const (
 	CodeReference          = "reference"
 	CodeSelector           = "selector"
 	CodeParameter          = "parameter"
+	CodePattern            = "pattern"
 	CodeInput              = "input"
 	CodeUnknownKey         = "unknown_key"
 	CodeOnCancel           = "on_cancel"

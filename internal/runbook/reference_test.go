@@ -209,13 +209,13 @@ func TestResolveParameters(t *testing.T) {
 		"instances":          {map[string]any{"Bucket": "my-bucket", "Instances": []any{"i-12345678"}}, with("Instances", []any{"i-12345678"}), ""},
 		"missing":            {nil, nil, "parameter Bucket: a value is required"},
 		"unknown":            {map[string]any{"Bucket": "my-bucket", "Bukket": 1}, nil, "parameter Bukket is not declared"},
-		"not allowed":        {map[string]any{"Bucket": "my-bucket", "Mode": "burn"}, nil, "parameter Mode: the value is not one of"},
-		"pattern":            {map[string]any{"Bucket": "my-bucket", "Size": 1234}, nil, "parameter Size: the value does not match"},
-		"resource pattern":   {map[string]any{"Bucket": "My_Bucket"}, nil, "parameter Bucket: the value does not match"},
-		"role":               {map[string]any{"Bucket": "my-bucket", "Role": "admin"}, nil, "parameter Role: the value does not match"},
-		"instance":           {map[string]any{"Bucket": "my-bucket", "Instances": []any{"i-12345678", "x"}}, nil, "parameter Instances: item 1"},
-		"too many items":     {map[string]any{"Bucket": "my-bucket", "Tags": []any{"aa", "bb", "cc"}}, nil, "it has 3 items, at most 2"},
-		"item length":        {map[string]any{"Bucket": "my-bucket", "Tags": []any{"aa", "b"}}, nil, "item 1: it has 1 characters"},
+		"not allowed":        {map[string]any{"Bucket": "my-bucket", "Mode": "burn"}, nil, "parameter Mode: allowedValues: the value is none of"},
+		"pattern":            {map[string]any{"Bucket": "my-bucket", "Size": 1234}, nil, "parameter Size: allowedPattern: the value does not match"},
+		"resource pattern":   {map[string]any{"Bucket": "My_Bucket"}, nil, "parameter Bucket: type AWS::S3::Bucket::Name: the value does not match"},
+		"role":               {map[string]any{"Bucket": "my-bucket", "Role": "admin"}, nil, "parameter Role: type AWS::IAM::Role::Arn: the value does not match"},
+		"instance":           {map[string]any{"Bucket": "my-bucket", "Instances": []any{"i-12345678", "x"}}, nil, "parameter Instances: item 2"},
+		"too many items":     {map[string]any{"Bucket": "my-bucket", "Tags": []any{"aa", "bb", "cc"}}, nil, "maxItems is 2, the value has 3 items"},
+		"item length":        {map[string]any{"Bucket": "my-bucket", "Tags": []any{"aa", "b"}}, nil, "item 2: minChars is 2, the value has 1 characters"},
 		"type":               {map[string]any{"Bucket": "my-bucket", "Size": "many"}, nil, "parameter Size: a text of 4 characters is not Integer"},
 		"several at a time":  {map[string]any{"Size": "many"}, nil, "Bucket: a value is required; parameter Size"},
 		"repetition counts":  {map[string]any{"Bucket": "my-bucket", "Long": strings.Repeat("x", 4097)}, nil, "parameter Long"},
@@ -224,7 +224,7 @@ func TestResolveParameters(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := d.ResolveParameters(tt.given)
+			got, err := d.ResolveParameters(tt.given, nil)
 			if tt.fails != "" {
 				if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), tt.fails) || fault.HintOf(err) == "" {
 					t.Errorf("error %v, want %q", err, tt.fails)
@@ -235,6 +235,58 @@ func TestResolveParameters(t *testing.T) {
 				t.Error(err, diff)
 			}
 		})
+	}
+}
+
+func TestParametersFromParameterStore(t *testing.T) {
+	t.Parallel()
+	d := parse(t, `
+schemaVersion: "0.3"
+parameters:
+  Key: {type: String, default: "{{ssm:/app/key}}", allowedPattern: "^[a-z]+$"}
+  Image: {type: String, default: "ami/{{ ssm:/app/image:3 }}"}
+  Subnets: {type: StringList, default: "{{ ssm:/app/subnets }}", maxItems: 2}
+  Again: {type: String, default: "{{ssm:/app/key}}"}
+  Plain: {type: String, default: x}
+mainSteps: [{name: A, action: "aws:sleep", inputs: {Duration: PT1S}}]
+`)
+	if diff := cmp.Diff([]string{"/app/key", "/app/image:3", "/app/subnets"}, d.StoreParameters()); diff != "" {
+		t.Error(diff)
+	}
+	stored := map[string]any{"/app/key": "abc", "/app/image:3": "i-1", "/app/subnets": "a, b"}
+	got, err := d.ResolveParameters(map[string]any{"Again": "given"}, stored)
+	want := map[string]any{"Key": "abc", "Image": "ami/i-1", "Subnets": []any{"a", "b"}, "Again": "given", "Plain": "x"}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if diff := cmp.Diff(map[string][]string{"Key": {"abc"}, "Image": {"ami/i-1"}, "Subnets": {"a", "b"}, "Again": {"given"}, "Plain": {"x"}}, runbook.ToWire(got)); diff != "" {
+		t.Error(diff)
+	}
+	for name, stored := range map[string]map[string]any{
+		"parameter Key: its default":                           {"/app/image:3": "i-1", "/app/subnets": "a"},
+		"parameter Key: allowedPattern: the value does not":    {"/app/key": "TOPSECRET", "/app/image:3": "i-1", "/app/subnets": "a"},
+		"parameter Subnets: maxItems is 2, the value has 3 it": {"/app/key": "abc", "/app/image:3": "i-1", "/app/subnets": []any{"a", "b", "c"}},
+	} {
+		_, err := d.ResolveParameters(nil, stored)
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "TOPSECRET") {
+			t.Errorf("error %v, want %q", err, name)
+		}
+	}
+}
+
+// A pattern that cannot be read stops nobody from reading the document, but no
+// value passes it.
+func TestPatternThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	d := parse(t, "schemaVersion: '0.3'\nparameters:\n  P: {type: String, default: '', allowedPattern: '[a'}\nmainSteps: [{name: A, action: 'aws:sleep', inputs: {Duration: PT1S}}]\n")
+	if problems := runbook.Check(d); len(problems) != 1 || problems[0].Code != runbook.CodePattern || problems[0].Severity != runbook.SeverityWarning {
+		t.Errorf("problems %v", problems)
+	}
+	if _, err := d.ResolveParameters(nil, nil); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	if _, err := d.ResolveParameters(map[string]any{"P": "a"}, nil); err == nil || !strings.Contains(err.Error(), "parameter P: allowedPattern: the pattern cannot be evaluated: at character 3: a class is not closed") {
+		t.Errorf("a value: %v", err)
 	}
 }
 

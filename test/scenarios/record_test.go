@@ -492,7 +492,7 @@ func TestThePlanIsWhatAWSSees(t *testing.T) {
 					}
 					given[k] = v
 				}
-				parameters, err := doc.ResolveParameters(given)
+				parameters, err := doc.ResolveParameters(given, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
