@@ -32,6 +32,9 @@ type Failure struct {
 	Type    FailureType         `json:"type"`
 	Message string              `json:"message"`
 	Details map[string][]string `json:"details,omitempty"`
+	// Final says that no further attempt is made: what the step changed is made
+	// once, and waiting for it again would show the same.
+	Final bool `json:"final,omitempty"`
 }
 
 // Status gives the status of an execution that ends by f.

@@ -102,6 +102,8 @@ type execution struct {
 	steps int // executed in this segment
 	// errs holds the last error of each step's calls in this process.
 	errs map[string]error
+	// notes are what the calls of the step under way answered: see task.
+	notes map[int]map[string]map[string]any
 }
 
 // result is how a step ended, after all its attempts.

@@ -43,6 +43,9 @@ type Park struct {
 	Interval time.Duration `json:"interval,omitempty"`
 	// StartedAt is when the attempt began.
 	StartedAt time.Time `json:"started_at"`
+	// Notes are what the calls that the step has made answered, by call, so that no
+	// later segment makes them again.
+	Notes map[string]map[string]any `json:"notes,omitempty"`
 }
 
 // NewState gives the state at the beginning of doc.

@@ -62,7 +62,7 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 		}
 		x.state.Park = nil
 		// Inputs that do not resolve will not resolve the next time.
-		if attempt >= int(attempts) || r.failure.Type == FailureInputValidation {
+		if attempt >= int(attempts) || r.failure.Final || r.failure.Type == FailureInputValidation {
 			return r, nil
 		}
 		if err := x.betweenAttempts(ctx, attempt); err != nil {
@@ -154,6 +154,9 @@ func (x *execution) callStep(ctx context.Context, s *runbook.Step, sc scope, att
 func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body func(context.Context, *call) (record, error)) (result, error) {
 	raw, err := x.run.Steps.Step(ctx, x.name(c.step, suffix), func(ctx context.Context) ([]byte, error) {
 		started := x.run.Clock.Now().UTC()
+		if !c.park.StartedAt.IsZero() {
+			started = c.park.StartedAt // the attempt goes on
+		}
 		if err := x.observe(ctx, c, record{Status: InProgress, StartedAt: started}); err != nil {
 			return nil, err
 		}

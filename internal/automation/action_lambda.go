@@ -1,0 +1,99 @@
+package automation
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+const (
+	lambdaLimit = 300 * time.Second
+	// maxLambdaPayload is what Systems Manager keeps of an answer.
+	maxLambdaPayload = 200_000
+)
+
+// invokeLambdaFunction is aws:invokeLambdaFunction: one Invoke, at most 300
+// seconds and 200 KB of answer. A function that reports an error fails the step.
+// Its answer may have been lost on the way: then nobody can tell whether the
+// function ran, and the execution is stopped.
+//
+// AWS's page: automation-action-lamb.html.
+func invokeLambdaFunction() task {
+	return task{
+		limit: lambdaLimit, most: lambdaLimit,
+		outputs: []string{"StatusCode", "FunctionError", "LogResult", "Payload"},
+		begin:   beginInvokeLambda,
+	}
+}
+
+func beginInvokeLambda(ctx context.Context, d *doing) error {
+	if _, err := d.in.text("FunctionName"); err != nil {
+		return err
+	}
+	if _, err := d.in.oneOf("InvocationType", "RequestResponse", "Event", "RequestResponse", "DryRun"); err != nil {
+		return err
+	}
+	call := d.in.rest("InputPayload")
+	payload := d.in["Payload"]
+	if d.in.has("InputPayload") {
+		payload = d.in["InputPayload"]
+	}
+	if payload != nil {
+		// As text: in planning it may hold what only applying will tell.
+		text, err := runbook.Text(payload)
+		if err != nil {
+			return badInput("the payload is not JSON: %w", err)
+		}
+		call["Payload"] = text
+	}
+	if err := typed(call, runbook.TypeString, "Qualifier", "ClientContext"); err != nil {
+		return err
+	}
+	kept, err := d.do(ctx, order{service: "lambda", operation: "Invoke", input: call, limit: d.c.timeout, keep: d.keepInvoked})
+	if err != nil {
+		return err
+	}
+	d.assume = kept
+	switch text := textAt(kept, "Payload"); {
+	case kept["TooLong"] != nil:
+		return finally(kept, "The function answered %v bytes, the limit is %d.", kept["TooLong"], maxLambdaPayload)
+	case textAt(kept, "FunctionError") != "":
+		return finally(kept, "The function reports an error (%.40s): %.1000s", textAt(kept, "FunctionError"), text)
+	}
+	return nil
+}
+
+func (d *doing) keepInvoked(out map[string]any) map[string]any {
+	kept := map[string]any{"StatusCode": out["StatusCode"]}
+	for _, name := range []string{"FunctionError", "LogResult"} {
+		if v, ok := out[name].(string); ok {
+			kept[name] = v
+		}
+	}
+	switch raw := out["Payload"].(type) {
+	case []byte:
+		if len(raw) > maxLambdaPayload {
+			kept["TooLong"] = len(raw)
+		} else {
+			kept["Payload"] = strings.ToValidUTF8(string(raw), string(utf8.RuneError))
+		}
+	case nil:
+		// Planning has no bytes that are not known yet, only texts.
+		if mark := d.mark(out); mark != "" {
+			kept["Payload"] = strings.Replace(mark, ".LogResult", ".Payload", 1)
+		}
+	}
+	return kept
+}
+
+// mark gives a text of a planning's answer that stands for what only applying
+// will tell.
+func (d *doing) mark(out map[string]any) string {
+	if text, ok := out["LogResult"].(string); ok && d.isUnknown(text) {
+		return text
+	}
+	return ""
+}
