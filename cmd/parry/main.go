@@ -8,12 +8,16 @@ import (
 	"syscall"
 
 	"github.com/parry-security/parry/internal/cli"
+	"github.com/parry-security/parry/internal/script"
 )
 
 // version is set by the build.
 var version = "dev"
 
 func main() {
+	if code, helper := script.MaybeChild(); helper {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Program{Version: version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:])
 	stop()

@@ -1,0 +1,130 @@
+//go:build amd64 || arm64
+
+package script
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is one execution's process. It lives in a pid namespace that ends with it.
+type child struct {
+	zygote *zygote
+	number int
+	conn   *net.UnixConn
+	temp   string
+	birth  chan error
+	over   chan struct{} // closed when the process has ended
+	status int           // exit status, or the negative signal; valid after over
+
+	mu    sync.Mutex
+	pidfd *os.File // names the process even when its number is another's already
+	dying bool
+}
+
+// born is told that the process exists, or why it does not.
+func (c *child) born(pidfd *os.File, err error) {
+	c.mu.Lock()
+	c.pidfd = pidfd
+	dying := c.dying
+	c.mu.Unlock()
+	c.birth <- err
+	if dying {
+		c.kill()
+	}
+}
+
+// comeUp waits until the child says that it is shut in.
+func (c *child) comeUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, childLimit)
+	defer cancel()
+	defer context.AfterFunc(ctx, c.kill)()
+	select {
+	case err := <-c.birth:
+		if err != nil {
+			return err
+		}
+	case <-c.zygote.ended:
+		return errors.New("the interpreter has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("fork a script's process: %w", context.Cause(ctx))
+	}
+	raw, err := readFrame(c.conn, 64<<10)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("shut in a script's process: %w", context.Cause(ctx))
+		}
+		return fmt.Errorf("shut in a script's process: it has ended (%w)", err)
+	}
+	var m message
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return err
+	}
+	if m.T != "ready" {
+		return fmt.Errorf("shut in a script's process: %s", clip(m.Message, 500))
+	}
+	return nil
+}
+
+// kill ends the process at once, and with it every process of its namespace.
+func (c *child) kill() {
+	c.mu.Lock()
+	c.dying = true
+	if c.pidfd != nil {
+		_ = unix.PidfdSendSignal(int(c.pidfd.Fd()), unix.SIGKILL, nil, 0) // it may have ended
+	}
+	c.mu.Unlock()
+	_ = c.conn.SetDeadline(time.Unix(1, 0)) // whoever reads wakes up
+}
+
+// end kills the process, waits until it is gone, and removes what it left.
+func (c *child) end() {
+	c.kill()
+	select {
+	case <-c.over:
+	case <-c.zygote.ended:
+	case <-time.After(childLimit): // the zygote hangs; the process has had its signal
+	}
+	c.mu.Lock()
+	if c.pidfd != nil {
+		_ = c.pidfd.Close()
+		c.pidfd = nil
+	}
+	c.mu.Unlock()
+	_ = c.conn.Close()
+	if c.temp != "" {
+		_ = os.RemoveAll(c.temp) // it is in the temporary directory
+	}
+}
+
+// fate says how a process ended that gave no result.
+func (c *child) fate(ctx context.Context) (limit, text string, err error) {
+	select {
+	case <-c.over:
+	case <-c.zygote.ended:
+		return "", "", errors.New("the interpreter of scripts has ended; the script ended with it")
+	case <-ctx.Done():
+		return "", "", ctx.Err()
+	case <-time.After(2 * time.Second):
+		return LimitProtocol, "the script closed its socket to Parry", nil
+	}
+	switch -c.status {
+	case int(unix.SIGKILL):
+		return LimitMemory, "the kernel ended the script's process, most likely for the memory that it took", nil
+	case int(unix.SIGXCPU):
+		return LimitTime, "the script used up its processor time", nil
+	case int(unix.SIGSEGV), int(unix.SIGBUS), int(unix.SIGABRT), int(unix.SIGILL), int(unix.SIGFPE):
+		return LimitCrash, fmt.Sprintf("the script's interpreter crashed (%s): endless recursion, memory, or native code", unix.SignalName(unix.Signal(-c.status))), nil
+	case int(unix.SIGSYS):
+		return LimitCrash, "the script made a system call of a foreign kind", nil
+	}
+	return LimitCrash, fmt.Sprintf("the script's process ended with status %d before it gave a result", c.status), nil
+}
