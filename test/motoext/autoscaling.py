@@ -1,12 +1,22 @@
-"""Amazon EC2 Auto Scaling: a lifecycle hook notifies whom it was told to.
+"""Amazon EC2 Auto Scaling: a lifecycle hook notifies whom it was told to, and a
+launch configuration always names a kernel and a RAM disk, if only as "".
 
 moto invents a queue and a role for every hook, and forgets the real ones.
 """
 
+from moto.autoscaling.models import FakeLaunchConfiguration
 from moto.autoscaling.responses import AutoScalingResponse
 
 
 def patch():
+    init = FakeLaunchConfiguration.__init__
+
+    def init_with_kernel(self, *args, **named):
+        init(self, *args, **named)
+        self.kernel_id, self.ramdisk_id = self.kernel_id or "", self.ramdisk_id or ""
+
+    FakeLaunchConfiguration.__init__ = init_with_kernel
+
     moto = AutoScalingResponse.put_lifecycle_hook
 
     def put_lifecycle_hook(self):

@@ -4,7 +4,7 @@ moto lacks Block Public Access for images, snapshots and VPCs, access to the
 serial console, default metadata options, detailed monitoring and the resets of
 sharing attributes. It forgets the metadata options that a call does not name,
 the shutdown behaviour of an instance, that a dry run changes nothing, and the structured form of
-ModifySnapshotAttribute. The answers follow the
+ModifySnapshotAttribute, and whose snapshots DescribeSnapshots is asked for. The answers follow the
 Amazon EC2 API reference.
 """
 
@@ -255,3 +255,22 @@ def reset_image_attribute(self):
     self.error_on_dryrun()
     self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0].launch_permissions = []
     return EmptyResult()
+
+
+moto_describe_snapshots = EC2Response.describe_snapshots
+
+
+@operation
+def describe_snapshots(self):
+    answer = moto_describe_snapshots(self)
+    owners = [self.current_account if o == "self" else o for o in self._get_param("OwnerIds", [])]
+    restorable = self._get_param("RestorableByUserIds", [])
+
+    def wanted(snapshot):
+        if owners and snapshot.owner_id not in owners:
+            return False
+        who = set(snapshot.create_volume_permission_groups) | set(snapshot.create_volume_permission_userids) | {snapshot.owner_id}
+        return not restorable or any((self.current_account if r == "self" else r) in who for r in restorable)
+
+    answer.result["Snapshots"] = [s for s in answer.result["Snapshots"] if wanted(s)]
+    return answer

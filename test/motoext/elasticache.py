@@ -27,6 +27,9 @@ def modify(self, thing):
         if member == "AutoMinorVersionUpgrade":
             value = str(value).lower() == "true"
         setattr(thing, attribute, value)
+    failover = self._get_param("AutomaticFailoverEnabled")
+    if failover is not None:
+        thing.automatic_failover = "enabled" if str(failover).lower() == "true" else "disabled"
     return thing
 
 

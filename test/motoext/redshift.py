@@ -1,4 +1,6 @@
-"""Amazon Redshift: DescribeLoggingStatus says where a cluster logs only while it does."""
+"""Amazon Redshift: DescribeLoggingStatus says where a cluster logs only while it
+does, and a prefix ends in a slash whether it was given one or not.
+"""
 
 from moto.redshift.models import RedshiftBackend
 
@@ -12,3 +14,11 @@ def patch():
         return details
 
     RedshiftBackend.disable_logging = disable_logging
+    enable = RedshiftBackend.enable_logging
+
+    def enable_logging(self, cluster_identifier, bucket_name, s3_key_prefix, *args, **named):
+        if s3_key_prefix and not s3_key_prefix.endswith("/"):
+            s3_key_prefix += "/"
+        return enable(self, cluster_identifier, bucket_name, s3_key_prefix, *args, **named)
+
+    RedshiftBackend.enable_logging = enable_logging

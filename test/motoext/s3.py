@@ -1,5 +1,5 @@
 """Amazon S3: Block Public Access that blocks, GetBucketPolicyStatus, request
-payment, and inventory configurations that can be deleted.
+payment, grants named when a bucket is created, and inventory configurations that can be deleted.
 
 While BlockPublicPolicy is on, S3 refuses a public bucket policy; while
 BlockPublicAcls is on, it refuses a public access control list. Because of that
@@ -7,6 +7,7 @@ the order of an undo matters. moto stores the settings and blocks nothing.
 """
 
 import json
+import types
 
 import xmltodict
 from moto.core.responses import ActionResult
@@ -101,6 +102,18 @@ def patch():
         put_acl(self, bucket_name, acl or models.FakeAcl([]))
 
     backend.put_bucket_policy, backend.put_bucket_acl = put_bucket_policy, put_bucket_acl
+    may_log = models.FakeBucket._log_permissions_enabled_policy
+
+    def log_permissions_enabled_policy(target_bucket, target_prefix):
+        # moto takes every principal for a map, and breaks on "*".
+        policy = json.loads(target_bucket.policy.decode()) if target_bucket.policy else {}
+        named = [s for s in as_list(policy.get("Statement", [])) if isinstance(s.get("Principal"), dict)]
+        stand_in = types.SimpleNamespace(
+            policy=json.dumps({"Statement": named}).encode(), partition=target_bucket.partition, name=target_bucket.name
+        )
+        return may_log(stand_in, target_prefix)
+
+    models.FakeBucket._log_permissions_enabled_policy = staticmethod(log_permissions_enabled_policy)
 
     get, put, delete = (getattr(responses.S3Response, "_bucket_response_" + m) for m in ("get", "put", "delete"))
 
@@ -120,7 +133,10 @@ def patch():
 
     def bucket_response_put(self, request, bucket_name, querystring):
         if "requestPayment" not in querystring:
-            return put(self, request, bucket_name, querystring)
+            answer = put(self, request, bucket_name, querystring)
+            if not querystring and any(h.lower().startswith("x-amz-grant-") for h in request.headers.keys()):
+                self.backend.put_bucket_acl(bucket_name, self._acl_from_headers(request.headers))
+            return answer
         body = xmltodict.parse(self.body)
         self.backend.get_bucket(bucket_name).payer = body["RequestPaymentConfiguration"]["Payer"]
         return 200, {}, ""

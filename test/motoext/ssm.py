@@ -20,17 +20,17 @@ DEFAULTS = {
 
 
 def patch():
-    settings = {}  # by account, region and setting: value and time of change
-
-    def key(self):
+    def setting(self):
+        """The settings of the account in the region, value and time of change by name, and the name asked for."""
         name = "/ssm/" + self._get_param("SettingId").split("/ssm/", 1)[-1]
         if name not in DEFAULTS:
             raise JsonRESTError("ServiceSettingNotFound", "The specified service setting wasn't found.")
-        return self.current_account, self.region, name
+        return self.ssm_backend.__dict__.setdefault("service_settings", {}), name
 
     def get_service_setting(self):
-        account, region, name = key(self)
-        value, changed = settings.get((account, region, name), (DEFAULTS[name], 0))
+        settings, name = setting(self)
+        account, region = self.current_account, self.region
+        value, changed = settings.get(name, (DEFAULTS[name], 0))
         return json.dumps({"ServiceSetting": {
             "SettingId": name, "SettingValue": value, "LastModifiedDate": changed,
             "LastModifiedUser": f"arn:aws:iam::{account}:root" if changed else "System",
@@ -39,11 +39,13 @@ def patch():
         }})
 
     def update_service_setting(self):
-        settings[key(self)] = self._get_param("SettingValue"), time.time()
+        settings, name = setting(self)
+        settings[name] = self._get_param("SettingValue"), time.time()
         return "{}"
 
     def reset_service_setting(self):
-        settings.pop(key(self), None)
+        settings, name = setting(self)
+        settings.pop(name, None)
         return get_service_setting(self)
 
     for handler in (get_service_setting, update_service_setting, reset_service_setting):
