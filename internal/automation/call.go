@@ -21,6 +21,15 @@ type call struct {
 	selector runbook.Selector
 	desired  []string
 	park     Park
+	mail     mail
+	// idle says that the step only waits for the time or for people.
+	idle bool
+	// undo, where set, stops in AWS what the step began, when the step is asked to end.
+	undo func(ctx context.Context, c *call) error
+	// silent keeps the checkpoint out of the history: the step has not begun.
+	silent bool
+	// endsItself says that the body deals with being asked to end.
+	endsItself bool
 }
 
 // newCall separates the call's own members from those of the action.
@@ -83,6 +92,7 @@ func (e callTimeoutError) Error() string { return fmt.Sprintf("no answer within 
 
 // send makes the call within limit. A failure is the step's; an error ends the run.
 func (x *execution) send(ctx context.Context, c *call, limit time.Duration) (apimodel.Reply, *Failure, error) {
+	limit = x.bounded(limit)
 	cause := callTimeoutError{limit}
 	timed, cancel := context.WithTimeoutCause(ctx, limit, cause)
 	defer cancel()
@@ -127,7 +137,7 @@ func (x *execution) api(ctx context.Context, c *call) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	return outcomeRecord(c.step, reply, failure), nil
+	return x.outcomeRecord(c.step, reply, failure), nil
 }
 
 // assert is aws:assertAwsResourceProperty: one call, and a failure where the
@@ -138,11 +148,15 @@ func (x *execution) assert(ctx context.Context, c *call) (record, error) {
 		return record{}, err
 	}
 	if failure == nil {
-		if met, seen := c.met(reply); !met {
+		met, seen := c.met(reply)
+		if x.unclear(c, reply) {
+			return record{Status: Failed, Open: fmt.Sprintf("step %s asserts that %s is one of %q, which only applying will tell", x.label(c.step), c.selector, c.desired)}, nil
+		}
+		if !met {
 			failure = verificationFailure("%s is %s, not one of %q.", c.selector, seen, c.desired)
 		}
 	}
-	return outcomeRecord(c.step, reply, failure), nil
+	return x.outcomeRecord(c.step, reply, failure), nil
 }
 
 // met reports whether the property has a desired value, and what it has.
@@ -161,8 +175,15 @@ func (c *call) met(reply apimodel.Reply) (met bool, seen string) {
 	return runbook.Matches(v, c.selector.Definite(), c.desired), fmt.Sprintf("%q", text)
 }
 
+// unclear reports whether planning cannot tell if the condition of c is met: the
+// property, or what is desired, is known only as a stand-in.
+func (x *execution) unclear(c *call, reply apimodel.Reply) bool {
+	v, _ := c.selector.Select(reply.Output)
+	return x.unknown(v) || x.unknown(c.inputs["DesiredValues"])
+}
+
 // outcomeRecord selects the declared outputs of a reply.
-func outcomeRecord(s *runbook.Step, reply apimodel.Reply, failure *Failure) record {
+func (x *execution) outcomeRecord(s *runbook.Step, reply apimodel.Reply, failure *Failure) record {
 	if failure != nil {
 		status := Failed
 		if failure.Type == FailureTimeout {
@@ -170,20 +191,34 @@ func outcomeRecord(s *runbook.Step, reply apimodel.Reply, failure *Failure) reco
 		}
 		return record{Status: status, Failure: failure}
 	}
+	outputs, failure := x.selected(s, reply.Output)
+	if failure != nil {
+		return record{Status: Failed, Failure: failure}
+	}
+	return record{Status: Success, Outputs: outputs}
+}
+
+// selected gives the declared outputs of s from what its action answered. A
+// stand-in keeps its form whatever the declared type.
+func (x *execution) selected(s *runbook.Step, from map[string]any) (map[string]any, *Failure) {
 	outputs := make(map[string]any, len(s.Outputs))
 	for _, o := range s.Outputs {
-		v, ok := o.Selector.Select(reply.Output)
+		v, ok := o.Selector.Select(from)
 		if !ok {
 			outputs[o.Name] = o.Type.Zero()
 			continue
 		}
 		typed, err := runbook.Coerce(v, o.Type)
-		if err != nil {
-			return record{Status: Failed, Failure: verificationFailure("Output %s at %s: %v.", o.Name, o.Selector, err)}
+		switch {
+		case err == nil:
+			outputs[o.Name] = typed
+		case x.unknown(v):
+			outputs[o.Name] = runbook.Normalize(v)
+		default:
+			return nil, verificationFailure("Output %s at %s: %v.", o.Name, o.Selector, err)
 		}
-		outputs[o.Name] = typed
 	}
-	return record{Status: Success, Outputs: outputs}
+	return outputs, nil
 }
 
 // The pauses between polls of a wait.
@@ -217,8 +252,8 @@ func (x *execution) wait(ctx context.Context, c *call) (record, error) {
 		seen := ""
 		if failure == nil {
 			var met bool
-			if met, seen = c.met(reply); met {
-				return outcomeRecord(c.step, reply, nil), nil
+			if met, seen = c.met(reply); met || x.unclear(c, reply) {
+				return x.outcomeRecord(c.step, reply, nil), nil
 			}
 		}
 		if failure != nil && failure.Type == FailureInputValidation {
@@ -239,8 +274,8 @@ func (x *execution) wait(ctx context.Context, c *call) (record, error) {
 			park.Until = now.Add(pause)
 			return record{Status: Waiting, Park: &park}, nil
 		}
-		if err := x.run.Clock.Wait(ctx, pause); err != nil {
-			return record{}, fmt.Errorf("run interrupted: %w", err)
+		if err := x.pause(ctx, c, pause); err != nil {
+			return record{}, err
 		}
 	}
 }
@@ -259,65 +294,4 @@ func (c *call) waitFailure(seen string, failure *Failure) *Failure {
 		return f
 	}
 	return timeoutFailure("%s is %s, not one of %q.", c.selector, seen, c.desired)
-}
-
-// sleep is aws:sleep. Until when, and whether it stays in memory, is a
-// checkpoint: decided twice, it could be decided differently.
-func (x *execution) sleep(ctx context.Context, s *runbook.Step, sc scope, attempt int, _ time.Duration) (result, error) {
-	c := &call{step: s, attempt: attempt}
-	var err error
-	if c.inputs, err = runbook.ResolveInputs(s.Inputs, sc); err != nil {
-		return x.failed(ctx, s, attempt, nil, inputFailure(err))
-	}
-	round := 0
-	if x.state.Park != nil {
-		c.park, round = *x.state.Park, x.state.Park.Round
-	}
-	r, err := x.checkpoint(ctx, c, fmt.Sprintf("%d.%d", attempt, round), x.beginSleep)
-	if err != nil || r.park == nil || r.park.Round > round {
-		return r, err
-	}
-	if err := x.run.Clock.Wait(ctx, r.park.Until.Sub(x.run.Clock.Now())); err != nil {
-		return result{}, fmt.Errorf("run interrupted: %w", err)
-	}
-	slept := record{Status: Success, Outputs: map[string]any{}, StartedAt: r.park.StartedAt, EndedAt: r.park.Until}
-	return result{status: Success, outputs: slept.Outputs}, x.observe(ctx, c, slept)
-}
-
-// beginSleep records until when to sleep. A park with the round unchanged stays
-// in memory; one with the next round ends the segment.
-func (x *execution) beginSleep(_ context.Context, c *call) (record, error) {
-	now := x.run.Clock.Now().UTC()
-	park := c.park
-	if park.Until.IsZero() {
-		until, err := sleepUntil(c.inputs, now)
-		if err != nil {
-			return record{Status: Failed, Failure: inputFailure(err)}, nil
-		}
-		park = Park{Attempt: c.attempt, Until: until, StartedAt: now}
-	}
-	if x.run.Planning || !park.Until.After(now) {
-		return record{Status: Success, Outputs: map[string]any{}}, nil
-	}
-	if park.Until.Sub(now) > x.cfg.Inline {
-		park.Round++
-	}
-	return record{Status: Waiting, Park: &park}, nil
-}
-
-func sleepUntil(inputs map[string]any, now time.Time) (time.Time, error) {
-	duration, hasDuration := inputs["Duration"].(string)
-	timestamp, hasTimestamp := inputs["Timestamp"].(string)
-	switch {
-	case hasDuration == hasTimestamp:
-		return now, fault.Errorf(fault.Invalid, "", "exactly one of Duration and Timestamp is needed as text")
-	case hasDuration:
-		d, err := runbook.ParseDuration(duration)
-		return now.Add(d), err
-	}
-	t, err := runbook.ParseTimestamp(timestamp)
-	if err == nil && t.Sub(now) > runbook.MaxSleep {
-		err = fmt.Errorf("the timestamp is more than %d seconds away", runbook.MaxSleep/time.Second)
-	}
-	return t, err
 }

@@ -23,6 +23,12 @@ func actions() map[string]actionFunc {
 		runbook.ActionWait:   (*execution).waitStep,
 		runbook.ActionBranch: (*execution).branch,
 		runbook.ActionSleep:  (*execution).sleep,
+
+		runbook.ActionScript:         (*execution).script,
+		runbook.ActionAutomation:     (*execution).automation,
+		runbook.ActionApprove:        (*execution).approve,
+		runbook.ActionPause:          (*execution).pauseStep,
+		runbook.ActionUpdateVariable: (*execution).updateVariable,
 	}
 	maps.Copy(all, taskActions())
 	return all

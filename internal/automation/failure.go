@@ -22,6 +22,10 @@ const (
 	FailureTimeout         FailureType = "Timeout"
 	FailureInputValidation FailureType = "InputValidation"
 	FailureVerification    FailureType = "Verification"
+	FailureCancelled       FailureType = "Cancelled"
+	// FailureSandbox is a script's that ran into a limit of the sandbox, or that took
+	// another way when it was run again.
+	FailureSandbox FailureType = "Sandbox"
 )
 
 // Failure is why a step, or an execution, failed.
@@ -74,6 +78,10 @@ func inputFailure(err error) *Failure {
 
 func verificationFailure(format string, args ...any) *Failure {
 	return &Failure{Stage: "Verification", Type: FailureVerification, Message: "Step fails when it is verifying the response. " + fmt.Sprintf(format, args...)}
+}
+
+func cancelFailure(format string, args ...any) *Failure {
+	return &Failure{Stage: "Cancellation", Type: FailureCancelled, Message: fmt.Sprintf(format, args...)}
 }
 
 func timeoutFailure(format string, args ...any) *Failure {

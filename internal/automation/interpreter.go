@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -15,6 +16,7 @@ const (
 	DefaultMaxSteps     = 10_000
 	DefaultSegmentSteps = 500
 	DefaultInline       = time.Minute
+	DefaultWatch        = time.Second
 	DefaultCallTimeout  = time.Minute
 	DefaultWaitTimeout  = time.Hour
 	// planSteps bounds planning: a document that polls by branching never sees
@@ -32,8 +34,13 @@ type Config struct {
 	SegmentSteps int
 	// Inline is the longest sleep or wait that stays in memory. Default: DefaultInline.
 	Inline time.Duration
+	// Watch is how often what stays in memory looks for signals. Default: DefaultWatch.
+	Watch time.Duration
 	// CallTimeout is the time limit of one call when the step gives none. Default: DefaultCallTimeout.
 	CallTimeout time.Duration
+	// Class says whether a call of a script changes something, for its journal.
+	// Default: every call may.
+	Class func(apimodel.Call) apimodel.Class
 }
 
 // Interpreter runs documents. It has no state of its own and is safe for
@@ -59,6 +66,9 @@ func New(cfg Config) (*Interpreter, error) {
 	}
 	if cfg.Inline <= 0 {
 		cfg.Inline = DefaultInline
+	}
+	if cfg.Watch <= 0 {
+		cfg.Watch = DefaultWatch
 	}
 	if cfg.CallTimeout <= 0 {
 		cfg.CallTimeout = DefaultCallTimeout
@@ -86,11 +96,17 @@ func (i *Interpreter) Run(ctx context.Context, run Run) (Outcome, error) {
 	if run.Partition == "" {
 		run.Partition = "aws"
 	}
+	if run.planned == nil {
+		run.planned = &planned{}
+	}
 	state := run.State
 	if state == nil {
 		state = NewState(run.Document)
 	}
 	x := &execution{Interpreter: i, run: &run, state: state.clone(), errs: map[string]error{}}
+	if err := x.hydrate(ctx); err != nil {
+		return Outcome{}, err
+	}
 	return x.segment(ctx)
 }
 
@@ -109,12 +125,16 @@ type execution struct {
 // result is how a step ended, after all its attempts.
 type result struct {
 	status  Status
+	inputs  map[string]any
 	outputs map[string]any
+	blob    string
 	failure *Failure
-	next    string // the step that a branch chose
+	next    string // the step that a branch chose, or the first of a loop's body
 	park    *Park
 	open    string
+	openAt  string // the label, where it is not that of the step
 	abort   error
+	ended   time.Time
 }
 
 func (x *execution) segment(ctx context.Context) (Outcome, error) {
@@ -126,33 +146,92 @@ func (x *execution) segment(ctx context.Context) (Outcome, error) {
 		if !ok {
 			return Outcome{}, fault.Errorf(fault.Invalid, "run document", "there is no step %q", x.state.Cursor)
 		}
-		if x.state.Park == nil {
-			if x.run.Planning && x.state.Executed >= planSteps {
-				return x.stopped(s, result{open: fmt.Sprintf("planning ran %d steps without coming to an end", planSteps)}), nil
+		again := x.looping(s)
+		if x.state.Park == nil && !again || x.state.Park != nil && x.state.Park.Start {
+			o, goOn, err := x.begin(ctx, s)
+			if err != nil || !goOn {
+				return o, err
 			}
-			if x.state.Executed >= x.cfg.MaxSteps {
-				return x.circling(s), nil
-			}
-			if x.steps >= x.cfg.SegmentSteps && !x.run.Planning {
-				o := x.outcome(InProgress)
-				o.ResumeAt = x.run.Clock.Now().UTC()
-				return o, nil
-			}
-			x.state.Executed++
-			x.state.Passes[s.Name]++
-			x.steps++
 		}
-		r, err := x.step(ctx, s)
+		r, err := x.visit(ctx, s, again)
 		if err != nil {
 			return Outcome{}, err
 		}
 		if r.abort != nil || r.open != "" || r.park != nil {
-			return x.stopped(s, r), nil //nolint:nilerr // the failed step is in the outcome
+			return x.stopped(s, r), nil
 		}
 		x.state.Park = nil
-		x.leave(s, r)
 	}
 	return x.finished(), nil
+}
+
+// visit runs the step at the cursor, or decides how its loop goes on, and moves
+// the cursor.
+func (x *execution) visit(ctx context.Context, s *runbook.Step, again bool) (result, error) {
+	var r result
+	var err error
+	switch {
+	case again:
+		r, err = x.iterate(ctx, s)
+	case s.Action == runbook.ActionLoop:
+		r, err = x.enterLoop(ctx, s)
+	default:
+		r, err = x.step(ctx, s)
+	}
+	if err != nil || r.abort != nil || r.park != nil {
+		return r, err
+	}
+	if r.open == "" && r.status != Success && r.status != Cancelled && x.unknown(r.inputs) {
+		// What fails on a stand-in may do well on the value itself.
+		r.open = fmt.Sprintf("step %s works on what only applying will tell; planning sees: %s", x.label(s), r.failure.Message)
+	}
+	if r.open != "" || s.Action == runbook.ActionLoop && r.status == InProgress {
+		return r, nil
+	}
+	return r, x.leave(ctx, s, r)
+}
+
+// begin counts a step before its first attempt. With goOn false the outcome is
+// that of the segment.
+func (x *execution) begin(ctx context.Context, s *runbook.Step) (o Outcome, goOn bool, err error) {
+	switch {
+	case x.run.Planning && x.run.planned.steps >= planSteps*max(1, x.run.planned.children):
+		return x.stopped(s, result{open: fmt.Sprintf("planning ran %d steps without coming to an end", x.run.planned.steps)}), false, nil
+	case x.state.Executed >= x.cfg.MaxSteps:
+		return x.circling(s), false, nil
+	case x.steps >= x.cfg.SegmentSteps && !x.run.Planning:
+		o := x.outcome(InProgress)
+		o.ResumeAt = x.run.Clock.Now().UTC()
+		return o, false, nil
+	}
+	if x.run.Interactive && !x.run.Planning && x.state.Cancel == nil {
+		r, err := x.awaitStart(ctx, s)
+		if err != nil {
+			return Outcome{}, false, err
+		}
+		if r.park != nil {
+			return x.stopped(s, r), false, nil
+		}
+		x.state.Park = nil
+		if r.status == Cancelled {
+			x.steps++
+			if err := x.leave(ctx, s, r); err != nil {
+				return Outcome{}, false, err
+			}
+			o, err := x.segment(ctx)
+			return o, false, err
+		}
+	}
+	x.run.planned.steps++
+	x.state.Executed++
+	x.state.Passes[s.Name]++
+	x.steps++
+	return Outcome{}, true, nil
+}
+
+// unknown reports whether planning knows v only as a stand-in.
+func (x *execution) unknown(v any) bool {
+	return x.run.Planning && x.run.Unknown != nil && x.run.Unknown(v)
 }
 
 // stopped gives the outcome of a segment that a step ended.
@@ -167,12 +246,24 @@ func (x *execution) stopped(s *runbook.Step, r result) Outcome {
 		return o
 	case r.open != "":
 		o := x.outcome(InProgress)
-		o.Open = r.open
+		o.Open, o.OpenAt = r.open, r.openAt
+		if o.OpenAt == "" {
+			o.OpenAt = x.label(s)
+		}
 		return o
 	}
 	x.state.Park = r.park
 	o := x.outcome(Waiting)
 	o.ResumeAt = r.park.Until
+	if r.park.Fan != nil && r.park.Fan.Cancel != nil {
+		o.Status = Cancelling
+	}
+	if c := x.state.Cancel; c != nil {
+		o.Status = Cancelling
+		if !c.Deadline.IsZero() && (o.ResumeAt.IsZero() || o.ResumeAt.After(c.Deadline)) {
+			o.ResumeAt = c.Deadline
+		}
+	}
 	return o
 }
 
@@ -186,7 +277,7 @@ func (x *execution) circling(s *runbook.Step) Outcome {
 }
 
 func (x *execution) outcome(s Status) Outcome {
-	return Outcome{Status: s, State: x.state, Executed: x.state.Executed}
+	return Outcome{Status: s, State: x.state, Executed: x.state.Executed, Documents: x.run.planned.documents}
 }
 
 func (x *execution) finished() Outcome {
@@ -194,73 +285,10 @@ func (x *execution) finished() Outcome {
 	if f := x.state.Failure; f != nil {
 		o.Status, o.Failure, o.Cause = f.Status(), f, x.errs[f.Step]
 	}
+	if c := x.state.Cancel; c != nil {
+		o.Status, o.Failure = Cancelled, cancelFailure("The execution was cancelled%s.", by(Signal{By: c.By, Comment: c.Comment}))
+		o.Failure.Step = c.Step
+	}
 	o.Outputs = x.documentOutputs()
 	return o
-}
-
-// leave follows the transition of spec/ssm-automation.md section 3.2.
-func (x *execution) leave(s *runbook.Step, r result) {
-	x.state.Outputs[s.Name] = r.outputs
-	if r.status == Success {
-		switch {
-		case r.next != "":
-			x.state.Cursor = r.next
-		case s.IsEnd:
-			x.state.Cursor = ""
-		default:
-			x.state.Cursor = x.following(s)
-		}
-		return
-	}
-	if s.Critical() && x.state.Failure == nil {
-		x.state.Failure = r.failure
-	}
-	switch {
-	case s.OnFailureStep:
-		x.state.Cursor = s.OnFailure
-	case s.IsEnd:
-		x.state.Cursor = ""
-	case s.OnFailure == runbook.OnFailureContinue:
-		x.state.Cursor = x.following(s)
-	default:
-		if x.state.Failure == nil {
-			x.state.Failure = r.failure
-		}
-		x.state.Cursor = ""
-	}
-}
-
-func (x *execution) following(s *runbook.Step) string {
-	if s.NextStep != "" {
-		return s.NextStep
-	}
-	if next, ok := x.run.Document.After(s.Name); ok {
-		return next.Name
-	}
-	return ""
-}
-
-// documentOutputs gives each declared output as a list of texts. A step that
-// did not run gives an empty list.
-func (x *execution) documentOutputs() map[string][]string {
-	out := make(map[string][]string, len(x.run.Document.Outputs))
-	for _, o := range x.run.Document.Outputs {
-		texts := []string{}
-		if v, ok := x.state.Outputs[o.Step][o.Name]; ok {
-			items, isList := v.([]any)
-			if !isList {
-				items = []any{v}
-			}
-			for _, item := range items {
-				// The values came through JSON, so they have a text.
-				text, err := runbook.Text(item)
-				if err != nil {
-					continue
-				}
-				texts = append(texts, text)
-			}
-		}
-		out[o.Text()] = texts
-	}
-	return out
 }

@@ -106,6 +106,9 @@ type Inbox interface {
 }
 
 // Children starts and reads child executions.
+//
+// The children of a run belong to its plan: while it is applied, Document and
+// Targets give what was planned.
 type Children interface {
 	// Document gives a document by name and version ("" = default), as the plan
 	// pinned it.
@@ -131,8 +134,12 @@ type Child struct {
 	Parameters map[string]any // not yet resolved
 	Account    string
 	Region     string
-	Role       string // ARN; "" = the parent's identity
+	Role       string // ARN that the target names; "" = what ChildRole gives
+	ParentRole string // the parent's Run.Role
 	Target     string // the target's value, for people; "" = none
+	// Fan, when set, makes the child a run on targets of its own: its document is
+	// what function Fan makes of Document and Parameters.
+	Fan *FanSpec
 }
 
 // ChildState is how far a child is.
@@ -189,4 +196,12 @@ type ApprovalRequest struct {
 type Attachments interface {
 	// Attachment gives the content whose SHA-256 the document declares.
 	Attachment(ctx context.Context, doc *runbook.Document, name string) ([]byte, error)
+}
+
+// Blobs keeps outputs that are too large for a state, sealed, by their hash. They
+// are wanted as long as the execution is.
+type Blobs interface {
+	// PutBlob keeps content and gives its name; the same content has the same name.
+	PutBlob(ctx context.Context, content []byte) (string, error)
+	Blob(ctx context.Context, name string) ([]byte, error)
 }

@@ -81,6 +81,9 @@ type Run struct {
 	// plan open.
 	Unknown func(v any) bool
 
+	// Interactive waits before every step until a StartStep signal comes.
+	Interactive bool
+
 	// What documents beyond the calls of steps need; nil refuses the actions that
 	// need it.
 	Scripts     Scripts
@@ -89,6 +92,10 @@ type Run struct {
 	Children    Children
 	Approvals   Approvals
 	Attachments Attachments
+	Blobs       Blobs // nil = outputs of over 64 KB stay in the state
+
+	planned *planned // shared by a plan and the children planned with it
+	depth   int
 }
 
 // Outcome is how a segment ended.
@@ -106,7 +113,12 @@ type Outcome struct {
 	// tried again? It is nil after a replay and for failures without one.
 	Cause error
 	// Open says why planning could not go on; the plan must be approved as open.
-	Open string
+	// OpenAt is the label of the step at which it stopped, in a child the child's.
+	Open   string
+	OpenAt string
+	// Documents lists the documents of the children that were planned, each once, in
+	// the order in which they were first met.
+	Documents []UsedDocument
 	// Abort is the security stop that ended the execution: a fault of code
 	// conflict or denied.
 	Abort error
@@ -114,8 +126,18 @@ type Outcome struct {
 	Executed int
 }
 
+// UsedDocument is a document that a plan starts as a child.
+type UsedDocument struct {
+	Name     string // as the step names it
+	Version  string // as the step names it; "" = the default
+	Document *runbook.Document
+}
+
 // StepRecord is one attempt of one step.
 type StepRecord struct {
+	// ID is a UUID of the pass: the same for its attempts and in a replay.
+	ID        string         `json:"id"`
+	Label     string         `json:"label"`
 	Execution string         `json:"execution"`
 	Seq       int            `json:"seq"` // of the step in the execution, from 1
 	Name      string         `json:"name"`
@@ -127,6 +149,26 @@ type StepRecord struct {
 	Failure   *Failure       `json:"failure,omitempty"`
 	StartedAt time.Time      `json:"started_at"`
 	EndedAt   time.Time      `json:"ended_at,omitzero"`
+
+	// What the document says of the step, for GetAutomationExecution.
+	NextStep       string   `json:"next_step,omitempty"`
+	IsEnd          bool     `json:"is_end,omitempty"`
+	IsCritical     bool     `json:"is_critical,omitempty"`
+	OnFailure      string   `json:"on_failure,omitempty"` // Abort, Continue or step:NAME
+	MaxAttempts    int      `json:"max_attempts,omitempty"`
+	TimeoutSeconds int      `json:"timeout_seconds,omitempty"` // 0 = none given
+	ValidNextSteps []string `json:"valid_next_steps,omitempty"`
+	// Parent is the loop in whose body the step stands; nil = none.
+	Parent *ParentStep `json:"parent,omitempty"`
+}
+
+// ParentStep is ParentStepDetails of Systems Manager: the iteration of a loop.
+type ParentStep struct {
+	ID            string `json:"id"` // StepRecord.ID of the loop
+	Name          string `json:"name"`
+	Action        string `json:"action"`
+	Iteration     int    `json:"iteration"`
+	IteratorValue string `json:"iterator_value,omitempty"`
 }
 
 // Direct runs a step without a checkpoint, for plan mode.

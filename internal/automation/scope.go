@@ -12,10 +12,27 @@ type scope struct {
 	run   *Run
 	state *State
 	now   time.Time // the step's own time, from a checkpoint when it is used
+	// unknown is the first reference whose value planning knows only as a stand-in.
+	unknown *string
 }
+
+func (x *execution) scope(now time.Time) scope {
+	return scope{run: x.run, state: x.state, now: now, unknown: new(string)}
+}
+
+// saw gives the first reference to a stand-in that was looked up, or "".
+func (s scope) saw() string { return *s.unknown }
 
 // Lookup implements runbook.Scope.
 func (s scope) Lookup(r runbook.Ref) (any, error) {
+	v, err := s.value(r)
+	if err == nil && s.run.Planning && s.run.Unknown != nil && *s.unknown == "" && s.run.Unknown(v) {
+		*s.unknown = r.String()
+	}
+	return v, err
+}
+
+func (s scope) value(r runbook.Ref) (any, error) {
 	switch r.Kind {
 	case runbook.RefParameter:
 		v, ok := s.run.Parameters[r.Name]
@@ -30,11 +47,10 @@ func (s scope) Lookup(r runbook.Ref) (any, error) {
 		}
 		return v, nil
 	case runbook.RefOutput:
-		outputs, ran := s.state.Outputs[r.Step]
-		if !ran {
+		if _, ran := s.state.Outputs[r.Step]; !ran {
 			return nil, fmt.Errorf("step %s has not run", r.Step)
 		}
-		v, ok := outputs[r.Name]
+		v, ok := stepOutput(s.run, s.state, r.Step, r.Name)
 		if !ok {
 			return nil, fmt.Errorf("step %s has no output %s", r.Step, r.Name)
 		}

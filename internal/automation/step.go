@@ -1,30 +1,33 @@
 package automation
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
 // record is what a checkpoint keeps of one attempt.
 type record struct {
-	Status    Status         `json:"status"`
-	Outputs   map[string]any `json:"outputs,omitempty"`
-	Failure   *Failure       `json:"failure,omitempty"`
-	Park      *Park          `json:"park,omitempty"`
-	Open      string         `json:"open,omitempty"`
-	StartedAt time.Time      `json:"started_at"`
-	EndedAt   time.Time      `json:"ended_at"`
+	Status  Status         `json:"status"`
+	Outputs map[string]any `json:"outputs,omitempty"`
+	// Blob names the blob that holds Outputs.
+	Blob    string   `json:"blob,omitempty"`
+	Failure *Failure `json:"failure,omitempty"`
+	Park    *Park    `json:"park,omitempty"`
+	Open    string   `json:"open,omitempty"`
+	OpenAt  string   `json:"open_at,omitempty"`
+	// What followed from signals: the last one read, and what they asked for.
+	Signal    int64     `json:"signal,omitempty"`
+	Cancel    *Signal   `json:"cancel,omitempty"`
+	Start     string    `json:"start,omitempty"`
+	Complete  bool      `json:"complete,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
 }
-
-// maxRecord bounds a checkpoint: outputs are selected values, not whole replies.
-const maxRecord = 256 << 10
 
 // name is the name of a checkpoint. Invariant: it is unique in an execution and
 // the same in a replay.
@@ -38,7 +41,7 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	sc := scope{run: x.run, state: x.state, now: now}
+	sc := x.scope(now)
 	attempts, failure := integer(s.MaxAttempts, 1, sc)
 	timeout, failure2 := integer(s.Timeout, 0, sc)
 	if failure == nil {
@@ -55,9 +58,12 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 	if x.state.Park != nil {
 		first = x.state.Park.Attempt
 	}
+	if x.run.Planning {
+		attempts = 1 // what fails now fails again
+	}
 	for attempt := first; ; attempt++ {
 		r, err := act(x, ctx, s, sc, attempt, time.Duration(timeout)*time.Second)
-		if err != nil || r.status == Success || r.abort != nil || r.park != nil || r.open != "" {
+		if err != nil || r.status == Success || r.status == Cancelled || r.abort != nil || r.park != nil || r.open != "" {
 			return r, err
 		}
 		x.state.Park = nil
@@ -94,17 +100,7 @@ func (x *execution) stepTime(ctx context.Context, s *runbook.Step) (time.Time, e
 	if x.state.Park != nil {
 		round = x.state.Park.Round
 	}
-	raw, err := x.run.Steps.Step(ctx, x.name(s, fmt.Sprintf("time/%d", round)), func(context.Context) ([]byte, error) {
-		return json.Marshal(x.run.Clock.Now().UTC())
-	})
-	if err != nil {
-		return time.Time{}, err
-	}
-	var t time.Time
-	if err := json.Unmarshal(raw, &t); err != nil {
-		return t, fault.E(fault.Internal, "read the time of step "+s.Name, err)
-	}
-	return t, nil
+	return x.recordedTime(ctx, x.name(s, fmt.Sprintf("time/%d", round)))
 }
 
 // integer gives a whole number that may be templated.
@@ -157,10 +153,7 @@ func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body
 		if !c.park.StartedAt.IsZero() {
 			started = c.park.StartedAt // the attempt goes on
 		}
-		if err := x.observe(ctx, c, record{Status: InProgress, StartedAt: started}); err != nil {
-			return nil, err
-		}
-		rec, err := body(ctx, c)
+		rec, err := x.perform(ctx, c, started, body)
 		if wait, ok := held(err); ok && ctx.Err() == nil {
 			rec, err = x.holdRecord(c, started, wait, err), nil
 		}
@@ -168,7 +161,8 @@ func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body
 			return nil, err
 		}
 		rec.StartedAt, rec.EndedAt = started, x.run.Clock.Now().UTC()
-		return x.encode(c, rec)
+		keepMail(c, &rec)
+		return x.encode(ctx, c, rec)
 	})
 	if err != nil {
 		// The context first: a run that lost its lease must not become the outcome.
@@ -177,18 +171,51 @@ func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body
 		}
 		if stops(err) {
 			rec := record{Status: Failed, Failure: callFailure(err), EndedAt: x.run.Clock.Now().UTC()}
-			return result{status: Failed, abort: err}, x.observe(ctx, c, rec)
+			return result{status: Failed, inputs: c.inputs, failure: rec.Failure, abort: err}, x.observe(ctx, c, rec)
 		}
 		return result{}, err
 	}
-	rec, err := decodeRecord(raw)
+	rec, err := x.decode(ctx, raw)
 	if err != nil {
 		return result{}, err
 	}
 	if err := x.observe(ctx, c, rec); err != nil {
 		return result{}, err
 	}
-	return result{status: rec.Status, outputs: rec.Outputs, failure: rec.Failure, park: rec.Park, open: rec.Open}, nil
+	x.take(rec)
+	return result{
+		status: rec.Status, inputs: c.inputs, outputs: rec.Outputs, blob: rec.Blob, failure: rec.Failure, park: rec.Park,
+		open: rec.Open, openAt: rec.OpenAt, ended: rec.EndedAt,
+	}, nil
+}
+
+// perform looks for signals before it runs body. A step that is asked to end
+// first stops what it began in AWS.
+func (x *execution) perform(ctx context.Context, c *call, started time.Time, body func(context.Context, *call) (record, error)) (record, error) {
+	c.mail = mail{last: x.state.Signal}
+	if err := x.read(ctx, c); err != nil {
+		return record{}, err
+	}
+	_, asked := x.asked(c)
+	var rec record
+	var err error
+	if asked && !c.endsItself || x.overdue(started) {
+		err = errAsked
+	} else {
+		if err := x.observe(ctx, c, record{Status: InProgress, StartedAt: started}); err != nil {
+			return record{}, err
+		}
+		rec, err = body(ctx, c)
+	}
+	if errors.Is(err, errAsked) {
+		if c.undo != nil {
+			if err := c.undo(ctx, c); err != nil {
+				return record{}, err
+			}
+		}
+		return x.askedRecord(c), nil
+	}
+	return rec, err
 }
 
 // holdRecord parks a step whose call was refused for now. It is a checkpoint like
@@ -206,41 +233,6 @@ func (x *execution) holdRecord(c *call, started time.Time, wait time.Duration, c
 	return record{Status: Waiting, Park: &park, Failure: failure}
 }
 
-func (x *execution) encode(c *call, rec record) ([]byte, error) {
-	if rec.Failure != nil {
-		rec.Failure.Step, rec.Failure.Attempt = c.step.Name, c.attempt
-	}
-	if rec.Status != Success && rec.Outputs == nil {
-		// Documents that continue may test the outputs of a step that failed.
-		rec.Outputs = zeroOutputs(c.step)
-	}
-	raw, err := json.Marshal(rec)
-	if err != nil || len(raw) > maxRecord {
-		why := fmt.Sprintf("its outputs have %d bytes, the limit is %d", len(raw), maxRecord)
-		if err != nil {
-			why = "its outputs cannot be written as JSON: " + err.Error()
-		}
-		rec.Status, rec.Outputs = Failed, zeroOutputs(c.step)
-		rec.Failure = verificationFailure("%s", why)
-		rec.Failure.Step, rec.Failure.Attempt = c.step.Name, c.attempt
-		return json.Marshal(rec)
-	}
-	return raw, nil
-}
-
-func decodeRecord(raw []byte) (record, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var rec record
-	if err := dec.Decode(&rec); err != nil {
-		return rec, fault.E(fault.Internal, "read a checkpoint", err)
-	}
-	for name, v := range rec.Outputs {
-		rec.Outputs[name] = runbook.Normalize(v)
-	}
-	return rec, nil
-}
-
 func zeroOutputs(s *runbook.Step) map[string]any {
 	out := make(map[string]any, len(s.Outputs))
 	for _, o := range s.Outputs {
@@ -249,27 +241,13 @@ func zeroOutputs(s *runbook.Step) map[string]any {
 	return out
 }
 
-func (x *execution) observe(ctx context.Context, c *call, rec record) error {
-	if x.run.Observer == nil {
-		return nil
-	}
-	status := rec.Status
-	if rec.Park != nil {
-		status = Waiting
-	}
-	return x.run.Observer.Observe(ctx, StepRecord{
-		Execution: x.run.ExecutionID, Seq: x.state.Executed, Name: c.step.Name, Action: c.step.Action, Attempt: c.attempt,
-		Status: status, Inputs: c.inputs, Outputs: rec.Outputs, Failure: rec.Failure, StartedAt: rec.StartedAt, EndedAt: rec.EndedAt,
-	})
-}
-
 // failed is the result of an attempt that failed before it called anything.
 func (x *execution) failed(ctx context.Context, s *runbook.Step, attempt int, inputs map[string]any, f *Failure) (result, error) {
 	f.Step, f.Attempt = s.Name, attempt
 	now := x.run.Clock.Now().UTC()
 	rec := record{Status: Failed, Failure: f, Outputs: zeroOutputs(s), StartedAt: now, EndedAt: now}
 	err := x.observe(ctx, &call{step: s, attempt: attempt, inputs: inputs}, rec)
-	return result{status: Failed, failure: f, outputs: rec.Outputs}, err
+	return result{status: Failed, inputs: inputs, failure: f, outputs: rec.Outputs, ended: now}, err
 }
 
 // branch chooses the next step. It needs no checkpoint: everything that it
@@ -280,6 +258,9 @@ func (x *execution) branch(ctx context.Context, s *runbook.Step, sc scope, attem
 		return x.failed(ctx, s, attempt, nil, inputFailure(err))
 	}
 	next, err := b.Choose(sc)
+	if saw := sc.saw(); saw != "" {
+		return result{status: Failed, open: fmt.Sprintf("step %s branches on {{ %s }}, which only applying will tell", x.label(s), saw)}, nil
+	}
 	if err != nil {
 		return x.failed(ctx, s, attempt, nil, inputFailure(err))
 	}
@@ -291,5 +272,5 @@ func (x *execution) branch(ctx context.Context, s *runbook.Step, sc scope, attem
 	if err := x.observe(ctx, &call{step: s, attempt: attempt}, rec); err != nil {
 		return result{}, err
 	}
-	return result{status: Success, outputs: rec.Outputs, next: next}, nil
+	return result{status: Success, outputs: rec.Outputs, next: next, ended: now}, nil
 }

@@ -131,6 +131,9 @@ func (t task) attempt(x *execution, ctx context.Context, s *runbook.Step, sc sco
 	if x.run.Planning && t.cancel != nil {
 		d.planCancel(ctx)
 	}
+	if t.cancel != nil && len(d.notes) > 0 {
+		d.c.undo = d.undo
+	}
 	if d.c.park.StartedAt.IsZero() {
 		d.c.park.StartedAt = d.started
 	}
@@ -193,8 +196,8 @@ func (d *doing) watch(ctx context.Context, _ *call) (record, error) {
 			park.Until, park.Notes = now.Add(pause), d.notes
 			return record{Status: Waiting, Park: &park}, nil
 		}
-		if err := d.x.run.Clock.Wait(ctx, pause); err != nil {
-			return record{}, fmt.Errorf("run interrupted: %w", err)
+		if err := d.x.pause(ctx, d.c, pause); err != nil {
+			return record{}, err
 		}
 	}
 }
@@ -227,7 +230,7 @@ func (d *doing) succeeded(outputs map[string]any) record {
 	if outputs == nil {
 		outputs = map[string]any{}
 	}
-	rec := outcomeRecord(d.c.step, apimodel.Reply{Output: outputs}, nil)
+	rec := d.x.outcomeRecord(d.c.step, apimodel.Reply{Output: outputs}, nil)
 	if rec.Failure != nil {
 		return rec
 	}

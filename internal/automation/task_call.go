@@ -137,6 +137,19 @@ func (d *doing) planCancel(ctx context.Context) {
 	}
 }
 
+// undo ends what the step began, when the step is asked to end. What AWS refuses,
+// or the plan does not hold, keeps nobody from cancelling.
+func (d *doing) undo(ctx context.Context, c *call) error {
+	_, err := d.sendCancel(ctx)
+	if interrupted := ended(ctx); interrupted != nil {
+		return interrupted
+	}
+	if err != nil {
+		d.x.cfg.Logger.Warn("what a cancelled step began goes on", "execution", d.x.run.ExecutionID, "step", c.step.Name, "error", err)
+	}
+	return nil
+}
+
 func (d *doing) sendCancel(ctx context.Context) (apimodel.Reply, error) {
 	service, operation, input := d.cancel(d)
 	ctx, stop := context.WithTimeout(ctx, d.x.cfg.CallTimeout)

@@ -278,3 +278,6 @@ func Matches(value any, definite bool, desired []string) bool {
 	}
 	return false
 }
+
+// Holds evaluates the condition of a loop.
+func (c Condition) Holds(scope Scope) (bool, error) { return c.evaluate(scope) }
