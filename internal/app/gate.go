@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/automation"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/execute"
 	"github.com/parry-security/parry/internal/org"
@@ -117,4 +118,19 @@ func (l *lazy) Call(ctx context.Context, step string, c apimodel.Call) (apimodel
 		l.caller = caller
 	}
 	return l.caller.Call(ctx, step, c)
+}
+
+// Replayed tells the session of a call that a script's journal has answered.
+func (l *lazy) Replayed(ctx context.Context, step string, c apimodel.Call, reply apimodel.Reply, err error) error {
+	if l.caller == nil {
+		caller, err := l.open(ctx)
+		if err != nil {
+			return err
+		}
+		l.caller = caller
+	}
+	if r, ok := l.caller.(automation.Replayer); ok {
+		return r.Replayed(ctx, step, c, reply, err)
+	}
+	return nil
 }

@@ -65,6 +65,14 @@ type Journal interface {
 	Append(ctx context.Context, key string, e JournalEntry) error
 }
 
+// Replayer is a Caller that keeps count of what was called. It is told of every
+// call that the journal answers instead, in order and before the next live one:
+// which planned calls are used up, and which roles the script has assumed. An
+// error is the Caller's, as if the call had been made.
+type Replayer interface {
+	Replayed(ctx context.Context, step string, c apimodel.Call, reply apimodel.Reply, err error) error
+}
+
 // JournalEntry is one answered call.
 type JournalEntry struct {
 	N      int    // from 1
