@@ -101,6 +101,12 @@ func approver(a remediation.Approval) string {
 type lazy struct {
 	open   func(ctx context.Context) (execute.Caller, error)
 	caller execute.Caller
+	begun  []begun // what the session was not yet told
+}
+
+type begun struct {
+	step    string
+	attempt int
 }
 
 func lazyCaller(open func(ctx context.Context) (execute.Caller, error)) *lazy {
@@ -110,24 +116,41 @@ func lazyCaller(open func(ctx context.Context) (execute.Caller, error)) *lazy {
 // Call opens the session if need be and makes the call. A segment makes one
 // call at a time, so there is no lock.
 func (l *lazy) Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
-	if l.caller == nil {
-		caller, err := l.open(ctx)
-		if err != nil {
-			return apimodel.Reply{}, err
-		}
-		l.caller = caller
+	if err := l.ready(ctx); err != nil {
+		return apimodel.Reply{}, err
 	}
 	return l.caller.Call(ctx, step, c)
 }
 
+func (l *lazy) ready(ctx context.Context) error {
+	if l.caller != nil {
+		return nil
+	}
+	caller, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	l.caller = caller
+	for _, b := range l.begun {
+		l.Begins(b.step, b.attempt)
+	}
+	l.begun = nil
+	return nil
+}
+
+// Begins tells the session that an attempt of a script begins.
+func (l *lazy) Begins(step string, attempt int) {
+	if r, ok := l.caller.(automation.Replayer); ok {
+		r.Begins(step, attempt)
+	} else if l.caller == nil {
+		l.begun = append(l.begun, begun{step, attempt})
+	}
+}
+
 // Replayed tells the session of a call that a script's journal has answered.
 func (l *lazy) Replayed(ctx context.Context, step string, c apimodel.Call, reply apimodel.Reply, err error) error {
-	if l.caller == nil {
-		caller, err := l.open(ctx)
-		if err != nil {
-			return err
-		}
-		l.caller = caller
+	if err := l.ready(ctx); err != nil {
+		return err
 	}
 	if r, ok := l.caller.(automation.Replayer); ok {
 		return r.Replayed(ctx, step, c, reply, err)

@@ -65,11 +65,15 @@ type Journal interface {
 	Append(ctx context.Context, key string, e JournalEntry) error
 }
 
-// Replayer is a Caller that keeps count of what was called. It is told of every
-// call that the journal answers instead, in order and before the next live one:
-// which planned calls are used up, and which roles the script has assumed. An
-// error is the Caller's, as if the call had been made.
+// Replayer is a Caller that keeps count of what a script called, for which
+// planned calls are used up, and which roles the script has assumed.
 type Replayer interface {
+	// Begins says that an attempt of a step's script begins, or begins again after a
+	// crash: before its first call, journaled or live.
+	Begins(step string, attempt int)
+	// Replayed tells of every call that the journal answers instead of the Caller, in
+	// order and before the next live one. An error is the Caller's, as if the call had
+	// been made.
 	Replayed(ctx context.Context, step string, c apimodel.Call, reply apimodel.Reply, err error) error
 }
 

@@ -60,12 +60,7 @@ func TestBudgets(t *testing.T) {
 			}
 			w.clock.Advance(tt.held)
 			rest := fix()[1:2]
-			session := w.gate.Applying(as, func() awsapi.Authority {
-				a := w.authority(plan)
-				a.Completed = map[string]int{"Block": 1}
-				return a
-			}())
-			if err := run(t.Context(), session, rest); err != nil {
+			if err := run(t.Context(), w.apply(plan), rest); err != nil {
 				t.Errorf("in the next hour: %v", err)
 			}
 		})

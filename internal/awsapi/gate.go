@@ -98,6 +98,9 @@ type Config struct {
 	MaxSends int
 	// MaxPlannedCalls bounds a plan. Default 500.
 	MaxPlannedCalls int
+	// MaxOpenChanges bounds the changes that an open plan lets be made beyond those
+	// that it holds. Default 100.
+	MaxOpenChanges int
 }
 
 // Event is one call as metrics see it: bounded sets only, no account, no resource.
@@ -179,6 +182,9 @@ func New(cfg Config) (*Gate, error) {
 	}
 	if cfg.MaxPlannedCalls <= 0 {
 		cfg.MaxPlannedCalls = 500
+	}
+	if cfg.MaxOpenChanges <= 0 {
+		cfg.MaxOpenChanges = 100
 	}
 	redact, err := newRedactor(cfg.RedactionKey)
 	if err != nil {

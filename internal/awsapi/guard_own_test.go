@@ -63,7 +63,6 @@ func TestDefaultDenies(t *testing.T) {
 		{"run a function as it", in(member, "lambda", "CreateFunction", m{"FunctionName": "f", "Role": roleARN, "Code": m{"ZipFile": []byte("x")}}), roles},
 		{"an instance as it, by name", in(member, "ec2", "AssociateIamInstanceProfile", m{"InstanceId": "i-1", "IamInstanceProfile": m{"Name": role}}), roles},
 		{"a crawler as it, by name", in(member, "glue", "CreateCrawler", m{"Name": "c", "Role": role, "Targets": m{}}), roles},
-		{"take its credentials", in(member, "sts", "AssumeRole", m{"RoleArn": roleARN, "RoleSessionName": "x"}), roles},
 		{"by Cloud Control", in(member, "cloudcontrol", "DeleteResource", m{"TypeName": "AWS::IAM::Role", "Identifier": role}), roles},
 		{"by an automation document", in(member, "ssm", "StartAutomationExecution", m{"DocumentName": "AWS-DetachIAMPolicy", "Parameters": m{"RoleName": []any{role}}}), roles},
 		{"by a schedule", in(member, "scheduler", "CreateSchedule", m{

@@ -39,6 +39,11 @@ type Planner struct {
 	changed []changedThing        // in the order of their first change
 	// made are the steps whose answers are about what this plan makes.
 	made map[string]bool
+
+	open     string // why the plan cannot be told to its end
+	lastRead string // the read that was made last, while it is made again and again
+	polls    int
+	changes  bool // one is planned
 }
 
 // realAnswer is what AWS answered a read.
@@ -59,7 +64,7 @@ func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
 	p := &Planner{
 		made:    map[string]bool{},
 		limit:   g.cfg.MaxPlannedCalls,
-		unknown: unknowns{nonce: g.cfg.IDs.NewID("u")},
+		unknown: newUnknowns(g.cfg.IDs.NewID("u"), g.cfg.Clock.Now()),
 		answers: map[string]realAnswer{},
 	}
 	if o.MaxCalls > 0 && o.MaxCalls < p.limit {
@@ -118,8 +123,10 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 			WithHint("split the runbook, or narrow it to fewer resources")
 	}
 	if p.IsUnknown(r.Account) || p.IsUnknown(r.Region) {
-		return apimodel.Reply{}, fault.Errorf(fault.Denied, "plan step "+step, "the account or region is known only after apply").
-			WithHint("a plan fixes account and region of every call")
+		return apimodel.Reply{}, p.untold(step, r, "the account or region is known only after apply")
+	}
+	if path := p.unknown.torn(r.Input); path != "" {
+		return apimodel.Reply{}, p.untold(step, r, "%s is made of a part of what is known only after apply", path)
 	}
 	if err := p.s.g.validate(r); err != nil {
 		return apimodel.Reply{}, err
@@ -138,16 +145,26 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 		}
 		pc.Input, _ = p.unknown.clean(input).(map[string]any)
 	}
+	if err := p.polled(&pc, r); err != nil {
+		return apimodel.Reply{}, err
+	}
 	var reply apimodel.Reply
 	var err error
 	switch r.class {
 	case apimodel.Read:
+		if r.mints() {
+			if err := p.assume(&pc, r); err != nil {
+				return apimodel.Reply{}, err
+			}
+			reply, err = p.s.mint(ctx, r)
+			break
+		}
 		reply, err = p.read(ctx, &pc, r)
 	case apimodel.SensitiveRead:
 		reply = p.unknown.reply(r.op, step)
 	default:
-		if err := fixesScope(&pc, r, p.made); err != nil {
-			return apimodel.Reply{}, err
+		if why := openScope(&pc, r, p.made); why != "" {
+			return apimodel.Reply{}, p.untold(step, r, "%s", why)
 		}
 		if err := p.change(ctx, &pc, r); err != nil {
 			return apimodel.Reply{}, err

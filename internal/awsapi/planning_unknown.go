@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
 )
@@ -20,37 +22,52 @@ const (
 // unknowns makes and finds the placeholders that stand for what only AWS will
 // tell. Each planning run has its own nonce, so that text which somebody put on
 // a resource can never pass for a placeholder and loosen the plan.
-type unknowns struct{ nonce string }
+type unknowns struct {
+	nonce string
+	whole *regexp.Regexp // a placeholder of this run
+	now   time.Time      // stands for times that only applying will tell
+}
+
+func newUnknowns(nonce string, now time.Time) unknowns {
+	return unknowns{nonce: nonce, now: now, whole: regexp.MustCompile(regexp.QuoteMeta(unknownPrefix) + `[^<> ]* ` + regexp.QuoteMeta(nonce) + `>`)}
+}
+
+// markedStep and stepMarked write a label so that it can stand in a placeholder.
+var (
+	markedStep = strings.NewReplacer("%", "%25", ".", "%2E", "<", "%3C", ">", "%3E", " ", "%20")
+	stepMarked = strings.NewReplacer("%25", "%", "%2E", ".", "%3C", "<", "%3E", ">", "%20", " ")
+)
 
 func (u unknowns) mark(step, member string) string {
-	return unknownPrefix + step + "." + member + " " + u.nonce + ">"
+	return unknownPrefix + markedStep.Replace(step) + "." + member + " " + u.nonce + ">"
 }
 
 // paths lists where v holds placeholders: "Filters[0].Values[1]", sorted.
 func (u unknowns) paths(v any) []string {
 	var out []string
-	u.walk("", v, func(path string) { out = append(out, path) })
+	eachTextAt("", v, func(text string) bool { return strings.Contains(text, u.nonce) }, func(path string) { out = append(out, path) })
 	slices.Sort(out)
 	return out
 }
 
-func (u unknowns) walk(path string, v any, found func(string)) {
+// eachTextAt gives the paths of the texts in v of which is holds.
+func eachTextAt(path string, v any, is func(string) bool, found func(string)) {
 	switch v := v.(type) {
 	case string:
-		if strings.Contains(v, u.nonce) {
+		if is(v) {
 			found(path)
 		}
 	case map[string]any:
 		for k, x := range v {
-			u.walk(joinPath(path, k), x, found)
+			eachTextAt(joinPath(path, k), x, is, found)
 		}
 	case []any:
 		for i, x := range v {
-			u.walk(fmt.Sprintf("%s[%d]", path, i), x, found)
+			eachTextAt(fmt.Sprintf("%s[%d]", path, i), x, is, found)
 		}
 	case []string:
 		for i, x := range v {
-			u.walk(fmt.Sprintf("%s[%d]", path, i), x, found)
+			eachTextAt(fmt.Sprintf("%s[%d]", path, i), x, is, found)
 		}
 	}
 }
@@ -80,8 +97,8 @@ func (u unknowns) clean(v any) any {
 }
 
 // reply answers op in the shape of its model: texts are placeholders, numbers
-// are zero, lists hold one element, and what reports failures or further pages
-// is left out.
+// are zero, times are that of planning, bytes are none, lists hold one element,
+// and what reports failures or further pages is left out.
 func (u unknowns) reply(op *apimodel.Operation, step string) apimodel.Reply {
 	out, _ := u.shape(op.Output, step, "", nil).(map[string]any)
 	if out == nil {
@@ -127,8 +144,12 @@ func (u unknowns) shape(s *apimodel.Shape, step, path string, above []*apimodel.
 		return float64(0)
 	case apimodel.Boolean:
 		return false
+	case apimodel.Timestamp:
+		return u.now
+	case apimodel.Blob:
+		return []byte{}
 	}
-	// A time or bytes that nobody knows yet are left out: nothing could mark them.
+	// A document that nobody knows yet is left out: nothing could mark it.
 	return nil
 }
 

@@ -27,23 +27,29 @@ const (
 
 // change carries one planned change to its outcome, from wherever an earlier
 // run of the same execution left it.
-func (p *applying) change(ctx context.Context, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
-	p.fillToken(pc, r)
+func (p *applying) change(ctx context.Context, d due, r request) (apimodel.Reply, error) {
+	pc := d.pc
+	p.fillToken(d, r)
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
-		id := changeID(p.auth.Execution, pc, attempt)
+		id := p.changeID(d, attempt)
 		rec, err := p.auth.Recorder.Change(ctx, id)
-		switch {
-		case fault.Is(err, fault.NotFound):
-			return p.fresh(ctx, id, pc, r)
-		case err != nil:
+		if fault.Is(err, fault.NotFound) {
+			return p.fresh(ctx, id, d, r)
+		}
+		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(fault.Unavailable, "read change "+id, "nothing was sent: %w", err)
+		}
+		if err := d.sameAs(rec, r); err != nil {
+			return apimodel.Reply{}, err
+		}
+		switch {
 		case rec.Outcome == remediation.Applied:
 			p.g.log.Info("change was applied before", "change", id, "operation", r.Service+":"+r.Operation)
 			return p.repeat(pc, r, rec)
 		case rec.Outcome == remediation.Refused:
 			continue
 		default:
-			return p.resume(ctx, pc, r, rec)
+			return p.resume(ctx, d, r, rec)
 		}
 	}
 	return apimodel.Reply{}, fault.Terminal(fault.Errorf(fault.Exhausted, "apply step "+pc.Step, "AWS refused %s:%s %d times", r.Service, r.Operation, maxAttempts))
@@ -51,18 +57,23 @@ func (p *applying) change(ctx context.Context, pc remediation.PlannedCall, r req
 
 // fillToken gives an operation with an idempotency token one that a restart
 // makes again, so that AWS itself recognises a repeated request.
-func (p *applying) fillToken(pc remediation.PlannedCall, r request) {
+func (p *applying) fillToken(d due, r request) {
 	member, ok := r.op.TokenMember()
 	if !ok || r.Input[member] != nil {
 		return
 	}
-	s := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", p.auth.Execution, pc.Step, pc.Seq))
+	named := fmt.Sprint(d.pc.Seq)
+	if d.i < 0 {
+		named = p.changeID(d, 0)
+	}
+	s := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", p.auth.Execution, d.pc.Step, named))
 	r.Input[member] = fmt.Sprintf("%x-%x-%x-%x-%x", s[0:4], s[4:6], s[6:8], s[8:10], s[10:16])
 }
 
 // fresh makes a change for the first time: the before-image is read again and
 // held against the plan, then stop switch and lease, then intent, then AWS.
-func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
+func (p *applying) fresh(ctx context.Context, id string, d due, r request) (apimodel.Reply, error) {
+	pc := d.pc
 	rec := remediation.Change{ID: id, Remediation: p.auth.Remediation, Execution: p.auth.Execution, Call: pc, Outcome: remediation.Intended}
 	if input, err := plainValue(r.Input); err == nil {
 		rec.Call.Input, _ = input.(map[string]any)
@@ -71,12 +82,19 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	if spec, ok := apimodel.ImageOf(r.Call); ok {
 		now, err := p.g.readImage(ctx, p.forImage(spec, r), spec, r.by)
 		if err != nil {
-			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", pc.Resource, err)
+			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", spec.Resource(), err)
+		}
+		if d.allowance != nil {
+			if rec.Call, err = p.foretell(d, spec, now); err != nil {
+				return apimodel.Reply{}, err
+			}
 		}
 		if err := p.unchanged(spec, pc, now); err != nil {
 			return apimodel.Reply{}, err
 		}
 		rec.Before = toImage(now)
+	} else if err := p.mayBeFinal(d, pc); err != nil {
+		return apimodel.Reply{}, err
 	}
 	if err := p.clear(ctx, r); err != nil {
 		return apimodel.Reply{}, err
@@ -85,7 +103,7 @@ func (p *applying) fresh(ctx context.Context, id string, pc remediation.PlannedC
 	if err := p.intend(ctx, rec); err != nil {
 		return apimodel.Reply{}, err
 	}
-	return p.deliver(ctx, pc, r, rec, false)
+	return p.deliver(ctx, d, r, rec, false)
 }
 
 // unchanged holds the before-image against the plan. Where the effect of the
@@ -126,9 +144,9 @@ func (p *applying) plannedEffect(pc remediation.PlannedCall, before apimodel.Ima
 // decided by reading back, and sent again only when that is harmless. Doubt says
 // that it may have been sent before: then a refusal of this sending does not tell
 // what became of the earlier one.
-func (p *applying) deliver(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change, doubt bool) (apimodel.Reply, error) {
-	again := false
-	id, err := p.forCall(pc, r)
+func (p *applying) deliver(ctx context.Context, d due, r request, rec remediation.Change, doubt bool) (apimodel.Reply, error) {
+	again, pc := false, rec.Call
+	id, err := p.forCall(d, r)
 	if err != nil {
 		rec.NotSent = true
 		return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
@@ -227,7 +245,8 @@ func repeatable(r request, rec remediation.Change) bool {
 }
 
 // resume decides a change that an earlier run recorded without a final outcome.
-func (p *applying) resume(ctx context.Context, pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
+func (p *applying) resume(ctx context.Context, d due, r request, rec remediation.Change) (apimodel.Reply, error) {
+	pc := d.pc
 	done, again, unread := p.settled(ctx, r, rec)
 	switch {
 	case unread != nil:
@@ -241,7 +260,7 @@ func (p *applying) resume(ctx context.Context, pc remediation.PlannedCall, r req
 		if err := p.clear(ctx, r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		return p.deliver(ctx, pc, r, rec, true)
+		return p.deliver(ctx, d, r, rec, true)
 	}
 	err := errors.New("the process ended before the answer came")
 	return apimodel.Reply{}, joined(p.doubtful(pc, r, err), p.outcome(ctx, rec, remediation.Uncertain, "", err))

@@ -78,7 +78,7 @@ func (s *Session) identify(c apimodel.Call) (Identity, apimodel.Call, error) {
 		return s.id, c, fault.Errorf(fault.Invalid, op, "role %s is of partition %s, and region %s is not", c.As, partition, region)
 	}
 	c.Account = account
-	if s.id.Role != "" && strings.TrimPrefix(s.id.Role, "/") == name {
+	if s.id.owns(name) {
 		c.As = ""
 		return s.id, c, nil
 	}
@@ -88,6 +88,11 @@ func (s *Session) identify(c apimodel.Call) (Identity, apimodel.Call, error) {
 	id := s.id
 	id.Role = name
 	return id, c, nil
+}
+
+// owns reports whether a role's name, with its path, is the identity's own.
+func (id Identity) owns(name string) bool {
+	return id.Role != "" && strings.TrimPrefix(id.Role, "/") == name
 }
 
 // mayAssume refuses a role that is not listed, and one that the guards keep from

@@ -1,6 +1,7 @@
 package awsapi_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -16,6 +17,12 @@ const (
 	fixer = "arn:aws:iam::" + member + ":role/automation/Fixer"
 	other = "444455556666"
 )
+
+// isPlanUnknown reports whether planning could not tell what a call will be.
+func isPlanUnknown(err error) bool {
+	var api *apimodel.APIError
+	return errors.As(err, &api) && api.Code == awsapi.PlanUnknown
+}
 
 // asRole gives the calls another role.
 func asRole(arn string, calls []stepCall) []stepCall {

@@ -24,7 +24,7 @@ func outputsIn(v any) [][2]string {
 	var out [][2]string
 	eachText(v, func(text string) string {
 		for _, m := range outputName.FindAllStringSubmatch(text, -1) {
-			out = append(out, [2]string{m[1], m[2]})
+			out = append(out, [2]string{stepMarked.Replace(m[1]), m[2]})
 		}
 		return text
 	})
@@ -42,18 +42,18 @@ func scopeMembers(c apimodel.Call, op *apimodel.Operation) []string {
 	return op.Input.Required
 }
 
-// fixesScope refuses a change whose resource only a read would tell. made are
-// the steps whose answers are about what this plan makes.
-func fixesScope(pc *remediation.PlannedCall, r request, made map[string]bool) error {
+// openScope says where the resource of a change is one that only a read would
+// tell; "" where the plan fixes it. made are the steps whose answers are about
+// what this plan makes.
+func openScope(pc *remediation.PlannedCall, r request, made map[string]bool) string {
 	for _, m := range scopeMembers(r.Call, r.op) {
 		for _, from := range outputsIn(pc.Input[m]) {
 			if !made[from[0]] {
-				return fault.Errorf(fault.Denied, "plan step "+pc.Step, "the resource of %s:%s is known only after apply: %s comes from step %s, which makes nothing",
-					r.Service, r.Operation, m, from[0]).WithHint("a plan fixes the resource of every change, or has it come from a change of its own")
+				return "its resource is known only after apply: " + m + " comes from step " + from[0] + ", which makes nothing"
 			}
 		}
 	}
-	return nil
+	return ""
 }
 
 // keepOutputs takes from an answer what later calls of the plan are made of.

@@ -21,6 +21,7 @@ type Session struct {
 	// execution is the one that the session carries out, in the record of calls.
 	execution string
 	roles     *roles // as which calls may be made besides the session's own
+	applying  *applying
 
 	do func(ctx context.Context, step string, r request) (apimodel.Reply, error)
 }
@@ -47,6 +48,21 @@ func (s *Session) Identity() Identity { return s.id }
 // *apimodel.APIError from AWS, the client's validation error, or a fault.
 func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
 	start := s.g.cfg.Clock.Now()
+	r, err := s.request(ctx, step, c)
+	if err != nil {
+		s.observe(r, start, err)
+		s.g.noteRefused(r, start, err)
+		return apimodel.Reply{}, err
+	}
+	reply, err := s.do(ctx, step, r)
+	s.observe(r, start, err)
+	s.g.noteRefused(r, start, err)
+	return reply, err
+}
+
+// request resolves a call as the session makes it: by whom, in which spelling,
+// with which right. With an error it is what the record says of the call.
+func (s *Session) request(ctx context.Context, step string, c apimodel.Call) (request, error) {
 	by := &origin{mode: s.mode, remediation: s.id.Remediation, execution: s.execution, step: step}
 	id, c, err := s.identify(c)
 	var r request
@@ -54,22 +70,20 @@ func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 		r, err = s.g.resolve(ctx, id, s.mode, c)
 	}
 	if err != nil {
-		s.observe(r, start, err)
 		c.Input = nil
-		s.g.noteRefused(request{Call: c, class: apimodel.Change, by: by}, start, err)
-		return apimodel.Reply{}, err
+		return request{Call: c, class: apimodel.Change, by: by}, err
 	}
 	r.by = by
+	if err := s.takesCredentials(&r); err != nil {
+		return r, err
+	}
 	if s.lenient && r.op.Input != nil {
 		// Before anything is compared, so that plan, image and request agree.
 		if in, ok := coerce(apimodel.Member{Shape: r.op.Input}, r.Input, 0).(map[string]any); ok {
 			r.Input = in
 		}
 	}
-	reply, err := s.do(ctx, step, r)
-	s.observe(r, start, err)
-	s.g.noteRefused(r, start, err)
-	return reply, err
+	return r, nil
 }
 
 // read sends a read that the guards let pass.

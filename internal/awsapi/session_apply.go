@@ -35,13 +35,8 @@ type Authority struct {
 	// before every change; an error means that no change is sent. Required.
 	Fence    func(ctx context.Context) error
 	Recorder ChangeRecorder
-	// Completed counts, by step, the planned calls needing approval that runs of
-	// the step before this session used up: steps whose result the durable engine
-	// has stored and will not run again. Only a runbook that passes a step more
-	// than once needs it.
-	Completed map[string]int
 	// MaxChanges bounds the changes of the session. Default and upper limit: the
-	// changes that the plan holds.
+	// changes that the plan holds, and for an open plan Config.MaxOpenChanges more.
 	MaxChanges int
 	// CoerceStrings is PlanOptions.CoerceStrings of the plan.
 	CoerceStrings bool
@@ -49,19 +44,25 @@ type Authority struct {
 
 // applying is an apply session's memory.
 type applying struct {
-	g      *Gate
-	id     Identity
-	auth   Authority
-	refuse error   // why the authority gives no right to change; nil when it does
-	scopes *scopes // the sessions that the plan is divided into; nil = the role alone decides
+	g       *Gate
+	id      Identity
+	auth    Authority
+	refuse  error   // why the authority gives no right to change; nil when it does
+	scopes  *scopes // the sessions that the plan is divided into; nil = the role alone decides
+	session *Session
 
-	mu    sync.Mutex // one change at a time
-	used  map[int]bool
-	spent int
+	mu      sync.Mutex // one change at a time
+	used    map[int]bool
+	refused map[int]bool   // planned calls that AWS answered with an error
+	made    map[string]int // calls beyond the plan that were answered, by label
+	attempt map[string]int // which attempt of a step is under way, by label
+	spent   int
+	counted map[int]bool // planned calls in spent: another attempt of a step is no further change
 }
 
 // Applying gives a session that sends reads, and exactly the changes that the
-// approved plan holds, step by step in their order. Anything else is refused as
+// approved plan holds, step by step in their order, and where the plan is open
+// those that it allows beyond. Anything else is refused as
 // denied (ErrNotInPlan), or as a conflict (ErrSuperseded) when the resource is no
 // longer what the plan was made for.
 //
@@ -72,13 +73,16 @@ type applying struct {
 // ErrUncertain instead. A change that was recorded and has no outcome is decided
 // by reading the resource.
 func (g *Gate) Applying(id Identity, a Authority) *Session {
-	p := &applying{g: g, id: id, auth: a, used: map[int]bool{}}
+	p := &applying{g: g, id: id, auth: a, used: map[int]bool{}, refused: map[int]bool{}, counted: map[int]bool{}, made: map[string]int{}, attempt: map[string]int{}}
 	p.refuse = p.check()
 	if p.refuse == nil {
-		if p.auth.MaxChanges <= 0 || p.auth.MaxChanges > a.Plan.Changes() {
-			p.auth.MaxChanges = a.Plan.Changes()
+		most := a.Plan.Changes()
+		if a.Plan.Open && len(a.Plan.Beyond) > 0 {
+			most += g.cfg.MaxOpenChanges
 		}
-		p.skipCompleted()
+		if p.auth.MaxChanges <= 0 || p.auth.MaxChanges > most {
+			p.auth.MaxChanges = most
+		}
 		if g.derive != nil {
 			p.scopes, p.refuse = planScopes(g.derive, a.Plan)
 		}
@@ -89,7 +93,8 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 	if p.refuse == nil {
 		allowed = a.Plan.Roles
 	}
-	return &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, execution: a.Execution, roles: newRoles(allowed, a.Execution), do: p.do}
+	p.session = &Session{g: g, id: id, mode: ModeApply, lenient: a.CoerceStrings, execution: a.Execution, roles: newRoles(allowed, a.Execution), applying: p, do: p.do}
+	return p.session
 }
 
 // check says why an authority is none.
@@ -119,23 +124,13 @@ func (p *applying) check() error {
 	return nil
 }
 
-func (p *applying) skipCompleted() {
-	left := map[string]int{}
-	for step, n := range p.auth.Completed {
-		left[step] = n
-	}
-	for i, pc := range p.auth.Plan.Calls {
-		if pc.Class.NeedsApproval() && left[pc.Step] > 0 {
-			left[pc.Step]--
-			p.used[i] = true
-		}
-	}
-}
-
 func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Reply, error) {
 	if r.class == apimodel.Read {
 		if err := p.mayRead(r); err != nil {
 			return apimodel.Reply{}, err
+		}
+		if r.mints() {
+			return p.session.mint(ctx, r)
 		}
 		return p.g.read(ctx, p.forRead(r), r)
 	}
@@ -147,33 +142,29 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 	if err := p.g.check(r.id, r); err != nil {
 		return apimodel.Reply{}, err
 	}
-	i, err := p.match(ctx, step, r)
+	d, err := p.match(ctx, step, r)
 	if err != nil {
 		return apimodel.Reply{}, err
 	}
-	if p.spent >= p.auth.MaxChanges {
+	if p.spent >= p.auth.MaxChanges && !p.counted[d.i] {
 		return apimodel.Reply{}, fault.Errorf(fault.Exhausted, "apply step "+step, "the execution has made its %d changes", p.auth.MaxChanges)
 	}
-	pc := p.auth.Plan.Calls[i]
 	var reply apimodel.Reply
 	if r.class == apimodel.SensitiveRead {
 		if err := p.clear(ctx, r); err != nil {
 			return apimodel.Reply{}, err
 		}
-		reply, err = p.sensitive(ctx, pc, r)
+		reply, err = p.sensitive(ctx, d, r)
 	} else {
-		reply, err = p.change(ctx, pc, r)
+		reply, err = p.change(ctx, d, r)
 	}
-	if err == nil {
-		p.used[i] = true
-		p.spent++
-	}
+	p.settle(d, err)
 	return reply, err
 }
 
 // sensitive sends a planned read of secret values.
-func (p *applying) sensitive(ctx context.Context, pc remediation.PlannedCall, r request) (apimodel.Reply, error) {
-	id, err := p.forCall(pc, r)
+func (p *applying) sensitive(ctx context.Context, d due, r request) (apimodel.Reply, error) {
+	id, err := p.forCall(d, r)
 	if err != nil {
 		return apimodel.Reply{}, err
 	}
@@ -183,37 +174,11 @@ func (p *applying) sensitive(ctx context.Context, pc remediation.PlannedCall, r 
 // mayRead keeps an execution's reads in the accounts of its plan.
 func (p *applying) mayRead(r request) error {
 	if p.auth.Plan == nil || r.Account == p.auth.Plan.Account ||
-		slices.ContainsFunc(p.auth.Plan.Calls, func(c remediation.PlannedCall) bool { return c.Account == r.Account }) {
+		slices.ContainsFunc(p.auth.Plan.Calls, func(c remediation.PlannedCall) bool { return c.Account == r.Account }) ||
+		slices.ContainsFunc(p.auth.Plan.Beyond, func(a remediation.Allowance) bool { return a.Account == r.Account }) {
 		return nil
 	}
 	return fault.Errorf(fault.Denied, "read in account "+r.Account, "%w: the plan is about account %s", ErrNotInPlan, p.auth.Plan.Account)
-}
-
-// match finds the next planned call of the step and compares it with r.
-func (p *applying) match(ctx context.Context, step string, r request) (int, error) {
-	op := "apply step " + step
-	for i, pc := range p.auth.Plan.Calls {
-		if pc.Step != step || !pc.Class.NeedsApproval() || p.used[i] {
-			continue
-		}
-		where := differs(pc, r)
-		if where == "" {
-			var err error
-			if where, err = p.inScope(ctx, pc, r); err != nil {
-				return 0, err
-			}
-		}
-		if where == "" {
-			return i, nil
-		}
-		if err := p.drifted(ctx, pc, r); err != nil {
-			return 0, err
-		}
-		return 0, fault.Errorf(fault.Denied, op, "%w: %s:%s differs from the approved call %d in %s", ErrNotInPlan, r.Service, r.Operation, pc.Seq, p.g.shownPath(where, pc, r)).
-			WithHint("a new plan has to be made and approved")
-	}
-	return 0, fault.Errorf(fault.Denied, op, "%w: the plan holds no further call that needs approval for this step, so %s:%s is refused", ErrNotInPlan, r.Service, r.Operation).
-		WithHint("a new plan has to be made and approved")
 }
 
 // drifted tells an input that differs because the resource changed after

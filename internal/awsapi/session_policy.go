@@ -24,7 +24,7 @@ type scope struct {
 // and over that by groups of calls in their order. Nothing is widened to make it
 // fit. See docs/design/0005-session-policies.md.
 type scopes struct {
-	byCall  map[int]*scope      // by PlannedCall.Seq; none = its policy does not fit alone
+	byCall  map[int]*scope      // by due.scope; none = its policy does not fit alone
 	reading map[sphere][]*scope // for reads that the plan holds
 }
 
@@ -37,20 +37,35 @@ func planScopes(d deriver, plan *remediation.Plan) (*scopes, error) {
 	out := &scopes{byCall: map[int]*scope{}, reading: map[sphere][]*scope{}}
 	spheres := map[sphere][]unit{}
 	var order []sphere
-	for _, pc := range plan.Calls {
-		call := pc.APICall()
-		if len(pc.FromOutputs) > 0 {
+	add := func(seq int, class apimodel.Class, call apimodel.Call, open bool) error {
+		if open {
 			call.Input, _ = forPolicy(call.Input).(map[string]any)
 		}
-		grants, err := d.GrantsAround(call, apimodel.Surround{Image: pc.Class == apimodel.Change})
+		grants, err := d.GrantsAround(call, apimodel.Surround{Image: class == apimodel.Change})
 		if err != nil {
-			return nil, fault.E(codeOf(err), "derive session policy", err)
+			return fault.E(codeOf(err), "derive session policy", err)
 		}
-		at := sphere{pc.Account, pc.As}
+		at := sphere{call.Account, call.As}
 		if spheres[at] == nil {
 			order = append(order, at)
 		}
-		spheres[at] = append(spheres[at], unit{pc.Seq, pc.Service, grants})
+		spheres[at] = append(spheres[at], unit{seq, call.Service, grants})
+		return nil
+	}
+	for _, pc := range plan.Calls {
+		call := pc.APICall()
+		if (request{Call: call}).mints() {
+			continue // by the gate, not by the session
+		}
+		if err := add(pc.Seq, pc.Class, call, len(pc.FromOutputs) > 0); err != nil {
+			return nil, err
+		}
+	}
+	for i, a := range plan.Beyond {
+		call := apimodel.Call{Service: a.Service, Operation: a.Operation, Account: a.Account, Region: a.Region, As: a.As, Input: a.Input}
+		if err := add(-1-i, a.Class, call, len(a.FromOutputs) > 0); err != nil {
+			return nil, err
+		}
 	}
 	for _, at := range order {
 		out.divide(at, spheres[at])
@@ -130,17 +145,34 @@ func (s *scopes) take(at sphere, units []unit, sc *scope) {
 
 // forCall gives the identity under which a planned call is sent: its session is
 // allowed what its share of the plan needs and nothing else.
-func (p *applying) forCall(pc remediation.PlannedCall, r request) (Identity, error) {
+func (p *applying) forCall(d due, r request) (Identity, error) {
 	if !p.narrows(r) {
 		return r.id, nil
 	}
-	sc := p.scopes.byCall[pc.Seq]
+	sc := p.scopes.byCall[d.scope]
+	if sc == nil && d.allowance != nil {
+		sc = p.scopeOfCall(r)
+	}
+	pc := d.pc
 	if sc == nil {
 		return Identity{}, fault.Terminal(fault.Errorf(fault.Exhausted, "apply step "+pc.Step,
 			"%s:%s names so many resources that its session policy is longer than the %d characters that STS takes", pc.Service, pc.Operation, apimodel.MaxSessionPolicy).
 			WithHint("split the step so that each call names fewer resources"))
 	}
 	return narrowed(r.id, sc), nil
+}
+
+// scopeOfCall gives a call beyond the plan a session of its own, where its
+// allowance's does not fit; nil where the call's does not either.
+func (p *applying) scopeOfCall(r request) *scope {
+	grants, err := p.g.derive.GrantsAround(r.Call, apimodel.Surround{Image: r.class == apimodel.Change})
+	if err != nil {
+		return nil
+	}
+	if sc, ok := scopeOf([]unit{{grants: grants}}); ok {
+		return sc
+	}
+	return nil
 }
 
 // forRead gives the identity for a read: that of a session whose policy allows

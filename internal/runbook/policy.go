@@ -14,7 +14,9 @@ type Where struct{ Account, Region string }
 type StepCall struct {
 	Step string
 	Pos  Pos
-	Call apimodel.Call
+	Call apimodel.Call // without Input (nil) where nothing of it is known, as in a script
+	// Partial says that the call has more members than Input: the action puts them in.
+	Partial bool
 }
 
 // Gap is a step whose calls a document does not tell.
@@ -131,6 +133,7 @@ func (c *callLister) step(s *Step) {
 			}
 		}
 		c.add(name, pos, call.service, call.operation, input)
+		c.calls[len(c.calls)-1].Partial = true
 	}
 }
 
