@@ -217,3 +217,25 @@ type Blobs interface {
 	PutBlob(ctx context.Context, content []byte) (string, error)
 	Blob(ctx context.Context, name string) ([]byte, error)
 }
+
+// Webhooks posts to addresses outside AWS, for aws:invokeWebhook. Where it may
+// post to is its own affair: it refuses what nobody allowed as denied.
+type Webhooks interface {
+	// Post sends once, follows no redirect, and gives any answer of the receiver.
+	Post(ctx context.Context, w Webhook) (WebhookAnswer, error)
+}
+
+// Webhook is one post. URL and headers may be secret.
+type Webhook struct {
+	// ID is the same when the post is repeated after a crash.
+	ID      string
+	URL     string
+	Headers map[string]string
+	Body    string
+}
+
+// WebhookAnswer is what the receiver answered.
+type WebhookAnswer struct {
+	Code int
+	Body string // cut to the limit of Webhooks
+}

@@ -93,6 +93,7 @@ type Run struct {
 	Approvals   Approvals
 	Attachments Attachments
 	Blobs       Blobs // nil = outputs of over 64 KB stay in the state
+	Webhooks    Webhooks
 
 	planned *planned // shared by a plan and the children planned with it
 	depth   int

@@ -28,6 +28,7 @@ func taskActions() map[string]actionFunc {
 		"aws:deleteStack":          deleteStack(),
 		"aws:executeStateMachine":  executeStateMachine(),
 		"aws:invokeLambdaFunction": invokeLambdaFunction(),
+		"aws:invokeWebhook":        invokeWebhook(),
 		"aws:runCommand":           runCommand(),
 		"aws:runInstances":         runInstances(),
 	}

@@ -30,6 +30,9 @@ type order struct {
 	keep  func(out map[string]any) map[string]any
 	read  bool          // it changes nothing
 	limit time.Duration // of the call; 0 = the interpreter's
+	// then, where set, is done with the answer within the same checkpoint, and gives
+	// what is kept: for answers that no checkpoint may hold.
+	then func(ctx context.Context, out map[string]any) (map[string]any, *Failure, error)
 }
 
 // do makes a call of begin, once, whatever happens afterwards.
@@ -72,12 +75,18 @@ func (d *doing) once(ctx context.Context, o order) (note, error) {
 		return n, err
 	}
 	d.see(reply.Output)
-	if n.Failure = failure; failure == nil {
-		n.Kept = map[string]any{}
-		if o.keep != nil {
-			n.Kept, _ = runbook.Normalize(o.keep(reply.Output)).(map[string]any)
+	var kept map[string]any
+	switch {
+	case failure != nil:
+	case o.then != nil:
+		if kept, failure, err = o.then(ctx, reply.Output); err != nil {
+			return n, err
 		}
+	case o.keep != nil:
+		kept = o.keep(reply.Output)
 	}
+	n.Kept, _ = runbook.Normalize(kept).(map[string]any)
+	n.Failure = failure
 	return n, nil
 }
 
