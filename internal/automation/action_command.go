@@ -156,7 +156,7 @@ func readOutput(ctx context.Context, d *doing, id string, outputs map[string]any
 	}
 	outputs["Output"] = strings.Join(texts, "\n")
 	if len(plugins) == 1 {
-		outputs["ResponseCode"] = at(plugins[0], "ResponseCode")
+		outputs["ResponseCode"] = at(plugins[0], "ResponseCode") // in planning 0, which success means
 	}
 	return nil
 }

@@ -129,6 +129,7 @@ func beginDeleteImage(ctx context.Context, d *doing) error {
 	if err != nil {
 		return err
 	}
+	made := d.unknown // the image is one that only applying makes
 	if at(kept, "Found") != true {
 		return stepFailure{verificationFailure("Image %.40s does not exist.", id), nil}
 	}
@@ -139,7 +140,7 @@ func beginDeleteImage(ctx context.Context, d *doing) error {
 	if _, err := d.do(ctx, order{service: "ec2", operation: "DeregisterImage", input: map[string]any{"ImageId": id}}); err != nil {
 		return err
 	}
-	if d.unknown {
+	if made {
 		return openPlan("step %s deletes the snapshots of an image that this runbook makes; which they are is known only after apply", d.c.step.Name)
 	}
 	for _, snapshot := range snapshots {

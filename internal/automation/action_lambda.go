@@ -33,7 +33,8 @@ func beginInvokeLambda(ctx context.Context, d *doing) error {
 	if _, err := d.in.text("FunctionName"); err != nil {
 		return err
 	}
-	if _, err := d.in.oneOf("InvocationType", "RequestResponse", "Event", "RequestResponse", "DryRun"); err != nil {
+	kind, err := d.in.oneOf("InvocationType", "RequestResponse", "Event", "RequestResponse", "DryRun")
+	if err != nil {
 		return err
 	}
 	call := d.in.rest("InputPayload")
@@ -57,6 +58,10 @@ func beginInvokeLambda(ctx context.Context, d *doing) error {
 		return err
 	}
 	d.assume = kept
+	if d.x.run.Planning {
+		// What a success answers, as AWS documents it.
+		kept["StatusCode"] = map[string]int64{"RequestResponse": 200, "Event": 202, "DryRun": 204}[kind]
+	}
 	switch text := textAt(kept, "Payload"); {
 	case kept["TooLong"] != nil:
 		return finally(kept, "The function answered %v bytes, the limit is %d.", kept["TooLong"], maxLambdaPayload)

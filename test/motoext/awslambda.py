@@ -2,8 +2,12 @@
 URL is BUFFERED by default, and AddPermission makes conditions of the
 organization and of the URL's authentication. moto ignores the first, spells the
 second otherwise and writes the third beside the statement's own members. It also
-keeps the first settings of asynchronous invocations whatever follows.
+keeps the first settings of asynchronous invocations whatever follows. Invoke
+answers without a container: a function answers its event, or the event's member
+"answer"; one whose handler is index.fail reports that as an error.
 """
+
+import json
 
 from moto.awslambda import models, policy
 
@@ -51,3 +55,15 @@ def patch():
 
     models.LambdaBackend.put_function_event_invoke_config = put
     models.LambdaBackend.update_function_event_invoke_config = merge
+
+    def invoke(self, function_name, qualifier, body, headers, response_headers):
+        function = self.get_function(function_name, qualifier)
+        event = json.loads(body or "null")
+        if isinstance(event, dict):
+            event = event.get("answer", event)
+        if function.handler.endswith(".fail"):
+            response_headers["X-Amz-Function-Error"] = "Unhandled"
+            event = {"errorType": "RuntimeError", "errorMessage": json.dumps(event)}
+        return json.dumps(event).encode()
+
+    models.LambdaBackend.invoke = invoke

@@ -1,10 +1,14 @@
-"""AWS Systems Manager: service settings, which moto lacks."""
+"""AWS Systems Manager: service settings, ListCommandInvocations and CancelCommand,
+which moto lacks, and commands that do a little: of the commands that are sent,
+"echo TEXT" writes, "sleep N" takes its time and "exit N" ends with a code.
+"""
 
+import datetime
 import json
 import time
 
 from moto.core.exceptions import JsonRESTError
-from moto.ssm import responses
+from moto.ssm import models, responses
 
 # Settings and their defaults ("GetServiceSetting" in the API reference).
 DEFAULTS = {
@@ -48,5 +52,66 @@ def patch():
         settings.pop(name, None)
         return get_service_setting(self)
 
-    for handler in (get_service_setting, update_service_setting, reset_service_setting):
+    for handler in (get_service_setting, update_service_setting, reset_service_setting, list_command_invocations, cancel_command):
         setattr(responses.SimpleSystemManagerResponse, handler.__name__, handler)
+
+    models.Command.response_object = command_object(models.Command.response_object)
+    targets = models.Command._get_instance_ids_from_targets
+    # Without targets moto takes all instances.
+    models.Command._get_instance_ids_from_targets = lambda self: targets(self) if self.targets else []
+
+
+def command_object(moto):
+    """How a command is, by the time that has passed since it was sent."""
+
+    def response_object(self):
+        output, code, seconds = run(self)
+        since = time.time() - self.requested_date_time.replace(tzinfo=self.requested_date_time.tzinfo or datetime.timezone.utc).timestamp()
+        if getattr(self, "cancelled", False):
+            status, code = "Cancelled", -1
+        elif since < seconds:
+            status, code = "InProgress", -1
+        else:
+            status = "Failed" if code else "Success"
+        targets = len(self.instance_ids)
+        self.outcome = status, code, output if status != "InProgress" else ""
+        return moto(self) | {
+            "Status": status, "StatusDetails": status, "TargetCount": targets,
+            "CompletedCount": 0 if status == "InProgress" else targets, "ErrorCount": targets if status == "Failed" else 0,
+        }
+
+    return response_object
+
+
+def run(command):
+    """What the lines of a command write, the code that they end with, and how long they take."""
+    output, seconds = [], 0.0
+    for line in command.parameters.get("commands", []):
+        word, _, rest = line.strip().partition(" ")
+        if word == "echo":
+            output.append(rest)
+        elif word == "sleep":
+            seconds += float(rest)
+        elif word == "exit":
+            return "\n".join(output), int(rest), seconds
+    return "\n".join(output), 0, seconds
+
+
+def list_command_invocations(self):
+    commands = self.ssm_backend.list_commands(self._get_param("CommandId"), self._get_param("InstanceId"))
+    out = []
+    for command in commands:
+        command.response_object()
+        status, code, output = command.outcome
+        plugin = {"Name": "aws:runShellScript", "Status": status, "StatusDetails": status, "ResponseCode": code, "Output": output[:2500]}
+        for instance in command.instance_ids:
+            out.append({
+                "CommandId": command.command_id, "InstanceId": instance, "DocumentName": command.document_name, "Status": status,
+                "StatusDetails": status, "CommandPlugins": [plugin] if self._get_param("Details") else [],
+            })
+    return json.dumps({"CommandInvocations": out})
+
+
+def cancel_command(self):
+    self.ssm_backend.get_command_by_id(self._get_param("CommandId")).cancelled = True
+    return "{}"
