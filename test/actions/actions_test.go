@@ -177,7 +177,7 @@ func functionsOnMoto(t *testing.T, w *world) {
 			"FunctionName": name, "Role": role, "Runtime": "python3.12", "Handler": handler, "Code": map[string]any{"ZipFile": emptyZip},
 		})
 	}
-	r := w.do(t, "invoke", "- {name: A, action: 'aws:invokeLambdaFunction', inputs: {FunctionName: echo, Payload: '{"answer": 5}'}}\n"+
+	r := w.do(t, "invoke", "- {name: A, action: 'aws:invokeLambdaFunction', inputs: {FunctionName: echo, Payload: '{\"answer\": 5}'}}\n"+
 		"- {name: B, action: 'aws:invokeLambdaFunction', inputs: {FunctionName: echo, InputPayload: {was: '{{ A.Payload }}', code: '{{ A.StatusCode }}', a: '<1>'}}}\n", options{})
 	r.succeeds(t)
 	if r.output("Payload") != "5" || r.outcome.State.Outputs["B"]["Payload"] != `{"a": "<1>", "code": 200, "was": "5"}` {
