@@ -40,6 +40,9 @@ type journaling struct {
 
 // load reads what was answered in an earlier run of this attempt.
 func (j *journaling) load(ctx context.Context) error {
+	if r, ok := j.x.run.Caller.(Replayer); ok {
+		r.Begins(j.label, j.c.attempt)
+	}
 	if j.x.run.Journal == nil || j.x.run.Planning {
 		return nil
 	}
@@ -100,6 +103,12 @@ func (j *journaling) answer(ctx context.Context, c apimodel.Call) (apimodel.Repl
 			if err != nil {
 				j.end = err
 				return apimodel.Reply{}, err
+			}
+			if r, ok := j.x.run.Caller.(Replayer); ok {
+				if err := r.Replayed(ctx, j.label, c.Clone(), reply, answered); err != nil {
+					j.end = err
+					return apimodel.Reply{}, err
+				}
 			}
 			return reply, answered
 		}

@@ -160,6 +160,10 @@ func (x *execution) checkpoint(ctx context.Context, c *call, suffix string, body
 		if err != nil {
 			return nil, err
 		}
+		if x.run.Planning && rec.Failure != nil && planUnknown(x.errs[c.step.Name]) {
+			// The step did not fail: its call can be told only by applying.
+			rec.Open, rec.Failure = fmt.Sprintf("step %s: %s", x.label(c.step), rec.Failure.Message), nil
+		}
 		rec.StartedAt, rec.EndedAt = started, x.run.Clock.Now().UTC()
 		keepMail(c, &rec)
 		return x.encode(ctx, c, rec)
