@@ -38,4 +38,8 @@ const (
 	FindingsImported   = "Security Hub Findings - Imported"
 	SourceParry        = "parry"
 	RemediationChanged = "Parry Remediation State Change" // detail: remediation.StateChange
+
+	SourceSSM        = "aws.ssm"
+	ExecutionChanged = "EC2 Automation Execution Status-change Notification"
+	StepChanged      = "EC2 Automation Step Status-change Notification"
 )
