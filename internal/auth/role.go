@@ -49,6 +49,10 @@ const (
 	ApprovalDecide     Action = "approval.decide"
 	SwitchRead         Action = "switch.read"
 	HubRead            Action = "hub.read"
+	DocumentRead       Action = "document.read"
+	ExecutionRead      Action = "execution.read"
+	ExecutionStart     Action = "execution.start"
+	ExecutionControl   Action = "execution.control" // stop, resume, step by step
 
 	AuditRead Action = "audit.read" // installation
 	SwitchOn  Action = "switch.on"  // installation
@@ -56,6 +60,9 @@ const (
 	KeyRead   Action = "key.read"   // installation
 	KeyWrite  Action = "key.write"  // installation
 	HubEnable Action = "hub.enable" // installation
+	// DocumentWrite is for an administrator: whoever may start a document by its
+	// name starts what its author wrote.
+	DocumentWrite Action = "document.write" // installation
 )
 
 // Actions lists them all.
@@ -63,6 +70,7 @@ func Actions() []Action {
 	return []Action{
 		FindingRead, FindingImport, FindingUpdate, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
+		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl,
 	}
 }
 
@@ -72,7 +80,7 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl}, action)
 	case RoleApprover:
 		return reads(action) || action == ApprovalDecide || action == SwitchOn
 	case RoleReader:
@@ -85,7 +93,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead}, action)
 }
 
 // ParseRoles checks a list of role names.

@@ -177,6 +177,8 @@ func (f *front) guess(r *http.Request) Service {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/v1/"):
 		name = "parry"
+	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM."):
+		name = "ssm"
 	case r.URL.Path == "/":
 		name = "sts"
 	}

@@ -30,8 +30,12 @@ type Run struct {
 	Mode        string            `json:"mode,omitempty"` // Auto or Interactive
 	Tags        map[string]string `json:"tags,omitempty"`
 	ClientToken string            `json:"client_token,omitempty"`
+	// Parent is the execution whose step or script asked for the run by Systems
+	// Manager's API, Depth how many stand above; "" and 0 for a person's.
+	Parent string `json:"parent,omitempty"`
+	Depth  int    `json:"depth,omitempty"`
 	// Preview asks for the plan alone: once planned, the remediation ends cancelled
-	// with its plan, and the execution is never shown.
+	// with its plan, and the execution stands in no list.
 	Preview bool `json:"preview,omitempty"`
 
 	TargetParameterName string           `json:"target_parameter_name,omitempty"`

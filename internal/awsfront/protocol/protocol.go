@@ -1,4 +1,5 @@
-// Package protocol writes answers in AWS's wire protocols: rest-json and query.
+// Package protocol writes answers in AWS's wire protocols: rest-json, JSON 1.1
+// and query.
 package protocol
 
 import (
@@ -24,6 +25,21 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // WriteJSON answers value as rest-json.
 func WriteJSON(w http.ResponseWriter, status int, value any) {
+	writeJSON(w, status, value, "application/json")
+}
+
+// JSON11 is the content type of AWS JSON 1.1.
+const JSON11 = "application/x-amz-json-1.1"
+
+// WriteJSON11 answers value as AWS JSON 1.1.
+func WriteJSON11(w http.ResponseWriter, value any) { writeJSON(w, http.StatusOK, value, JSON11) }
+
+// WriteJSON11Error answers e as AWS JSON 1.1: the code stands in the body alone.
+func WriteJSON11Error(w http.ResponseWriter, e *Error) {
+	writeJSON(w, e.Status, map[string]string{"__type": e.Code, "Message": e.Message, "message": e.Message}, JSON11)
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any, contentType string) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -31,7 +47,7 @@ func WriteJSON(w http.ResponseWriter, status int, value any) {
 		WriteJSONError(w, &Error{http.StatusInternalServerError, "InternalException", "The answer could not be written."})
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // A client that is gone needs no answer.
 }
