@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -222,8 +223,7 @@ func fromStore(v any) bool {
 	if !ok {
 		return false
 	}
-	refs := runbook.ParseTemplate(text).Refs()
-	return len(refs) == 1 && refs[0].Kind == runbook.RefSSM
+	return slices.ContainsFunc(runbook.ParseTemplate(text).Refs(), func(r runbook.Ref) bool { return r.Kind == runbook.RefSSM })
 }
 
 func mapped(maps []map[string]any, name string) bool {
