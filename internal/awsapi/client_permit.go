@@ -23,11 +23,17 @@ func withPermit(ctx context.Context, permit func(context.Context) error) context
 
 // permitted asks whether the next attempt may leave.
 func (s *sending) permitted(ctx context.Context) error {
-	permit, ok := ctx.Value(permitKey{}).(func(context.Context) error)
-	if !ok || s.p.class == apimodel.Read {
+	if s.p.class == apimodel.Read {
 		return nil
 	}
-	return permit(ctx)
+	return permitted(ctx)
+}
+
+func permitted(ctx context.Context) error {
+	if permit, ok := ctx.Value(permitKey{}).(func(context.Context) error); ok {
+		return permit(ctx)
+	}
+	return nil
 }
 
 // held words the end of a call whose next attempt was not permitted.

@@ -94,6 +94,9 @@ type Config struct {
 	Observe func(Event)
 	// Budgets bound how many changes leave.
 	Budgets Budgets
+	// Local answers, in place of AWS, the operations of which Parry has its own:
+	// "ssm:StartAutomationExecution". Nil: AWS answers everything.
+	Local map[string]Local
 	// MaxSends bounds how often one change is sent when answers are lost. Default 3.
 	MaxSends int
 	// MaxPlannedCalls bounds a plan. Default 500.
@@ -132,6 +135,8 @@ type Gate struct {
 	log   *slog.Logger
 	creds *credentialCache
 	guard guardSet
+
+	local map[string]Local // by resolved "service:Operation"
 
 	redact *apimodel.Redactor
 	// derive gives the permissions of calls; nil where sessions are not narrowed.
@@ -191,6 +196,9 @@ func New(cfg Config) (*Gate, error) {
 		return nil, fault.E(fault.Invalid, op, err)
 	}
 	g := &Gate{cfg: cfg, log: cfg.Logger.With("component", "gate"), guard: guards, redact: redact}
+	if err := g.compileLocals(cfg.Local); err != nil {
+		return nil, err
+	}
 	g.creds = newCredentialCache(g)
 	if d, ok := cfg.Models.(deriver); ok && !cfg.WideSessions {
 		g.derive = d

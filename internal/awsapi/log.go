@@ -143,13 +143,20 @@ func sendingOf(was remediation.Sending, reply apimodel.Reply, err error) remedia
 // carries errNotSent is certain to have changed nothing; none shows a secret
 // value of the input.
 func (g *Gate) send(ctx context.Context, id Identity, r request) (apimodel.Reply, error) {
-	creds, err := g.creds.get(ctx, id, r.Account, r.Region, r.by)
+	local, c, err := g.localFor(ctx, id, r)
+	var creds Credentials
+	if err == nil && local == nil {
+		creds, err = g.creds.get(ctx, id, r.Account, r.Region, r.by)
+	}
 	start := g.cfg.Clock.Now()
 	var reply apimodel.Reply
-	if err == nil {
-		reply, err = g.cfg.Sender.Send(ctx, creds, r.Call)
-	} else {
+	switch {
+	case err != nil:
 		err = fmt.Errorf("%w: %w", errNotSent, err)
+	case local != nil:
+		reply, err = g.answerLocal(ctx, local, c, r)
+	default:
+		reply, err = g.cfg.Sender.Send(ctx, creds, r.Call)
 	}
 	err = g.scrub(r, err)
 	g.note(r, start, reply, err)
