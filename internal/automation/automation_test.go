@@ -57,12 +57,16 @@ func (c *caller) Call(ctx context.Context, step string, call apimodel.Call) (api
 	c.calls = append(c.calls, step+":"+call.Operation)
 	c.inputs = append(c.inputs, call.Input)
 	c.as = append(c.as, call.As)
-	list := c.answers[call.Operation]
+	key := step + ":" + call.Operation // of one pass, where there is an answer for it
+	if c.answers[key] == nil {
+		key = call.Operation
+	}
+	list := c.answers[key]
 	if len(list) == 0 {
 		return apimodel.Reply{Output: map[string]any{}}, nil
 	}
 	if len(list) > 1 {
-		c.answers[call.Operation] = list[1:]
+		c.answers[key] = list[1:]
 	}
 	switch a := list[0].(type) {
 	case error:
