@@ -34,10 +34,10 @@ func scriptCalls(operations ...string) func(context.Context, automation.Script) 
 	}
 }
 
-const scriptStep = "  inputs: {Runtime: python3.11, Handler: %s, Script: 'def x(): pass', InputPayload: {Of: '%s'}}\n"
+const scriptForm = "  inputs: {Runtime: python3.11, Handler: %s, Script: 'def x(): pass', InputPayload: {Of: '%s'}}\n"
 
 func script(name, handler, of string) string {
-	return "- name: " + name + "\n  action: aws:executeScript\n" + strings.Replace(strings.Replace(scriptStep, "%s", handler, 1), "%s", of, 1)
+	return "- name: " + name + "\n  action: aws:executeScript\n" + strings.Replace(strings.Replace(scriptForm, "%s", handler, 1), "%s", of, 1)
 }
 
 // stories are documents that hold everything a replay can go wrong with.

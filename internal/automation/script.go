@@ -133,7 +133,7 @@ func (x *execution) runScript(ctx context.Context, c *call, job Script) (record,
 	if err := j.load(ctx); err != nil {
 		return record{}, err
 	}
-	job.Call = j.call(ctx)
+	job.Call = j.call(ctx, inside)
 	job.Timeout = x.bounded(job.Timeout)
 	done := x.watch(inside, c, stop)
 	out, err := x.run.Scripts.RunScript(inside, job)

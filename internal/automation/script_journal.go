@@ -61,14 +61,18 @@ func (j *journaling) load(ctx context.Context) error {
 	return nil
 }
 
-// call answers one call of the script. The script's own context does not reach
-// it: a change that is under way is not cut off by a cancellation.
-func (j *journaling) call(outer context.Context) func(context.Context, apimodel.Call) (apimodel.Reply, error) {
+// call answers one call of the script. The script's own context, inside, does
+// not reach a call under way: a cancellation does not cut off a change. It keeps
+// the next one from being made.
+func (j *journaling) call(outer, inside context.Context) func(context.Context, apimodel.Call) (apimodel.Reply, error) {
 	return func(_ context.Context, c apimodel.Call) (apimodel.Reply, error) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		if j.end != nil {
+		switch {
+		case j.end != nil:
 			return apimodel.Reply{}, j.end
+		case inside.Err() != nil:
+			return apimodel.Reply{}, fmt.Errorf("the script was stopped: %w", context.Cause(inside))
 		}
 		reply, err := j.answer(outer, c)
 		if err != nil && j.end != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type world struct {
 
 	executions map[string]*execution
 	order      []string
+	mail       sync.Mutex // around signals
 	signals    map[string][]automation.Signal
 	entries    map[string][]automation.JournalEntry
 	blobs      map[string][]byte
@@ -123,6 +125,8 @@ func (s steps) Step(ctx context.Context, name string, fn func(context.Context) (
 }
 
 func (w *world) Signals(_ context.Context, execution string, after int64) ([]automation.Signal, error) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
 	var out []automation.Signal
 	for _, s := range w.signals[execution] {
 		if s.N > after {
@@ -133,6 +137,8 @@ func (w *world) Signals(_ context.Context, execution string, after int64) ([]aut
 }
 
 func (w *world) put(execution string, s automation.Signal) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
 	s.N, s.At = int64(len(w.signals[execution])+1), w.clock.Now()
 	w.signals[execution] = append(w.signals[execution], s)
 }
