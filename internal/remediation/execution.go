@@ -43,6 +43,7 @@ type StepExecution struct {
 	ID        string    `json:"id"` // unique in the execution and the same in a replay
 	Execution string    `json:"execution"`
 	Seq       int       `json:"seq"`
+	Label     string    `json:"label"` // of this pass: "Body#2"
 	Name      string    `json:"name"`
 	Action    string    `json:"action"`
 	Attempt   int       `json:"attempt"`
@@ -56,6 +57,16 @@ type StepExecution struct {
 	FailureStage   string              `json:"failure_stage,omitempty"`
 	FailureType    string              `json:"failure_type,omitempty"`
 	FailureDetails map[string][]string `json:"failure_details,omitempty"`
+
+	// What the document says of the step. Declared is false where nobody kept it.
+	Declared       bool     `json:"declared,omitempty"`
+	NextStep       string   `json:"next_step,omitempty"`
+	IsEnd          bool     `json:"is_end,omitempty"`
+	IsCritical     bool     `json:"is_critical,omitempty"`
+	OnFailure      string   `json:"on_failure,omitempty"` // Abort, Continue or step:NAME
+	MaxAttempts    int      `json:"max_attempts,omitempty"`
+	TimeoutSeconds int      `json:"timeout_seconds,omitempty"`
+	ValidNextSteps []string `json:"valid_next_steps,omitempty"`
 
 	// ParentStep is the ID of the loop in whose body the step stands; Iteration is
 	// its pass from 1, IteratorValue the pass's value as text.

@@ -166,41 +166,18 @@ func count(steps []stepShape) *counters {
 // content gives the document that e runs, as it was pinned; nil where it can no
 // longer be told, so that an old execution is still shown.
 func (h *Handler) content(ctx context.Context, e remediation.Execution) (*runbook.Document, error) {
-	text := ""
-	if e.Asked != nil {
-		text = e.Asked.Document.Content
-	}
-	if text == "" {
-		r, err := h.cfg.Plans.Remediation(ctx, e.Remediation)
-		if err != nil || r.PlanHash == "" {
-			return nil, ignoreMissing(err)
-		}
-		plan, err := h.cfg.Plans.Plan(ctx, r.PlanHash)
-		if err != nil {
-			return nil, ignoreMissing(err)
-		}
-		for _, d := range append([]remediation.Runbook{plan.Runbook}, plan.Documents...) {
-			if d.Name == e.Document {
-				text = d.Content
-				break
-			}
-		}
-	}
-	if text == "" {
-		return nil, nil
+	text, err := h.cfg.Plans.DocumentText(ctx, e)
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && text == "":
+		return nil, nil //nolint:nilnil // said above
+	case err != nil:
+		return nil, err
 	}
 	doc, err := h.parsed.parse(text)
 	if err != nil {
 		return nil, nil //nolint:nilnil,nilerr // a later version may refuse what an earlier one ran
 	}
 	return doc, nil
-}
-
-func ignoreMissing(err error) error {
-	if fault.Is(err, fault.NotFound) {
-		return nil
-	}
-	return err
 }
 
 type filter struct {

@@ -48,12 +48,8 @@ type Config struct {
 	MaxDocuments int
 	MaxVersions  int
 	Clock        service.Clock // default: the system's
-	IDs          UUIDs         // default: random
 	Logger       *slog.Logger  // default: discard
 }
-
-// UUIDs gives out execution ids.
-type UUIDs interface{ NewUUID() string }
 
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
@@ -119,9 +115,6 @@ func New(cfg Config) (*Handler, error) {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = service.SystemClock{}
-	}
-	if cfg.IDs == nil {
-		cfg.IDs = randomUUIDs{}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

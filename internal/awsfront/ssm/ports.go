@@ -63,10 +63,11 @@ type Rights interface {
 
 // Desk takes requests to run documents.
 type Desk interface {
-	// RequestRun stores the execution as Pending, and asks for its plan, in one
-	// transaction: it can be read when RequestRun returns. A client token that was
-	// used before answers store.ErrExists; ExecutionByToken gives the first.
-	RequestRun(ctx context.Context, run remediation.Run, principal string) (remediation.ID, error)
+	// RequestRun stores an execution as Pending, gives out its id, and asks for its
+	// plan, in one transaction: it can be read when RequestRun returns. A client token
+	// that the principal used before answers store.ErrExists; ExecutionByToken gives
+	// the first.
+	RequestRun(ctx context.Context, run remediation.Run, principal string) (execution string, id remediation.ID, err error)
 	// CancelRun ends a run that has not begun: its remediation becomes cancelled.
 	// Code conflict says that it has begun meanwhile.
 	CancelRun(ctx context.Context, e remediation.Execution, principal string) error
@@ -83,9 +84,11 @@ type Executions interface {
 	ListStepExecutions(ctx context.Context, execution string, f remediation.StepFilter, limit int, cursor string) ([]remediation.StepExecution, string, error)
 }
 
-// Plans reads what a run was planned to do; content comes from there, since a
-// document may have changed since.
+// Plans reads what a run was planned to do.
 type Plans interface {
+	// DocumentText gives the text that an execution runs, as it was pinned: the
+	// document may have changed since.
+	DocumentText(ctx context.Context, e remediation.Execution) (string, error)
 	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
 	Plan(ctx context.Context, hash remediation.Hash) (remediation.Plan, error)
 }
@@ -99,6 +102,7 @@ type Signals interface {
 // Decider takes a person's word on an aws:approve step that waits.
 type Decider interface {
 	// DecideStep records it and signals the execution. A principal that is not
-	// among the approvers answers code denied; a step that does not wait, conflict.
-	DecideStep(ctx context.Context, execution, step string, principal auth.Principal, approve bool, comment string) error
+	// among the approvers answers code denied; a step that does not wait, or one that
+	// the principal has decided, conflict.
+	DecideStep(ctx context.Context, step remediation.StepExecution, principal string, approve bool, comment string) error
 }

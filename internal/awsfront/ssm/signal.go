@@ -103,7 +103,7 @@ func (h *Handler) decide(ctx context.Context, c Caller, e remediation.Execution,
 	if err != nil {
 		return nil, err
 	}
-	err = h.cfg.Decider.DecideStep(ctx, e.ID, step.Name, c.Principal, in.SignalType == "Approve", comment)
+	err = h.cfg.Decider.DecideStep(ctx, step, c.Principal.Name, in.SignalType == "Approve", comment)
 	return struct{}{}, as(err, fault.Conflict, "InvalidAutomationSignalException", "Step %s no longer waits for approval, or you have decided already.", step.Name)
 }
 

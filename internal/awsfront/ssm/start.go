@@ -62,10 +62,10 @@ func (h *Handler) startExecution(ctx context.Context, c Caller, in *startInput) 
 
 // request hands a run to the desk, once for each client token.
 func (h *Handler) request(ctx context.Context, c Caller, run remediation.Run) (string, error) {
-	_, err := h.cfg.Desk.RequestRun(ctx, run, c.Principal.Name)
+	id, _, err := h.cfg.Desk.RequestRun(ctx, run, c.Principal.Name)
 	switch {
 	case err == nil:
-		return run.Execution, nil
+		return id, nil
 	case errors.Is(err, store.ErrExists) && run.ClientToken != "":
 		return h.repeated(ctx, c, run)
 	}
@@ -91,6 +91,9 @@ func sameRequest(a, b remediation.Run) bool {
 	text := func(r remediation.Run) string {
 		r.Execution = ""
 		r.Document = remediation.Runbook{Name: r.Document.Name}
+		if len(r.Tags) == 0 {
+			r.Tags = nil
+		}
 		raw, err := json.Marshal(r)
 		if err != nil {
 			return err.Error()
@@ -123,7 +126,7 @@ func (h *Handler) prepare(ctx context.Context, c Caller, in *startInput) (remedi
 		return remediation.Run{}, err
 	}
 	run := remediation.Run{
-		Execution: h.cfg.IDs.NewUUID(), Document: remediation.Runbook{Name: d.Name, Revision: d.Revision, Content: d.Content}, Version: strconv.Itoa(d.Version),
+		Document: remediation.Runbook{Name: d.Name, Revision: d.Revision, Content: d.Content}, Version: strconv.Itoa(d.Version),
 		Parameters: runbook.FromWire(in.Parameters), Region: c.Region, Mode: in.Mode, Tags: tags, ClientToken: in.ClientToken, TargetParameterName: in.TargetParameterName,
 		Targets: in.Targets, TargetMaps: in.TargetMaps, TargetLocations: in.TargetLocations, MaxConcurrency: in.MaxConcurrency, MaxErrors: in.MaxErrors,
 		Preview: in.preview,

@@ -61,7 +61,12 @@ func stepOf(s remediation.StepExecution, doc *runbook.Document) stepShape {
 	if s.ParentStep != "" {
 		out.ParentStepDetails = &parentStep{s.ParentStep, s.ParentStepName, runbook.ActionLoop, s.Iteration, s.IteratorValue}
 	}
-	out.declared(doc)
+	if !s.Declared {
+		out.declared(doc)
+		return out
+	}
+	out.IsEnd, out.IsCritical, out.NextStep, out.ValidNextSteps = &s.IsEnd, &s.IsCritical, s.NextStep, s.ValidNextSteps
+	out.OnFailure, out.MaxAttempts, out.TimeoutSeconds = s.OnFailure, int64(s.MaxAttempts), int64(s.TimeoutSeconds)
 	return out
 }
 

@@ -1,7 +1,6 @@
 package ssm
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -77,24 +76,10 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 // IsZero leaves out a time that was not.
 func (t timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
-// randomUUIDs gives random UUIDs (RFC 9562 version 4).
-type randomUUIDs struct{}
-
-// NewUUID gives one.
-func (randomUUIDs) NewUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // It never fails.
-	return uuid(b, 4)
-}
-
 // derivedUUID gives the UUID that stands for parts (version 8), always the same.
 func derivedUUID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return uuid([16]byte(sum[:16]), 8)
-}
-
-func uuid(b [16]byte, version byte) string {
-	b[6] = b[6]&0x0f | version<<4
-	b[8] = b[8]&0x3f | 0x80
+	b := [16]byte(sum[:16])
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -212,12 +212,13 @@ func (w *world) MayStart(p auth.Principal, document, account, role string) error
 	return w.mayStart(p, document, account, role)
 }
 
-func (w *world) RequestRun(_ context.Context, run remediation.Run, principal string) (remediation.ID, error) {
+func (w *world) RequestRun(_ context.Context, run remediation.Run, principal string) (string, remediation.ID, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	run.Execution = fmt.Sprintf("%08d-1111-4111-8111-111111111111", len(w.runs))
 	if run.ClientToken != "" {
 		if _, ok := w.tokens[principal+run.ClientToken]; ok {
-			return "", fault.E(fault.Conflict, "request run", store.ErrExists)
+			return "", "", fault.E(fault.Conflict, "request run", store.ErrExists)
 		}
 		w.tokens[principal+run.ClientToken] = run.Execution
 	}
@@ -235,7 +236,7 @@ func (w *world) RequestRun(_ context.Context, run remediation.Run, principal str
 		Status: "Pending", Parameters: parameters, Asked: &run, StartedBy: principal, StartedAt: w.now.Add(time.Duration(len(w.runs)) * time.Second),
 	}
 	w.states[id] = remediation.Remediation{ID: id, State: remediation.Planned, UpdatedAt: w.now}
-	return id, nil
+	return run.Execution, id, nil
 }
 
 func (w *world) CancelRun(_ context.Context, e remediation.Execution, _ string) error {
@@ -318,6 +319,13 @@ func (w *world) Remediation(_ context.Context, id remediation.ID) (remediation.R
 	return r, nil
 }
 
+func (w *world) DocumentText(_ context.Context, e remediation.Execution) (string, error) {
+	if e.Asked == nil {
+		return "", missing("read document")
+	}
+	return e.Asked.Document.Content, nil
+}
+
 func (w *world) Plan(_ context.Context, hash remediation.Hash) (remediation.Plan, error) {
 	p, ok := w.plans[hash]
 	if !ok {
@@ -331,11 +339,11 @@ func (w *world) PutSignal(_ context.Context, s remediation.Signal) error {
 	return nil
 }
 
-func (w *world) DecideStep(_ context.Context, execution, step string, p auth.Principal, approve bool, comment string) error {
-	if !slices.Contains(w.approvers, p.Name) {
-		return fault.Errorf(fault.Denied, "decide step", "%s is not among the approvers of step %s", p.Name, step)
+func (w *world) DecideStep(_ context.Context, step remediation.StepExecution, principal string, approve bool, comment string) error {
+	if !slices.Contains(w.approvers, principal) {
+		return fault.Errorf(fault.Denied, "decide step", "%s is not among the approvers of step %s", principal, step.Name)
 	}
-	w.decisions = append(w.decisions, fmt.Sprint(execution, " ", step, " ", p.Name, " ", approve, " ", comment))
+	w.decisions = append(w.decisions, fmt.Sprint(step.Execution, " ", step.Name, " ", principal, " ", approve, " ", comment))
 	return nil
 }
 
@@ -384,4 +392,3 @@ func refused(t *testing.T, h *ssm.Handler, c ssm.Caller, operation string, in ob
 	}
 	return e.Message
 }
-
