@@ -26,14 +26,16 @@ type child struct {
 	status int           // exit status, or the negative signal; valid after over
 
 	mu    sync.Mutex
+	pid   int      // as the interpreter sees it
+	limit string   // why the watch ended it
 	pidfd *os.File // names the process even when its number is another's already
 	dying bool
 }
 
 // born is told that the process exists, or why it does not.
-func (c *child) born(pidfd *os.File, err error) {
+func (c *child) born(pid int, pidfd *os.File, err error) {
 	c.mu.Lock()
-	c.pidfd = pidfd
+	c.pid, c.pidfd = pid, pidfd
 	dying := c.dying
 	c.mu.Unlock()
 	c.birth <- err
@@ -85,6 +87,24 @@ func (c *child) kill() {
 	_ = c.conn.SetDeadline(time.Unix(1, 0)) // whoever reads wakes up
 }
 
+// guard watches the child, where the kernel does not do all of it, until the
+// function that it gives is called.
+func (c *child) guard(ctx context.Context, limits Limits) (stop func()) {
+	if c.temp == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.watch(ctx, limits)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // end kills the process, waits until it is gone, and removes what it left.
 func (c *child) end() {
 	c.kill()
@@ -107,6 +127,12 @@ func (c *child) end() {
 
 // fate says how a process ended that gave no result.
 func (c *child) fate(ctx context.Context) (limit, text string, err error) {
+	c.mu.Lock()
+	limit = c.limit
+	c.mu.Unlock()
+	if limit != "" {
+		return limit, "the script took more than its limits: " + limit, nil
+	}
 	select {
 	case <-c.over:
 	case <-c.zygote.ended:

@@ -58,6 +58,7 @@ func (r *Runner) Run(ctx context.Context, job Job) (Result, error) {
 	defer cancel()
 	// Whatever the script is at, it ends with the context.
 	defer context.AfterFunc(limited, c.kill)()
+	defer c.guard(limited, r.cfg.Limits)()
 	t := &talk{job: &job, limits: r.cfg.Limits, child: c}
 	result, err := t.run(limited)
 	if err != nil && limited.Err() != nil {

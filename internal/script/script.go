@@ -104,6 +104,8 @@ const (
 	LimitTime     = "time"
 	LimitMemory   = "memory"
 	LimitOutput   = "output"
+	LimitThreads  = "threads"
+	LimitTemp     = "temp" // the script's own folder
 	LimitPayload  = "payload"
 	LimitResult   = "result" // the return value is not JSON
 	LimitCalls    = "calls"

@@ -89,14 +89,29 @@ func (p *program) allowNull(number uint32, arg uint32) {
 	p.end(unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM))
 }
 
+// allowStreamPair lets two ends of a stream be made, as asyncio does. A pair of
+// datagram sockets would take an address, and with it reach others of the host.
+func (p *program) allowStreamPair() {
+	p.skipUnless(unix.SYS_SOCKETPAIR, 7)
+	p.load(dataArgs)
+	p.skipUnless(unix.AF_UNIX, 4)
+	p.load(dataArgs + 8)
+	p.add(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0xf) // without the flags
+	p.skipUnless(unix.SOCK_STREAM, 1)
+	p.end(unix.SECCOMP_RET_ALLOW)
+	p.end(unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM))
+}
+
 const (
 	threadFlags    = unix.CLONE_VM | unix.CLONE_THREAD
 	namespaceFlags = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
 )
 
-// seccompProgram gives the filter as the kernel takes it.
-func seccompProgram() ([]byte, error) {
+// seccompProgram gives the filter as the kernel takes it. Where the file system is
+// the host's, modes and times of files stay as they are: Landlock has no rule for
+// them, and a script may be run by the files' owner.
+func seccompProgram(level Level) ([]byte, error) {
 	var p program
 	p.load(dataArch)
 	p.jump(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, auditArch, 1, 0)
@@ -108,11 +123,16 @@ func seccompProgram() ([]byte, error) {
 	for _, n := range allowedHere() {
 		p.allow(n)
 	}
+	if level == Namespaces {
+		for _, n := range attributes() {
+			p.allow(n)
+		}
+	}
 	// glibc falls back to clone, whose flags can be looked at.
 	p.refuse(unix.SYS_CLONE3, uint32(unix.ENOSYS))
 	p.refuse(unix.SYS_OPENAT2, uint32(unix.ENOSYS))
 	p.allowIf(unix.SYS_CLONE, 0, threadFlags|namespaceFlags, threadFlags)
-	p.allowIf(unix.SYS_SOCKETPAIR, 0, 0xffffffff, unix.AF_UNIX)
+	p.allowStreamPair()
 	// No address: what is connected already may be written to.
 	p.allowNull(unix.SYS_SENDTO, 4)
 	// On oneself only: a limit of another process is none of a script's business.
@@ -140,8 +160,8 @@ func allowed() []uint32 {
 		unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_PWRITE64, unix.SYS_PREADV, unix.SYS_PWRITEV,
 		unix.SYS_CLOSE, unix.SYS_CLOSE_RANGE, unix.SYS_FSTAT, unix.SYS_STATX, unix.SYS_LSEEK, unix.SYS_OPENAT, unix.SYS_GETDENTS64,
 		unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2, unix.SYS_READLINKAT, unix.SYS_MKDIRAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT2, unix.SYS_LINKAT,
-		unix.SYS_SYMLINKAT, unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FTRUNCATE, unix.SYS_TRUNCATE, unix.SYS_FSYNC, unix.SYS_FDATASYNC,
-		unix.SYS_UTIMENSAT, unix.SYS_GETCWD, unix.SYS_CHDIR, unix.SYS_FCHDIR, unix.SYS_UMASK, unix.SYS_STATFS, unix.SYS_FSTATFS, unix.SYS_FLOCK,
+		unix.SYS_SYMLINKAT, unix.SYS_FTRUNCATE, unix.SYS_TRUNCATE, unix.SYS_FSYNC, unix.SYS_FDATASYNC,
+		unix.SYS_GETCWD, unix.SYS_CHDIR, unix.SYS_FCHDIR, unix.SYS_UMASK, unix.SYS_STATFS, unix.SYS_FSTATFS, unix.SYS_FLOCK,
 		unix.SYS_FADVISE64, unix.SYS_FALLOCATE, unix.SYS_COPY_FILE_RANGE, unix.SYS_SENDFILE, unix.SYS_GETXATTR, unix.SYS_LGETXATTR,
 		unix.SYS_FGETXATTR, unix.SYS_LISTXATTR, unix.SYS_LLISTXATTR, unix.SYS_FLISTXATTR,
 		unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP, unix.SYS_MADVISE, unix.SYS_BRK, unix.SYS_MINCORE, unix.SYS_MEMBARRIER,

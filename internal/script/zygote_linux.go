@@ -118,7 +118,7 @@ func (z *zygote) start() error {
 	if z.boto3 {
 		b.Warm = warm()
 	}
-	if b.Seccomp, err = seccompProgram(); err != nil {
+	if b.Seccomp, err = seccompProgram(z.level); err != nil {
 		return err
 	}
 	var plan tree
@@ -202,10 +202,10 @@ func (z *zygote) listen() {
 		switch {
 		case m.Spawned != 0 && z.children[m.Spawned] != nil:
 			c := z.children[m.Spawned]
-			c.born(file, nil)
+			c.born(m.PID, file, nil)
 			file = nil
 		case m.Failed != 0 && z.children[m.Failed] != nil:
-			z.children[m.Failed].born(nil, errors.New(clip(m.Error, 500)))
+			z.children[m.Failed].born(0, nil, errors.New(clip(m.Error, 500)))
 			delete(z.children, m.Failed)
 		case m.Ended != 0 && z.children[m.Ended] != nil:
 			c := z.children[m.Ended]
@@ -263,6 +263,9 @@ func (z *zygote) keepReady() {
 		case <-z.refill:
 		}
 		c, err := z.spawn(ctx)
+		if err != nil && z.dead() {
+			return
+		}
 		if err != nil {
 			// Whoever needs a child will make its own, and get the error.
 			z.logger.Warn("no script's process could be made ready", "error", err)

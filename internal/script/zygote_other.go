@@ -32,6 +32,7 @@ func startZygote(context.Context, settings) (*zygote, error) { return nil, errRe
 func (*zygote) dead() bool                                          { return true }
 func (*zygote) stop()                                               {}
 func (*zygote) take(context.Context) (*child, error)                { return nil, errRefused }
+func (*child) guard(context.Context, Limits) (stop func())          { return func() {} }
 func (*child) kill()                                                {}
 func (*child) end()                                                 {}
 func (*child) fate(context.Context) (limit, text string, err error) { return "", "", errRefused }

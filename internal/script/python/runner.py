@@ -148,11 +148,13 @@ class _Script:
     def failure(self, e):
         """Words an exception, with the script's own frames only."""
         cls = type(e)
-        kind = cls.__qualname__ if cls.__module__ in ("builtins", "patch", "script") else f"{cls.__module__}.{cls.__qualname__}"
+        kind = cls.__name__ if cls.__module__ in ("builtins", "patch", "script") else f"{cls.__module__}.{cls.__name__}"
         try:
             message = str(e)
-        except Exception as broken:
+        except BaseException as broken:  # the exception is the script's own too
             message = f"the exception has no text: {type(broken).__name__}"
+        if not isinstance(message, str):
+            message = ""
         limit = "memory" if isinstance(e, MemoryError) else ""
         if limit and not message:
             message = "the script ran out of memory"
