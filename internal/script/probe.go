@@ -47,20 +47,30 @@ func (r Report) VersionText() string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Version), " ", "."), "[]")
 }
 
+func unable(format string, args ...any) error {
+	return fault.Errorf(fault.Unavailable, opProbe, format, args...).WithHint("%s", pythonHint)
+}
+
 // Err says what keeps the interpreter from running scripts; nil = nothing.
 func (r Report) Err() error {
-	fail := func(format string, args ...any) error {
-		return fault.Errorf(fault.Unavailable, opProbe, format, args...).WithHint("%s", pythonHint)
+	if err := r.able(); err != nil {
+		return err
 	}
+	if r.Missing["boto3"] != "" || r.Missing["botocore"] != "" {
+		return unable("%s has no boto3: %s", r.Python, clip(r.Missing["boto3"]+r.Missing["botocore"], 300))
+	}
+	return nil
+}
+
+// able says what keeps the interpreter from being shut in.
+func (r Report) able() error {
 	switch {
 	case r.Implementation != "cpython":
-		return fail("%s is %q, scripts need CPython", r.Python, clip(r.Implementation, 50))
+		return unable("%s is %q, scripts need CPython", r.Python, clip(r.Implementation, 50))
 	case len(r.Version) < 2 || slices.Compare(r.Version, []int{3, 9}) < 0:
-		return fail("%s is Python %s, scripts need 3.9 or newer", r.Python, r.VersionText())
+		return unable("%s is Python %s, scripts need 3.9 or newer", r.Python, r.VersionText())
 	case r.Missing["ctypes"] != "":
-		return fail("%s has no ctypes, which sets up the sandbox: %s", r.Python, clip(r.Missing["ctypes"], 300))
-	case r.Missing["boto3"] != "" || r.Missing["botocore"] != "":
-		return fail("%s has no boto3: %s", r.Python, clip(r.Missing["boto3"]+r.Missing["botocore"], 300))
+		return unable("%s has no ctypes, which sets up the sandbox: %s", r.Python, clip(r.Missing["ctypes"], 300))
 	}
 	return nil
 }
@@ -68,6 +78,10 @@ func (r Report) Err() error {
 // Probe asks an interpreter what it has. Python is a path, or a name on the PATH.
 // It takes at most 30 seconds.
 func Probe(ctx context.Context, python string) (Report, error) {
+	return probe(ctx, python, "ctypes", "ssl", "_decimal", "_json", "zlib", "sqlite3", "boto3", "botocore", "dateutil")
+}
+
+func probe(ctx context.Context, python string, modules ...string) (Report, error) {
 	path, err := exec.LookPath(python)
 	if err == nil {
 		path, err = filepath.Abs(path)
@@ -78,7 +92,7 @@ func Probe(ctx context.Context, python string) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, "-I", "-B", "-c", probeProgram)
+	cmd := exec.CommandContext(ctx, path, append([]string{"-I", "-B", "-c", probeProgram}, modules...)...)
 	cmd.Env = cleanEnvironment(os.TempDir())
 	cmd.Stdout, cmd.Stderr = &limitedWriter{w: &stdout, left: probeSize}, &limitedWriter{w: &stderr, left: 4096}
 	cmd.WaitDelay = time.Second

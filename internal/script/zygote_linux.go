@@ -139,7 +139,7 @@ func (z *zygote) start() error {
 	if b.Namespaces && mapsMany() {
 		b.UIDs = mappedUIDs
 	}
-	names := []string{"codec", "channel", "patch", "runner", "sandbox", "zygote"}
+	names := []string{"codec", "channel", "patch", "lookup", "analyze", "runner", "sandbox", "zygote"}
 	raw, err := b.encode(z.limits, names...)
 	if err != nil {
 		return err

@@ -3,7 +3,7 @@ found = {
     "version": list(sys.version_info[:3]), "implementation": sys.implementation.name, "executable": os.path.abspath(sys.executable),
     "prefix": sys.prefix, "base_prefix": sys.base_prefix, "modules": {}, "missing": {},
 }
-for name in ("ctypes", "ssl", "_decimal", "_json", "zlib", "sqlite3", "boto3", "botocore", "dateutil"):
+for name in sys.argv[1:]:
     try:
         found["modules"][name] = str(getattr(__import__(name), "__version__", ""))
     except Exception as e:

@@ -24,9 +24,21 @@ def serve(sock, cfg, tmp, checks):
     try:
         channel.send({"t": "ready"})
         job = channel.receive()
-        _run(channel, job, limits, tmp, checks)
+        if job["t"] == "analyze":
+            _analyze(channel, job)
+        else:
+            _run(channel, job, limits, tmp, checks)
     except (Closed, OSError):
         pass
+
+
+def _analyze(channel, job):
+    """Reads scripts one after the other; none of them is run."""
+    import analyze
+
+    while True:
+        channel.send({"t": "facts", **analyze.analyze(job["source"])})
+        job = channel.receive()
 
 
 def _run(channel, job, limits, tmp, checks):

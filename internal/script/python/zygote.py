@@ -29,7 +29,7 @@ MODULES = (
 
 def main(cfg):
     """Serves until Parry closes the control socket."""
-    for name in MODULES:
+    for name in MODULES if cfg["boto3"] else ():
         try:
             importlib.import_module(name)
         except ImportError:
