@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -95,6 +96,9 @@ func (c *Content) Playbooks() []playbook.Playbook {
 	slices.SortFunc(out, func(a, b playbook.Playbook) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
+
+// RunbookNames lists the runbooks of the catalog in order.
+func (c *Content) RunbookNames() []string { return slices.Sorted(maps.Keys(c.runbooks)) }
 
 // Runbook gives the document name pinned to its revision.
 func (c *Content) Runbook(name string) (remediation.Runbook, *runbook.Document, bool) {

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +11,6 @@ import (
 	"github.com/parry-security/parry/catalog"
 	"github.com/parry-security/parry/internal/app"
 	"github.com/parry-security/parry/internal/pattern"
-	"github.com/parry-security/parry/internal/runbook"
 )
 
 func (s *shared) patternCommand() *cobra.Command {
@@ -124,86 +121,4 @@ func yesNo(v bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// checkReport is the answer of runbook check for one file.
-type checkReport struct {
-	File     string            `json:"file"`
-	Problems []runbook.Problem `json:"problems"`
-}
-
-func (s *shared) runbookCommand() *cobra.Command {
-	c := &cobra.Command{Use: "runbook", Short: "Work with Systems Manager Automation documents"}
-	c.AddCommand(&cobra.Command{
-		Use: "check FILE...", Short: "Check documents before anything runs; exit 3 with errors",
-		Example: "  parry runbook check catalog/runbooks/*/runbook.yaml -o json",
-		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error {
-			reports := make([]checkReport, 0, len(files))
-			failed := false
-			for _, name := range files {
-				problems, err := checkFile(name)
-				if err != nil {
-					return usage("%v", err)
-				}
-				failed = failed || len(runbook.Errors(problems)) > 0
-				reports = append(reports, checkReport{name, problems})
-			}
-			if err := s.print(s.Out, reports, func() grid { return problemGrid(reports) }); err != nil {
-				return err
-			}
-			if failed {
-				return exit(ExitFailing, nil)
-			}
-			return nil
-		},
-	})
-	return c
-}
-
-func checkFile(name string) ([]runbook.Problem, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > runbook.MaxSize {
-		return nil, fmt.Errorf("%s has %d bytes, the limit is %d", name, info.Size(), runbook.MaxSize)
-	}
-	raw, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := runbook.Parse(raw)
-	var refused *runbook.ParseError
-	if errors.As(err, &refused) {
-		return refused.Problems, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	problems := runbook.Check(doc)
-	if problems == nil {
-		problems = []runbook.Problem{}
-	}
-	return problems, nil
-}
-
-func problemGrid(reports []checkReport) grid {
-	g := grid{header: []string{"Place", "Result", "Code", "Problem", "Fix"}}
-	if !slices.ContainsFunc(reports, func(r checkReport) bool { return len(r.Problems) > 0 }) {
-		g.header = g.header[:2]
-	}
-	for _, r := range reports {
-		if len(r.Problems) == 0 {
-			g.rows = append(g.rows, []string{r.File, "ok", "", "", ""}[:len(g.header)])
-		}
-		for _, p := range r.Problems {
-			where := p.Message
-			if p.Path != "" && !strings.HasPrefix(where, p.Path) {
-				where = p.Path + ": " + where
-			}
-			g.rows = append(g.rows, []string{fmt.Sprintf("%s:%d:%d", r.File, p.Line, p.Column), string(p.Severity), p.Code, where, p.Fix})
-		}
-	}
-	return g
 }

@@ -304,7 +304,7 @@ func runbookCalls(raw []byte, at runbook.Where) (policySource, error) {
 		return policySource{}, err
 	}
 	var out policySource
-	calls, gaps := doc.Calls(at)
+	calls, gaps := doc.Calls(at, nil)
 	for _, c := range calls {
 		out.calls = append(out.calls, policyCall{call: c.Call, line: c.Pos.Line, step: c.Step})
 	}

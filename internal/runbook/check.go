@@ -4,19 +4,39 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/parry-security/parry/internal/apimodel"
 )
 
-// Check finds what is wrong with a document without running it: actions, the
-// graph of steps, references, inputs, conditions and parameters. Problems come
-// in the order of the text.
-func Check(d *Document) []Problem {
-	c := &checker{doc: d, problems: slices.Clone(d.warnings), names: map[string]bool{}}
+// CheckOptions is what a check knows beyond the document.
+type CheckOptions struct {
+	// Models are AWS's; without them API steps are not held against them.
+	Models *apimodel.Catalog
+	// Scripts are the facts about the scripts of aws:executeScript, by step; a script
+	// without facts is not looked into.
+	Scripts map[string]ScriptFacts
+	// At is where the document will run, for the derived policy.
+	At Where
+}
+
+// Check finds what is wrong with a document without running it: the graph of
+// steps, references and their types, inputs, API calls against AWS's models,
+// selectors, conditions, parameters and scripts. With models it also tells what
+// the document does. Problems come in the order of the text; docs/runbook-check.md
+// lists their codes.
+func Check(d *Document, with CheckOptions) Report {
+	c := &checker{doc: d, with: with, problems: slices.Clone(d.warnings), names: map[string]bool{}, steps: newStepGraph(d)}
 	for _, s := range d.all {
 		c.names[s.Name] = true
 	}
+	c.assumeRole()
 	for i := range d.Parameters {
 		c.parameter(&d.Parameters[i], "parameters."+d.Parameters[i].Name)
 	}
+	for i := range d.Variables {
+		c.parameter(&d.Variables[i], "variables."+d.Variables[i].Name)
+	}
+	c.before = c.steps.before()
 	for _, s := range d.all {
 		c.step(s)
 	}
@@ -30,13 +50,16 @@ func Check(d *Document) []Problem {
 		}
 		return a.Column - b.Column
 	})
-	return c.problems
+	return d.report(c.problems, with)
 }
 
 type checker struct {
 	doc      *Document
+	with     CheckOptions
 	problems []Problem
 	names    map[string]bool
+	steps    *stepGraph
+	before   []map[int]bool
 }
 
 func (c *checker) add(code string, sev Severity, pos Pos, path, message, fix string) {
@@ -77,6 +100,9 @@ func (c *checker) step(s *Step) {
 		c.inputReferences(s, inputs)
 	}
 	c.inputs(s)
+	c.api(s)
+	c.selectors(s)
+	c.script(s)
 }
 
 // onCancel holds a step's onCancel against what AWS supports.
@@ -133,164 +159,26 @@ func (c *checker) nearest(name string) string {
 	return ""
 }
 
-func (c *checker) inputReferences(s *Step, inputs *node) {
-	for i, key := range inputs.keys {
-		if key == "Script" {
-			continue
-		}
-		// The steps of a loop's body are checked as steps.
-		if key == "Steps" && s.Action == ActionLoop {
-			continue
-		}
-		c.references(s, inputs.items[i], s.path+".inputs."+key)
-	}
-}
-
-// references checks every reference at and below n, at its own place.
-func (c *checker) references(s *Step, n *node, path string) {
-	switch n.kind {
-	case mapKind:
-		for i, k := range n.keys {
-			c.references(s, n.items[i], join(path, k))
-		}
-	case listKind:
-		for i, item := range n.items {
-			c.references(s, item, fmt.Sprintf("%s[%d]", path, i))
-		}
-	default:
-		text, ok := n.scalar.(string)
-		if !ok {
-			return
-		}
-		t := ParseTemplate(text)
-		for _, ref := range t.Refs() {
-			c.reference(s, ref, n.pos, path)
-		}
-		if t.stray() {
-			c.add(CodeReference, SeverityWarning, n.pos, path, "double braces here are not a reference and stay as they are", "write {{ Parameter }}, {{ step.Output }} or {{ global:REGION }}")
-		}
-	}
-}
-
-// stray reports whether a literal part holds what looks like a reference.
-func (t Template) stray() bool {
-	for _, p := range t.parts {
-		if p.ref == nil && strings.Contains(p.literal, "{{") && strings.Contains(p.literal, "}}") {
-			return true
-		}
-	}
-	return false
-}
-
-// Globals lists the values of {{ global:NAME }}.
-func Globals() []string {
-	return []string{"DATE", "DATE_TIME", "REGION", "ACCOUNT_ID", "AWS_PARTITION"}
-}
-
-func (c *checker) reference(s *Step, r Ref, pos Pos, path string) {
-	unknown := func(message, fix string) {
-		c.add(CodeUnknownReference, SeverityError, pos, path, message, fix)
-	}
-	switch r.Kind {
-	case RefParameter:
-		if _, ok := c.doc.Parameter(r.Name); !ok {
-			unknown(fmt.Sprintf("{{ %s }} names no parameter", r), "declare the parameter or mend the name")
-		}
-	case RefVariable:
-		if _, ok := c.doc.Variable(r.Name); !ok {
-			unknown(fmt.Sprintf("{{ %s }} names no variable", r), "declare it under variables or mend the name")
-		}
-	case RefGlobal:
-		if !slices.Contains(Globals(), r.Name) {
-			unknown(fmt.Sprintf("{{ %s }} is not known", r), "use one of "+strings.Join(Globals(), ", "))
-		}
-	case RefAutomation:
-		if r.Name != "EXECUTION_ID" {
-			unknown(fmt.Sprintf("{{ %s }} is not known", r), "use automation:EXECUTION_ID")
-		}
-	case RefSSM:
-		c.add(CodeReference, SeverityError, pos, path, "a Parameter Store value cannot stand in a step's input", "make it the default of a parameter of type String")
-	case RefOutput:
-		if r.Step == s.Name && s.Action != ActionLoop {
-			unknown(fmt.Sprintf("{{ %s }} is an output of the step itself", r), "name an earlier step")
-			return
-		}
-		c.output(r, pos, path)
-	}
-}
-
-func (c *checker) output(r Ref, pos Pos, path string) {
-	producer, ok := c.doc.Step(r.Step)
-	if !ok {
-		if !c.names[r.Step] {
-			c.add(CodeUnknownReference, SeverityError, pos, path, fmt.Sprintf("{{ %s }} names no step", r), "name a step of this document"+c.nearest(r.Step))
-		}
+// assumeRole checks the document's role: an ARN, a parameter, or nothing.
+func (c *checker) assumeRole() {
+	n, ok := c.doc.root.get("assumeRole")
+	if !ok || c.doc.AssumeRole == "" {
 		return
 	}
-	names, _ := defaultOutputs(producer.Action)
-	declared := slices.ContainsFunc(producer.Outputs, func(o StepOutput) bool { return o.Name == r.Name })
-	if !declared && !slices.Contains(names, r.Name) {
-		c.add(CodeUnknownReference, SeverityError, pos, path, fmt.Sprintf("step %s has no output %s", r.Step, r.Name), "declare it under the step's outputs or mend the name")
-	}
-}
-
-// inputs checks what each action needs.
-func (c *checker) inputs(s *Step) {
-	need := func(keys ...string) {
-		for _, k := range keys {
-			if v, ok := s.Inputs[k]; !ok || v == nil || v == "" {
-				c.add(CodeInput, SeverityError, s.at("inputs"), s.path+".inputs."+k, s.Action+" needs the input "+k, "add "+k)
+	t := ParseTemplate(c.doc.AssumeRole)
+	for _, r := range t.Refs() {
+		switch r.Kind {
+		case RefParameter:
+			if _, declared := c.doc.Parameter(r.Name); !declared {
+				c.add(CodeUnknownReference, SeverityError, n.pos, "assumeRole", fmt.Sprintf("{{ %s }} names no parameter", r), "declare the parameter or mend the name")
 			}
+		case RefGlobal, RefAutomation:
+		default:
+			c.add(CodeReference, SeverityError, n.pos, "assumeRole", fmt.Sprintf("{{ %s }} cannot stand in assumeRole", r), "use a parameter of type AWS::IAM::Role::Arn")
 		}
 	}
-	switch s.Action {
-	case ActionAPI:
-		need("Service", "Api")
-	case ActionAssert, ActionWait:
-		need("Service", "Api", "PropertySelector", "DesiredValues")
-		c.property(s)
-	case ActionSleep:
-		_, duration := s.Inputs["Duration"]
-		_, timestamp := s.Inputs["Timestamp"]
-		if duration == timestamp {
-			c.add(CodeInput, SeverityError, s.at("inputs"), s.path+".inputs", "aws:sleep needs exactly one of Duration and Timestamp", "write Duration: PT10S, for example")
-		}
-		if text, ok := s.Inputs["Duration"].(string); ok && !ParseTemplate(text).HasReferences() {
-			if _, err := ParseDuration(text); err != nil {
-				c.add(CodeInput, SeverityError, s.at("inputs", "Duration"), s.path+".inputs.Duration", err.Error(), "write an ISO 8601 duration such as PT10M")
-			}
-		}
-	case ActionBranch:
-		c.branch(s)
-	}
-}
-
-func (c *checker) property(s *Step) {
-	if text, ok := s.Inputs["PropertySelector"].(string); ok && !ParseTemplate(text).HasReferences() {
-		if _, err := ParseSelector(text); err != nil {
-			c.add(CodeSelector, SeverityError, s.at("inputs", "PropertySelector"), s.path+".inputs.PropertySelector", "the selector does not parse: "+err.Error(), "write a path such as $.Status")
-		}
-	}
-	if v, ok := s.Inputs["DesiredValues"]; ok {
-		list, isList := v.([]any)
-		text, isText := v.(string)
-		if !(isList && len(list) > 0) && !(isText && ParseTemplate(text).HasReferences()) {
-			c.add(CodeInput, SeverityError, s.at("inputs", "DesiredValues"), s.path+".inputs.DesiredValues", "DesiredValues is not a list with values", "list the texts that count as met")
-		}
-	}
-}
-
-func (c *checker) branch(s *Step) {
-	b, err := ParseBranch(s.Inputs)
-	if err != nil {
-		c.add(CodeInput, SeverityError, s.at("inputs", "Choices"), s.path+".inputs.Choices", err.Error(), "give each choice a NextStep and one condition")
-		return
-	}
-	for i, choice := range b.Choices {
-		c.jump(s, choice.NextStep, fmt.Sprintf("%s.inputs.Choices[%d].NextStep", s.path, i), s.at("inputs", "Choices"))
-	}
-	if b.Default != "" {
-		c.jump(s, b.Default, s.path+".inputs.Default", s.at("inputs", "Default"))
+	if !t.HasReferences() && !strings.HasPrefix(c.doc.AssumeRole, "arn:") {
+		c.add(CodeInput, SeverityWarning, n.pos, "assumeRole", "assumeRole is no ARN", "write arn:aws:iam::ACCOUNT:role/NAME, a parameter, or nothing")
 	}
 }
 

@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			problems := runbook.Check(parse(t, tt.text))
+			problems := runbook.Check(parse(t, tt.text), runbook.CheckOptions{}).Problems
 			if len(problems) != len(tt.want) {
 				t.Fatalf("problems %v, want %v", problems, tt.want)
 			}

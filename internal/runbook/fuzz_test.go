@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		runbook.Check(d)
+		runbook.Check(d, runbook.CheckOptions{})
 		_, _ = d.ResolveParameters(nil, nil)
 		printed, err := d.JSON()
 		if err != nil {

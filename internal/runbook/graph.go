@@ -5,23 +5,42 @@ import (
 	"slices"
 )
 
+// stepGraph is the steps of a document by their place in its text, with the ways
+// between them.
+type stepGraph struct {
+	doc   *Document
+	place map[string]int
+	next  [][]int
+	// end says of each step whether the document may end after it.
+	end []bool
+}
+
+func newStepGraph(d *Document) *stepGraph {
+	g := &stepGraph{doc: d, place: make(map[string]int, len(d.all)), next: make([][]int, len(d.all)), end: make([]bool, len(d.all))}
+	for i, s := range d.all {
+		g.place[s.Name] = i
+	}
+	for i := range d.all {
+		g.next[i], g.end[i] = g.successors(i)
+	}
+	return g
+}
+
 // successors lists where the document may go from the i-th of its steps; end
-// says that it may end there. A loop leads into its body, whose ends lead back to
-// the loop, so that the ways through it are those of an ordinary circle.
+// says that it may end there. A loop leads into its body, whose ends lead to its
+// beginning and out of the loop.
 func (g *stepGraph) successors(i int) (next []int, end bool) {
-	d, s := g.doc, g.doc.all[i]
-	add := func(name string) {
-		if j, ok := g.place[name]; ok {
-			next = append(next, j)
+	s := g.doc.all[i]
+	add := func(names ...string) {
+		for _, name := range names {
+			if j, ok := g.place[name]; ok {
+				next = append(next, j)
+			}
 		}
 	}
 	if s.OnFailureStep {
 		add(s.OnFailure)
 	}
-	if s.Loop != nil {
-		add(s.Loop.First().Name)
-	}
-	fallsThrough := true
 	if s.Action == ActionBranch {
 		if b, err := ParseBranch(s.Inputs); err == nil {
 			for _, c := range b.Choices {
@@ -29,54 +48,54 @@ func (g *stepGraph) successors(i int) (next []int, end bool) {
 			}
 			if b.Default != "" {
 				add(b.Default)
-				fallsThrough = false
+				return next, false
 			}
 		}
 	}
-	// An aborting failure ends the execution but is not an exit that the author
-	// planned, so it does not count as an end here.
-	after, follows := d.After(s.Name)
-	switch {
-	case !fallsThrough:
-	case !s.IsEnd && s.NextStep != "":
-		add(s.NextStep)
-	case !s.IsEnd && follows:
-		add(after.Name)
-	case s.Within != "":
-		add(s.Within)
-	default:
-		end = true
+	if s.Loop != nil {
+		add(s.Loop.First().Name)
+		if s.Loop.Condition != nil {
+			// Its body runs at least once, and its ends lead on.
+			return next, false
+		}
 	}
+	names, end := g.follow(s)
+	add(names...)
 	return next, end
 }
 
-// stepGraph is the steps of a document by their place in its text.
-type stepGraph struct {
-	doc   *Document
-	place map[string]int
-}
-
-func newStepGraph(d *Document) *stepGraph {
-	g := &stepGraph{doc: d, place: make(map[string]int, len(d.all))}
-	for i, s := range d.all {
-		g.place[s.Name] = i
+// follow gives what comes after s has succeeded. An aborting failure ends the
+// execution too but is not an exit that the author planned, so it is no end here.
+func (g *stepGraph) follow(s *Step) (names []string, end bool) {
+	after, follows := g.doc.After(s.Name)
+	switch {
+	case !s.IsEnd && s.NextStep != "":
+		return []string{s.NextStep}, false
+	case !s.IsEnd && follows:
+		return []string{after.Name}, false
+	case s.Within == "":
+		return nil, true
 	}
-	return g
+	loop, ok := g.doc.Step(s.Within)
+	if !ok || loop.Loop == nil {
+		return nil, true
+	}
+	names, end = g.follow(loop)
+	return append(names, loop.Loop.First().Name), end
 }
 
 // graph finds steps that no path reaches, and steps from which no path ends.
 func (c *checker) graph() {
-	d, g := c.doc, newStepGraph(c.doc)
+	d, g := c.doc, c.steps
 	reached := make([]bool, len(d.all))
 	reverse := make([][]int, len(d.all))
 	start := []int{0}
 	var ends []int
 	for i, s := range d.all {
-		next, end := g.successors(i)
-		for _, j := range next {
+		for _, j := range g.next[i] {
 			reverse[j] = append(reverse[j], i)
 		}
-		if end {
+		if g.end[i] {
 			ends = append(ends, i)
 		}
 		if cancel, ok := g.place[s.OnCancel]; ok {
@@ -84,7 +103,7 @@ func (c *checker) graph() {
 			start = append(start, cancel)
 		}
 	}
-	mark(reached, start, func(i int) []int { next, _ := g.successors(i); return next })
+	mark(reached, start, func(i int) []int { return g.next[i] })
 	leaves := make([]bool, len(d.all))
 	mark(leaves, ends, func(i int) []int { return reverse[i] })
 	// A target that does not exist is reported as that, not as a missing exit.
@@ -115,4 +134,53 @@ func mark(seen []bool, start []int, next func(int) []int) {
 			}
 		}
 	}
+}
+
+// before gives, for every step, the steps that every way to it has passed; nil
+// for a step that no way reaches. It is the usual fixed point of dominators, on
+// sets, over graphs of at most maxSteps.
+func (g *stepGraph) before() []map[int]bool {
+	n := len(g.doc.all)
+	reverse := make([][]int, n)
+	starts := map[int]bool{0: true}
+	for i, next := range g.next {
+		for _, j := range next {
+			reverse[j] = append(reverse[j], i)
+		}
+		if j, ok := g.place[g.doc.all[i].OnCancel]; ok {
+			reverse[j] = append(reverse[j], i)
+		}
+	}
+	out := make([]map[int]bool, n)
+	for changed := true; changed; {
+		changed = false
+		for i := range n {
+			var all map[int]bool
+			if starts[i] {
+				all = map[int]bool{}
+			}
+			for _, from := range reverse[i] {
+				if out[from] == nil {
+					continue
+				}
+				with := func(k int) bool { return k == from || out[from][k] }
+				if all == nil {
+					all = map[int]bool{from: true}
+					for k := range out[from] {
+						all[k] = true
+					}
+					continue
+				}
+				for k := range all {
+					if !with(k) {
+						delete(all, k)
+					}
+				}
+			}
+			if all != nil && (out[i] == nil || len(all) != len(out[i])) {
+				out[i], changed = all, true
+			}
+		}
+	}
+	return out
 }

@@ -53,7 +53,7 @@ outputs: [Look.State]
 func TestLoopBodiesAreSteps(t *testing.T) {
 	t.Parallel()
 	d := parse(t, stopAll)
-	if problems := runbook.Check(d); len(problems) > 0 {
+	if problems := runbook.Check(d, runbook.CheckOptions{}).Problems; len(problems) > 0 {
 		t.Errorf("problems %v", problems)
 	}
 	each, _ := d.Step("EachInstance")
@@ -145,7 +145,7 @@ func TestCheckOfLoops(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			problems := runbook.Check(parse(t, tt.text))
+			problems := runbook.Check(parse(t, tt.text), runbook.CheckOptions{}).Problems
 			var got []string
 			for _, p := range problems {
 				got = append(got, p.Code+" "+string(p.Severity))

@@ -48,6 +48,7 @@ type node struct {
 	keyPos []Pos
 	items  []*node // list items, or map values in the order of keys
 	pos    Pos
+	block  bool // a YAML block scalar, whose text begins in the next line
 }
 
 // get gives the value of a map's key.
@@ -190,6 +191,7 @@ func (b *yamlBuilder) build(y *yaml.Node, depth int) *node {
 	case yaml.ScalarNode:
 		n.text = y.Value
 		n.scalar = yamlScalar(y)
+		n.block = y.Style&yaml.LiteralStyle != 0
 	default:
 		return b.fail(pos, "this is not a value", "write a map, a list, text or a number")
 	}

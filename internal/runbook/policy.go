@@ -21,17 +21,18 @@ type StepCall struct {
 
 // Gap is a step whose calls a document does not tell.
 type Gap struct {
-	Step   string
-	Pos    Pos
-	Reason string
+	Step   string `json:"step"`
+	Pos    Pos    `json:"position"`
+	Reason string `json:"reason"`
 }
 
 // Calls lists, for the policy of a document's role, the calls that its steps
 // make, with apimodel.Unknown for what only running tells: parameters, variables
-// and outputs of other steps. Gaps are the steps that may call more; while there
-// are any the list is not complete.
-func (d *Document) Calls(at Where) ([]StepCall, []Gap) {
-	c := &callLister{at: at}
+// and outputs of other steps. The calls of scripts come from scripts, by step.
+// Gaps are the steps that may call more; while there are any the list is not
+// complete.
+func (d *Document) Calls(at Where, scripts map[string]ScriptFacts) ([]StepCall, []Gap) {
+	c := &callLister{at: at, scripts: scripts}
 	for _, s := range d.all {
 		c.step(s)
 	}
@@ -63,9 +64,10 @@ func parameterNames(d *Document) []string {
 }
 
 type callLister struct {
-	at    Where
-	calls []StepCall
-	gaps  []Gap
+	at      Where
+	scripts map[string]ScriptFacts
+	calls   []StepCall
+	gaps    []Gap
 }
 
 // Lookup makes the lister the scope of a document that is not running.
@@ -108,7 +110,7 @@ func (c *callLister) step(s *Step) {
 	case ActionBranch, ActionSleep, ActionPause, ActionUpdateVariable, ActionWebhook:
 		return
 	case ActionScript:
-		c.gap(name, pos, "what its script calls is not derived")
+		c.script(s)
 		return
 	case ActionAutomation:
 		c.gap(name, pos, "what the document %v calls is not derived; give its file as well", shown(inputs["DocumentName"]))
@@ -134,6 +136,23 @@ func (c *callLister) step(s *Step) {
 		}
 		c.add(name, pos, call.service, call.operation, input)
 		c.calls[len(c.calls)-1].Partial = true
+	}
+}
+
+func (c *callLister) script(s *Step) {
+	facts, known := c.scripts[s.Name]
+	switch {
+	case !known:
+		c.gap(s.Name, s.Pos, "what its script calls is not derived")
+	case facts.Error != nil:
+		c.gap(s.Name, s.Pos, "its script is not Python")
+	case facts.Unresolved:
+		c.gap(s.Name, s.Pos, "its script calls more than its text tells")
+	}
+	for _, call := range facts.Calls {
+		c.calls = append(c.calls, StepCall{Step: s.Name, Pos: s.scriptPos(call.Line), Call: apimodel.Call{
+			Service: call.Service, Operation: call.Operation, Account: c.at.Account, Region: c.at.Region,
+		}})
 	}
 }
 

@@ -16,25 +16,49 @@ const (
 	SeverityWarning Severity = "warning"
 )
 
-// The codes of problems.
+// The codes of problems; docs/runbook-check.md explains each.
 const (
 	CodeSyntax             = "syntax"
 	CodeSchema             = "schema"
-	CodeUnsupportedRuntime = "unsupported_runtime"
+	CodeUnknownKey         = "unknown_key"
 	CodeUnknownAction      = "unknown_action"
-	CodeUnknownStep        = "unknown_step"
-	CodeUnreachable        = "unreachable_step"
-	CodeUnknownReference   = "unknown_reference"
-	CodeReference          = "reference"
-	CodeSelector           = "selector"
+	CodeUnsupportedRuntime = "unsupported_runtime"
+	CodeOldRuntime         = "old_runtime"
 	CodeParameter          = "parameter"
 	CodePattern            = "pattern"
-	CodeInput              = "input"
-	CodeUnknownKey         = "unknown_key"
-	CodeOnCancel           = "on_cancel"
+	CodeUnknownStep        = "unknown_step"
 	CodeStepScope          = "step_scope"
+	CodeOnCancel           = "on_cancel"
+	CodeUnreachable        = "unreachable_step"
 	CodeNoExit             = "no_exit"
+	CodeReference          = "reference"
+	CodeUnknownReference   = "unknown_reference"
+	CodeNotAlwaysSet       = "not_always_set"
+	CodeTypeFit            = "type_fit"
+	CodeInput              = "input"
+	CodeAPI                = "api"
+	CodeUnknownMember      = "unknown_member"
+	CodeMissingMember      = "missing_member"
+	CodeMemberType         = "member_type"
+	CodeEnum               = "enum"
+	CodeSelector           = "selector"
+	CodeSelectorShape      = "selector_shape"
+	CodeOutputType         = "output_type"
+	CodeAttachment         = "attachment"
+	CodeScriptSyntax       = "script_syntax"
+	CodeScriptImport       = "script_import"
+	CodeScriptCall         = "script_call"
 )
+
+// Codes lists the codes of problems.
+func Codes() []string {
+	return []string{
+		CodeSyntax, CodeSchema, CodeUnknownKey, CodeUnknownAction, CodeUnsupportedRuntime, CodeOldRuntime, CodeParameter, CodePattern,
+		CodeUnknownStep, CodeStepScope, CodeOnCancel, CodeUnreachable, CodeNoExit, CodeReference, CodeUnknownReference, CodeNotAlwaysSet,
+		CodeTypeFit, CodeInput, CodeAPI, CodeUnknownMember, CodeMissingMember, CodeMemberType, CodeEnum, CodeSelector, CodeSelectorShape,
+		CodeOutputType, CodeAttachment, CodeScriptSyntax, CodeScriptImport, CodeScriptCall,
+	}
+}
 
 // Problem is one thing wrong with a document, where it stands and what to do.
 type Problem struct {

@@ -279,7 +279,7 @@ mainSteps: [{name: A, action: "aws:sleep", inputs: {Duration: PT1S}}]
 func TestPatternThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	d := parse(t, "schemaVersion: '0.3'\nparameters:\n  P: {type: String, default: '', allowedPattern: '[a'}\nmainSteps: [{name: A, action: 'aws:sleep', inputs: {Duration: PT1S}}]\n")
-	if problems := runbook.Check(d); len(problems) != 1 || problems[0].Code != runbook.CodePattern || problems[0].Severity != runbook.SeverityWarning {
+	if problems := runbook.Check(d, runbook.CheckOptions{}).Problems; len(problems) != 1 || problems[0].Code != runbook.CodePattern || problems[0].Severity != runbook.SeverityWarning {
 		t.Errorf("problems %v", problems)
 	}
 	if _, err := d.ResolveParameters(nil, nil); err != nil {

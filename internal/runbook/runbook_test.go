@@ -92,7 +92,7 @@ func TestParseReadsADocument(t *testing.T) {
 	if got := d.Steps[0].MaxAttempts; got != int64(2) {
 		t.Errorf("maxAttempts = %v", got)
 	}
-	if diff := cmp.Diff([]runbook.Problem(nil), runbook.Check(d)); diff != "" {
+	if diff := cmp.Diff([]runbook.Problem{}, runbook.Check(d, runbook.CheckOptions{}).Problems); diff != "" {
 		t.Error(diff)
 	}
 	if d.Revision != runbook.Revision([]byte(blockPublicAccess)) || len(d.Revision) != 64 {
@@ -220,7 +220,7 @@ mainSteps:
 func TestJSONHasPositions(t *testing.T) {
 	t.Parallel()
 	d := parse(t, "{\t\"schemaVersion\": \"0.3\",\n\t\"mainSteps\": [\n\t\t{\"name\": \"A\", \"action\": \"aws:sleep\",\n\t\t \"inputs\": {\"Duration\": \"{{ Missing }}\"}}\n\t]\n}\n")
-	problems := runbook.Check(d)
+	problems := runbook.Check(d, runbook.CheckOptions{}).Problems
 	if len(problems) != 1 || problems[0].Line != 4 || problems[0].Column != 27 {
 		t.Errorf("problems = %v", problems)
 	}

@@ -75,6 +75,31 @@ func (t Type) pattern() string {
 	return ""
 }
 
+// Holds reports whether v, in plain JSON types, is of type t without any
+// conversion.
+func (t Type) Holds(v any) bool {
+	switch t.base() {
+	case TypeInteger:
+		_, ok := v.(int64)
+		return ok
+	case TypeBoolean:
+		_, ok := v.(bool)
+		return ok
+	case TypeStringMap:
+		_, ok := v.(map[string]any)
+		return ok
+	case TypeStringList, TypeMapList:
+		list, ok := v.([]any)
+		return ok && !slices.ContainsFunc(list, func(item any) bool {
+			_, isText := item.(string)
+			_, isMap := item.(map[string]any)
+			return t.base() == TypeStringList && !isText || t.base() == TypeMapList && !isMap
+		})
+	}
+	_, ok := v.(string)
+	return ok
+}
+
 // Zero is the value of an output whose selector found nothing: empty, rather
 // than a failure, because documents test for it.
 func (t Type) Zero() any {

@@ -1,0 +1,39 @@
+package runbook
+
+// ScriptFacts is what is known of a script without running it. The analysis
+// itself is not here, because it needs Python: whoever checks a document brings
+// its results.
+type ScriptFacts struct {
+	// Error is set where the script is not Python; nothing else is known then.
+	Error *ScriptError
+	// Calls are the operations on AWS that the script names.
+	Calls []ScriptCall
+	// Imports are the modules that it imports, by their first name.
+	Imports []string
+	// Unresolved says that it may call more than Calls.
+	Unresolved bool
+}
+
+// ScriptError is where and why a script does not parse; both count from 1.
+type ScriptError struct {
+	Line, Column int
+	Message      string
+}
+
+// ScriptCall is one operation that a script calls.
+type ScriptCall struct {
+	Service   string // boto3's name
+	Operation string // put_bucket_policy or PutBucketPolicy
+	Line      int    // in the script, from 1
+}
+
+// Scripts gives the inline Python scripts of d by step, for an analysis.
+func (d *Document) Scripts() map[string]string {
+	out := map[string]string{}
+	for _, s := range d.all {
+		if text, ok := s.Inputs["Script"].(string); ok && s.Action == ActionScript && len(refusal(s)) == 0 {
+			out[s.Name] = text
+		}
+	}
+	return out
+}
