@@ -2,6 +2,7 @@ package automation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parry-security/parry/internal/runbook"
@@ -38,6 +39,9 @@ func (s scope) value(r runbook.Ref) (any, error) {
 		v, ok := s.run.Parameters[r.Name]
 		if !ok {
 			return nil, fmt.Errorf("the runbook has no such parameter")
+		}
+		if p, declared := s.run.Document.Parameter(r.Name); declared {
+			return p.Expand(v, s)
 		}
 		return v, nil
 	case runbook.RefVariable:
@@ -81,12 +85,20 @@ func (s scope) global(name string) (any, error) {
 	return nil, fmt.Errorf("it is not known")
 }
 
-// usesTime reports whether resolving v needs the time.
-func usesTime(v any) bool {
+// usesTime reports whether resolving v needs the time, by itself or through the
+// default of a parameter.
+func usesTime(d *runbook.Document, v any) bool {
 	for _, r := range runbook.References(v) {
-		if r.Kind == runbook.RefGlobal && (r.Name == "DATE" || r.Name == "DATE_TIME") {
+		if isTime(r) {
+			return true
+		}
+		if p, ok := d.Parameter(r.Name); ok && r.Kind == runbook.RefParameter && p.HasDefault && slices.ContainsFunc(runbook.References(p.Default), isTime) {
 			return true
 		}
 	}
 	return false
+}
+
+func isTime(r runbook.Ref) bool {
+	return r.Kind == runbook.RefGlobal && (r.Name == "DATE" || r.Name == "DATE_TIME")
 }

@@ -93,7 +93,7 @@ func (x *execution) betweenAttempts(ctx context.Context, attempt int) error {
 // stepTime gives the time for {{ global:DATE }}: a checkpoint of its own, since
 // a branch may depend on it.
 func (x *execution) stepTime(ctx context.Context, s *runbook.Step) (time.Time, error) {
-	if !usesTime(s.Inputs) {
+	if !usesTime(x.run.Document, s.Inputs) {
 		return time.Time{}, nil
 	}
 	round := 0

@@ -196,8 +196,11 @@ func (c *checker) parameter(p *Parameter, path string) {
 	if !p.HasDefault || isText && text == "" || len(storeNames(p.Default)) > 0 {
 		return
 	}
-	if isText && ParseTemplate(text).HasReferences() {
-		c.add(CodeReference, SeverityWarning, p.Pos, path+".default", "a default is not a template: the double braces stay as they are", "take the value apart in the step that uses it")
+	if refs := ParseTemplate(text).Refs(); isText && len(refs) > 0 {
+		if !slices.ContainsFunc(refs, func(r Ref) bool { return !isSystem(r) }) {
+			return // filled in when the execution runs
+		}
+		c.add(CodeReference, SeverityWarning, p.Pos, path+".default", "a default cannot refer to parameters, variables or steps: the double braces stay as they are", "use global: and automation: values here, the rest in the step")
 		return
 	}
 	if err := p.Check(p.Default); err != nil {

@@ -94,8 +94,8 @@ func (c *checker) reference(s *Step, r Ref, pos Pos, path string) {
 }
 
 // order warns where a step reads an output that need not be there yet: the step
-// that sets it does not stand on every way to this one. An output that was never
-// set is empty, which documents also use on purpose.
+// that sets it does not stand on every way to this one. Documents also do so on
+// purpose.
 func (c *checker) order(s *Step, r Ref, pos Pos, path string) {
 	producer, ok := c.steps.place[r.Step]
 	if !ok || c.doc.Inside(c.doc.all[producer], s.Name) {
@@ -108,10 +108,10 @@ func (c *checker) order(s *Step, r Ref, pos Pos, path string) {
 	seen := make([]bool, len(c.doc.all))
 	mark(seen, slices.Clone(c.steps.next[producer]), func(i int) []int { return c.steps.next[i] })
 	if seen[c.steps.place[s.Name]] {
-		c.add(CodeNotAlwaysSet, SeverityWarning, pos, path, fmt.Sprintf("{{ %s }} is empty where step %s was not on the way", r, r.Step), "let every way pass that step first, or test the value in a branch")
+		c.add(CodeNotAlwaysSet, SeverityWarning, pos, path, fmt.Sprintf("{{ %s }} has no value where step %s was not on the way", r, r.Step), "let every way pass that step first, or test the value in a branch")
 		return
 	}
-	c.add(CodeNotAlwaysSet, SeverityWarning, pos, path, fmt.Sprintf("{{ %s }} is always empty: no way leads from step %s to this one", r, r.Step), "name a step that runs before")
+	c.add(CodeNotAlwaysSet, SeverityWarning, pos, path, fmt.Sprintf("{{ %s }} never has a value: no way leads from step %s to this one", r, r.Step), "name a step that runs before")
 }
 
 // typeOf gives the type of what a reference stands for, where the document tells.

@@ -168,6 +168,36 @@ func (p *Parameter) fromStore(stored map[string]any) (any, error) {
 	return Coerce(v, p.Type)
 }
 
+// Expand gives the value that a reference to p stands for while an execution
+// runs: v, and where v is p's own default, with the {{ global: }} and
+// {{ automation: }} values in it, which AWS's own documents use there
+// ("golden-{{ global:DATE_TIME }}"). A value that somebody gave is never read as a
+// template.
+func (p *Parameter) Expand(v any, scope Scope) (any, error) {
+	text, isText := v.(string)
+	if !isText || !p.HasDefault || !equalValues(v, p.Default) {
+		return v, nil
+	}
+	t := ParseTemplate(text)
+	if !slices.ContainsFunc(t.Refs(), isSystem) {
+		return v, nil
+	}
+	return Resolve(v, systemScope{scope})
+}
+
+func isSystem(r Ref) bool { return r.Kind == RefGlobal || r.Kind == RefAutomation }
+
+// systemScope resolves what the system knows and leaves the rest as it is written.
+type systemScope struct{ of Scope }
+
+// Lookup gives a system value, or the reference itself.
+func (s systemScope) Lookup(r Ref) (any, error) {
+	if isSystem(r) {
+		return s.of.Lookup(r)
+	}
+	return "{{ " + r.String() + " }}", nil
+}
+
 // unwrap takes the one text out of the wire form of a scalar.
 func (p *Parameter) unwrap(v any) any {
 	list, isList := v.([]any)

@@ -124,6 +124,9 @@ func (c *callLister) step(s *Step) {
 		c.gap(name, pos, "action %s is not known", action)
 		return
 	}
+	if action == ActionCreateTags && inputs["ResourceType"] == nil {
+		inputs["ResourceType"] = "EC2"
+	}
 	for _, call := range implied {
 		if call.when != "" && !strings.EqualFold(fmt.Sprint(inputs[call.member]), call.when) && inputs[call.member] != apimodel.Unknown {
 			continue
@@ -211,7 +214,7 @@ var impliedCalls = map[string][]impliedCall{
 		{service: "cloudformation", operation: "DescribeStacks", input: map[string]string{"StackName": "StackName"}},
 	},
 	ActionCreateTags: {
-		{service: "ec2", operation: "CreateTags"},
+		{service: "ec2", operation: "CreateTags", input: map[string]string{"Resources": "ResourceIds", "Tags": "Tags"}, member: "ResourceType", when: "EC2"},
 		{service: "ec2", operation: "DescribeTags"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "ManagedInstance"},
 		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "MaintenanceWindow"},

@@ -96,7 +96,7 @@ func TestMemberRoleIsLeastPrivilege(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls, gaps := doc.Calls(runbook.Where{})
+	calls, gaps := doc.Calls(runbook.Where{}, nil)
 	if len(gaps) > 0 {
 		t.Fatalf("%v", gaps)
 	}
