@@ -106,7 +106,7 @@ func (h *Handler) newVersion(content, format string) (runbook.Stored, error) {
 	if err != nil {
 		return runbook.Stored{}, contentError(err)
 	}
-	if problems := runbook.Errors(runbook.Check(doc)); len(problems) > 0 {
+	if problems := runbook.Errors(runbook.Check(doc, runbook.CheckOptions{}).Problems); len(problems) > 0 {
 		return runbook.Stored{}, contentProblems(problems)
 	}
 	return runbook.Stored{
