@@ -58,6 +58,9 @@ func packValue(v any, depth int) (any, error) {
 	case time.Time:
 		return []any{kindTime, t.Format(time.RFC3339Nano)}, nil
 	case map[string]any:
+		if t == nil {
+			return nil, nil
+		}
 		out := make(map[string]any, len(t))
 		for k, item := range t {
 			packed, err := packValue(item, depth+1)

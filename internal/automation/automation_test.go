@@ -46,17 +46,19 @@ func (c *clock) Wait(ctx context.Context, d time.Duration) error {
 
 // caller answers calls from a script: by operation, in turn, the last for ever.
 type caller struct {
-	t       *testing.T
-	answers map[string][]any // map[string]any = output, error = error, func = computed
-	calls   []string
-	inputs  []map[string]any
-	as      []string
+	t        *testing.T
+	answers  map[string][]any // map[string]any = output, error = error, func = computed
+	calls    []string
+	inputs   []map[string]any
+	as       []string
+	accounts []string
 }
 
 func (c *caller) Call(ctx context.Context, step string, call apimodel.Call) (apimodel.Reply, error) {
 	c.calls = append(c.calls, step+":"+call.Operation)
 	c.inputs = append(c.inputs, call.Input)
 	c.as = append(c.as, call.As)
+	c.accounts = append(c.accounts, call.Account)
 	key := step + ":" + call.Operation // of one pass, where there is an answer for it
 	if c.answers[key] == nil {
 		key = call.Operation

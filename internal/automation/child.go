@@ -81,15 +81,8 @@ func (x *execution) children(ctx context.Context, c *call, ask childStep) (recor
 	if err := x.stopChildren(ctx, c, park, now); err != nil {
 		return record{}, err
 	}
-	started := fan.launch()
-	list := make([]Child, 0, len(started))
-	for _, i := range started {
-		list = append(list, x.child(c, ask, targets[i]))
-	}
-	if len(list) > 0 {
-		if err := x.run.Children.Start(ctx, list); err != nil {
-			return record{}, fmt.Errorf("start the children of step %s: %w", c.step.Name, err)
-		}
+	if err := x.launch(ctx, c, ask, fan, targets); err != nil {
+		return record{}, err
 	}
 	if fan.done() {
 		return x.fanRecord(c, ask, fan, last), nil
@@ -100,6 +93,38 @@ func (x *execution) children(ctx context.Context, c *call, ask childStep) (recor
 		park.Until = time.Time{} // what it waits for now are the children's ends
 	}
 	return record{Status: Waiting, Park: &park}, nil
+}
+
+// launch starts the children that may start now. One that cannot be started at
+// all has failed, and makes room for the next.
+func (x *execution) launch(ctx context.Context, c *call, ask childStep, fan *FanState, targets []Target) error {
+	for {
+		started := fan.launch()
+		if len(started) == 0 {
+			return nil
+		}
+		list := make([]Child, 0, len(started))
+		for _, i := range started {
+			list = append(list, x.child(c, ask, targets[i]))
+		}
+		err := x.run.Children.Start(ctx, list)
+		if err == nil {
+			return nil
+		}
+		var refused *targetError
+		if err := refusal(err, &refused); err != nil {
+			return fmt.Errorf("start the children of step %s: %w", c.step.Name, err)
+		}
+		for n, i := range started { // one by one, to see which
+			refused = nil
+			if err := refusal(x.run.Children.Start(ctx, list[n:n+1]), &refused); err != nil {
+				return fmt.Errorf("start a child of step %s: %w", c.step.Name, err)
+			}
+			if refused != nil {
+				fan.end(i, true, fmt.Sprintf("%s was not started: %v", childName(ChildState{ID: list[n].ID}, targets[i]), refused))
+			}
+		}
+	}
 }
 
 // countEnded takes the ends that signals tell of. Without any it looks at all
@@ -183,6 +208,9 @@ func (x *execution) cancelChildren(ctx context.Context, c *call, fan *FanState) 
 // fanRecord is how the step ends.
 func (x *execution) fanRecord(c *call, ask childStep, fan *FanState, last ChildState) record {
 	rec := record{Status: Success, Outputs: map[string]any{"Output": []any{}, "ExecutionId": x.run.ExecutionID, "Status": string(Success)}}
+	if last.Status == "" {
+		last.Status = Failed // it was never started
+	}
 	if ask.fan == nil {
 		rec.Outputs = map[string]any{"Output": childOutput(last), "ExecutionId": x.childID(c, Target{}), "Status": string(last.Status)}
 	}

@@ -107,7 +107,11 @@ func (i *Interpreter) Run(ctx context.Context, run Run) (Outcome, error) {
 	if err := x.hydrate(ctx); err != nil {
 		return Outcome{}, err
 	}
-	return x.segment(ctx)
+	o, err := x.segment(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return o, x.compact(ctx)
 }
 
 // execution is one segment under way.

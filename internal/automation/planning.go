@@ -70,7 +70,7 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 		last = st
 		if st.Status != Success {
 			fan.Errors++
-			fan.FirstError = fmt.Sprintf("%s would end with %s: %.1000s", childName(st, t), st.Status, st.Failure)
+			fan.FirstError = cutEnd(fmt.Sprintf("%s would end with %s: %s", childName(st, t), st.Status, st.Failure), 1000)
 			break
 		}
 	}

@@ -146,7 +146,7 @@ func (f *FanState) end(target int, failed bool, why string) {
 	if failed {
 		f.Errors++
 		if f.FirstError == "" {
-			f.FirstError = fmt.Sprintf("%.1000s", why)
+			f.FirstError = cutEnd(why, 1000) // the cause stands at the end
 		}
 	}
 	if f.Since++; f.Since >= f.Limit && f.Limit < f.MaxConcurrency {

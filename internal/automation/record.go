@@ -17,6 +17,7 @@ const (
 	maxRecord = 256 << 10 // without blobs
 	maxBlob   = 1 << 20
 	blobFrom  = 64 << 10 // larger outputs go to a blob
+	maxState  = 256 << 10
 )
 
 func (x *execution) encode(ctx context.Context, c *call, rec record) ([]byte, error) {
@@ -102,6 +103,42 @@ func (x *execution) hydrate(ctx context.Context) error {
 			return err
 		}
 		x.state.Outputs[step] = outputs
+	}
+	return nil
+}
+
+// compact puts the largest outputs into blobs until the state is small enough.
+// Nothing is lost: the next segment brings them back.
+func (x *execution) compact(ctx context.Context) error {
+	if x.run.Blobs == nil || x.run.Planning || x.state.Cursor == "" {
+		return nil
+	}
+	size := map[string][]byte{}
+	total := 0
+	for step, outputs := range x.state.Outputs {
+		if x.state.Blobs[step] != "" {
+			continue
+		}
+		raw, err := json.Marshal(outputs)
+		if err != nil {
+			return fault.E(fault.Internal, "keep the outputs of step "+step, err)
+		}
+		size[step], total = raw, total+len(raw)
+	}
+	for total > maxState {
+		largest := ""
+		for step := range size {
+			if largest == "" || len(size[step]) > len(size[largest]) || len(size[step]) == len(size[largest]) && step < largest {
+				largest = step
+			}
+		}
+		name, err := x.run.Blobs.PutBlob(ctx, size[largest])
+		if err != nil {
+			return fmt.Errorf("keep the outputs of step %s: %w", largest, err)
+		}
+		x.state.Blobs[largest] = name
+		total -= len(size[largest])
+		delete(size, largest)
 	}
 	return nil
 }

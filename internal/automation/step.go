@@ -203,7 +203,7 @@ func (x *execution) perform(ctx context.Context, c *call, started time.Time, bod
 	_, asked := x.asked(c)
 	var rec record
 	var err error
-	if asked && !c.endsItself || x.overdue(started) {
+	if asked && !c.endsItself || x.overdue(x.run.Clock.Now()) {
 		err = errAsked
 	} else {
 		if err := x.observe(ctx, c, record{Status: InProgress, StartedAt: started}); err != nil {

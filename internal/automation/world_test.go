@@ -31,7 +31,8 @@ type world struct {
 	documents   map[string]*runbook.Document
 	handlers    map[string]func(ctx context.Context, s automation.Script) (automation.ScriptResult, error)
 	targets     []automation.Target
-	given       map[string]any // parameters of Main
+	find        func(automation.TargetQuery) []automation.Target // over targets
+	given       map[string]any                                   // parameters of Main
 
 	executions map[string]*execution
 	order      []string
@@ -192,18 +193,23 @@ func (w *world) Document(_ context.Context, name, _ string) (*runbook.Document, 
 	return doc, nil
 }
 
-func (w *world) Targets(context.Context, automation.TargetQuery) ([]automation.Target, error) {
+func (w *world) Targets(_ context.Context, q automation.TargetQuery) ([]automation.Target, error) {
+	if w.find != nil {
+		return w.find(q), nil
+	}
 	return slices.Clone(w.targets), nil
 }
 
-func (w *world) Start(_ context.Context, list []automation.Child) error {
+func (w *world) Start(ctx context.Context, list []automation.Child) error {
 	for _, c := range list {
 		if w.executions[c.ID] != nil {
 			continue
 		}
-		doc := w.documents[c.Document]
+		doc, err := w.Document(ctx, c.Document, c.Version)
+		if err != nil {
+			return err
+		}
 		parameters := c.Parameters
-		var err error
 		if c.Fan != nil {
 			doc, parameters, err = automation.Fan(doc, c.Document, c.Version, c.Parameters, *c.Fan)
 		} else {
