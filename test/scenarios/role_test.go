@@ -48,6 +48,13 @@ func allow(actions any, resource string) document {
 // permissions but those denied, and gives an edit that makes Parry use it.
 func (w *world) role(t *testing.T, denied ...string) (name string, use func(document)) {
 	t.Helper()
+	name = w.roleIn(t, "dev", denied...)
+	return name, func(cfg document) { cfg["organization"].(document)["member_role"] = name }
+}
+
+// roleIn makes such a role in any member.
+func (w *world) roleIn(t *testing.T, member string, denied ...string) (name string) {
+	t.Helper()
 	e := w.env.Estate
 	name = fmt.Sprintf("Scenario%d", w.buckets.Add(1))
 	hub := fmt.Sprintf("arn:aws:iam::%s:user/parry", e.Security.Account)
@@ -58,11 +65,11 @@ func (w *world) role(t *testing.T, denied ...string) (name string, use func(docu
 		"s3:GetBucketPublicAccessBlock", "s3:PutBucketPublicAccessBlock", "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketAcl", "s3:PutBucketAcl",
 	}
 	actions = slices.DeleteFunc(actions, func(a string) bool { return slices.Contains(denied, a) })
-	dev := e.Members["dev"].Account
-	w.iam(t, dev, url.Values{"Action": {"CreateRole"}, "RoleName": {name}, "AssumeRolePolicyDocument": {text(t, trust)}})
-	w.iam(t, dev, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"s3"}, "PolicyDocument": {text(t, allow(actions, "arn:aws:s3:::*"))}})
+	account := e.Members[member].Account
+	w.iam(t, account, url.Values{"Action": {"CreateRole"}, "RoleName": {name}, "AssumeRolePolicyDocument": {text(t, trust)}})
+	w.iam(t, account, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"s3"}, "PolicyDocument": {text(t, allow(actions, "arn:aws:s3:::*"))}})
 	w.iam(t, e.Security.Account, url.Values{"Action": {"PutUserPolicy"}, "UserName": {"parry"}, "PolicyName": {"scenarios"}, "PolicyDocument": {text(t, allow("sts:*", "arn:aws:iam::*:role/Scenario*"))}})
-	return name, func(cfg document) { cfg["organization"].(document)["member_role"] = name }
+	return name
 }
 
 // byPeople has people approve in dev too.
