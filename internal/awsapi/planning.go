@@ -38,7 +38,8 @@ type Planner struct {
 	answers map[string]realAnswer // the real answers to image reads, by answerKey
 	changed []changedThing        // in the order of their first change
 	// made are the steps whose answers are about what this plan makes.
-	made map[string]bool
+	made   map[string]bool
+	making []string // ARNs of what this plan makes under names that it gives
 
 	open     string // why the plan cannot be told to its end
 	lastRead string // the read that was made last, while it is made again and again
@@ -174,6 +175,7 @@ func (p *Planner) do(ctx context.Context, step string, r request) (apimodel.Repl
 		}
 		reply = p.unknown.reply(r.op, step)
 		p.made[step] = true
+		p.makes(r)
 	}
 	var api *apimodel.APIError
 	if err == nil || errors.As(err, &api) {
@@ -192,6 +194,16 @@ func (p *Planner) read(ctx context.Context, pc *remediation.PlannedCall, r reque
 		}
 		return p.unknown.reply(r.op, pc.Step), nil
 	}
+	reply, err := p.look(ctx, pc, r)
+	if err != nil && p.isToCome(r, err) {
+		p.made[pc.Step] = true
+		return p.unknown.reply(r.op, pc.Step), nil
+	}
+	return reply, err
+}
+
+// look is read for what is asked of AWS.
+func (p *Planner) look(ctx context.Context, pc *remediation.PlannedCall, r request) (apimodel.Reply, error) {
 	if !apimodel.IsImageRead(r.Service, r.Operation) {
 		return p.s.g.send(ctx, r.id, r)
 	}
@@ -288,6 +300,9 @@ func (p *Planner) change(ctx context.Context, pc *remediation.PlannedCall, r req
 		}
 	}
 	seen, err := p.see(ctx, spec, r)
+	if err != nil && p.isToCome(r, err) {
+		return nil // as above, under a name that it is given
+	}
 	if err != nil {
 		return fault.Errorf(codeOf(err), "plan step "+pc.Step, "read %s before changing it: %w", pc.Resource, err).
 			WithHint("the role needs permission for %s:%s", spec.Service, spec.ReadOperation())

@@ -77,7 +77,9 @@ func (u unknowns) torn(v any) string {
 func (u unknowns) isTorn(text string) bool {
 	rest := strings.ToLower(u.whole.ReplaceAllLiteralString(text, ""))
 	cut := strings.LastIndex(rest, unknownPrefix)
-	return strings.Contains(rest, strings.ToLower(u.nonce)) || cut >= 0 && !strings.Contains(rest[cut:], ">")
+	nonce := strings.ToLower(u.nonce)
+	tail := nonce[max(len(nonce)-8, 0):] + ">"
+	return strings.Contains(rest, nonce) || strings.Contains(rest, tail) || cut >= 0 && !strings.Contains(rest[cut:], ">")
 }
 
 // assume plans taking a role: the plan lists it, and every call that is made as

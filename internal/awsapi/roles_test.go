@@ -208,3 +208,40 @@ func TestReadsOfOneRoleAreNotShownToAnother(t *testing.T) {
 		t.Errorf("each role reads once: %s", diff)
 	}
 }
+
+// TestCallsAsTheProcessItself reach its own account alone; a role that is listed
+// is assumed from there, and only its session can be narrowed.
+func TestCallsAsTheProcessItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	me := awsapi.Identity{SessionName: "exec-1", SourceIdentity: "alice"}
+	calls := []stepCall{fix()[0], fix()[1]}
+	calls[0].call.Account = ""
+	calls[1].call.Account, calls[1].call.As = "", fixer
+	p := w.gate.Planning(me, awsapi.PlanOptions{Roles: []string{fixer}})
+	for _, c := range calls {
+		if _, err := p.Call(t.Context(), c.step, c.call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"PutPublicAccessBlock change  " + hub, "DeleteBucketPolicy change " + fixer + " " + member}, briefs(p.Calls())); diff != "" {
+		t.Error(diff)
+	}
+	elsewhere := fix()[2]
+	if _, err := p.Call(t.Context(), elsewhere.step, elsewhere.call); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "is not the account of this process's credentials") {
+		t.Errorf("another account: %v", err)
+	}
+	plan := w.planOf(p.Calls())
+	plan.Role, plan.Roles, plan.Account = "", []string{fixer}, hub
+	w.assumed()
+	w.aws.sent()
+	if err := run(t.Context(), w.gate.Applying(me, w.authority(plan)), calls); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{fixer + " narrowed"}, w.assumed()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"PutPublicAccessBlock", "DeleteBucketPolicy"}, changesOf(w.aws.sent())); diff != "" {
+		t.Error(diff)
+	}
+}
