@@ -175,7 +175,7 @@ func (s ImageSpec) back(inv inverse, t rowTemplate) InverseCall {
 		maps.Copy(in, m)
 	}
 	whole, _ := integral(in).(map[string]any)
-	c := InverseCall{Call: Call{Service: s.row.service, Operation: inv.Operation, Account: s.call.Account, Region: s.call.Region, Input: whole}}
+	c := InverseCall{Call: Call{Service: s.row.service, Operation: inv.Operation, Account: s.call.Account, Region: s.call.Region, As: s.call.As, Input: whole}}
 	if len(inv.Fresh) > 0 {
 		c.Fresh, c.FreshRead = inv.Fresh, s.ReadCall()
 	}

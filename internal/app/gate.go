@@ -37,10 +37,10 @@ type planSessions struct{ *sessions }
 // for one person in one account share a session: with one each, planning for a
 // whole organization would wait for STS, which counts calls for the account
 // that Parry lives in.
-func (s planSessions) Planner(r remediation.Remediation) plan.Planner {
+func (s planSessions) Planner(r remediation.Remediation, roles ...string) plan.Planner {
 	id := s.identity(r, "plan", r.RequestedBy)
 	id.SessionName = "parry-plan-" + r.Account
-	return s.gate.Planning(id, awsapi.PlanOptions{})
+	return s.gate.Planning(id, awsapi.PlanOptions{Roles: roles, CoerceStrings: r.Kind == remediation.KindRun})
 }
 
 // GuardsRevision is the revision of the guards in force.
@@ -51,8 +51,8 @@ type verifySessions struct{ *sessions }
 
 // Verifier opens a fresh reading session: its name differs from that of every
 // other stage, so that no credentials or cached answers are shared.
-func (s verifySessions) Verifier(r remediation.Remediation) verify.Caller {
-	return s.gate.ReadOnly(s.identity(r, "verify", r.RequestedBy))
+func (s verifySessions) Verifier(r remediation.Remediation, roles ...string) verify.Caller {
+	return s.gate.ReadOnly(s.identity(r, "verify", r.RequestedBy), roles...)
 }
 
 // executeSessions are what the execute stage may open.
@@ -73,6 +73,7 @@ func (s executeSessions) Applier(r remediation.Remediation, p *remediation.Plan,
 		}
 		return s.gate.Applying(id, awsapi.Authority{
 			Remediation: r.ID, Execution: execution, Plan: p, Hash: approval.Plan, Fence: s.fence, Recorder: s.store,
+			CoerceStrings: r.Kind == remediation.KindRun,
 		}), nil
 	})
 }

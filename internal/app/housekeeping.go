@@ -22,6 +22,9 @@ const (
 	takeOverEvery  = 2 * time.Second
 	keepDead       = 90 * 24 * time.Hour  // for people to look at
 	keepExecutions = 400 * 24 * time.Hour // a year and the audit after it
+	// keepBlobs is how long content is kept that nothing uses yet: between putting it
+	// and naming it in a row.
+	keepBlobs = 24 * time.Hour
 	// maxCalls bounds the record of calls: about 1 GB.
 	maxCalls = 2_000_000
 )
@@ -123,7 +126,7 @@ func (s *Server) release(ctx context.Context, at time.Time) error {
 func (h *housekeeping) prune(ctx context.Context) error {
 	now := h.s.clock.Now()
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
-		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions),
+		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
 		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls,
 	})
 	return err

@@ -36,6 +36,8 @@ type Server struct {
 	client   *awsapi.Client
 	gate     *awsapi.Gate
 	calls    *callWriter
+	steps    *stepWriter
+	local    bool // one person's process, without a port
 	engine   *durable.Engine
 	content  *Content
 	stages   *stages
@@ -109,7 +111,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	// The record of calls starts first and stops last: everything else calls.
-	s.services = append([]service.Service{s.calls, s.engine.Service(), s.stages.triage}, dispatchers...)
+	s.services = append([]service.Service{s.calls, s.steps, s.engine.Service(), s.stages.triage}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
 	if s.cfg.Database != "" {
 		s.services = append(s.services, s.client.ShareRates(sharedRates{s.store}))

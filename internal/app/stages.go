@@ -18,6 +18,7 @@ import (
 	"github.com/parry-security/parry/internal/normalize/asff"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/plan"
+	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/rule"
 	"github.com/parry-security/parry/internal/service"
@@ -39,6 +40,21 @@ type stages struct {
 	notify  *notify.Stage
 	audit   *audit.Appender
 	grants  []awsapi.Grant
+
+	runs      *runs
+	documents *documents
+	access    plan.Access
+}
+
+// deskRuns is what the desk needs to start documents.
+type deskRuns struct {
+	*store.Store
+	documents *documents
+}
+
+// Resolve pins a version of a document.
+func (d deskRuns) Resolve(ctx context.Context, name, version string) (remediation.Runbook, error) {
+	return d.documents.Resolve(ctx, name, version)
 }
 
 func (s *Server) newStages() (*stages, error) {
@@ -130,16 +146,25 @@ func (s *Server) buildRemediation(t *stages) error {
 	if err != nil {
 		return err
 	}
-	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.store}
+	s.steps = newStepWriter(s.store, s.cfg.Organization.Partition, s.log)
+	documents := &documents{s.store, s.content}
+	access := plan.Access{Rules: s.cfg.Documents, Open: s.local}
+	t.runs = &runs{
+		store: s.store, documents: documents, targets: &targets{s.cfg.Organization}, beyond: s.gate.Beyond,
+		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole},
+	}
+	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
 	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: s.store, fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}
 	if t.plan, err = plan.New(plan.Config{
-		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Org: s.cfg.Organization, Clock: s.clock, Logger: s.log.With("component", "plan"),
+		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Org: s.cfg.Organization,
+		Runs: s.store, Rehearse: interpreter, Access: access, Clock: s.clock, Logger: s.log.With("component", "plan"),
 	}); err != nil {
 		return err
 	}
-	t.desk = plan.NewDesk(s.store, s.content, s.ids, s.clock)
+	t.desk = plan.NewDesk(s.store, s.content, s.ids, s.clock).StartsDocuments(deskRuns{s.store, documents})
+	t.access, t.documents = access, documents
 	if t.approve, err = approve.New(approve.Config{
-		Store: s.store, Policies: s.cfg.Policies, Org: s.cfg.Organization, Clock: s.clock, Logger: s.log.With("component", "approve"),
+		Store: s.store, Policies: s.cfg.Policies, Org: s.cfg.Organization, Self: s.local, Clock: s.clock, Logger: s.log.With("component", "approve"),
 	}); err != nil {
 		return err
 	}
@@ -148,6 +173,7 @@ func (s *Server) buildRemediation(t *stages) error {
 	}); err != nil {
 		return err
 	}
+	t.runs.execute, t.runs.approve = t.execute, t.approve
 	t.verify, err = verify.New(verify.Config{
 		Store: s.store, Playbooks: s.content, Gate: verifySessions{open}, Clock: s.clock, Logger: s.log.With("component", "verify"),
 	})
@@ -172,6 +198,7 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 			store.TopicEvent:    func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
 			store.TopicPlan:     func(ctx context.Context, d bus.Delivery) error { return t.plan.Handle(ctx, d.Payload) },
 			store.TopicApprove:  func(ctx context.Context, d bus.Delivery) error { return t.approve.Handle(ctx, d.Payload) },
+			store.TopicWake:     func(ctx context.Context, d bus.Delivery) error { return t.execute.Wake(ctx, d.Payload) },
 			store.TopicExecute:  func(ctx context.Context, d bus.Delivery) error { return t.execute.Handle(ctx, d.Payload) },
 			store.TopicVerify:   func(ctx context.Context, d bus.Delivery) error { return t.verify.Handle(ctx, d.Payload, d.Attempts) },
 			store.TopicAnnotate: func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleAnnotate(ctx, d.Payload) },

@@ -23,8 +23,15 @@ func (s *Stage) Expire(ctx context.Context, n int) (int, error) {
 			return ended, err
 		}
 		a.State = remediation.ApprovalExpired
+		if a.OfStep() {
+			// The step has a time limit of its own, by which the document goes on.
+			if err := s.Store.UpdateApproval(ctx, a, nil, store.Effects{}); err != nil && !errors.Is(err, store.ErrConflict) {
+				return ended, err
+			}
+			continue
+		}
 		err = s.settle(ctx, a, r, transition{
-			to: remediation.Expired, reason: "nobody decided before " + a.ExpiresAt.UTC().Format(time.RFC3339), actor: "parry/approve", title: r.Control,
+			to: remediation.Expired, reason: "nobody decided before " + a.ExpiresAt.UTC().Format(time.RFC3339), actor: "parry/approve", title: r.Title(),
 			hint: "plan again: " + r.Again(),
 		})
 		if errors.Is(err, store.ErrConflict) {

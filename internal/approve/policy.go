@@ -2,6 +2,7 @@ package approve
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -23,10 +24,14 @@ const DefaultExpiry = 72 * time.Hour
 
 // Policy says how plans that match it are approved. Empty lists match all.
 type Policy struct {
-	ID        string        `json:"id" yaml:"id"`
-	Accounts  []string      `json:"accounts" yaml:"accounts"`
-	Units     []string      `json:"units" yaml:"units"` // organizational unit path as in organization.accounts
-	Playbooks []string      `json:"playbooks" yaml:"playbooks"`
+	ID        string   `json:"id" yaml:"id"`
+	Accounts  []string `json:"accounts" yaml:"accounts"`
+	Units     []string `json:"units" yaml:"units"` // organizational unit path as in organization.accounts
+	Playbooks []string `json:"playbooks" yaml:"playbooks"`
+	// Documents are names of documents, or patterns with *, that somebody started. An
+	// automatic policy approves no document that it does not name here; one that
+	// names documents and no playbooks is about documents only.
+	Documents []string      `json:"documents,omitempty" yaml:"documents"`
 	Mode      Mode          `json:"mode" yaml:"mode"`
 	Quorum    int           `json:"quorum" yaml:"quorum"`   // default 1
 	Expires   time.Duration `json:"expires" yaml:"expires"` // default DefaultExpiry
@@ -63,7 +68,39 @@ func defaultPolicy() Policy {
 
 func (p Policy) matches(r remediation.Remediation, unit string) bool {
 	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	return in(p.Accounts, r.Account) && in(p.Units, unit) && in(p.Playbooks, r.Playbook)
+	return in(p.Accounts, r.Account) && in(p.Units, unit) && p.about(r)
+}
+
+// about reports whether p is about what r does. What was written for findings does
+// not let documents run that anybody may write.
+func (p Policy) about(r remediation.Remediation) bool {
+	if r.Kind != remediation.KindRun {
+		return len(p.Playbooks) == 0 && len(p.Documents) == 0 || slices.Contains(p.Playbooks, r.Playbook)
+	}
+	if len(p.Documents) == 0 {
+		return len(p.Playbooks) == 0 && p.Mode != Automatic
+	}
+	return slices.ContainsFunc(p.Documents, func(pattern string) bool { return named(pattern, r.Runbook) })
+}
+
+// named matches a document's name with a pattern in which * is any text.
+func named(pattern, name string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == name
+	}
+	rest, ok := strings.CutPrefix(name, parts[0])
+	if !ok {
+		return false
+	}
+	for _, part := range parts[1 : len(parts)-1] {
+		at := strings.Index(rest, part)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(part):]
+	}
+	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 // choose gives the first policy that matches, or the default.
@@ -88,8 +125,15 @@ func obstacle(r remediation.Remediation, p remediation.Plan, trusted bool) strin
 		return "the plan is bound to fail: " + p.Problems[0]
 	case p.Irreversible():
 		return "the plan holds a change without a known inverse"
+	case r.Kind == remediation.KindRun:
+		return "" // whoever may start the document was checked when it was started
 	case !trusted:
 		return "the finding's source is not marked trusted"
 	}
 	return ""
+}
+
+// idle reports whether a run's plan changes nothing: then there is nothing to agree to.
+func idle(r remediation.Remediation, p remediation.Plan) bool {
+	return r.Kind == remediation.KindRun && !p.Open && p.Changes() == 0
 }

@@ -34,6 +34,7 @@ type Approvals interface {
 	CreateApproval(ctx context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error
 	UpdateApproval(ctx context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error
 	Approval(ctx context.Context, id string) (remediation.Approval, error)
+	ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error)
 	DueApprovals(ctx context.Context, now time.Time, n int) ([]remediation.Approval, error)
 }
 
@@ -42,8 +43,11 @@ type Config struct {
 	Store    Store
 	Policies []Policy // validated, in order; the first that matches decides
 	Org      org.Organization
-	Clock    service.Clock
-	Logger   *slog.Logger // default: discard
+	// Self lets people approve what they asked for themselves: a process of one
+	// person, with that person's own credentials. Default false.
+	Self   bool
+	Clock  service.Clock
+	Logger *slog.Logger // default: discard
 }
 
 // Stage approves.
@@ -105,6 +109,12 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	case policy.Mode == Automatic && why == "":
 		a.State, a.Automatic, to, hint = remediation.ApprovalApproved, true, remediation.Queued, ""
 		reason = "approved by policy " + policy.ID + " after a live read confirmed the violation"
+		if r.Kind == remediation.KindRun {
+			reason = "approved by policy " + policy.ID
+		}
+	case idle(r, plan):
+		a.State, a.Automatic, to, hint = remediation.ApprovalApproved, true, remediation.Queued, ""
+		reason = "the plan changes nothing, so that there is nothing to approve"
 	case policy.Mode == Automatic:
 		reason = "policy " + policy.ID + " is automatic, but " + why
 	}
@@ -113,6 +123,9 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 
 // source says whether the finding's source is trusted, and the finding's title.
 func (s *Stage) source(ctx context.Context, r remediation.Remediation) (bool, string, error) {
+	if r.Finding.IsZero() {
+		return false, r.Title(), nil
+	}
 	records, err := s.Store.Findings(ctx, []finding.ID{r.Finding})
 	if err != nil || len(records) == 0 {
 		return false, "", err
@@ -183,15 +196,18 @@ func (s *Stage) decide(ctx context.Context, id string, hash remediation.Hash, d 
 	}
 	now := s.Clock.Now()
 	d.At = now
-	if err := admissible(a, r, hash, d); err != nil {
+	if err := s.admissible(a, r, hash, d); err != nil {
 		return a, err
 	}
 	if !now.Before(a.ExpiresAt) {
 		return a, fault.Errorf(fault.Conflict, "decide on "+id, "the approval expired at %s", a.ExpiresAt.Format("2006-01-02 15:04 MST")).
 			WithHint("plan again: %s", r.Again())
 	}
+	if a.OfStep() {
+		return s.decideStep(ctx, a, d)
+	}
 	a.Decisions = append(a.Decisions, d)
-	t := transition{to: r.State, actor: d.Principal, title: r.Control}
+	t := transition{to: r.State, actor: d.Principal, title: r.Title()}
 	granted := 0
 	for _, v := range a.Decisions {
 		if v.Grant {
@@ -226,7 +242,7 @@ func (s *Stage) count(ctx context.Context, a remediation.Approval, d remediation
 }
 
 // admissible checks that this person may decide this approval now.
-func admissible(a remediation.Approval, r remediation.Remediation, hash remediation.Hash, d remediation.Decision) error {
+func (s *Stage) admissible(a remediation.Approval, r remediation.Remediation, hash remediation.Hash, d remediation.Decision) error {
 	op := "decide on " + a.ID
 	switch {
 	case a.State != remediation.ApprovalPending:
@@ -236,7 +252,9 @@ func admissible(a remediation.Approval, r remediation.Remediation, hash remediat
 			WithHint("look at the plan again: parry plan show %s", a.Remediation)
 	case len(d.Reason) > MaxReason:
 		return fault.Errorf(fault.Invalid, op, "the reason has %d bytes, the limit is %d", len(d.Reason), MaxReason)
-	case d.Grant && d.Principal == r.RequestedBy:
+	case a.OfStep():
+		return mayDecide(op, a, d)
+	case d.Grant && d.Principal == r.RequestedBy && !s.Self:
 		return fault.Errorf(fault.Denied, op, "%s asked for this remediation and cannot approve it too", d.Principal).
 			WithHint("ask another approver")
 	case slices.ContainsFunc(a.Decisions, func(v remediation.Decision) bool { return v.Principal == d.Principal }):

@@ -75,6 +75,13 @@ func (m *memory) put(a remediation.Approval, r *remediation.Remediation, eff sto
 	return nil
 }
 
+func (m *memory) ApprovalFor(_ context.Context, id remediation.ID) (remediation.Approval, error) {
+	if m.a == nil || m.a.Remediation != id || m.a.OfStep() {
+		return remediation.Approval{}, store.ErrNotFound
+	}
+	return *m.a, nil
+}
+
 func (m *memory) Approval(_ context.Context, id string) (remediation.Approval, error) {
 	if m.a == nil || m.a.ID != id {
 		return remediation.Approval{}, store.ErrNotFound

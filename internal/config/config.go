@@ -21,9 +21,11 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/parry-security/parry/internal/approve"
+	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/plan"
 )
 
 // MaxSize is the largest configuration file that is read, in bytes.
@@ -50,9 +52,11 @@ type Config struct {
 	BusRules []BusRule `yaml:"bus_rules"`
 	// Policies say how plans are approved; the first that matches decides.
 	Policies []approve.Policy `yaml:"policies"`
-	Channels []Channel        `yaml:"channels"`
-	Guards   Guards           `yaml:"guards"`
-	AWS      AWS              `yaml:"aws"`
+	// Documents say who may start which automation documents, and as which roles they run.
+	Documents []plan.DocumentRule `yaml:"documents"`
+	Channels  []Channel           `yaml:"channels"`
+	Guards    Guards              `yaml:"guards"`
+	AWS       AWS                 `yaml:"aws"`
 }
 
 // TLS names the server's certificate.
@@ -282,7 +286,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateChannels, c.validateGuards, c.validateAWS} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -332,6 +336,24 @@ func (c *Config) validatePolicies() error {
 			return fault.Errorf(fault.Invalid, validate, "policies[%d].id %q is taken", i, p.ID).WithHint("give every policy an id of its own")
 		}
 		ids[p.ID] = true
+	}
+	return nil
+}
+
+// maxDocumentRules bounds the rules that every start of a document is held against.
+const maxDocumentRules = 500
+
+func (c *Config) validateDocuments() error {
+	if len(c.Documents) > maxDocumentRules {
+		return fault.Errorf(fault.Invalid, validate, "documents has %d entries, the limit is %d", len(c.Documents), maxDocumentRules)
+	}
+	for i, r := range c.Documents {
+		if err := r.Validate(); err != nil {
+			return fmt.Errorf("documents[%d]: %w", i, err)
+		}
+		if _, err := auth.ParseRoles(r.KeyRoles); err != nil {
+			return fmt.Errorf("documents[%d].key_roles: %w", i, err)
+		}
 	}
 	return nil
 }

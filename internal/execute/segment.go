@@ -15,6 +15,7 @@ import (
 // The statuses that the stage itself gives or reads, in AWS's words.
 const (
 	inProgress = "InProgress"
+	waiting    = "Waiting"
 	succeeded  = "Success"
 	failed     = "Failed"
 )
@@ -25,6 +26,8 @@ type job struct {
 	Execution   string         `json:"execution"`
 	Segment     int            `json:"segment"`
 	StartedAt   time.Time      `json:"started_at"`
+	// Child says that the execution was started by another one of the remediation.
+	Child bool `json:"child,omitempty"`
 }
 
 func (j job) id() string { return fmt.Sprintf("%s#%d", j.Execution, j.Segment) }
@@ -41,50 +44,81 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 	if err != nil {
 		return err
 	}
-	if r.State == remediation.Queued {
+	if r.State == remediation.Queued && !j.Child {
 		if r, err = s.begin(ctx, r, j); err != nil {
 			return err
 		}
 	}
 	if r.State != remediation.Running {
-		return nil // ended before; this is a repetition
+		return s.orphan(ctx, r, j) // ended before; this is a repetition
 	}
-	plan, doc, err := s.admit(ctx, r)
+	history, err := s.Store.Execution(ctx, j.Execution)
+	switch {
+	case err != nil:
+		return err
+	case !history.EndedAt.IsZero() && j.Child:
+		return nil // ended before; this is a repetition
+	case history.Segment > j.Segment:
+		// A crash came between storing the next segment's state and its timer.
+		return s.next(ctx, j, s.Clock.Now())
+	}
+	plan, doc, err := s.admit(ctx, r, j, history)
 	if fault.IsTerminal(err) {
 		return s.finish(ctx, r, j, Result{Status: failed, Abort: err})
 	}
 	if err != nil {
 		return err
 	}
-	history, err := s.Store.Execution(ctx, j.Execution)
-	if err != nil {
-		return err
-	}
-	if history.Segment > j.Segment {
-		// A crash came between storing the next segment's state and its timer.
-		return s.next(ctx, j, s.Clock.Now())
-	}
+	return s.segment(ctx, r, j, history, plan, doc, steps)
+}
+
+// segment runs one segment that has been admitted.
+func (s *Stage) segment(ctx context.Context, r remediation.Remediation, j job, e store.ExecutionRecord, plan *remediation.Plan, doc *runbook.Document, steps Stepper) error {
 	var state []byte
 	if j.Segment > 1 {
-		state = history.State
+		state = e.State
+	}
+	if j.Child && j.Segment == 1 && e.Segment == 0 {
+		if err := s.put(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: r.ID, Segment: 1, Status: inProgress, StartedAt: j.StartedAt, Of: e.Of}, store.SegmentWrite{}); err != nil {
+			return err
+		}
+	}
+	of := e.Of
+	if of.Root == "" { // an execution of a release that kept no more
+		of = ofRemediation(r, j.Execution)
+	}
+	parameters := plan.Parameters
+	if j.Child {
+		parameters = of.Parameters
 	}
 	result, err := s.Interpreter.Interpret(ctx, Segment{
-		Document: doc, Parameters: plan.Parameters, State: state, Execution: j.Execution, Where: r,
-		Caller: s.Gate.Applier(r, &plan, j.Execution), Steps: steps, StartedAt: j.StartedAt,
+		Document: doc, Parameters: parameters, State: state, Execution: j.Execution, Number: j.Segment, Where: r,
+		Caller: s.Gate.Applier(r, plan, of.Root), Steps: steps, StartedAt: j.StartedAt, Of: of, Plan: plan,
 	})
 	switch {
 	case err != nil:
 		return err
-	case !result.ResumeAt.IsZero():
-		return s.park(ctx, j, result)
+	case result.Parked:
+		return s.park(ctx, j, e, result)
 	}
+	e.Of = of
 	return s.finish(ctx, r, j, result)
+}
+
+// ofRemediation says what the execution of a fix or an undo is of.
+func ofRemediation(r remediation.Remediation, execution string) store.ExecutionOf {
+	return store.ExecutionOf{
+		Root: execution, Document: r.Runbook, Account: r.Account, Region: r.Region, StartedBy: r.RequestedBy, Mode: "Auto",
+	}
 }
 
 // begin moves a queued remediation to running, and for an undo the first one to
 // undoing.
 func (s *Stage) begin(ctx context.Context, r remediation.Remediation, j job) (remediation.Remediation, error) {
-	if err := s.put(ctx, store.ExecutionRecord{ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: inProgress, StartedAt: j.StartedAt}); err != nil {
+	e := store.ExecutionRecord{
+		ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: inProgress, StartedAt: j.StartedAt, Of: ofRemediation(r, j.Execution),
+	}
+	if err := s.put(ctx, e, store.SegmentWrite{}); err != nil {
 		return r, err
 	}
 	if r.Kind == remediation.KindUndo {
@@ -114,60 +148,27 @@ func (s *Stage) take(ctx context.Context, undo remediation.Remediation) error {
 	return err
 }
 
-// admit gives the plan and its document if an approval binds to this very plan.
-// A terminal error is a refusal; any other says that it could not be found out.
-func (s *Stage) admit(ctx context.Context, r remediation.Remediation) (remediation.Plan, *runbook.Document, error) {
-	plan, err := s.Store.Plan(ctx, r.PlanHash)
-	if err != nil {
-		return plan, nil, missing(err)
+// park stores where the execution stands and asks for the next segment.
+//
+// Invariant: the row is written before signals are looked for, and whoever puts a
+// signal writes it before it looks at the row; so one of the two sees the other.
+func (s *Stage) park(ctx context.Context, j job, e store.ExecutionRecord, result Result) error {
+	next := store.ExecutionRecord{
+		ID: j.Execution, Remediation: j.Remediation, Segment: j.Segment + 1, Status: result.Status, State: result.State, StartedAt: j.StartedAt,
+		Parked: true, CurrentStep: result.CurrentStep, CurrentAction: result.CurrentAction, Of: e.Of,
 	}
-	approval, err := s.Store.ApprovalFor(ctx, r.ID)
-	if err != nil {
-		return plan, nil, missing(err)
+	result.Write.DropScripts = true
+	if err := s.put(ctx, next, result.Write); err != nil {
+		return err
 	}
-	if err := s.binds(r, plan, approval); err != nil {
-		return plan, nil, fault.Terminal(err)
-	}
-	doc, err := runbook.Parse([]byte(plan.Runbook.Content))
-	if err != nil {
-		return plan, nil, fault.Terminal(fault.E(fault.Invalid, "read the plan's runbook", err))
-	}
-	return plan, doc, nil
-}
-
-// missing makes a refusal of a row that is not there.
-func missing(err error) error {
-	if fault.Is(err, fault.NotFound) {
-		return fault.Terminal(err)
-	}
-	return err
-}
-
-// binds says why the approval does not let the plan run, nil when it does.
-func (s *Stage) binds(r remediation.Remediation, plan remediation.Plan, approval remediation.Approval) error {
-	const op = "admit plan"
-	hash, err := plan.Hash()
+	waiting, err := s.Store.Signals(ctx, j.Execution, result.Signal)
 	switch {
 	case err != nil:
-		return fault.E(fault.Invalid, op, err)
-	case hash != r.PlanHash:
-		return fault.Errorf(fault.Denied, op, "the stored plan does not have the approved hash %.12s", r.PlanHash)
-	case approval.State != remediation.ApprovalApproved || approval.Plan != hash:
-		return fault.Errorf(fault.Denied, op, "no approval binds to plan %.12s", hash)
-	case !plan.ExpiresAt.IsZero() && s.Clock.Now().After(plan.ExpiresAt):
-		return fault.Errorf(fault.Conflict, op, "the plan expired at %s", plan.ExpiresAt.UTC().Format(time.RFC3339))
-	case runbook.Revision([]byte(plan.Runbook.Content)) != plan.Runbook.Revision:
-		return fault.Errorf(fault.Denied, op, "the runbook's content does not have the pinned revision")
-	}
-	return nil
-}
-
-// park stores where the execution stands and asks for the next segment.
-func (s *Stage) park(ctx context.Context, j job, result Result) error {
-	if err := s.put(ctx, store.ExecutionRecord{
-		ID: j.Execution, Remediation: j.Remediation, Segment: j.Segment + 1, Status: result.Status, State: result.State, StartedAt: j.StartedAt,
-	}); err != nil {
 		return err
+	case len(waiting) > 0:
+		return s.next(ctx, j, s.Clock.Now())
+	case result.ResumeAt.IsZero():
+		return nil // a signal wakes it
 	}
 	return s.next(ctx, j, result.ResumeAt)
 }
@@ -175,6 +176,10 @@ func (s *Stage) park(ctx context.Context, j job, result Result) error {
 // next asks for the segment that follows j.
 func (s *Stage) next(ctx context.Context, j job, at time.Time) error {
 	j.Segment++
+	return s.schedule(ctx, j, at)
+}
+
+func (s *Stage) schedule(ctx context.Context, j job, at time.Time) error {
 	input, err := json.Marshal(j)
 	if err != nil {
 		return fault.E(fault.Internal, "write execution input", err)
@@ -182,18 +187,41 @@ func (s *Stage) next(ctx context.Context, j job, at time.Time) error {
 	return s.Engine.Schedule(ctx, at, j.id(), input)
 }
 
-// finish stores how the execution ended and settles its remediation.
+// finish stores how the execution ended and settles its remediation; a child tells
+// its parent.
 func (s *Stage) finish(ctx context.Context, r remediation.Remediation, j job, result Result) error {
-	if err := s.put(ctx, store.ExecutionRecord{
-		ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: result.Status, State: result.State, StartedAt: j.StartedAt, EndedAt: s.Clock.Now(),
-	}); err != nil {
+	e, err := s.Store.Execution(ctx, j.Execution)
+	if err != nil {
+		return err
+	}
+	e.Segment, e.Status, e.State, e.EndedAt, e.Parked = max(j.Segment, e.Segment), result.Status, result.State, s.Clock.Now(), false
+	e.CurrentStep, e.CurrentAction, e.Result = "", "", result.Ended
+	if e.Result.Failure == "" && result.Status != succeeded {
+		e.Result.Failure = result.Failure
+	}
+	if result.Abort != nil {
+		e.Result.Failure = "The execution was stopped: " + result.Abort.Error()
+	}
+	result.Write.DropScripts = true
+	if j.Child {
+		result.Write.Effects.Signals = append(result.Write.Effects.Signals, ended(e, s.Clock.Now()))
+		return s.put(ctx, e, result.Write)
+	}
+	if err := s.put(ctx, e, result.Write); err != nil {
 		return err
 	}
 	return s.end(ctx, r, result)
 }
 
-// put stores e under this node's lease.
-func (s *Stage) put(ctx context.Context, e store.ExecutionRecord) error {
+// put stores e under this node's lease, and announces the status it came into.
+func (s *Stage) put(ctx context.Context, e store.ExecutionRecord, w store.SegmentWrite) error {
 	e.LeaseOwner, e.LeaseEpoch = s.Engine.Holder()
-	return s.Store.PutExecution(ctx, e)
+	if s.Announce != nil {
+		eff, err := s.Announce(e)
+		if err != nil {
+			return err
+		}
+		w.Effects.Outbox = append(w.Effects.Outbox, eff.Outbox...)
+	}
+	return s.Store.PutSegment(ctx, e, w)
 }

@@ -15,7 +15,7 @@ import (
 func TestALongWaitGoesOnInTheNextSegment(t *testing.T) {
 	t.Parallel()
 	due := noon.Add(10 * time.Minute)
-	w := setup(t, execute.Result{Status: "Waiting", State: []byte("half way"), ResumeAt: due}, execute.Result{Status: "Success", State: []byte("end")})
+	w := setup(t, execute.Result{Status: "Waiting", State: []byte("half way"), Parked: true, ResumeAt: due}, execute.Result{Status: "Success", State: []byte("end")})
 	w.run(t, w.start(t, "rem-1"))
 	if s := w.remediations["rem-1"].State; s != remediation.Running {
 		t.Errorf("it is %s", s)
@@ -43,7 +43,7 @@ func TestALongWaitGoesOnInTheNextSegment(t *testing.T) {
 // nobody was asked to run it.
 func TestACrashBetweenStateAndTimer(t *testing.T) {
 	t.Parallel()
-	w := setup(t, execute.Result{Status: "Waiting", State: []byte("half way"), ResumeAt: noon.Add(time.Hour / 2)})
+	w := setup(t, execute.Result{Status: "Waiting", State: []byte("half way"), Parked: true, ResumeAt: noon.Add(time.Hour / 2)})
 	input := w.start(t, "rem-1")
 	w.run(t, input)
 	clear(w.engine.scheduled)

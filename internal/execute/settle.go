@@ -21,6 +21,9 @@ func (s *Stage) Abandon(ctx context.Context, input []byte, cause error) error {
 	if err := json.Unmarshal(input, &j); err != nil {
 		return fault.E(fault.Invalid, "read execution input", err)
 	}
+	if j.Child {
+		return s.giveUp(ctx, j, failed, "the execution cannot go on: "+cause.Error())
+	}
 	r, err := s.Store.Remediation(ctx, j.Remediation)
 	if err != nil || r.State != remediation.Running && r.State != remediation.Queued {
 		return err
@@ -43,6 +46,11 @@ func (s *Stage) end(ctx context.Context, r remediation.Remediation, result Resul
 			return err
 		}
 	}
+	if r.Execution != "" {
+		if err := s.cancelChildren(ctx, r.Execution); err != nil {
+			return err
+		}
+	}
 	reason := result.Failure
 	if result.Abort != nil {
 		reason = result.Abort.Error()
@@ -52,7 +60,11 @@ func (s *Stage) end(ctx context.Context, r remediation.Remediation, result Resul
 	if fault.Is(result.Abort, fault.Conflict) {
 		return s.supersede(ctx, r, reason, hint)
 	}
-	_, err = s.move(ctx, r, remediation.Failed, reason, hint, "")
+	to := remediation.Failed
+	if result.Status == cancelled && result.Abort == nil {
+		to = remediation.Cancelled
+	}
+	_, err = s.move(ctx, r, to, reason, hint, "")
 	return err
 }
 
@@ -60,7 +72,7 @@ func (s *Stage) end(ctx context.Context, r remediation.Remediation, result Resul
 // cause suggests, then how to take back what was done, or how to try again.
 func advice(r remediation.Remediation, cause error, made int) string {
 	next := "mend the cause, then run: " + r.Again()
-	if made > 0 && r.Kind == remediation.KindFix {
+	if made > 0 && r.Kind != remediation.KindUndo {
 		next = "to take the changes back, run: parry remediation undo " + string(r.ID)
 	}
 	if hint := fault.HintOf(cause); hint != "" {

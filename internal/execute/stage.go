@@ -29,8 +29,19 @@ type Records interface {
 	ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error)
 	UpdateApproval(ctx context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error
 	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
-	PutExecution(ctx context.Context, e store.ExecutionRecord) error
+	Executions
+}
+
+// Executions are the rows of executions, with what is asked of them.
+type Executions interface {
+	PutSegment(ctx context.Context, e store.ExecutionRecord, w store.SegmentWrite) error
 	Execution(ctx context.Context, id string) (store.ExecutionRecord, error)
+	Executions(ctx context.Context, ids []string) ([]store.ExecutionRecord, error)
+	CreateExecutions(ctx context.Context, all []store.ExecutionRecord, eff store.Effects) error
+	EndExecution(ctx context.Context, end store.ExecutionEnd, eff store.Effects) error
+	ListExecutions(ctx context.Context, f store.ExecutionFilter, limit int, cursor string) ([]store.ExecutionRecord, string, error)
+	Enqueue(ctx context.Context, f store.File, eff store.Effects) error
+	Signals(ctx context.Context, execution string, after int64) ([]store.Signal, error)
 }
 
 // Engine runs segments durably. Starting an id twice is starting it once.
@@ -54,6 +65,7 @@ type Caller interface {
 
 // Gate opens a session that sends the changes of plan and no others.
 type Gate interface {
+	// Applier opens it for an execution; those of children name the one at the top.
 	Applier(r remediation.Remediation, plan *remediation.Plan, execution string) Caller
 	// StopSwitch says whether changes are stopped, and why.
 	StopSwitch(ctx context.Context) (on bool, reason string, err error)
@@ -66,19 +78,33 @@ type Segment struct {
 	Parameters map[string]any
 	State      []byte // nil at the start
 	Execution  string
+	Number     int // of the segment
 	Where      remediation.Remediation
 	Caller     Caller
 	Steps      Stepper
 	StartedAt  time.Time
+	// Of says what the execution is of: account, region, role, prefix, depth. It is
+	// that of the remediation for a fix or an undo.
+	Of   store.ExecutionOf
+	Plan *remediation.Plan
 }
 
 // Result is how a segment ended.
 type Result struct {
-	Status   string    // AWS's execution status
-	Failure  string    // what failed, for a person
-	Abort    error     // a security stop: superseded, not in the plan, denied by a guard
-	State    []byte    // to resume from
-	ResumeAt time.Time // not zero: the next segment starts then
+	Status  string // AWS's execution status
+	Failure string // what failed, for a person
+	Abort   error  // a security stop: superseded, not in the plan, denied by a guard
+	State   []byte // to resume from
+	// Parked says that the execution goes on in another segment: at ResumeAt, or, when
+	// that is zero, as soon as a signal comes. Signal is the last one it has read.
+	Parked   bool
+	ResumeAt time.Time
+	Signal   int64
+	// CurrentStep and CurrentAction are what it is parked at.
+	CurrentStep, CurrentAction string
+	Ended                      store.ExecutionResult
+	// Write is what belongs to the segment: its steps, and effects.
+	Write store.SegmentWrite
 }
 
 // Interpreter runs one segment of a document.
@@ -96,10 +122,15 @@ type Config struct {
 	Interpreter Interpreter
 	Clock       service.Clock
 	Logger      *slog.Logger // default: discard
+	// Announce gives the event of an execution that came into a status; nil = none.
+	Announce func(e store.ExecutionRecord) (store.Effects, error)
 }
 
 // Stage executes.
-type Stage struct{ Config }
+type Stage struct {
+	Config
+	admitted *admitted
+}
 
 // New checks cfg.
 func New(cfg Config) (*Stage, error) {
@@ -109,7 +140,7 @@ func New(cfg Config) (*Stage, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Stage{cfg}, nil
+	return &Stage{Config: cfg, admitted: newAdmitted()}, nil
 }
 
 // Handle starts one queued remediation. It answers topic execute.
@@ -132,7 +163,10 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	if on {
 		return fault.Transient(fault.Errorf(fault.Unavailable, "start remediation "+string(id), "the stop switch is on: %s", reason), 5*time.Second)
 	}
-	j := job{Remediation: id, Execution: "exec-" + strings.TrimPrefix(string(id), "rem-"), Segment: 1, StartedAt: s.Clock.Now()}
+	j := job{Remediation: id, Execution: r.Execution, Segment: 1, StartedAt: s.Clock.Now()}
+	if r.Execution == "" {
+		j.Execution = "exec-" + strings.TrimPrefix(string(id), "rem-")
+	}
 	input, err := json.Marshal(j)
 	if err != nil {
 		return fault.E(fault.Internal, "write execution input", err)

@@ -33,7 +33,7 @@ func TestAnApprovedPlanRunsAndIsVerified(t *testing.T) {
 	}
 	want := store.ExecutionRecord{
 		ID: "exec-1", Remediation: "rem-1", Segment: 1, Status: "Success", State: []byte("end"), LeaseOwner: "node-1", LeaseEpoch: 7,
-		StartedAt: noon, EndedAt: noon.Add(time.Minute),
+		StartedAt: noon, EndedAt: noon.Add(time.Minute), Of: store.ExecutionOf{Root: "exec-1", Account: "111122223333", Mode: "Auto"},
 	}
 	if diff := cmp.Diff(want, w.executions["exec-1"]); diff != "" {
 		t.Errorf("execution (-want +got):\n%s", diff)

@@ -27,6 +27,7 @@ type memory struct {
 	plans        map[remediation.Hash]remediation.Plan
 	approvals    map[remediation.ID]remediation.Approval
 	executions   map[string]store.ExecutionRecord
+	signals      map[string][]store.Signal
 	changes      []remediation.Change
 	effects      []store.Effects
 	joint        int // writes of an approval and its remediation together
@@ -92,12 +93,69 @@ func (m *memory) Changes(_ context.Context, id remediation.ID) ([]remediation.Ch
 	return slices.DeleteFunc(slices.Clone(m.changes), func(c remediation.Change) bool { return c.Remediation != id }), nil
 }
 
-func (m *memory) PutExecution(_ context.Context, e store.ExecutionRecord) error {
-	if was := m.executions[e.ID]; was.Segment > e.Segment || was.LeaseEpoch > e.LeaseEpoch {
+func (m *memory) PutSegment(ctx context.Context, e store.ExecutionRecord, w store.SegmentWrite) error {
+	was, ok := m.executions[e.ID]
+	if was.Segment > e.Segment || was.LeaseEpoch > e.LeaseEpoch {
 		return fmt.Errorf("store execution: %w", store.ErrConflict)
 	}
+	if ok {
+		e.Of, e.StartedAt = was.Of, was.StartedAt
+	}
 	m.executions[e.ID] = e
+	return m.Enqueue(ctx, store.Execution, w.Effects)
+}
+
+func (m *memory) Executions(_ context.Context, ids []string) ([]store.ExecutionRecord, error) {
+	var out []store.ExecutionRecord
+	for _, id := range ids {
+		if e, ok := m.executions[id]; ok {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) CreateExecutions(ctx context.Context, all []store.ExecutionRecord, eff store.Effects) error {
+	for _, e := range all {
+		if _, ok := m.executions[e.ID]; !ok {
+			m.executions[e.ID] = e
+		}
+	}
+	return m.Enqueue(ctx, store.Execution, eff)
+}
+
+func (m *memory) EndExecution(ctx context.Context, end store.ExecutionEnd, eff store.Effects) error {
+	if e := m.executions[end.ID]; e.EndedAt.IsZero() {
+		e.Status, e.EndedAt, e.Result.Failure = end.Status, end.At, end.Failure
+		m.executions[end.ID] = e
+	}
+	return m.Enqueue(ctx, store.Execution, eff)
+}
+
+func (m *memory) ListExecutions(_ context.Context, f store.ExecutionFilter, _ int, _ string) ([]store.ExecutionRecord, string, error) {
+	var out []store.ExecutionRecord
+	for _, e := range m.executions {
+		if slices.Contains(f.Parents, e.Of.Parent) && slices.Contains(f.Statuses, e.Status) {
+			out = append(out, e)
+		}
+	}
+	return out, "", nil
+}
+
+// Enqueue keeps signals and what else is sent.
+func (m *memory) Enqueue(_ context.Context, _ store.File, eff store.Effects) error {
+	for _, g := range eff.Signals {
+		g.N = int64(len(m.signals[g.Execution]) + 1)
+		m.signals[g.Execution] = append(m.signals[g.Execution], g)
+	}
+	if len(eff.Outbox)+len(eff.Audit)+len(eff.Signals) > 0 {
+		m.effects = append(m.effects, eff)
+	}
 	return nil
+}
+
+func (m *memory) Signals(_ context.Context, execution string, after int64) ([]store.Signal, error) {
+	return slices.DeleteFunc(slices.Clone(m.signals[execution]), func(g store.Signal) bool { return g.N <= after }), nil
 }
 
 func (m *memory) Execution(_ context.Context, id string) (store.ExecutionRecord, error) {
@@ -188,7 +246,7 @@ func setup(t *testing.T, results ...execute.Result) *world {
 	w := &world{
 		memory: &memory{
 			remediations: map[remediation.ID]remediation.Remediation{}, plans: map[remediation.Hash]remediation.Plan{},
-			approvals: map[remediation.ID]remediation.Approval{}, executions: map[string]store.ExecutionRecord{}, fail: map[string]error{},
+			approvals: map[remediation.ID]remediation.Approval{}, executions: map[string]store.ExecutionRecord{}, signals: map[string][]store.Signal{}, fail: map[string]error{},
 		},
 		engine: &engine{started: map[string][]byte{}, scheduled: map[string]time.Time{}, epoch: 7}, gate: &gate{}, script: &script{results: results},
 		clock: service.NewFixedClock(noon),

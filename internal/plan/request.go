@@ -12,10 +12,11 @@ import (
 )
 
 // Desk takes the requests of people: remediate this finding, undo that
-// remediation. The work is done by Stage, from the outbox.
+// remediation, run this document. The work is done by Stage, from the outbox.
 type Desk struct {
 	store DeskStore
 	books Books
+	runs  DeskRuns
 	ids   service.IDs
 	clock service.Clock
 }
@@ -31,6 +32,19 @@ type DeskStore interface {
 type Books interface {
 	Playbook(id string) (playbook.Playbook, bool)
 	PlaybookFor(control string) (playbook.Playbook, bool)
+}
+
+// DeskRuns is what the desk needs to start documents.
+type DeskRuns interface {
+	Documents
+	PutBlob(ctx context.Context, owner string, content []byte) (string, error)
+	CreateExecutions(ctx context.Context, all []store.ExecutionRecord, eff store.Effects) error
+}
+
+// StartsDocuments gives the desk what RequestRun needs.
+func (d *Desk) StartsDocuments(runs DeskRuns) *Desk {
+	d.runs = runs
+	return d
 }
 
 // NewDesk gives a desk.

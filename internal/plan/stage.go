@@ -49,11 +49,14 @@ type Planner interface {
 	// that the plan's before-image is what was looked at.
 	Look(ctx context.Context, c apimodel.Call) (apimodel.Reply, error)
 	Calls() []remediation.PlannedCall
+	// IsUnknown reports whether v holds what only applying will tell.
+	IsUnknown(v any) bool
 }
 
 // Gate opens sessions in the member account for one remediation.
 type Gate interface {
-	Planner(r remediation.Remediation) Planner
+	// Planner lets calls be made as roles too: ARNs or patterns of them.
+	Planner(r remediation.Remediation, roles ...string) Planner
 	GuardsRevision() string
 }
 
@@ -66,11 +69,15 @@ type Dry interface {
 
 // Config is what the stage is made of. Every field without a default is required.
 type Config struct {
-	Store    Store
-	Content  Content
-	Gate     Gate
-	Dry      Dry
-	Org      org.Organization
+	Store   Store
+	Content Content
+	Gate    Gate
+	Dry     Dry
+	Org     org.Organization
+	// Runs and Rehearse plan documents that somebody started; nil = there are none.
+	Runs     RunStore
+	Rehearse Rehearser
+	Access   Access // which roles documents may run as
 	Clock    service.Clock
 	Logger   *slog.Logger  // default: discard
 	Lifetime time.Duration // default: DefaultLifetime
@@ -106,8 +113,11 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	if req.Kind == remediation.KindUndo {
+	switch req.Kind {
+	case remediation.KindUndo:
 		return s.undo(ctx, req)
+	case remediation.KindRun:
+		return s.run(ctx, req)
 	}
 	return s.fix(ctx, req)
 }

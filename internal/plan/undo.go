@@ -43,7 +43,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}
-	content, values, err := document(r.Runbook, calls)
+	content, values, to, err := document(r.Runbook, calls)
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}
@@ -55,8 +55,9 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}
-	planner := s.Gate.Planner(r)
-	open, err := s.Dry.Dry(ctx, doc, parameters, string(r.ID), r, planner)
+	roles := rolesOf(calls)
+	planner := s.Gate.Planner(r, roles...)
+	open, err := s.Dry.Dry(ctx, doc, parameters, string(r.ID), r, routed{planner, to})
 	if err != nil {
 		return s.refuse(ctx, r, title, err)
 	}
@@ -68,7 +69,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 		Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: r.Playbook,
 		Runbook:    remediation.Runbook{Name: r.Runbook, Revision: runbook.Revision(content), Content: string(content)},
 		Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.Org.MemberRole,
-		GuardsRevision: s.Gate.GuardsRevision(), Calls: planned, Open: open != "", OpenReason: open, Problems: remediation.ProblemsOf(planned),
+		Roles: roles, GuardsRevision: s.Gate.GuardsRevision(), Calls: planned, Open: open != "", OpenReason: open, Problems: remediation.ProblemsOf(planned),
 	}
 	return s.seal(ctx, r, p, title)
 }
@@ -107,6 +108,18 @@ func inverses(changes []remediation.Change) ([]apimodel.InverseCall, error) {
 		calls = append(calls, b.InverseCall)
 	}
 	return calls, nil
+}
+
+// rolesOf lists the roles as which calls are made: the very ones that made the
+// changes.
+func rolesOf(calls []apimodel.InverseCall) []string {
+	var out []string
+	for _, c := range calls {
+		if c.Call.As != "" && !slices.Contains(out, c.Call.As) {
+			out = append(out, c.Call.As)
+		}
+	}
+	return out
 }
 
 // leftBehind is what a change may have left of one resource.
@@ -160,6 +173,7 @@ type undoDocument struct {
 	declared map[string]undoParameter
 	values   map[string]any
 	steps    []undoStep
+	to       spheres // where the steps' calls are made
 }
 
 type undoParameter struct {
@@ -183,16 +197,16 @@ type undoOutput struct {
 // document writes the calls as an automation document. Every value goes through
 // a parameter: a before-image may hold "{{ }}", which must not be read as a
 // reference.
-func document(name string, calls []apimodel.InverseCall) ([]byte, map[string]any, error) {
-	d := undoDocument{declared: map[string]undoParameter{}, values: map[string]any{}}
+func document(name string, calls []apimodel.InverseCall) ([]byte, map[string]any, spheres, error) {
+	d := undoDocument{declared: map[string]undoParameter{}, values: map[string]any{}, to: spheres{}}
 	for i, c := range calls {
 		fresh, err := d.fresh(i+1, c)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		step, err := d.step(fmt.Sprintf("Step%d", i+1), fmt.Sprintf("Restore%d_%s", i+1, c.Operation), c.Call)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		maps.Copy(step.Inputs, fresh)
 		step.IsEnd = i == len(calls)-1
@@ -203,14 +217,15 @@ func document(name string, calls []apimodel.InverseCall) ([]byte, map[string]any
 		"parameters": d.declared, "mainSteps": d.steps,
 	}, "", "  ")
 	if err != nil {
-		return nil, nil, fault.E(fault.Internal, "write undo document", err)
+		return nil, nil, nil, fault.E(fault.Internal, "write undo document", err)
 	}
-	return raw, d.values, nil
+	return raw, d.values, d.to, nil
 }
 
 // step writes one call.
 func (d *undoDocument) step(prefix, name string, c apimodel.Call) (undoStep, error) {
 	s := undoStep{Name: name, Action: "aws:executeAwsApi", Inputs: map[string]any{"Service": c.Service, "Api": c.Operation}}
+	d.to[name] = apimodel.Call{Account: c.Account, Region: c.Region, As: c.As}
 	for member, v := range c.Input {
 		if numeric(v) {
 			s.Inputs[member] = v // holds no text, so no reference

@@ -19,7 +19,7 @@ func TestUndoReadsTheRevisionBeforeItWrites(t *testing.T) {
 		Fresh:     map[string]string{"IfMatch": "ETag"},
 		FreshRead: apimodel.Call{Service: "cloudfront", Operation: "GetDistributionConfig", Input: map[string]any{"Id": "E1"}},
 	}
-	content, values, err := document("Undo", []apimodel.InverseCall{c})
+	content, values, _, err := document("Undo", []apimodel.InverseCall{c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestUndoWritesWhatNoParameterCarries(t *testing.T) {
 	c := apimodel.InverseCall{Call: apimodel.Call{Service: "cloudwatch", Operation: "PutMetricAlarm", Input: map[string]any{
 		"AlarmName": "{{ x }}", "Threshold": 0.5, "Period": float64(300), "Ports": []any{float64(1), int64(2)},
 	}}}
-	content, values, err := document("Undo", []apimodel.InverseCall{c})
+	content, values, _, err := document("Undo", []apimodel.InverseCall{c})
 	if err != nil {
 		t.Fatal(err)
 	}

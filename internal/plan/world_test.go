@@ -166,6 +166,8 @@ func (p *planner) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 	return reply, err
 }
 
+func (p *planner) IsUnknown(any) bool { return false }
+
 func (p *planner) Calls() []remediation.PlannedCall { return p.calls }
 
 type gate struct {
@@ -173,7 +175,7 @@ type gate struct {
 	opened int
 }
 
-func (g *gate) Planner(remediation.Remediation) plan.Planner {
+func (g *gate) Planner(remediation.Remediation, ...string) plan.Planner {
 	g.opened++
 	return &planner{cloud: g.cloud.clone()}
 }

@@ -48,6 +48,12 @@ type Plan struct {
 	Run         *Run         `json:"run,omitempty"`
 	Documents   []Runbook    `json:"documents,omitempty"`
 	Attachments []Attachment `json:"attachments,omitempty"`
+	// Stored are the Parameter Store values, by name, that defaults of the documents
+	// took when the plan was made.
+	Stored map[string]any `json:"stored,omitempty"`
+	// Targets are the targets that planning found, as the interpreter writes them, by
+	// the digest of what was asked for: applying takes these and no others.
+	Targets map[string]json.RawMessage `json:"targets,omitempty"`
 	// Problems say why applying the plan is bound to fail; such a plan always needs
 	// approval.
 	Problems []string `json:"problems,omitempty"`

@@ -48,6 +48,12 @@ type Run struct {
 	Waves *Waves `json:"waves,omitempty"`
 }
 
+// OnTargets reports whether the run starts its document once for each of several
+// targets.
+func (r Run) OnTargets() bool {
+	return len(r.Targets) > 0 || len(r.TargetMaps) > 0 || len(r.TargetLocations) > 0
+}
+
 // Waves launches the targets of a run in growing groups; each has to end within
 // MaxErrors before the next begins.
 type Waves struct {

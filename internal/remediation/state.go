@@ -52,7 +52,8 @@ func next(s State) []State {
 		return []State{Undoing, Regressed}
 	case Unverified:
 		return []State{Verified, Undoing}
-	case Failed:
+	case Failed, Cancelled:
+		// What had been changed before can be taken back.
 		return []State{Undoing}
 	case Superseded:
 		// The resource may have changed between two changes of the plan: the first
@@ -61,7 +62,7 @@ func next(s State) []State {
 	case Undoing:
 		// An undo that ends before its first change puts the remediation back where
 		// it stood.
-		return []State{Undone, Verified, Unverified, Failed, Superseded, Regressed}
+		return []State{Undone, Verified, Unverified, Failed, Cancelled, Superseded, Regressed}
 	case Regressed:
 		return []State{Undoing}
 	}

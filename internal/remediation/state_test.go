@@ -18,8 +18,9 @@ func legal() map[remediation.State]string {
 		"verified":          "undoing regressed",
 		"unverified":        "verified undoing",
 		"failed":            "undoing",
+		"cancelled":         "undoing",
 		"superseded":        "undoing",
-		"undoing":           "undone verified unverified failed superseded regressed",
+		"undoing":           "undone verified unverified failed cancelled superseded regressed",
 		"regressed":         "undoing",
 	}
 }

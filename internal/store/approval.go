@@ -25,7 +25,7 @@ func (s *Store) CreateApproval(ctx context.Context, a remediation.Approval, r *r
 	}
 	return s.write(ctx, Execution, op, func(t *tx) error {
 		n, err := t.changed(ctx, s.q.ApprovalInsert, a.ID, string(a.Remediation), a.Account, string(a.State),
-			micros(a.CreatedAt), expiry(a), a.Version, doc, text(a.Step, maxID))
+			micros(a.CreatedAt), expiry(a), a.Version, doc, text(stepOf(a), maxID))
 		if err != nil {
 			return err
 		}
@@ -132,6 +132,21 @@ func (s *Store) Approval(ctx context.Context, id string) (remediation.Approval, 
 func (s *Store) ApprovalFor(ctx context.Context, id remediation.ID) (remediation.Approval, error) {
 	a, err := one(ctx, s.execution.Read, s.q.ApprovalLatest, []any{text(string(id), maxID)}, scanApproval)
 	return a, s.fail("read the approval of "+string(id), err)
+}
+
+// ApprovalOfStep gives the latest approval that a step of an execution asked for.
+func (s *Store) ApprovalOfStep(ctx context.Context, execution, step string) (remediation.Approval, error) {
+	key := stepOf(remediation.Approval{Execution: execution, Step: step})
+	a, err := one(ctx, s.execution.Read, s.q.ApprovalOfStep, []any{text(key, maxID)}, scanApproval)
+	return a, s.fail("read the approval of step "+step+" of "+execution, err)
+}
+
+// stepOf is the column by which the approval of a step is found, "" for that of a plan.
+func stepOf(a remediation.Approval) string {
+	if !a.OfStep() {
+		return ""
+	}
+	return a.Execution + "/" + a.Step
 }
 
 // ListApprovals gives a page of approvals in state ("" for all), the latest

@@ -34,17 +34,17 @@ type Queries struct {
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
-	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead string
-	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalUpdate, ApprovalPage, ApprovalDue      string
-	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                           string
-	ExecutionPut, ExecutionInsert, ExecutionRead, ExecutionToken, ExecutionsRead, ExecutionPage  string
-	ExecutionEnd, ExecutionAt, ExecutionPrune, StepPut, StepPage, StepPrune                      string
-	SignalNext, SignalInsert, SignalList, SignalPrune                                            string
-	ScriptCallInsert, ScriptCallList, ScriptCallDrop, ScriptCallPrune                            string
-	BlobPut, BlobUse, BlobRead, BlobRelease, BlobPrune, BlobUsePrune                             string
+	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead            string
+	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalOfStep, ApprovalUpdate, ApprovalPage, ApprovalDue string
+	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                                      string
+	ExecutionPut, ExecutionInsert, ExecutionRead, ExecutionToken, ExecutionsRead, ExecutionPage             string
+	ExecutionEnd, ExecutionAt, ExecutionPrune, StepPut, StepPage, StepPrune                                 string
+	SignalNext, SignalInsert, SignalList, SignalPrune                                                       string
+	ScriptCallInsert, ScriptCallList, ScriptCallDrop, ScriptCallPrune                                       string
+	BlobPut, BlobUse, BlobRead, BlobRelease, BlobPrune, BlobUsePrune                                        string
 
-	DocumentInsert, DocumentUpdate, DocumentRead, DocumentPage, DocumentDelete string
-	VersionInsert, VersionRead, VersionPage, VersionsDelete                    string
+	DocumentInsert, DocumentUpdate, DocumentRead, DocumentPage, DocumentDelete, DocumentCount           string
+	VersionInsert, VersionRead, VersionPage, VersionsDelete, VersionDelete, VersionUpdate, VersionCount string
 
 	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead string
 	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                 string

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,10 +28,8 @@ type DocumentRecord struct {
 	// Rev is what an update must name.
 	Rev int64 `json:"-"`
 
-	CreatedBy   string            `json:"created_by,omitempty"`
-	DisplayName string            `json:"display_name,omitempty"`
-	TargetType  string            `json:"target_type,omitempty"`
-	Tags        map[string]string `json:"tags,omitempty"`
+	CreatedBy string            `json:"created_by,omitempty"`
+	Tags      map[string]string `json:"tags,omitempty"`
 }
 
 // DocumentVersion is one version of a document. A version never changes.
@@ -43,6 +42,7 @@ type DocumentVersion struct {
 
 	Format      string    `json:"format"` // YAML or JSON
 	VersionName string    `json:"version_name,omitempty"`
+	Schema      string    `json:"schema,omitempty"` // schemaVersion
 	DisplayName string    `json:"display_name,omitempty"`
 	TargetType  string    `json:"target_type,omitempty"`
 	Description string    `json:"description,omitempty"`
@@ -136,8 +136,12 @@ func (s *Store) UpdateDocument(ctx context.Context, d DocumentRecord, v *Documen
 		out = d
 		out.Latest, out.CreatedAt = was.Latest, was.CreatedAt
 		if v != nil {
-			if was.Latest >= MaxDocumentVersions {
-				return fault.Errorf(fault.Exhausted, op, "it has %d versions, the limit is %d", was.Latest, MaxDocumentVersions)
+			n, err := one(ctx, t, s.q.VersionCount, []any{d.Name}, scanCount)
+			if err != nil {
+				return err
+			}
+			if n >= MaxDocumentVersions {
+				return fault.Errorf(fault.Exhausted, op, "it has %d versions, the limit is %d", n, MaxDocumentVersions)
 			}
 			out.Latest++
 			next := *v
@@ -206,26 +210,58 @@ func (s *Store) DocumentVersion(ctx context.Context, name string, version int) (
 	return v, s.fail("read version "+strconv.Itoa(version)+" of document "+name, err)
 }
 
-// ListDocuments gives a page of documents by name, those whose name begins with one
-// of prefixes, all without any.
-func (s *Store) ListDocuments(ctx context.Context, prefixes []string, limit int, cursor string) ([]DocumentRecord, string, error) {
-	const op = "list documents"
+// ListDocuments gives up to limit documents whose name comes after a name, by name.
+func (s *Store) ListDocuments(ctx context.Context, after string, limit int) ([]DocumentRecord, error) {
 	var b builder
-	if err := b.any(op, "f.name", OpPrefix, prefixes); err != nil {
-		return nil, "", err
-	}
-	by := order{{"f.name", textColumn, false}}
-	all, next, err := keyPage(ctx, s.execution.Read, s.q.DocumentPage, &b, by, limit, cursor, scanDocument, func(d DocumentRecord) []any { return []any{d.Name} })
-	return all, next, s.fail(op, err)
+	b.and("f.name > %s", b.arg(text(after, maxID)))
+	all, err := collect(ctx, s.execution.Read, s.q.DocumentPage+b.sql()+" ORDER BY f.name LIMIT "+b.arg(int64(pageSize(limit))), b.args, scanDocument)
+	return all, s.fail("list documents", err)
 }
 
-// DocumentVersions gives a page of the versions of a document, the latest first.
-func (s *Store) DocumentVersions(ctx context.Context, name string, limit int, cursor string) ([]DocumentVersion, string, error) {
+// CountDocuments says how many documents there are.
+func (s *Store) CountDocuments(ctx context.Context) (int, error) {
+	n, err := one(ctx, s.execution.Read, s.q.DocumentCount, nil, scanCount)
+	return n, s.fail("count documents", err)
+}
+
+func scanCount(r scanner) (n int, err error) {
+	err = r.Scan(&n)
+	return n, err
+}
+
+// DocumentVersions gives up to limit versions of a document below a number (0 = all),
+// the latest first.
+func (s *Store) DocumentVersions(ctx context.Context, name string, below, limit int) ([]DocumentVersion, error) {
 	var b builder
 	b.and("f.name = %s", b.arg(text(name, maxID)))
-	by := order{{"f.version", numberColumn, true}}
-	all, next, err := keyPage(ctx, s.execution.Read, s.q.VersionPage, &b, by, limit, cursor, s.scanVersion, func(v DocumentVersion) []any { return []any{int64(v.Version)} })
-	return all, next, s.fail("list versions of "+name, err)
+	if below > 0 {
+		b.and("f.version < %s", b.arg(int64(below)))
+	}
+	all, err := collect(ctx, s.execution.Read, s.q.VersionPage+b.sql()+" ORDER BY f.version DESC LIMIT "+b.arg(int64(pageSize(limit))), b.args, s.scanVersion)
+	return all, s.fail("list versions of "+name, err)
+}
+
+// DeleteDocumentVersion removes one version, whose number is not used again. The
+// default version answers code conflict.
+func (s *Store) DeleteDocumentVersion(ctx context.Context, name string, version int, eff Effects) error {
+	op := "delete version " + strconv.Itoa(version) + " of document " + name
+	return s.write(ctx, Execution, op, func(t *tx) error {
+		d, err := one(ctx, t, s.q.DocumentRead, []any{text(name, maxID)}, scanDocument)
+		if err != nil {
+			return err
+		}
+		if d.Default == version {
+			return fault.Errorf(fault.Conflict, op, "it is the default version").WithHint("make another version the default, or delete the document")
+		}
+		n, err := t.changed(ctx, s.q.VersionDelete, name, int64(version))
+		if err == nil && n == 0 {
+			err = notFound("%s", op)
+		}
+		if err != nil {
+			return err
+		}
+		return t.send(ctx, eff)
+	})
 }
 
 // DeleteDocument removes a document with all versions. Plans hold the documents
@@ -244,6 +280,31 @@ func (s *Store) DeleteDocument(ctx context.Context, name string, eff Effects) er
 			return err
 		}
 		if _, err := t.changed(ctx, s.q.BlobRelease, DocumentBlobs(name)); err != nil {
+			return err
+		}
+		return t.send(ctx, eff)
+	})
+}
+
+// PutVersionAttachment notes that a file which a version declares is kept. It is the
+// only thing of a version that changes.
+func (s *Store) PutVersionAttachment(ctx context.Context, name string, version int, a DocumentAttachment, eff Effects) error {
+	op := "keep attachment of document " + name
+	return s.write(ctx, Execution, op, func(t *tx) error {
+		v, err := one(ctx, t, s.q.VersionRead, []any{text(name, maxID), int64(version)}, s.scanVersion)
+		if err != nil {
+			return err
+		}
+		v.Attachments = append(slices.DeleteFunc(v.Attachments, func(b DocumentAttachment) bool { return b.Name == a.Name }), a)
+		doc, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		n, err := t.changed(ctx, s.q.VersionUpdate, name, int64(version), doc)
+		if err == nil && n == 0 {
+			err = conflict("%s", op)
+		}
+		if err != nil {
 			return err
 		}
 		return t.send(ctx, eff)

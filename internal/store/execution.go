@@ -43,6 +43,8 @@ type ExecutionOf struct {
 	Account  string `json:"-"`
 	Region   string `json:"-"`
 	Target   string `json:"-"` // the target's value in a run with rate control
+	// CrossAccount says that it was asked for with target locations.
+	CrossAccount bool `json:"-"`
 	// StartedBy is the principal.
 	StartedBy string `json:"-"`
 	// Token is unique where it is not empty: a start that is repeated under it is one.
@@ -57,6 +59,7 @@ type ExecutionOf struct {
 	Parameters map[string]any    `json:"parameters,omitempty"` // as given
 	Tags       map[string]string `json:"tags,omitempty"`
 	Run        *remediation.Run  `json:"run,omitempty"` // what was asked for, at the top
+	Fan        json.RawMessage   `json:"fan,omitempty"` // the targets of a child that has some, as the interpreter writes them
 }
 
 // ExecutionResult is how an execution ended.
@@ -96,6 +99,7 @@ func executionRow(s *Store, e ExecutionRecord) ([]any, error) {
 		micros(e.StartedAt), micros(e.EndedAt), text(of.Parent, maxID), text(of.Root, maxID), text(of.Document, maxID), text(of.Version, narrowColumn),
 		text(of.Account, maxID), text(of.Region, narrowColumn), text(of.Target, maxID), text(of.StartedBy, maxID), text(of.Token, maxID),
 		text(e.CurrentStep, narrowColumn), text(e.CurrentAction, narrowColumn), flag(e.Parked), about, result,
+		flag(of.CrossAccount),
 	}, nil
 }
 
@@ -212,13 +216,14 @@ func (s *Store) Executions(ctx context.Context, ids []string) ([]ExecutionRecord
 func (s *Store) scanExecution(r scanner) (ExecutionRecord, error) {
 	var e ExecutionRecord
 	var state, about, result []byte
-	var started, ended, parked int64
+	var started, ended, parked, cross int64
 	if err := r.Scan(&e.ID, &e.Remediation, &e.Segment, &e.Status, &state, &e.LeaseOwner, &e.LeaseEpoch, &started, &ended,
 		&e.Of.Parent, &e.Of.Root, &e.Of.Document, &e.Of.Version, &e.Of.Account, &e.Of.Region, &e.Of.Target, &e.Of.StartedBy, &e.Of.Token,
-		&e.CurrentStep, &e.CurrentAction, &parked, &about, &result); err != nil {
+		&e.CurrentStep, &e.CurrentAction, &parked, &about, &result, &cross); err != nil {
 		return e, err
 	}
 	e.StartedAt, e.EndedAt, e.Parked = fromMicros(started), fromMicros(ended), parked != 0
+	e.Of.CrossAccount = cross != 0
 	plain, err := s.sealer.Open(state, aad(executionTable, e.ID))
 	if err != nil {
 		return e, err
@@ -256,7 +261,9 @@ type ExecutionFilter struct {
 	// the document's name begins with one of them.
 	IDs, Parents, Actions, Targets, Prefixes []string
 	// Top leaves out the children of others.
-	Top           bool
+	Top bool
+	// CrossAccount, when set, asks for runs with target locations or without.
+	CrossAccount  *bool
 	StartedAfter  time.Time // included
 	StartedBefore time.Time // included
 }
@@ -285,6 +292,9 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter, limit int
 	}
 	if f.Top {
 		b.and("f.parent = ''")
+	}
+	if f.CrossAccount != nil {
+		b.and("f.cross_account = %s", b.arg(flag(*f.CrossAccount)))
 	}
 	b.within("f.started_at", f.StartedAfter, f.StartedBefore)
 	by := order{{"f.started_at", timeColumn, true}, {"f.id", textColumn, true}}
@@ -331,8 +341,8 @@ type Progress struct {
 }
 
 // PutProgress stores steps over earlier attempts of them, and what their
-// executions are at.
-func (s *Store) PutProgress(ctx context.Context, steps []Step, at []Progress) error {
+// executions are at, and sends eff.
+func (s *Store) PutProgress(ctx context.Context, steps []Step, at []Progress, eff Effects) error {
 	const op = "store steps"
 	rows, err := s.stepRows(op, steps)
 	if err != nil {
@@ -348,7 +358,7 @@ func (s *Store) PutProgress(ctx context.Context, steps []Step, at []Progress) er
 				return err
 			}
 		}
-		return nil
+		return t.send(ctx, eff)
 	})
 }
 

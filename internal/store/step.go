@@ -65,7 +65,7 @@ func (s *Store) stepRows(op string, steps []Step) ([][]any, error) {
 
 // PutStep stores a step over an earlier attempt of it.
 func (s *Store) PutStep(ctx context.Context, p Step) error {
-	return s.PutProgress(ctx, []Step{p}, nil)
+	return s.PutProgress(ctx, []Step{p}, nil, Effects{})
 }
 
 // StepFilter selects steps; a zero field does not restrict.

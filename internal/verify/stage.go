@@ -41,7 +41,8 @@ type Caller interface {
 
 // Gate opens a fresh reading session in the member account.
 type Gate interface {
-	Verifier(r remediation.Remediation) Caller
+	// Verifier may read as roles too: those that made the changes.
+	Verifier(r remediation.Remediation, roles ...string) Caller
 }
 
 // Config is what the stage is made of.
@@ -101,8 +102,11 @@ func (s *Stage) Handle(ctx context.Context, payload []byte, attempts int) error 
 // read gives what a fresh look at the resource says. A terminal error says that
 // it cannot be looked at, now or later.
 func (s *Stage) read(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
-	if r.Kind == remediation.KindUndo {
+	switch r.Kind {
+	case remediation.KindUndo:
 		return s.restored(ctx, r)
+	case remediation.KindRun:
+		return s.changed(ctx, r)
 	}
 	return s.complies(ctx, r)
 }
@@ -134,7 +138,7 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 	if err != nil {
 		return nil, err
 	}
-	caller := s.Gate.Verifier(r)
+	caller := s.Gate.Verifier(r, rolesOf(changes)...)
 	var results []remediation.CheckResult
 	seen := map[string]bool{}
 	for _, c := range changes {
@@ -144,6 +148,7 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 		}
 		seen[c.Call.Resource] = true
 		now, err := spec.ImageFrom(spec.Read(func(read apimodel.Call) (apimodel.Reply, error) {
+			read.As = c.Call.As
 			return caller.Call(ctx, "restored", read)
 		}))
 		if err != nil {
@@ -165,9 +170,15 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 func (s *Stage) record(ctx context.Context, r remediation.Remediation, results []remediation.CheckResult) error {
 	passed := playbook.Passed(results)
 	to, reason, hint := remediation.Verified, "read back from AWS: "+passing(results), ""
+	if r.Kind == remediation.KindRun && len(results) == 1 && results[0].Check == nothingChanged {
+		reason = nothingChanged
+	}
 	if !passed {
 		to, reason = remediation.Unverified, "read back from AWS: "+failing(results)
 		hint = "look at the resource, then run: parry remediation show " + string(r.ID)
+		if r.Kind == remediation.KindRun {
+			hint = "look at what it changed: parry remediation show " + string(r.ID)
+		}
 	}
 	if r.Kind == remediation.KindUndo {
 		if err := s.recordFirst(ctx, r, passed, reason); err != nil {
@@ -222,6 +233,8 @@ func (s *Stage) move(ctx context.Context, r remediation.Remediation, to remediat
 func (s *Stage) annotation(r remediation.Remediation, passed bool) *finding.Annotation {
 	by := "parry/remediation/" + string(r.ID)
 	switch {
+	case r.Finding.IsZero():
+		return nil // a document that somebody started answers no finding
 	case r.Kind == remediation.KindUndo && passed:
 		return &finding.Annotation{
 			Finding: r.Finding, Workflow: "NEW", By: by,

@@ -89,7 +89,7 @@ type bucket struct {
 	opened int
 }
 
-func (b *bucket) Verifier(remediation.Remediation) verify.Caller { b.opened++; return b }
+func (b *bucket) Verifier(remediation.Remediation, ...string) verify.Caller { b.opened++; return b }
 
 func (b *bucket) Call(_ context.Context, _ string, c apimodel.Call) (apimodel.Reply, error) {
 	if b.err != nil {

@@ -175,6 +175,9 @@ SELECT version, doc FROM approval WHERE id = $1;
 -- name: ApprovalLatest
 SELECT version, doc FROM approval WHERE remediation = $1 AND step = '' ORDER BY created_at DESC, id DESC LIMIT 1;
 
+-- name: ApprovalOfStep
+SELECT version, doc FROM approval WHERE step = $1 AND step <> '' ORDER BY created_at DESC, id DESC LIMIT 1;
+
 -- name: ApprovalUpdate
 UPDATE approval SET state = $3, expires_at = $4, version = $2 + 1, doc = $5 WHERE id = $1 AND version = $2;
 
@@ -197,37 +200,37 @@ UPDATE change_record SET outcome = $2, sealed = $4 WHERE id = $1 AND outcome = $
 SELECT id, sealed FROM change_record WHERE remediation = $1 ORDER BY seq;
 
 -- name: ExecutionPut
-INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result, cross_account)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, status = excluded.status, state = excluded.state,
     lease_owner = excluded.lease_owner, lease_epoch = excluded.lease_epoch, ended_at = excluded.ended_at,
     current_step = excluded.current_step, current_action = excluded.current_action, parked = excluded.parked, result = excluded.result
 WHERE execution.segment <= excluded.segment AND execution.remediation = excluded.remediation
-    AND EXISTS (SELECT 1 FROM node WHERE name = excluded.lease_owner AND epoch = excluded.lease_epoch AND until > $24);
+    AND EXISTS (SELECT 1 FROM node WHERE name = excluded.lease_owner AND epoch = excluded.lease_epoch AND until > $25);
 
 -- name: ExecutionRead
 SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
-    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result, f.cross_account
 FROM execution f WHERE f.id = $1;
 
 -- name: ExecutionInsert bulk
-INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[], $22::bytea[], $23::bytea[])
+INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result, cross_account)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[], $22::bytea[], $23::bytea[], $24::bigint[])
 ON CONFLICT DO NOTHING;
 
 -- name: ExecutionToken
 SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
-    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result, f.cross_account
 FROM execution f WHERE f.token = $1 AND f.token <> '';
 
 -- name: ExecutionsRead
 SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
-    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result, f.cross_account
 FROM execution f WHERE f.id IN (SELECT v FROM jsonb_array_elements_text($1::text::jsonb) v);
 
 -- name: ExecutionPage
 SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
-    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result
+    f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result, f.cross_account
 FROM execution f;
 
 -- name: ExecutionEnd
@@ -313,6 +316,9 @@ SELECT f.name, f.latest, f.default_version, f.created_at, f.rev, f.doc FROM docu
 -- name: DocumentPage
 SELECT f.name, f.latest, f.default_version, f.created_at, f.rev, f.doc FROM document f;
 
+-- name: DocumentCount
+SELECT count(*) FROM document;
+
 -- name: DocumentDelete
 DELETE FROM document WHERE name = $1;
 
@@ -324,6 +330,15 @@ SELECT f.name, f.version, f.revision, f.doc, f.content FROM document_version f W
 
 -- name: VersionPage
 SELECT f.name, f.version, f.revision, f.doc, f.content FROM document_version f;
+
+-- name: VersionUpdate
+UPDATE document_version SET doc = $3 WHERE name = $1 AND version = $2;
+
+-- name: VersionDelete
+DELETE FROM document_version WHERE name = $1 AND version = $2;
+
+-- name: VersionCount
+SELECT count(*) FROM document_version WHERE name = $1;
 
 -- name: VersionsDelete
 DELETE FROM document_version WHERE name = $1;

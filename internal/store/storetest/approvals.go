@@ -17,6 +17,7 @@ func approvalTests() []conformance {
 		{"approval/is bound", approvalBound},
 		{"approval/every state pair is legal or refused", approvalStates},
 		{"approval/is listed and falls due", approvalLists},
+		{"approval/of a step is not that of the plan", approvalOfStep},
 	}
 }
 
@@ -24,6 +25,23 @@ func approval(r remediation.Remediation) remediation.Approval {
 	return remediation.Approval{
 		ID: "apr-" + string(r.ID), Remediation: r.ID, Plan: r.PlanHash, Account: r.Account, State: remediation.ApprovalPending,
 		Policy: "people", Quorum: 1, CreatedAt: Start(), ExpiresAt: Start().Add(time.Hour),
+	}
+}
+
+func approvalOfStep(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	r := create(t, s, "rem-1")
+	a := approval(r)
+	ok(t, s.CreateApproval(ctx, a, nil, store.Effects{}))
+	step := approval(r)
+	step.ID, step.Execution, step.Step, step.Approvers, step.Message, step.Version = "apr-step", "exe-1", "Ask", []string{"alice"}, "please", 1
+	step.CreatedAt = Start().Add(time.Second)
+	ok(t, s.CreateApproval(ctx, step, nil, store.Effects{}))
+	same(t, a.ID, must(s.ApprovalFor(ctx, "rem-1"))(t).ID)
+	same(t, step, must(s.ApprovalOfStep(ctx, "exe-1", "Ask"))(t))
+	for _, other := range [][2]string{{"exe-1", "Other"}, {"exe-2", "Ask"}, {"", ""}} {
+		_, err := s.ApprovalOfStep(ctx, other[0], other[1])
+		sentinel(t, err, store.ErrNotFound)
 	}
 }
 

@@ -43,7 +43,7 @@ func executionOf(i int) store.ExecutionRecord {
 		CurrentStep: pick("Wait", "Call"), CurrentAction: pick("aws:sleep", "aws:executeAwsApi"),
 		Of: store.ExecutionOf{
 			Parent: pick("", "exe-00", "exe-00"), Root: "exe-00", Document: pick("Close-Port", "Close_Port", "Open-Port"), Version: pick("1", "2"),
-			Account: pick("111111111111", "222222222222"), Region: pick("eu-west-1", "us-east-1"), Target: pick("", "i-1", "i-2"), StartedBy: "alice",
+			Account: pick("111111111111", "222222222222"), Region: pick("eu-west-1", "us-east-1"), Target: pick("", "i-1", "i-2"), StartedBy: "alice", CrossAccount: i%4 == 3,
 			Prefix: "Up/", Label: "Up", Depth: 1, Role: "arn:aws:iam::111111111111:role/Runner", Mode: "Auto",
 			Parameters: map[string]any{"N": int64(1) << 60, "Names": []any{"a"}}, Tags: map[string]string{"k": "v"},
 		},
@@ -120,7 +120,7 @@ func executionList(t *testing.T, s *store.Store) {
 		all = append(all, executionOf(i))
 	}
 	ok(t, s.CreateExecutions(ctx, all, store.Effects{}))
-	every := store.AllAccounts()
+	every, cross := store.AllAccounts(), true
 	for name, c := range map[string]struct {
 		filter store.ExecutionFilter
 		want   func(store.ExecutionRecord) bool
@@ -137,6 +137,7 @@ func executionList(t *testing.T, s *store.Store) {
 		"id":        {store.ExecutionFilter{Accounts: every, IDs: []string{"exe-07", "exe-99"}}, func(e store.ExecutionRecord) bool { return e.ID == "exe-07" }},
 		"after":     {store.ExecutionFilter{Accounts: every, StartedAfter: all[5].StartedAt}, func(e store.ExecutionRecord) bool { return !e.StartedAt.Before(all[5].StartedAt) }},
 		"before":    {store.ExecutionFilter{Accounts: every, StartedBefore: all[5].StartedAt}, func(e store.ExecutionRecord) bool { return !e.StartedAt.After(all[5].StartedAt) }},
+		"locations": {store.ExecutionFilter{Accounts: every, CrossAccount: &cross}, func(e store.ExecutionRecord) bool { return e.Of.CrossAccount }},
 		"and scope": {store.ExecutionFilter{Accounts: []string{"111111111111"}, IDs: []string{"exe-07"}}, func(store.ExecutionRecord) bool { return false }},
 	} {
 		var want []string
@@ -206,13 +207,13 @@ func executionSegment(t *testing.T, s *store.Store) {
 	same(t, 0, len(must(s.ScriptCalls(ctx, "exe-1", "A/1"))(t)))
 	same(t, "exe-1", must(s.Signals(ctx, "exe-00", 0))(t)[0].Child)
 	// What it is at is not written over one that is parked or has ended.
-	ok(t, s.PutProgress(ctx, nil, []store.Progress{{Execution: "exe-1", Step: "B", Action: "aws:sleep", Status: "Waiting", Segment: 1}}))
+	ok(t, s.PutProgress(ctx, nil, []store.Progress{{Execution: "exe-1", Step: "B", Action: "aws:sleep", Status: "Waiting", Segment: 1}}, store.Effects{}))
 	same(t, "", must(s.Execution(ctx, "exe-1"))(t).CurrentStep)
 	e.Parked, e.Segment = false, 2
 	ok(t, s.PutExecution(ctx, e))
 	ok(t, s.PutProgress(ctx, nil, []store.Progress{
 		{Execution: "exe-1", Step: "B", Action: "aws:sleep", Status: "InProgress", Segment: 2}, {Execution: "exe-1", Step: "late", Segment: 1},
-	}))
+	}, store.Effects{}))
 	same(t, "B", must(s.Execution(ctx, "exe-1"))(t).CurrentStep)
 }
 
@@ -241,7 +242,7 @@ func stepPages(t *testing.T, s *store.Store) {
 			Status: []string{"Success", "Failed", "Waiting"}[i%3], StartedAt: Start().Add(time.Duration(i) * time.Second),
 		})
 	}
-	ok(t, s.PutProgress(ctx, all, nil))
+	ok(t, s.PutProgress(ctx, all, nil, store.Effects{}))
 	ok(t, s.PutStep(ctx, store.Step{Execution: "exe-2", Seq: 1}))
 	read := func(f store.StepFilter) []int {
 		var got []int

@@ -14,6 +14,7 @@ ALTER TABLE execution ADD COLUMN token          TEXT COLLATE "C" NOT NULL DEFAUL
 ALTER TABLE execution ADD COLUMN current_step   TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE execution ADD COLUMN current_action TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE execution ADD COLUMN parked         BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE execution ADD COLUMN cross_account         BIGINT NOT NULL DEFAULT 0;
 -- The number of the last signal that was put.
 ALTER TABLE execution ADD COLUMN signals        BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE execution ADD COLUMN about          BYTEA NOT NULL DEFAULT '';
@@ -27,6 +28,9 @@ CREATE UNIQUE INDEX execution_token ON execution (token) WHERE token <> '';
 
 -- An approval may be of a step (aws:approve) and not of a plan.
 ALTER TABLE approval ADD COLUMN step TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+-- Of a step: its execution and name.
+CREATE INDEX approval_step ON approval (step, created_at) WHERE step <> '';
 
 ALTER TABLE step ADD COLUMN step_id TEXT COLLATE "C" NOT NULL DEFAULT '';
 

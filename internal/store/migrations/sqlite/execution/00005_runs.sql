@@ -14,6 +14,7 @@ ALTER TABLE execution ADD COLUMN token          TEXT    NOT NULL DEFAULT '';
 ALTER TABLE execution ADD COLUMN current_step   TEXT    NOT NULL DEFAULT '';
 ALTER TABLE execution ADD COLUMN current_action TEXT    NOT NULL DEFAULT '';
 ALTER TABLE execution ADD COLUMN parked         INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE execution ADD COLUMN cross_account        INTEGER NOT NULL DEFAULT 0;
 -- The number of the last signal that was put.
 ALTER TABLE execution ADD COLUMN signals        INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE execution ADD COLUMN about          BLOB    NOT NULL DEFAULT x'';
@@ -27,6 +28,9 @@ CREATE UNIQUE INDEX execution_token ON execution (token) WHERE token <> '';
 
 -- An approval may be of a step (aws:approve) and not of a plan.
 ALTER TABLE approval ADD COLUMN step TEXT NOT NULL DEFAULT '';
+
+-- Of a step: its execution and name.
+CREATE INDEX approval_step ON approval (step, created_at) WHERE step <> '';
 
 ALTER TABLE step ADD COLUMN step_id TEXT NOT NULL DEFAULT '';
 
