@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -39,12 +40,12 @@ func (s *shared) awsPolicyCommand() *cobra.Command {
 			"- reads standard input. What a file does not tell becomes a wildcard in that part of an ARN only. For a change that\n" +
 			"Parry can undo, the read of its before-image, which also verifies it, and its inverse are in the policy.\n\n" +
 			"A policy over 6144 characters, the limit of a managed policy, is divided into several. Where a step calls what cannot\n" +
-			"be derived, such as a script, the step is named on standard error and the exit code is 3: the policy is not complete.",
+			"be derived, such as a child document, the step is named on standard error and the exit code is 3: the policy is not complete.",
 		Example: "  parry aws policy catalog/runbooks/*/runbook.yaml --account 111122223333\n" +
 			"  parry plan show REMEDIATION -o json | parry aws policy - --format cloudformation\n" +
 			"  echo s3:PutBucketPolicy | parry aws policy - --format terraform --name bucket-policies",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error { return s.printPolicy(f, files) },
+		RunE: func(cmd *cobra.Command, files []string) error { return s.printPolicy(cmd.Context(), f, files) },
 	}
 	c.Flags().StringVar(&f.as, "format", "json", "print the policy as json, cloudformation or terraform")
 	c.Flags().StringVar(&f.name, "name", "ParryRemediation", "name of the policy in CloudFormation and Terraform")
@@ -54,7 +55,7 @@ func (s *shared) awsPolicyCommand() *cobra.Command {
 	return c
 }
 
-func (s *shared) printPolicy(f policyFlags, files []string) error {
+func (s *shared) printPolicy(ctx context.Context, f policyFlags, files []string) error {
 	switch {
 	case !slices.Contains([]string{"json", "cloudformation", "terraform"}, f.as):
 		return usage("--format %q is not json, cloudformation or terraform", f.as)
@@ -75,6 +76,9 @@ func (s *shared) printPolicy(f policyFlags, files []string) error {
 		src, err := readPolicySource(name, s.In, f.at)
 		if err != nil {
 			return usage("%v", inFile(name, err))
+		}
+		if doc := src.document; doc != nil && len(doc.Scripts()) > 0 {
+			src = runbookCalls(doc, f.at, s.scriptFacts(ctx, []*runbook.Document{doc})[0])
 		}
 		for _, c := range src.calls {
 			list, err := models.GrantsAround(c.call, apimodel.Surround{Image: true, Undo: !f.noUndo})

@@ -34,8 +34,9 @@ type policyCall struct {
 
 // policySource is what a file holds.
 type policySource struct {
-	calls []policyCall
-	gaps  []runbook.Gap
+	document *runbook.Document // nil where it is none
+	calls    []policyCall
+	gaps     []runbook.Gap
 }
 
 // operationLine is one operation as people and CloudTrail write it.
@@ -91,7 +92,11 @@ func parsePolicySource(raw []byte, at runbook.Where) (policySource, error) {
 	case root.Kind != yaml.MappingNode:
 		return policySource{}, atLine(root.Line, "it is neither a list of operations, a list of calls, a plan nor a runbook")
 	case key(root, "schemaVersion") != nil:
-		return runbookCalls(raw, at)
+		doc, err := runbook.Parse(raw)
+		if err != nil {
+			return policySource{}, err
+		}
+		return runbookCalls(doc, at, nil), nil
 	case key(root, "plan") != nil:
 		return planCalls(raw, true)
 	case key(root, "calls") != nil:
@@ -298,16 +303,13 @@ func yamlToJSON(raw []byte) ([]byte, error) {
 	return out, nil
 }
 
-func runbookCalls(raw []byte, at runbook.Where) (policySource, error) {
-	doc, err := runbook.Parse(raw)
-	if err != nil {
-		return policySource{}, err
-	}
-	var out policySource
-	calls, gaps := doc.Calls(at, nil)
+// runbookCalls lists what a document's steps call, its scripts included.
+func runbookCalls(doc *runbook.Document, at runbook.Where, scripts map[string]runbook.ScriptFacts) policySource {
+	out := policySource{document: doc}
+	calls, gaps := doc.Calls(at, scripts)
 	for _, c := range calls {
 		out.calls = append(out.calls, policyCall{call: c.Call, line: c.Pos.Line, step: c.Step})
 	}
 	out.gaps = gaps
-	return out, nil
+	return out
 }

@@ -42,20 +42,14 @@ func (s *shared) runbookCheckCommand() *cobra.Command {
 			if at.Account != "" && !isAccount(at.Account) {
 				return usage("--account %q is not a 12-digit account id", at.Account)
 			}
-			reports := make([]checkReport, 0, len(files))
-			failed := false
-			for _, name := range files {
-				report, err := s.checkFile(cmd.Context(), name, at)
-				if err != nil {
-					return usage("%v", err)
-				}
-				failed = failed || len(runbook.Errors(report.Problems)) > 0
-				reports = append(reports, checkReport{name, report})
+			reports, err := s.checkFiles(cmd.Context(), files, at)
+			if err != nil {
+				return err
 			}
 			if err := s.print(s.Out, reports, func() grid { return problemGrid(reports) }); err != nil {
 				return err
 			}
-			if failed {
+			if slices.ContainsFunc(reports, func(r checkReport) bool { return len(runbook.Errors(r.Problems)) > 0 }) {
 				return exit(ExitFailing, nil)
 			}
 			return nil
@@ -66,33 +60,52 @@ func (s *shared) runbookCheckCommand() *cobra.Command {
 	return c
 }
 
-// checkFile checks one document; its error is that it could not be read at all.
-func (s *shared) checkFile(ctx context.Context, name string, at runbook.Where) (runbook.Report, error) {
-	raw, err := readRunbook(name, s.In)
+// checkFiles checks documents; an error is that one could not be read at all.
+func (s *shared) checkFiles(ctx context.Context, files []string, at runbook.Where) ([]checkReport, error) {
+	docs := make([]*runbook.Document, len(files))
+	reports := make([]checkReport, len(files))
+	for i, name := range files {
+		raw, err := readRunbook(name, s.In)
+		if err != nil {
+			return nil, usage("%v", err)
+		}
+		doc, err := runbook.Parse(raw)
+		var refused *runbook.ParseError
+		switch {
+		case errors.As(err, &refused):
+			reports[i] = checkReport{name, runbook.Refused(refused)}
+		case err != nil:
+			return nil, inFile(name, err)
+		default:
+			docs[i], reports[i].File = doc, name
+		}
+	}
+	checked, err := s.checkDocuments(ctx, docs, at)
 	if err != nil {
-		return runbook.Report{}, err
+		return nil, err
 	}
-	doc, err := runbook.Parse(raw)
-	var refused *runbook.ParseError
-	if errors.As(err, &refused) {
-		return runbook.Refused(refused), nil
+	for i, doc := range docs {
+		if doc != nil {
+			reports[i].Report = checked[i]
+		}
 	}
-	if err != nil {
-		return runbook.Report{}, err
-	}
-	return s.checkDocument(ctx, doc, at)
+	return reports, nil
 }
 
-func (s *shared) checkDocument(ctx context.Context, doc *runbook.Document, at runbook.Where) (runbook.Report, error) {
+// checkDocuments checks those that are not nil.
+func (s *shared) checkDocuments(ctx context.Context, docs []*runbook.Document, at runbook.Where) ([]runbook.Report, error) {
 	models, err := apimodel.Load()
 	if err != nil {
-		return runbook.Report{}, err
+		return nil, err
 	}
-	facts, err := s.scriptFacts(ctx, doc)
-	if err != nil {
-		fmt.Fprintf(s.Err, "scripts are not looked into: %s\n", printable(err.Error()))
+	facts := s.scriptFacts(ctx, docs)
+	out := make([]runbook.Report, len(docs))
+	for i, doc := range docs {
+		if doc != nil {
+			out[i] = runbook.Check(doc, runbook.CheckOptions{Models: models, Scripts: facts[i], At: at})
+		}
 	}
-	return runbook.Check(doc, runbook.CheckOptions{Models: models, Scripts: facts, At: at}), nil
+	return out, nil
 }
 
 // readRunbook reads a document, at most as long as one may be.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -21,14 +20,18 @@ func (s *shared) runbookListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := []runbookView{}
-			for _, name := range content.RunbookNames() {
-				_, doc, _ := content.Runbook(name)
-				view, err := s.viewRunbook(cmd.Context(), name, doc)
-				if err != nil {
-					return err
-				}
-				out = append(out, view)
+			names := content.RunbookNames()
+			docs := make([]*runbook.Document, len(names))
+			for i, name := range names {
+				_, docs[i], _ = content.Runbook(name)
+			}
+			reports, err := s.checkDocuments(cmd.Context(), docs, runbook.Where{})
+			if err != nil {
+				return err
+			}
+			out := make([]runbookView, len(names))
+			for i, name := range names {
+				out[i] = viewRunbook(name, docs[i], reports[i])
 			}
 			return s.print(s.Out, out, func() grid {
 				g := grid{header: []string{"Runbook", "Steps", "Changes", "Irreversible", "Description"}}
@@ -63,10 +66,11 @@ func (s *shared) runbookShowCommand() *cobra.Command {
 					return err
 				}
 			}
-			view, err := s.viewRunbook(cmd.Context(), args[0], doc)
+			reports, err := s.checkDocuments(cmd.Context(), []*runbook.Document{doc}, runbook.Where{})
 			if err != nil {
 				return err
 			}
+			view := viewRunbook(args[0], doc, reports[0])
 			return s.print(s.Out, view, view.grid)
 		},
 	}
@@ -109,11 +113,7 @@ type stepView struct {
 	End       bool   `json:"is_end,omitempty"`
 }
 
-func (s *shared) viewRunbook(ctx context.Context, name string, doc *runbook.Document) (runbookView, error) {
-	report, err := s.checkDocument(ctx, doc, runbook.Where{})
-	if err != nil {
-		return runbookView{}, err
-	}
+func viewRunbook(name string, doc *runbook.Document, report runbook.Report) runbookView {
 	v := runbookView{
 		Name: name, Summary: summaryOf(doc.Description), Revision: doc.Revision, AssumeRole: doc.AssumeRole,
 		Parameters: []parameterView{}, Steps: []stepView{}, Outputs: []string{}, Attachments: []string{},
@@ -132,7 +132,7 @@ func (s *shared) viewRunbook(ctx context.Context, name string, doc *runbook.Docu
 	for _, f := range doc.Files {
 		v.Attachments = append(v.Attachments, f.Name)
 	}
-	return v, nil
+	return v
 }
 
 func onFailure(s *runbook.Step) string {

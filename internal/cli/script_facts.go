@@ -2,11 +2,59 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/parry-security/parry/internal/runbook"
+	"github.com/parry-security/parry/internal/script"
 )
 
-// scriptFacts looks into the inline Python scripts of a document.
-func (s *shared) scriptFacts(_ context.Context, _ *runbook.Document) (map[string]runbook.ScriptFacts, error) {
-	return nil, nil
+// scriptFacts looks into the inline Python scripts of documents, all in one
+// process, and gives the facts of each document by step. Where Python is missing
+// or the kernel gives no sandbox there are none, which standard error says.
+func (s *shared) scriptFacts(ctx context.Context, docs []*runbook.Document) []map[string]runbook.ScriptFacts {
+	sources := map[string]string{}
+	for i, doc := range docs {
+		if doc == nil {
+			continue
+		}
+		for step, text := range doc.Scripts() {
+			sources[fmt.Sprintf("%d/%s", i, step)] = text
+		}
+	}
+	out := make([]map[string]runbook.ScriptFacts, len(docs))
+	if len(sources) == 0 {
+		return out
+	}
+	facts, err := script.Analyze(ctx, s.Getenv("PARRY_PYTHON"), sources)
+	if err != nil {
+		fmt.Fprintf(s.Err, "scripts are not looked into: %s; run: parry doctor\n", printable(err.Error()))
+		return out
+	}
+	for i, doc := range docs {
+		if doc == nil {
+			continue
+		}
+		out[i] = map[string]runbook.ScriptFacts{}
+		for step := range doc.Scripts() {
+			if f, ok := facts[fmt.Sprintf("%d/%s", i, step)]; ok {
+				out[i][step] = adaptFacts(f)
+			}
+		}
+	}
+	return out
+}
+
+func adaptFacts(f script.Facts) runbook.ScriptFacts {
+	out := runbook.ScriptFacts{Imports: f.Imports}
+	if f.Error != nil {
+		out.Error = &runbook.ScriptError{Line: f.Error.Line, Column: f.Error.Column, Message: strings.TrimSpace(f.Error.Message)}
+	}
+	for _, c := range f.Calls {
+		out.Calls = append(out.Calls, runbook.ScriptCall{Service: c.Service, Operation: c.Operation, Line: c.Line})
+	}
+	for _, g := range f.Unresolved {
+		out.Unresolved = append(out.Unresolved, runbook.ScriptGap{Line: g.Line, What: g.What})
+	}
+	return out
 }

@@ -189,7 +189,7 @@ mainSteps:
 	r := runbook.Check(d, runbook.CheckOptions{Models: models(t), Scripts: map[string]runbook.ScriptFacts{
 		"Good":   {Calls: []runbook.ScriptCall{{Service: "s3", Operation: "put_public_access_block", Line: 3}}, Imports: []string{"boto3"}},
 		"Broken": {Error: &runbook.ScriptError{Line: 1, Column: 8, Message: "'(' was never closed"}},
-		"Other":  {Calls: []runbook.ScriptCall{{Service: "s3", Operation: "explode", Line: 1}, {Service: "iam", Operation: "get_role", Line: 1}}, Imports: []string{"numpy"}, Unresolved: true},
+		"Other":  {Calls: []runbook.ScriptCall{{Service: "s3", Operation: "explode", Line: 1}, {Service: "iam", Operation: "get_role", Line: 1}}, Imports: []string{"numpy"}, Unresolved: []runbook.ScriptGap{{Line: 1, What: "a client that is not known"}}},
 	}})
 	wantProblems(t, r.Problems, []string{
 		"script_syntax error: line 1, column 8: '(' was never closed", "old_runtime warning", "input warning: defines no function \"missing\"",

@@ -142,6 +142,9 @@ func (c *callLister) step(s *Step) {
 	}
 }
 
+// maxGaps bounds how many places of one script are named.
+const maxGaps = 10
+
 func (c *callLister) script(s *Step) {
 	facts, known := c.scripts[s.Name]
 	switch {
@@ -149,8 +152,13 @@ func (c *callLister) script(s *Step) {
 		c.gap(s.Name, s.Pos, "what its script calls is not derived")
 	case facts.Error != nil:
 		c.gap(s.Name, s.Pos, "its script is not Python")
-	case facts.Unresolved:
-		c.gap(s.Name, s.Pos, "its script calls more than its text tells")
+	}
+	for i, gap := range facts.Unresolved {
+		if i == maxGaps {
+			c.gap(s.Name, s.Pos, "%d more places of its script cannot be followed", len(facts.Unresolved)-i)
+			break
+		}
+		c.gap(s.Name, s.scriptPos(gap.Line), "line %d of its script: %.200s", gap.Line, gap.What)
 	}
 	for _, call := range facts.Calls {
 		c.calls = append(c.calls, StepCall{Step: s.Name, Pos: s.scriptPos(call.Line), Call: apimodel.Call{

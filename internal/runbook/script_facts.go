@@ -10,8 +10,14 @@ type ScriptFacts struct {
 	Calls []ScriptCall
 	// Imports are the modules that it imports, by their first name.
 	Imports []string
-	// Unresolved says that it may call more than Calls.
-	Unresolved bool
+	// Unresolved are the places from which it may call more than Calls.
+	Unresolved []ScriptGap
+}
+
+// ScriptGap is a place in a script that an analysis cannot follow.
+type ScriptGap struct {
+	Line int
+	What string
 }
 
 // ScriptError is where and why a script does not parse; both count from 1.
