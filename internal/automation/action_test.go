@@ -582,7 +582,7 @@ func TestActionsLeaveThePlanOpen(t *testing.T) {
 			action("N", "createImage", "{InstanceId: i-1, ImageName: n}", "") + action("A", "deleteImage", "{ImageId: '{{ N.ImageId }}'}", ""), "step A deletes the snapshots of an image",
 		},
 		"a state from an answer": {
-			step("R", "  outputs: [{Name: S, Selector: $.S, Type: String}]\n") + action("A", "changeInstanceState", "{InstanceIds: [i-1], DesiredState: '{{ R.S }}'}", ""), "step A: what its inputs are",
+			step("R", "  outputs: [{Name: S, Selector: $.S, Type: String}]\n") + action("A", "changeInstanceState", "{InstanceIds: [i-1], DesiredState: '{{ R.S }}'}", ""), "step A works on what only applying will tell",
 		},
 	} {
 		f := setup(t, tt.steps)

@@ -1,6 +1,7 @@
 package automation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,20 +115,9 @@ func (t task) attempt(x *execution, ctx context.Context, s *runbook.Step, sc sco
 		x.keepNotes(d.c.park.Notes)
 	}
 	d.notes, d.started = x.notesOf(), d.c.park.StartedAt
-	body := d.watch
-	if err := t.begin(ctx, d); err != nil {
-		var failed stepFailure
-		var ends stepResult
-		switch {
-		case errors.As(err, &ends):
-			return ends.result, nil
-		case errors.As(err, &failed) && failed.Type == FailureInputValidation && d.isUnknown(map[string]any(d.in)):
-			return result{status: Waiting, open: fmt.Sprintf("step %s: what its inputs are is known only after apply", s.Name)}, nil
-		case errors.As(err, &failed):
-			body = func(context.Context, *call) (record, error) { return d.ended(failed), nil }
-		default:
-			return result{}, err
-		}
+	body, ends, err := d.bodyAfter(t.begin(ctx, d))
+	if err != nil || ends != nil {
+		return *cmp.Or(ends, &result{}), err
 	}
 	if x.run.Planning && t.cancel != nil {
 		d.planCancel(ctx)
@@ -139,6 +129,24 @@ func (t task) attempt(x *execution, ctx context.Context, s *runbook.Step, sc sco
 		d.c.park.StartedAt = d.started
 	}
 	return x.checkpoint(ctx, d.c, d.suffix(), body)
+}
+
+// bodyAfter gives what is left to do after begin: to look, or to record how begin
+// ended. A result ends the segment or the execution.
+func (d *doing) bodyAfter(err error) (body func(context.Context, *call) (record, error), ends *result, _ error) {
+	var failed stepFailure
+	var end stepResult
+	switch {
+	case err == nil:
+		return d.watch, nil, nil
+	case errors.As(err, &end):
+		return nil, &end.result, nil
+	case errors.Is(err, errAsked):
+		return func(context.Context, *call) (record, error) { return record{}, errAsked }, nil, nil
+	case errors.As(err, &failed):
+		return func(context.Context, *call) (record, error) { return d.ended(failed), nil }, nil, nil
+	}
+	return nil, nil, err
 }
 
 // within gives the time limit of an attempt.

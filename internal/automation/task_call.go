@@ -18,7 +18,9 @@ type note struct {
 	Kept    map[string]any `json:"kept,omitempty"`
 	Failure *Failure       `json:"failure,omitempty"`
 	Park    *Park          `json:"park,omitempty"`
-	At      time.Time      `json:"at"`
+	// Asked says that the step was asked to end before the call was made.
+	Asked bool      `json:"asked,omitempty"`
+	At    time.Time `json:"at"`
 }
 
 // order is one call of a task.
@@ -61,6 +63,14 @@ func (d *doing) do(ctx context.Context, o order) (map[string]any, error) {
 // once makes the call and gives what its checkpoint keeps.
 func (d *doing) once(ctx context.Context, o order) (note, error) {
 	n := note{At: d.x.run.Clock.Now().UTC()}
+	d.c.mail = mail{last: d.x.state.Signal}
+	if err := d.x.read(ctx, d.c); err != nil {
+		return n, err
+	}
+	if _, asked := d.x.asked(d.c); asked || d.x.overdue(n.At) {
+		n.Asked = true // what follows from it is the next checkpoint's affair
+		return n, nil
+	}
 	if err := d.x.observe(ctx, d.c, record{Status: InProgress, StartedAt: n.At}); err != nil {
 		return n, err
 	}
@@ -103,6 +113,8 @@ func (d *doing) read(ctx context.Context, o order, raw []byte) (map[string]any, 
 		d.started = n.At
 	}
 	switch {
+	case n.Asked:
+		return nil, errAsked
 	case n.Park != nil:
 		rec := record{Status: Waiting, Park: n.Park, Failure: n.Failure, StartedAt: n.Park.StartedAt, EndedAt: n.At}
 		if err := d.x.observe(ctx, d.c, rec); err != nil {
@@ -134,7 +146,7 @@ func (d *doing) interrupted(ctx context.Context, err error) error {
 	if observed := d.x.observe(ctx, d.c, rec); observed != nil {
 		return observed
 	}
-	return stepResult{result{status: Failed, abort: err}}
+	return stepResult{result{status: Failed, inputs: d.c.inputs, failure: rec.Failure, abort: err}}
 }
 
 // planCancel puts the call that a cancelled execution makes into the plan, under a
@@ -197,7 +209,7 @@ func (d *doing) see(out map[string]any) {
 	d.unknown = d.unknown || d.isUnknown(out)
 }
 
-func (d *doing) isUnknown(v any) bool { return d.x.run.Unknown != nil && d.x.run.Unknown(v) }
+func (d *doing) isUnknown(v any) bool { return d.x.unknown(v) }
 
 // token is a text that is the same whenever this pass of the step is made, and
 // no other's: 32 characters of hexadecimal after the prefix.
