@@ -8,9 +8,6 @@ import (
 	"github.com/parry-security/parry/internal/runbook"
 )
 
-// maxCommandInstances is what one SendCommand takes by id.
-const maxCommandInstances = 50
-
 // runCommand is aws:runCommand: SendCommand, then looks until the command has
 // ended everywhere; it fails unless it succeeded on every node. Output and
 // ResponseCode are given for a command to one node, ResponseCode only where the
@@ -28,31 +25,9 @@ func runCommand() task {
 }
 
 func beginRunCommand(ctx context.Context, d *doing) error {
-	if _, err := d.in.text("DocumentName"); err != nil {
-		return err
-	}
-	call := d.in.rest()
-	if !d.in.has("Targets") {
-		ids, err := d.in.list("InstanceIds", maxCommandInstances)
-		if err != nil {
-			return err
-		}
-		call["InstanceIds"] = ids
-	} else if d.in.has("InstanceIds") {
-		return badInput("InstanceIds and Targets are both given; one is wanted")
-	} else {
-		targets, err := d.in.maps("Targets")
-		if err != nil {
-			return err
-		}
-		call["Targets"] = targets
-	}
-	if err := commandTypes(d.in, call); err != nil {
-		return err
-	}
-	kept, err := d.do(ctx, order{service: "ssm", operation: "SendCommand", input: call, keep: func(out map[string]any) map[string]any {
+	kept, err := d.first(ctx, func(out map[string]any) map[string]any {
 		return map[string]any{"CommandId": textAt(out, "Command", "CommandId")}
-	}})
+	})
 	if err != nil {
 		return err
 	}
@@ -60,42 +35,6 @@ func beginRunCommand(ctx context.Context, d *doing) error {
 		return finally(nil, "SendCommand answered no command.")
 	}
 	d.assume = map[string]any{"CommandId": kept["CommandId"], "Status": "Success"}
-	return nil
-}
-
-// commandTypes gives members the types that SendCommand takes: documents give the
-// parameters of a command as texts, numbers and lists.
-func commandTypes(in inputs, call map[string]any) error {
-	if err := typed(call, runbook.TypeInteger, "TimeoutSeconds"); err != nil {
-		return err
-	}
-	if err := typed(call, runbook.TypeString, "Comment", "MaxConcurrency", "MaxErrors", "DocumentVersion"); err != nil {
-		return err
-	}
-	if cloud, ok := call["CloudWatchOutputConfig"].(map[string]any); ok {
-		if err := typed(cloud, runbook.TypeBoolean, "CloudWatchOutputEnabled"); err != nil {
-			return err
-		}
-	}
-	if !in.has("Parameters") {
-		return nil
-	}
-	given, err := in.as("Parameters", runbook.TypeStringMap)
-	if err != nil {
-		return err
-	}
-	parameters := map[string]any{}
-	values, _ := given.(map[string]any)
-	for name, v := range values {
-		if text, ok := v.(string); ok {
-			parameters[name] = []any{text} // a text that looks like a list is a command too
-			continue
-		}
-		if parameters[name], err = runbook.Coerce(v, runbook.TypeStringList); err != nil {
-			return badInput("Parameters.%.50s: %w", name, err)
-		}
-	}
-	call["Parameters"] = parameters
 	return nil
 }
 
@@ -144,7 +83,7 @@ func readOutput(ctx context.Context, d *doing, id string, outputs map[string]any
 		return err
 	}
 	invocations := listAt(out, "CommandInvocations")
-	if len(invocations) != 1 || d.in.has("Targets") {
+	if len(invocations) != 1 || d.calls[0].Input["Targets"] != nil {
 		return nil
 	}
 	plugins := listAt(invocations[0], "CommandPlugins")

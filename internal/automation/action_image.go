@@ -3,8 +3,6 @@ package automation
 import (
 	"context"
 	"fmt"
-
-	"github.com/parry-security/parry/internal/runbook"
 )
 
 // maxSnapshots bounds the snapshots of one image.
@@ -15,23 +13,7 @@ const maxSnapshots = 100
 //
 // AWS's page: automation-action-create.html.
 func createImage() task {
-	return task{outputs: []string{"ImageId", "ImageState"}, begin: beginCreateImage, look: lookImage}
-}
-
-func beginCreateImage(ctx context.Context, d *doing) error {
-	call, err := imageInput(d.in, "InstanceId")
-	if err != nil {
-		return err
-	}
-	if err := typed(call, runbook.TypeBoolean, "NoReboot"); err != nil {
-		return err
-	}
-	if d.in.has("BlockDeviceMappings") {
-		if call["BlockDeviceMappings"], err = d.in.maps("BlockDeviceMappings"); err != nil {
-			return err
-		}
-	}
-	return makeImage(ctx, d, "CreateImage", call)
+	return task{outputs: []string{"ImageId", "ImageState"}, begin: makeImage, look: lookImage}
 }
 
 // copyImage is aws:copyImage: an image copied into the region of the execution,
@@ -40,45 +22,18 @@ func beginCreateImage(ctx context.Context, d *doing) error {
 //
 // AWS's page: automation-action-copyimage.html.
 func copyImage() task {
-	return task{outputs: []string{"ImageId", "ImageState"}, begin: beginCopyImage, look: lookImage}
+	return task{outputs: []string{"ImageId", "ImageState"}, begin: makeImage, look: lookImage}
 }
 
-func beginCopyImage(ctx context.Context, d *doing) error {
-	call, err := imageInput(d.in, "SourceImageId", "SourceRegion")
-	if err != nil {
-		return err
-	}
-	if err := typed(call, runbook.TypeBoolean, "Encrypted", "CopyImageTags"); err != nil {
-		return err
-	}
-	return makeImage(ctx, d, "CopyImage", call)
-}
-
-// imageInput gives the input of CreateImage and CopyImage, which call ImageName
-// and ImageDescription otherwise.
-func imageInput(in inputs, required ...string) (map[string]any, error) {
-	for _, name := range append(required, "ImageName") {
-		if _, err := in.text(name); err != nil {
-			return nil, err
-		}
-	}
-	call := in.rest("ImageName", "ImageDescription")
-	call["Name"] = in["ImageName"]
-	if in.has("ImageDescription") {
-		call["Description"] = in["ImageDescription"]
-	}
-	return call, typed(call, runbook.TypeString, "Name", "Description")
-}
-
-func makeImage(ctx context.Context, d *doing, operation string, call map[string]any) error {
-	kept, err := d.do(ctx, order{name: "image", service: "ec2", operation: operation, input: call, keep: func(out map[string]any) map[string]any {
+func makeImage(ctx context.Context, d *doing) error {
+	kept, err := d.first(ctx, func(out map[string]any) map[string]any {
 		return map[string]any{"ImageId": textAt(out, "ImageId")}
-	}})
+	})
 	if err != nil {
 		return err
 	}
 	if textAt(kept, "ImageId") == "" {
-		return finally(nil, "%s answered no image.", operation)
+		return finally(nil, "%s answered no image.", d.calls[0].Operation)
 	}
 	d.assume = map[string]any{"ImageId": kept["ImageId"], "ImageState": "available"}
 	return nil
@@ -87,7 +42,7 @@ func makeImage(ctx context.Context, d *doing, operation string, call map[string]
 // lookImage says whether the image is available. "transient" and "pending" pass;
 // what else DescribeImages names does not.
 func lookImage(ctx context.Context, d *doing) (sight, error) {
-	id := textAt(d.notes["image"], "ImageId")
+	id := textAt(d.notes[d.calls[0].Operation], "ImageId")
 	s := sight{outputs: map[string]any{"ImageId": id, "ImageState": "pending"}, seen: fmt.Sprintf("image %.40s is not shown yet", id)}
 	out, err := d.ask(ctx, "ec2", "DescribeImages", map[string]any{"ImageIds": []any{id}})
 	if err != nil {
@@ -121,11 +76,8 @@ func deleteImage() task {
 }
 
 func beginDeleteImage(ctx context.Context, d *doing) error {
-	id, err := d.in.text("ImageId")
-	if err != nil {
-		return err
-	}
-	kept, err := d.do(ctx, order{service: "ec2", operation: "DescribeImages", read: true, input: map[string]any{"ImageIds": []any{id}}, keep: keepSnapshots})
+	id := textAt(d.calls[1].Input, "ImageId")
+	kept, err := d.do(ctx, order{service: "ec2", operation: "DescribeImages", read: true, input: d.calls[0].Input, keep: keepSnapshots})
 	if err != nil {
 		return err
 	}
@@ -137,7 +89,7 @@ func beginDeleteImage(ctx context.Context, d *doing) error {
 	if len(snapshots) > maxSnapshots {
 		return finally(nil, "Image %.40s has %d snapshots, the limit is %d.", id, len(snapshots), maxSnapshots)
 	}
-	if _, err := d.do(ctx, order{service: "ec2", operation: "DeregisterImage", input: map[string]any{"ImageId": id}}); err != nil {
+	if _, err := d.do(ctx, order{service: "ec2", operation: "DeregisterImage", input: d.calls[1].Input}); err != nil {
 		return err
 	}
 	if made {

@@ -2,29 +2,20 @@ package automation
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/parry-security/parry/internal/runbook"
 )
 
 // The states of an instance, as DescribeInstances has them.
 const (
-	statePending      = "pending"
 	stateRunning      = "running"
 	stateShuttingDown = "shutting-down"
 	stateTerminated   = "terminated"
 	stateStopped      = "stopped"
 )
-
-// maxInstances bounds the instances of one step: DescribeInstances gives no
-// second page for instances asked for by id.
-const maxInstances = 100
 
 // changeInstanceState is aws:changeInstanceState: it starts, stops or terminates
 // instances, unless CheckStateOnly is set, and waits until they are as desired;
@@ -36,59 +27,22 @@ func changeInstanceState() task {
 }
 
 func beginInstanceState(ctx context.Context, d *doing) error {
-	ids, err := d.in.list("InstanceIds", maxInstances)
-	if err != nil {
-		return err
-	}
-	desired, err := d.in.oneOf("DesiredState", "", stateRunning, stateStopped, stateTerminated)
-	if err != nil {
-		return err
-	}
-	only, err := d.in.boolean("CheckStateOnly")
-	if err != nil {
-		return err
-	}
-	force, err := d.in.boolean("Force")
-	if err != nil {
-		return err
-	}
+	ids := listAt(d.calls[0].Input, "InstanceIds")
 	states := make([]any, len(ids))
 	for i := range states {
-		states[i] = desired
+		states[i] = d.c.inputs["DesiredState"]
 	}
 	d.assume = map[string]any{"InstanceStates": states}
-	if only {
-		return nil
+	if d.calls[0].Operation == "DescribeInstances" {
+		return nil // the state is only checked
 	}
-	o := order{service: "ec2", input: map[string]any{"InstanceIds": ids}}
-	switch desired {
-	case stateRunning:
-		o.operation = "StartInstances"
-		if d.in.has("AdditionalInfo") {
-			o.input["AdditionalInfo"] = d.in["AdditionalInfo"]
-		}
-	case stateStopped:
-		o.operation = "StopInstances"
-		if force {
-			o.input["Force"] = true
-		}
-	default:
-		o.operation = "TerminateInstances"
-	}
-	_, err = d.do(ctx, o)
+	_, err := d.first(ctx, nil)
 	return err
 }
 
 func lookInstanceState(ctx context.Context, d *doing) (sight, error) {
-	ids, err := d.in.list("InstanceIds", maxInstances)
-	if err != nil {
-		return sight{}, err
-	}
-	desired, err := d.in.text("DesiredState")
-	if err != nil {
-		return sight{}, err
-	}
-	s, err := lookAtInstances(ctx, d, ids, desired)
+	desired := textAt(d.c.inputs, "DesiredState")
+	s, err := lookAtInstances(ctx, d, listAt(d.calls[0].Input, "InstanceIds"), desired)
 	var failed stepFailure
 	if desired == stateTerminated && errors.As(err, &failed) && slices.Contains(failed.Details["ErrorCode"], "InvalidInstanceID.NotFound") {
 		// EC2 forgets a terminated instance after about an hour.
@@ -165,97 +119,14 @@ func runInstances() task {
 	return task{outputs: []string{"InstanceIds", "InstanceStates"}, begin: beginRunInstances, look: lookRunInstances}
 }
 
-// launch gives the input of RunInstances.
-func launch(in inputs) (map[string]any, error) {
-	if _, err := in.text("ImageId"); err != nil {
-		return nil, err
-	}
-	call := in.rest("MinInstanceCount", "MaxInstanceCount", "IamInstanceProfileArn", "IamInstanceProfileName", "Monitoring", "UserData")
-	counts := map[string]any{"MinCount": int64(1)}
-	if in.has("MinInstanceCount") {
-		counts["MinCount"] = in["MinInstanceCount"]
-	}
-	counts["MaxCount"] = counts["MinCount"]
-	if in.has("MaxInstanceCount") {
-		counts["MaxCount"] = in["MaxInstanceCount"]
-	}
-	if err := typed(counts, runbook.TypeInteger, "MinCount", "MaxCount"); err != nil {
-		return nil, err
-	}
-	least, _ := counts["MinCount"].(int64)
-	most, _ := counts["MaxCount"].(int64)
-	if least < 1 || most < least || most > maxInstances {
-		return nil, badInput("MinInstanceCount and MaxInstanceCount need 1 <= minimum <= maximum <= %d, they are %d and %d", maxInstances, least, most)
-	}
-	call["MinCount"], call["MaxCount"] = least, most
-	if err := typed(call, runbook.TypeBoolean, "DisableApiTermination", "EbsOptimized"); err != nil {
-		return nil, err
-	}
-	for _, name := range []string{"SecurityGroupIds", "SecurityGroups"} {
-		if err := typed(call, runbook.TypeStringList, name); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range []string{"BlockDeviceMappings", "NetworkInterfaces", "TagSpecifications"} {
-		if in.has(name) {
-			items, err := in.maps(name)
-			if err != nil {
-				return nil, err
-			}
-			call[name] = items
-		}
-	}
-	return call, launchShapes(in, call)
-}
-
-// launchShapes makes the inputs that RunInstances takes in another form.
-func launchShapes(in inputs, call map[string]any) error {
-	profile := map[string]any{}
-	for input, member := range map[string]string{"IamInstanceProfileArn": "Arn", "IamInstanceProfileName": "Name"} {
-		if in.has(input) {
-			profile[member] = in[input]
-		}
-	}
-	if len(profile) > 0 {
-		call["IamInstanceProfile"] = profile
-	}
-	if in.has("Monitoring") {
-		on, err := in.boolean("Monitoring")
-		if err != nil {
-			return err
-		}
-		call["Monitoring"] = map[string]any{"Enabled": on}
-	}
-	if !in.has("UserData") {
-		return nil
-	}
-	// The document gives it encoded; the client encodes it, as boto3 does.
-	text, err := in.text("UserData")
-	if err != nil {
-		return err
-	}
-	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil {
-		return badInput("UserData has to be Base64")
-	}
-	if call["UserData"] = raw; utf8.Valid(raw) {
-		call["UserData"] = string(raw)
-	}
-	return nil
-}
-
 func beginRunInstances(ctx context.Context, d *doing) error {
-	call, err := launch(d.in)
-	if err != nil {
-		return err
-	}
-	kept, err := d.do(ctx, order{service: "ec2", operation: "RunInstances", input: call, keep: func(out map[string]any) map[string]any {
+	kept, err := d.first(ctx, func(out map[string]any) map[string]any {
 		ids := []any{}
 		for _, i := range listAt(out, "Instances") {
 			ids = append(ids, textAt(i, "InstanceId"))
 		}
 		return map[string]any{"InstanceIds": ids}
-	}})
+	})
 	if err != nil {
 		return err
 	}
@@ -265,7 +136,7 @@ func beginRunInstances(ctx context.Context, d *doing) error {
 	}
 	if d.unknown && len(ids) == 1 {
 		// Planning answers one instance for all that there will be.
-		most, _ := call["MaxCount"].(int64)
+		most, _ := d.calls[0].Input["MaxCount"].(int64)
 		ids = slices.Repeat(ids, int(most))
 	}
 	states := make([]any, len(ids))

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/parry-security/parry/internal/runbook"
 )
 
 const (
@@ -30,37 +28,18 @@ func invokeLambdaFunction() task {
 }
 
 func beginInvokeLambda(ctx context.Context, d *doing) error {
-	if _, err := d.in.text("FunctionName"); err != nil {
-		return err
-	}
-	kind, err := d.in.oneOf("InvocationType", "RequestResponse", "Event", "RequestResponse", "DryRun")
-	if err != nil {
-		return err
-	}
-	call := d.in.rest("InputPayload")
-	payload := d.in["Payload"]
-	if d.in.has("InputPayload") {
-		payload = d.in["InputPayload"]
-	}
-	if payload != nil {
-		// As text: in planning it may hold what only applying will tell.
-		text, err := runbook.Text(payload)
-		if err != nil {
-			return badInput("the payload is not JSON: %w", err)
-		}
-		call["Payload"] = text
-	}
-	if err := typed(call, runbook.TypeString, "Qualifier", "ClientContext"); err != nil {
-		return err
-	}
-	kept, err := d.do(ctx, order{service: "lambda", operation: "Invoke", input: call, limit: d.c.timeout, keep: d.keepInvoked})
+	c := d.calls[0]
+	kept, err := d.do(ctx, order{service: c.Service, operation: c.Operation, input: c.Input, limit: d.c.timeout, keep: d.keepInvoked})
 	if err != nil {
 		return err
 	}
 	d.assume = kept
 	if d.x.run.Planning {
 		// What a success answers, as AWS documents it.
-		kept["StatusCode"] = map[string]int64{"RequestResponse": 200, "Event": 202, "DryRun": 204}[kind]
+		kept["StatusCode"] = int64(200)
+		if code, ok := map[string]int64{"Event": 202, "DryRun": 204}[textAt(c.Input, "InvocationType")]; ok {
+			kept["StatusCode"] = code
+		}
 	}
 	switch text := textAt(kept, "Payload"); {
 	case kept["TooLong"] != nil:

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/parry-security/parry/internal/runbook"
 )
 
 var stackOutputs = []string{"StackId", "StackStatus", "StackStatusReason"}
@@ -22,39 +20,9 @@ func createStack() task {
 }
 
 func beginCreateStack(ctx context.Context, d *doing) error {
-	if _, err := d.in.text("StackName"); err != nil {
-		return err
-	}
-	call := d.in.rest()
-	if err := errors.Join(
-		typed(call, runbook.TypeBoolean, "DisableRollback", "EnableTerminationProtection", "RetainExceptOnCreate"),
-		typed(call, runbook.TypeInteger, "TimeoutInMinutes"),
-		typed(call, runbook.TypeStringList, "Capabilities", "NotificationARNs", "ResourceTypes"),
-	); err != nil {
-		return err
-	}
-	for _, name := range []string{"Parameters", "Tags"} {
-		if !d.in.has(name) {
-			continue
-		}
-		items, err := d.in.maps(name)
-		if err != nil {
-			return err
-		}
-		for _, item := range items {
-			m, _ := item.(map[string]any)
-			if err := typed(m, runbook.TypeString, "ParameterKey", "ParameterValue", "Key", "Value"); err != nil {
-				return err
-			}
-		}
-		call[name] = items
-	}
-	if !d.in.has("ClientRequestToken") {
-		call["ClientRequestToken"] = d.token("parry-")
-	}
-	kept, err := d.do(ctx, order{service: "cloudformation", operation: "CreateStack", input: call, keep: func(out map[string]any) map[string]any {
+	kept, err := d.first(ctx, func(out map[string]any) map[string]any {
 		return map[string]any{"StackId": textAt(out, "StackId")}
-	}})
+	})
 	if err != nil {
 		return err
 	}
@@ -106,35 +74,22 @@ func deleteStack() task {
 }
 
 func beginDeleteStack(ctx context.Context, d *doing) error {
-	name, err := d.in.text("StackName")
-	if err != nil {
-		return err
-	}
-	call := d.in.rest("RetainResources.member.N")
-	if d.in.has("RetainResources.member.N") {
-		call["RetainResources"] = d.in["RetainResources.member.N"]
-	}
-	if err := typed(call, runbook.TypeStringList, "RetainResources"); err != nil {
-		return err
-	}
-	if !d.in.has("ClientRequestToken") {
-		call["ClientRequestToken"] = d.token("parry-")
-	}
-	kept, err := d.do(ctx, order{service: "cloudformation", operation: "DescribeStacks", read: true, input: map[string]any{"StackName": name}, keep: func(out map[string]any) map[string]any {
+	read := order{service: "cloudformation", operation: "DescribeStacks", read: true, input: d.calls[0].Input, keep: func(out map[string]any) map[string]any {
 		return map[string]any{"StackId": textAt(out, "Stacks", 0, "StackId")}
-	}})
+	}}
+	kept, err := d.do(ctx, read)
 	if err != nil && !isNoStack(err) {
 		return err
 	}
 	d.assume = map[string]any{"StackId": textAt(kept, "StackId"), "StackStatus": "DELETE_COMPLETE"}
-	_, err = d.do(ctx, order{service: "cloudformation", operation: "DeleteStack", input: call})
+	_, err = d.do(ctx, order{service: "cloudformation", operation: "DeleteStack", input: d.calls[1].Input})
 	return err
 }
 
 func lookDeleteStack(ctx context.Context, d *doing) (sight, error) {
 	stack := textAt(d.notes["DescribeStacks"], "StackId")
 	if stack == "" {
-		stack, _ = d.in["StackName"].(string)
+		stack = textAt(d.calls[0].Input, "StackName")
 	}
 	s, err := lookAtStack(ctx, d, stack)
 	if isNoStack(err) {

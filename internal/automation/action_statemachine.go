@@ -27,31 +27,20 @@ func executeStateMachine() task {
 }
 
 func beginStateMachine(ctx context.Context, d *doing) error {
-	machine, err := d.in.text("stateMachineArn")
-	if err != nil {
-		return err
-	}
-	call := d.in.rest()
-	if !d.in.has("name") {
-		call["name"] = d.token("parry-")
-	}
-	if d.in.has("input") {
-		if err := typed(call, runbook.TypeString, "input"); err != nil {
-			return err
-		}
-	}
-	kept, err := d.do(ctx, order{service: "stepfunctions", operation: "StartExecution", input: call, keep: func(out map[string]any) map[string]any {
+	kept, err := d.first(ctx, func(out map[string]any) map[string]any {
 		return map[string]any{"executionArn": textAt(out, "executionArn")}
-	}})
+	})
 	if err != nil {
 		return err
 	}
 	if textAt(kept, "executionArn") == "" {
 		return finally(nil, "StartExecution answered no execution.")
 	}
-	d.assume = map[string]any{"executionArn": kept["executionArn"], "name": call["name"], "stateMachineArn": machine, "status": "SUCCEEDED"}
-	if v, ok := call["input"]; ok {
-		d.assume["input"] = v
+	d.assume = map[string]any{"executionArn": kept["executionArn"], "status": "SUCCEEDED"}
+	for _, name := range []string{"name", "stateMachineArn", "input"} {
+		if v, ok := d.calls[0].Input[name]; ok {
+			d.assume[name] = v
+		}
 	}
 	return nil
 }

@@ -4,21 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
-
-// integrationPrefix is the part of Parameter Store that AWS reserves for webhook
-// integrations.
-const integrationPrefix = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
-
-// maxWebhookBody bounds what is posted.
-const maxWebhookBody = 256 << 10
-
-var integrationName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 
 // integration is the value of the parameter that holds an integration.
 type integration struct {
@@ -44,21 +34,12 @@ func beginWebhook(ctx context.Context, d *doing) error {
 		return stepFailure{inputFailure(fault.Errorf(fault.Denied, "", "runbooks may call no webhooks here").
 			WithHint("list the receiver's host under webhooks.hosts in parry.yaml")), nil}
 	}
-	name, err := d.in.text("IntegrationName")
-	if err != nil {
-		return err
-	}
-	if !integrationName.MatchString(name) {
-		return badInput("IntegrationName is no name of an integration: letters, digits, _ . - and at most 128 of them")
-	}
-	body := ""
-	if d.in.has("Body") {
-		if body, err = runbook.Text(d.in["Body"]); err != nil || len(body) > maxWebhookBody {
-			return badInput("Body is needed as text of at most %d bytes", maxWebhookBody)
-		}
+	name, body := textAt(d.c.inputs, "IntegrationName"), ""
+	if v := d.c.inputs["Body"]; v != nil {
+		body, _ = runbook.Text(v) // it was looked at with the other inputs
 	}
 	kept, err := d.do(ctx, order{
-		name: "Post", service: "ssm", operation: "GetParameter", input: map[string]any{"Name": integrationPrefix + name, "WithDecryption": true},
+		name: "Post", service: "ssm", operation: "GetParameter", input: d.calls[0].Input,
 		then: func(ctx context.Context, out map[string]any) (map[string]any, *Failure, error) {
 			if d.x.run.Planning {
 				mark := textAt(out, "Parameter", "Value")

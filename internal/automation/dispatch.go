@@ -49,8 +49,11 @@ func (x *execution) waitStep(ctx context.Context, s *runbook.Step, sc scope, att
 // label names the pass of s that is under way, for the Caller: the parent's
 // label before it in a child, "#2" behind it the second time that the step runs.
 // Invariant: planning and applying give the same pass the same label.
-func (x *execution) label(s *runbook.Step) string {
-	name := x.run.Prefix + s.Name
+func (x *execution) label(s *runbook.Step) string { return x.labelWith(s, "") }
+
+// labelWith is the label of calls beside those of the step itself.
+func (x *execution) labelWith(s *runbook.Step, suffix string) string {
+	name := x.run.Prefix + s.Name + suffix
 	if n := x.state.Passes[s.Name]; n > 1 {
 		name += "#" + strconv.Itoa(n)
 	}

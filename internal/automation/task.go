@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -20,18 +21,18 @@ const DefaultTaskTimeout = 12 * time.Hour
 // wait for its end.
 func taskActions() map[string]actionFunc {
 	all := map[string]task{
-		"aws:changeInstanceState":  changeInstanceState(),
-		"aws:copyImage":            copyImage(),
-		"aws:createImage":          createImage(),
-		"aws:createStack":          createStack(),
-		"aws:createTags":           createTags(),
-		"aws:deleteImage":          deleteImage(),
-		"aws:deleteStack":          deleteStack(),
-		"aws:executeStateMachine":  executeStateMachine(),
-		"aws:invokeLambdaFunction": invokeLambdaFunction(),
-		"aws:invokeWebhook":        invokeWebhook(),
-		"aws:runCommand":           runCommand(),
-		"aws:runInstances":         runInstances(),
+		runbook.ActionChangeState:  changeInstanceState(),
+		runbook.ActionCopyImage:    copyImage(),
+		runbook.ActionCreateImage:  createImage(),
+		runbook.ActionCreateStack:  createStack(),
+		runbook.ActionCreateTags:   createTags(),
+		runbook.ActionDeleteImage:  deleteImage(),
+		runbook.ActionDeleteStack:  deleteStack(),
+		runbook.ActionStateMachine: executeStateMachine(),
+		runbook.ActionLambda:       invokeLambdaFunction(),
+		runbook.ActionWebhook:      invokeWebhook(),
+		runbook.ActionRunCommand:   runCommand(),
+		runbook.ActionRunInstances: runInstances(),
 	}
 	out := make(map[string]actionFunc, len(all))
 	for name, t := range all {
@@ -69,7 +70,7 @@ type doing struct {
 	task
 	x       *execution
 	c       *call
-	in      inputs
+	calls   []runbook.ActionCall      // that the inputs ask for, in order
 	notes   map[string]map[string]any // the answers to what begin has called, by name
 	changed bool                      // begin made a change, in this attempt or before
 	unknown bool                      // an answer holds what only applying will tell
@@ -109,13 +110,17 @@ func (t task) attempt(x *execution, ctx context.Context, s *runbook.Step, sc sco
 	if err != nil {
 		return x.failed(ctx, s, attempt, nil, inputFailure(err))
 	}
-	d := &doing{task: t, x: x, in: resolved, c: &call{step: s, inputs: resolved, attempt: attempt, timeout: t.within(timeout)}}
+	d := &doing{task: t, x: x, c: &call{step: s, inputs: resolved, attempt: attempt, timeout: t.within(timeout)}}
 	if x.state.Park != nil {
 		d.c.park = *x.state.Park
 		x.keepNotes(d.c.park.Notes)
 	}
 	d.notes, d.started = x.notesOf(), d.c.park.StartedAt
-	body, ends, err := d.bodyAfter(t.begin(ctx, d))
+	begun := d.plan()
+	if begun == nil {
+		begun = t.begin(ctx, d)
+	}
+	body, ends, err := d.bodyAfter(begun)
 	if err != nil || ends != nil {
 		return *cmp.Or(ends, &result{}), err
 	}
@@ -129,6 +134,18 @@ func (t task) attempt(x *execution, ctx context.Context, s *runbook.Step, sc sco
 		d.c.park.StartedAt = d.started
 	}
 	return x.checkpoint(ctx, d.c, d.suffix(), body)
+}
+
+// plan takes from the inputs which calls they ask for.
+func (d *doing) plan() error {
+	var err error
+	if d.calls, err = runbook.ActionCalls(d.c.step.Action, d.c.inputs, d.token("parry-")); err != nil {
+		return stepFailure{inputFailure(err), nil}
+	}
+	if len(d.calls) == 0 {
+		return fault.Errorf(fault.Internal, "run step "+d.c.step.Name, "nobody says what %s calls", d.c.step.Action)
+	}
+	return nil
 }
 
 // bodyAfter gives what is left to do after begin: to look, or to record how begin

@@ -37,6 +37,12 @@ type order struct {
 	then func(ctx context.Context, out map[string]any) (map[string]any, *Failure, error)
 }
 
+// first makes the first call that the inputs ask for, once.
+func (d *doing) first(ctx context.Context, keep func(out map[string]any) map[string]any) (map[string]any, error) {
+	c := d.calls[0]
+	return d.do(ctx, order{service: c.Service, operation: c.Operation, input: c.Input, keep: keep})
+}
+
 // do makes a call of begin, once, whatever happens afterwards.
 func (d *doing) do(ctx context.Context, o order) (map[string]any, error) {
 	if o.name == "" {
@@ -175,12 +181,8 @@ func (d *doing) sendCancel(ctx context.Context) (apimodel.Reply, error) {
 	service, operation, input := d.cancel(d)
 	ctx, stop := context.WithTimeout(ctx, d.x.cfg.CallTimeout)
 	defer stop()
-	return d.x.run.Caller.Call(ctx, d.x.label(d.c.step)+cancelLabel, d.call(order{service: service, operation: operation, input: input}).api)
+	return d.x.run.Caller.Call(ctx, d.x.labelWith(d.c.step, runbook.CancelLabel), d.call(order{service: service, operation: operation, input: input}).api)
 }
-
-// cancelLabel stands behind the label of a step in that of the call that ends
-// what the step began.
-const cancelLabel = "~cancel"
 
 func (d *doing) call(o order) *call {
 	c := *d.c

@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -107,7 +108,7 @@ func (c *callLister) step(s *Step) {
 	case ActionAPI, ActionAssert, ActionWait:
 		c.api(name, action, inputs, pos)
 		return
-	case ActionBranch, ActionSleep, ActionPause, ActionUpdateVariable, ActionWebhook:
+	case ActionBranch, ActionSleep, ActionPause, ActionUpdateVariable:
 		return
 	case ActionScript:
 		c.script(s)
@@ -119,26 +120,24 @@ func (c *callLister) step(s *Step) {
 			c.gap(name, pos, "what the resources of its stack need is not derived")
 		}
 	}
-	implied, ok := impliedCalls[action]
-	if !ok {
+	for _, call := range impliedCalls[action] {
+		c.implied(s, call, inputs)
+	}
+	calls, err := ActionCalls(action, inputs, apimodel.Unknown)
+	switch {
+	case err != nil:
+		c.gap(name, pos, "its inputs cannot be read: %v", err)
+	case len(calls) == 0 && impliedCalls[action] == nil:
 		c.gap(name, pos, "action %s is not known", action)
-		return
 	}
-	if action == ActionCreateTags && inputs["ResourceType"] == nil {
-		inputs["ResourceType"] = "EC2"
-	}
-	for _, call := range implied {
-		if call.when != "" && !strings.EqualFold(fmt.Sprint(inputs[call.member]), call.when) && inputs[call.member] != apimodel.Unknown {
-			continue
+	for _, call := range calls {
+		label := name
+		if call.Cancel {
+			label += CancelLabel
 		}
-		input := map[string]any{}
-		for member, from := range call.input {
-			if v, given := inputs[from]; given {
-				input[member] = v
-			}
-		}
-		c.add(name, pos, call.service, call.operation, input)
-		c.calls[len(c.calls)-1].Partial = true
+		partial := leaveOut(call.Input) || call.Partial
+		c.add(label, pos, call.Service, call.Operation, call.Input)
+		c.calls[len(c.calls)-1].Partial = partial
 	}
 }
 
@@ -167,6 +166,40 @@ func (c *callLister) script(s *Step) {
 	}
 }
 
+// CancelLabel stands behind the name of a step in that of the call which ends what
+// a cancelled step has begun.
+const CancelLabel = "~cancel"
+
+// always are the members that a call of an action has whatever its inputs are.
+var always = []string{
+	"ClientRequestToken", "DocumentName", "FunctionName", "ImageId", "InstanceId", "InstanceIds", "MaxCount", "MinCount", "Name", "Resources", "ResourceId",
+	"ResourceType", "SnapshotId", "SourceImageId", "SourceRegion", "StackName", "Tags", "name", "stateMachineArn",
+}
+
+// leaveOut takes from an input the members of which nothing is known and that the
+// call may lack: a parameter that they come from may be empty.
+func leaveOut(input map[string]any) (left bool) {
+	for name, v := range input {
+		if v == apimodel.Unknown && !slices.Contains(always, name) {
+			delete(input, name)
+			left = true
+		}
+	}
+	return left
+}
+
+// implied adds a call of which the table names some members.
+func (c *callLister) implied(s *Step, call impliedCall, inputs map[string]any) {
+	input := map[string]any{}
+	for member, from := range call.input {
+		if v, given := inputs[from]; given {
+			input[member] = v
+		}
+	}
+	c.add(s.Name, s.Pos, call.service, call.operation, input)
+	c.calls[len(c.calls)-1].Partial = true
+}
+
 func shown(v any) any {
 	if text, ok := v.(string); ok && strings.Contains(text, apimodel.Unknown) {
 		return "that it starts"
@@ -192,71 +225,18 @@ func (c *callLister) api(name, action string, inputs map[string]any, pos Pos) {
 }
 
 // impliedCall is a call that an action makes by itself. input says which of its
-// members come from which of the step's inputs; with when, the call is made only
-// where the step's input member has that value.
+// members come from which of the step's inputs.
 type impliedCall struct {
 	service, operation string
 	input              map[string]string
-	member, when       string
 }
 
-// impliedCalls are the calls of the actions that Systems Manager documents in
-// its reference of actions.
+// impliedCalls are the calls of the actions that ActionCalls does not list: they
+// start children and ask people.
 var impliedCalls = map[string][]impliedCall{
 	ActionApprove: {{service: "sns", operation: "Publish", input: map[string]string{"TopicArn": "NotificationArn"}}},
-	ActionChangeState: {
-		{service: "ec2", operation: "StartInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "running"},
-		{service: "ec2", operation: "StopInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "stopped"},
-		{service: "ec2", operation: "TerminateInstances", input: map[string]string{"InstanceIds": "InstanceIds"}, member: "DesiredState", when: "terminated"},
-		{service: "ec2", operation: "DescribeInstances"},
-		{service: "ec2", operation: "DescribeInstanceStatus"},
-	},
-	ActionCopyImage: {
-		{service: "ec2", operation: "CopyImage", input: map[string]string{"SourceImageId": "SourceImageId"}}, {service: "ec2", operation: "DescribeImages"},
-	},
-	ActionCreateImage: {
-		{service: "ec2", operation: "CreateImage", input: map[string]string{"InstanceId": "InstanceId"}}, {service: "ec2", operation: "DescribeImages"},
-	},
-	ActionCreateStack: {
-		{service: "cloudformation", operation: "CreateStack", input: map[string]string{"StackName": "StackName", "RoleARN": "RoleARN"}},
-		{service: "cloudformation", operation: "DescribeStacks", input: map[string]string{"StackName": "StackName"}},
-	},
-	ActionCreateTags: {
-		{service: "ec2", operation: "CreateTags", input: map[string]string{"Resources": "ResourceIds", "Tags": "Tags"}, member: "ResourceType", when: "EC2"},
-		{service: "ec2", operation: "DescribeTags"},
-		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "ManagedInstance"},
-		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "MaintenanceWindow"},
-		{service: "ssm", operation: "AddTagsToResource", member: "ResourceType", when: "Parameter"},
-	},
-	ActionDeleteImage: {
-		{service: "ec2", operation: "DeregisterImage", input: map[string]string{"ImageId": "ImageId"}},
-		{service: "ec2", operation: "DescribeImages"},
-		{service: "ec2", operation: "DeleteSnapshot"},
-	},
-	ActionDeleteStack: {
-		{service: "cloudformation", operation: "DeleteStack", input: map[string]string{"StackName": "StackName", "RoleARN": "RoleARN"}},
-		{service: "cloudformation", operation: "DescribeStacks", input: map[string]string{"StackName": "StackName"}},
-	},
 	ActionAutomation: {
 		{service: "ssm", operation: "StartAutomationExecution", input: map[string]string{"DocumentName": "DocumentName"}},
 		{service: "ssm", operation: "GetAutomationExecution"},
-	},
-	ActionStateMachine: {
-		{service: "stepfunctions", operation: "StartExecution", input: map[string]string{"stateMachineArn": "stateMachineArn"}},
-		{service: "stepfunctions", operation: "DescribeExecution"},
-		{service: "stepfunctions", operation: "StopExecution"},
-	},
-	ActionLambda: {{service: "lambda", operation: "Invoke", input: map[string]string{"FunctionName": "FunctionName"}}},
-	ActionRunCommand: {
-		{service: "ssm", operation: "SendCommand", input: map[string]string{"DocumentName": "DocumentName", "InstanceIds": "InstanceIds"}},
-		{service: "ssm", operation: "ListCommands"},
-		{service: "ssm", operation: "ListCommandInvocations"},
-	},
-	ActionRunInstances: {
-		{service: "ec2", operation: "RunInstances", input: map[string]string{
-			"ImageId": "ImageId", "SubnetId": "SubnetId", "SecurityGroupIds": "SecurityGroupIds", "IamInstanceProfile": "IamInstanceProfileName", "TagSpecifications": "TagSpecifications",
-		}},
-		{service: "ec2", operation: "DescribeInstances"},
-		{service: "ec2", operation: "DescribeInstanceStatus"},
 	},
 }
