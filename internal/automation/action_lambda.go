@@ -57,18 +57,15 @@ func (d *doing) keepInvoked(out map[string]any) map[string]any {
 			kept[name] = v
 		}
 	}
-	switch raw := out["Payload"].(type) {
-	case []byte:
-		if len(raw) > maxLambdaPayload {
-			kept["TooLong"] = len(raw)
-		} else {
-			kept["Payload"] = strings.ToValidUTF8(string(raw), string(utf8.RuneError))
-		}
-	case nil:
-		// Planning has no bytes that are not known yet, only texts.
-		if mark := d.mark(out); mark != "" {
-			kept["Payload"] = strings.Replace(mark, ".LogResult", ".Payload", 1)
-		}
+	raw, _ := out["Payload"].([]byte)
+	switch mark := d.mark(out); {
+	case mark != "":
+		// Planning knows of texts that they are not known yet, not of bytes.
+		kept["Payload"] = strings.Replace(mark, ".LogResult", ".Payload", 1)
+	case len(raw) > maxLambdaPayload:
+		kept["TooLong"] = len(raw)
+	default:
+		kept["Payload"] = strings.ToValidUTF8(string(raw), string(utf8.RuneError))
 	}
 	return kept
 }
