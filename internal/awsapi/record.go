@@ -158,7 +158,7 @@ func (p *applying) deliver(ctx context.Context, d due, r request, rec remediatio
 		var api *apimodel.APIError
 		switch {
 		case err == nil:
-			rec.Outputs = p.keepOutputs(pc, reply)
+			rec.Outputs, rec.Answer = p.keepOutputs(pc, reply), keptAnswer(r.op, reply)
 			return reply, p.outcome(ctx, rec, remediation.Applied, reply.RequestID(), nil)
 		case doubt && isDefinite(r, err):
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Uncertain, "", err))
@@ -266,8 +266,12 @@ func (p *applying) resume(ctx context.Context, d due, r request, rec remediation
 	return apimodel.Reply{}, joined(p.doubtful(pc, r, err), p.outcome(ctx, rec, remediation.Uncertain, "", err))
 }
 
-// repeat answers a change that was applied before without sending it.
+// repeat answers a change that was applied before without sending it: with the
+// answer that it had, where that is kept.
 func (p *applying) repeat(pc remediation.PlannedCall, r request, rec remediation.Change) (apimodel.Reply, error) {
+	if reply, ok := answerOf(r.op, rec); ok {
+		return reply, nil
+	}
 	if r.op.Output != nil && len(r.op.Output.Members) > 0 {
 		for _, later := range p.auth.Plan.Calls {
 			if later.Seq > pc.Seq && len(later.FromOutputs) > 0 {

@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,10 +68,9 @@ type applying struct {
 // longer what the plan was made for.
 //
 // Nothing is applied twice: a change that is recorded as applied is not sent
-// again but answered without sending, with ResponseMetadata alone, since the
-// members of the first answer live only in the stored output of the step. Where
-// a later call of the plan needs such a member, the repeated call fails with
-// ErrUncertain instead. A change that was recorded and has no outcome is decided
+// again but answered without sending, with the answer that it had. Where that
+// was lost, or is too long to keep, it is ResponseMetadata alone, or ErrUncertain
+// if a later call of the plan needs one of its members. A change that was recorded and has no outcome is decided
 // by reading the resource.
 func (g *Gate) Applying(id Identity, a Authority) *Session {
 	p := &applying{g: g, id: id, auth: a, used: map[int]bool{}, refused: map[int]bool{}, counted: map[int]bool{}, made: map[string]int{}, attempt: map[string]int{}}
@@ -216,7 +216,17 @@ func superseded(pc remediation.PlannedCall, changed []apimodel.MemberChange) err
 
 // changeID names a change so that a restarted execution finds it again.
 func changeID(execution string, pc remediation.PlannedCall, attempt int) string {
-	return fmt.Sprintf("%s/%s/%d.%d", execution, pc.Step, pc.Seq, attempt)
+	return fmt.Sprintf("%s/%s/%d.%d", execution, shortLabel(pc.Step), pc.Seq, attempt)
+}
+
+// shortLabel stands for a label that is too long for the name of a change, as
+// those of targets of targets can be.
+func shortLabel(label string) string {
+	const most = 200
+	if len(label) <= most {
+		return label
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(label)))
 }
 
 // isDefinite reports whether err says for certain that this sending did nothing.

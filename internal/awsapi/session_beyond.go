@@ -168,7 +168,7 @@ func (p *applying) changeID(d due, attempt int) string {
 	if d.i >= 0 {
 		return changeID(p.auth.Execution, d.pc, attempt)
 	}
-	return fmt.Sprintf("%s/%s/%d+%d.%d", p.auth.Execution, d.pc.Step, max(p.attempt[d.pc.Step], 1), d.n, attempt)
+	return fmt.Sprintf("%s/%s/%d+%d.%d", p.auth.Execution, shortLabel(d.pc.Step), max(p.attempt[d.pc.Step], 1), d.n, attempt)
 }
 
 // Begins tells an applying session that an attempt of a step begins, before its

@@ -1,6 +1,9 @@
 package remediation
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Outcome is what became of a recorded change.
 type Outcome string
@@ -45,10 +48,14 @@ type Change struct {
 	Budgets []Budget `json:"budgets,omitempty"`
 	// Outputs are the members of AWS's answer, by path, that later calls of the plan
 	// are made of.
-	Outputs   map[string][]string `json:"outputs,omitempty"`
-	Sending   Sending             `json:"sending,omitzero"`
-	IntentAt  time.Time           `json:"intent_at"`
-	OutcomeAt time.Time           `json:"outcome_at"`
+	Outputs map[string][]string `json:"outputs,omitempty"`
+	// Answer is AWS's whole answer to an applied change, where it has members and is
+	// not too long to keep: a process that is restarted before the step's result was
+	// stored goes on with it. It may hold secrets and is for nobody's eyes.
+	Answer    json.RawMessage `json:"answer,omitempty"`
+	Sending   Sending         `json:"sending,omitzero"`
+	IntentAt  time.Time       `json:"intent_at"`
+	OutcomeAt time.Time       `json:"outcome_at"`
 }
 
 // Sending is what the record of calls tells of a change beside its outcome.

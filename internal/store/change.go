@@ -110,7 +110,7 @@ func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 		sending := c.Sending
 		sending.Digest = was.Sending.Digest
 		was.Sending = sending
-		was.Outputs = c.Outputs
+		was.Outputs, was.Answer = c.Outputs, c.Answer
 		sealed, err := s.sealJSON(was, aad(changeTable, c.ID))
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func Sealed(t *testing.T, s *store.Store, raw func() string) {
 	c := change(1)
 	c.Call.Input["secret"], c.Before.Data["secret"] = marker, marker
 	ok(t, s.RecordIntent(ctx, c))
-	c.Outcome, c.Error = remediation.Refused, marker
+	c.Outcome, c.Error, c.Answer = remediation.Refused, marker, []byte(`"`+marker+`"`)
 	ok(t, s.RecordOutcome(ctx, c))
 	e := execution(1, 1)
 	e.State = []byte(marker)
@@ -44,6 +44,7 @@ func Sealed(t *testing.T, s *store.Store, raw func() string) {
 	same(t, marker, must(s.Key(ctx, "PKSEALED"))(t).Secret.Reveal())
 	same(t, marker, must(s.Plan(ctx, r.PlanHash))(t).Runbook.Content)
 	same(t, marker, must(s.Changes(ctx, "rem-1"))(t)[0].Error)
+	same(t, `"`+marker+`"`, string(must(s.Changes(ctx, "rem-1"))(t)[0].Answer))
 	same(t, marker, string(must(s.Execution(ctx, "exe-1"))(t).State))
 	same(t, marker, must(s.Steps(ctx, "exe-1"))(t)[0].Failure)
 
