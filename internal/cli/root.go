@@ -80,7 +80,7 @@ func (s *shared) root() *cobra.Command {
 		commands []*cobra.Command
 	}{
 		{"Findings and their remediation:", []*cobra.Command{s.findingCommand(), s.planCommand(), s.approvalCommand(), s.remediationCommand(), s.auditCommand()}},
-		{"The installation:", []*cobra.Command{s.serveCommand(), s.keyCommand(), s.stopCommand(), s.demoCommand()}},
+		{"The installation:", []*cobra.Command{s.serveCommand(), s.keyCommand(), s.stopCommand(), s.doctorCommand(), s.demoCommand()}},
 		{"Content and single calls:", []*cobra.Command{s.playbookCommand(), s.runbookCommand(), s.patternCommand(), s.awsCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
@@ -114,6 +114,15 @@ func (s *shared) logger() *slog.Logger {
 		level = slog.LevelDebug
 	}
 	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: level}))
+}
+
+// quiet keeps what parts of Parry log to themselves, unless more was asked for: a
+// command that reports about them says it better.
+func (s *shared) quiet() *slog.Logger {
+	if s.verbose {
+		return s.logger()
+	}
+	return slog.New(slog.DiscardHandler)
 }
 
 // strict makes a wrong number of arguments, or an unknown command, a usage

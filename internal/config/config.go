@@ -57,6 +57,7 @@ type Config struct {
 	Channels  []Channel           `yaml:"channels"`
 	Guards    Guards              `yaml:"guards"`
 	AWS       AWS                 `yaml:"aws"`
+	Scripts   Scripts             `yaml:"scripts"`
 }
 
 // TLS names the server's certificate.
@@ -276,6 +277,7 @@ func wrongType(m string) string {
 func (c *Config) environment(get func(string) string) {
 	for name, at := range map[string]*string{
 		"PARRY_DATA_DIR": &c.DataDir, "PARRY_LISTEN": &c.Listen, "PARRY_DATABASE": &c.Database, "PARRY_NODE": &c.Node,
+		"PARRY_PYTHON": &c.Scripts.Python,
 	} {
 		if v := get(name); v != "" {
 			*at = v
@@ -286,7 +288,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts} {
 		if err := check(); err != nil {
 			return err
 		}

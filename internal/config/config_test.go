@@ -271,6 +271,7 @@ func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
 
 // TestTheWorkingDirectorysFile changes the working directory, so it is not parallel.
 func TestTheWorkingDirectorysFile(t *testing.T) {
+	t.Setenv("PARRY_PYTHON", "")
 	t.Chdir(t.TempDir())
 	if _, err := config.Load(""); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "hub_account is not set") {
 		t.Errorf("without a file: %v", err)
@@ -311,4 +312,21 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("code %s: %v", fault.CodeOf(err), err)
 		}
 	})
+}
+
+func TestScriptsHaveLimits(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"memory: 63": "scripts.memory is 63 MiB", "memory: 20000": "scripts.memory is 20000 MiB", "concurrency: -1": "scripts.concurrency is -1",
+		"concurrency: 65": "scripts.concurrency is 65", "{memory: 64, concurrency: 64, python: /p, allow_unsandboxed: true}": "",
+	} {
+		cfg, err := config.Parse([]byte(least + "scripts: {" + strings.Trim(text, "{}") + "}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = cfg.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || fault.HintOf(err) == "") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

@@ -56,8 +56,10 @@ func (r Report) Err() error {
 	if err := r.able(); err != nil {
 		return err
 	}
-	if r.Missing["boto3"] != "" || r.Missing["botocore"] != "" {
-		return unable("%s has no boto3: %s", r.Python, clip(r.Missing["boto3"]+r.Missing["botocore"], 300))
+	for _, name := range []string{"boto3", "botocore"} {
+		if why := r.Missing[name]; why != "" {
+			return unable("%s has no %s: %s", r.Python, name, clip(why, 300))
+		}
 	}
 	return nil
 }
@@ -93,7 +95,8 @@ func probe(ctx context.Context, python string, modules ...string) (Report, error
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, append([]string{"-I", "-B", "-c", probeProgram}, modules...)...)
-	cmd.Env = cleanEnvironment(os.TempDir())
+	// A launcher, such as pyenv's, needs the PATH to find the interpreter itself.
+	cmd.Env = append(cleanEnvironment(os.Getenv("HOME"))[1:], "PATH="+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = &limitedWriter{w: &stdout, left: probeSize}, &limitedWriter{w: &stderr, left: 4096}
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
@@ -107,7 +110,9 @@ func probe(ctx context.Context, python string, modules ...string) (Report, error
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 		return Report{}, fault.E(fault.Unavailable, opProbe, fmt.Errorf("%s answered what is no report: %w", path, err)).WithHint("%s", pythonHint)
 	}
-	r.Python = path
+	if r.Python = r.Executable; !filepath.IsAbs(r.Python) {
+		return Report{}, fault.Errorf(fault.Unavailable, opProbe, "%s does not say where it is", path).WithHint("%s", pythonHint)
+	}
 	return r, nil
 }
 

@@ -51,9 +51,6 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Level == None && !cfg.AllowUnsandboxed {
 		return nil, fault.Errorf(fault.Invalid, op, "level none has to be allowed").WithHint("set scripts.allow_unsandboxed, and know what it means")
 	}
-	if cfg.Python == "" {
-		cfg.Python = "python3"
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -158,11 +155,8 @@ func errStopped() error {
 
 // bringUp tries the levels from the best down.
 func (r *Runner) bringUp(ctx context.Context) (*zygote, Status, error) {
-	report, err := Probe(ctx, r.cfg.Python)
+	report, err := Find(ctx, r.cfg.Python)
 	if err != nil {
-		return nil, Status{Sentence: Level("").Sentence(), Reasons: []string{err.Error()}}, err
-	}
-	if err := report.Err(); err != nil {
 		return nil, Status{Sentence: Level("").Sentence(), Reasons: []string{err.Error()}}, err
 	}
 	levels := []Level{Namespaces, Landlock}

@@ -54,7 +54,7 @@ func fill[T int | int64 | time.Duration](at *T, value T) {
 
 // Config is what a Runner is made of.
 type Config struct {
-	// Python is the interpreter, 3.9 or newer, with boto3. Default: python3 on the PATH.
+	// Python is the interpreter, 3.9 or newer, with boto3. Default: see Find.
 	Python string
 	// Level forces a level; "" takes the best that the kernel grants.
 	Level  Level

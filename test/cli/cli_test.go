@@ -24,11 +24,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/parry-security/parry/internal/cli"
+	"github.com/parry-security/parry/internal/script"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
 
 func TestMain(m *testing.M) {
+	if code, helper := script.MaybeChild(); helper {
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){"parry": parry})
 }
 
