@@ -49,11 +49,13 @@ func accounts(o org.Organization) func(string) (org.Account, bool) {
 func guards(cfg config.Config) awsapi.Guards {
 	g := awsapi.Guards{
 		ManagementAccount: cfg.Organization.ManagementAccount,
-		OwnRoles:          []string{cfg.Organization.MemberRole},
 		OwnResources:      cfg.Guards.Resources,
 		BreakGlass:        cfg.Guards.BreakGlass,
 		Allow:             cfg.Guards.Allow,
 		Deny:              cfg.Guards.Deny,
+	}
+	if cfg.Organization.MemberRole != "" {
+		g.OwnRoles = []string{cfg.Organization.MemberRole}
 	}
 	for _, a := range cfg.Organization.Accounts {
 		g.Accounts = append(g.Accounts, a.ID)

@@ -37,7 +37,8 @@ type Server struct {
 	gate     *awsapi.Gate
 	calls    *callWriter
 	steps    *stepWriter
-	local    bool // one person's process, without a port
+	local    bool              // one person's process, without a port
+	models   *apimodel.Catalog // nil = loaded by open
 	engine   *durable.Engine
 	content  *Content
 	stages   *stages
@@ -74,14 +75,16 @@ func (s *Server) open(ctx context.Context) error {
 	if s.store, s.seal, err = OpenStore(ctx, s.cfg, s.clock); err != nil {
 		return err
 	}
-	if s.cfg.Database == "" {
+	if s.cfg.Database == "" && s.lock == nil {
 		if s.lock, err = lockDir(s.cfg.DataDir); err != nil {
 			return err
 		}
 	}
-	models, err := apimodel.Load()
-	if err != nil {
-		return err
+	models := s.models
+	if models == nil {
+		if models, err = apimodel.Load(); err != nil {
+			return err
+		}
 	}
 	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
 		return err
@@ -188,6 +191,9 @@ func (s *Server) Start(ctx context.Context) error {
 		if err := svc.Start(ctx); err != nil {
 			return err
 		}
+	}
+	if s.local {
+		return nil
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Listen)

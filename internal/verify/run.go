@@ -12,6 +12,9 @@ import (
 // nothingChanged is the verdict on a run that sent no change.
 const nothingChanged = "nothing was changed"
 
+// unforeseen begins the detail of a check that no reading can make pass.
+const unforeseen = "nobody can foretell what "
+
 // touched is the last change that a run made to one thing.
 type touched struct {
 	spec   apimodel.ImageSpec
@@ -84,7 +87,7 @@ func lastChanges(changes []remediation.Change) ([]touched, []remediation.CheckRe
 func unforetold(c remediation.Change) remediation.CheckResult {
 	return remediation.CheckResult{
 		Check:  resource(c.Call),
-		Detail: fmt.Sprintf("nobody can foretell what %s:%s leaves behind", c.Call.Service, c.Call.Operation),
+		Detail: fmt.Sprintf(unforeseen+"%s:%s leaves behind", c.Call.Service, c.Call.Operation),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,11 +93,19 @@ func (s *Stage) Handle(ctx context.Context, payload []byte, attempts int) error 
 		return s.record(ctx, r, []remediation.CheckResult{{Check: "verification", Detail: err.Error()}})
 	case err != nil:
 		return fault.Transient(err, time.Second)
-	case !playbook.Passed(results) && attempts < s.Tries:
+	case !playbook.Passed(results) && attempts < s.Tries && mayStillCome(results):
 		wait := 500 * time.Millisecond << (max(attempts, 1) - 1)
 		return fault.Transient(fault.Errorf(fault.Unavailable, "verify "+string(id), "not there yet: %s", failing(results)), wait)
 	}
 	return s.record(ctx, r, results)
+}
+
+// mayStillCome reports whether reading again may give another verdict: not where
+// all that fails is what nobody can look at.
+func mayStillCome(results []remediation.CheckResult) bool {
+	return len(results) == 0 || slices.ContainsFunc(results, func(r remediation.CheckResult) bool {
+		return !r.Passed && !strings.HasPrefix(r.Detail, unforeseen)
+	})
 }
 
 // read gives what a fresh look at the resource says. A terminal error says that

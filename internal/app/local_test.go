@@ -1,0 +1,160 @@
+package app_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parry-security/parry/internal/app"
+	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/test/testenv"
+	"github.com/parry-security/parry/test/testenv/envtest"
+)
+
+// ownCredentials makes the root user of the management account the caller.
+func ownCredentials(t *testing.T) *testenv.Env {
+	t.Helper()
+	env := envtest.With(t, testenv.Options{Dir: t.TempDir(), WithoutEstate: true})
+	t.Setenv("AWS_ACCESS_KEY_ID", env.Root.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", env.Root.Secret)
+	t.Setenv("AWS_ENDPOINT_URL", env.WallURL)
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	return env
+}
+
+func newLocal(t *testing.T, dir string) *app.Local {
+	t.Helper()
+	cfg := config.Default()
+	cfg.DataDir = dir
+	log := slog.DiscardHandler
+	if os.Getenv("PARRY_TEST_LOG") != "" {
+		log = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
+	}
+	l, err := app.NewLocal(t.Context(), app.LocalConfig{Config: cfg, Region: "us-east-1", Logger: slog.New(log)})
+	if err != nil {
+		t.Fatal(err, fault.HintOf(err))
+	}
+	return l
+}
+
+func started(t *testing.T, l *app.Local) *app.Local {
+	t.Helper()
+	if err := l.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Stop(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+const tagQueue = `
+schemaVersion: '0.3'
+parameters:
+  Name: {type: String}
+  Wait: {type: String, default: PT0S}
+outputs: [Make.Url, Look.Arn]
+mainSteps:
+  - name: Make
+    action: aws:executeAwsApi
+    inputs: {Service: sqs, Api: CreateQueue, QueueName: '{{ Name }}'}
+    outputs: [{Name: Url, Selector: $.QueueUrl, Type: String}]
+  - name: Rest
+    action: aws:sleep
+    inputs: {Duration: '{{ Wait }}'}
+  - name: Look
+    action: aws:executeAwsApi
+    inputs: {Service: sqs, Api: GetQueueAttributes, QueueUrl: '{{ Make.Url }}', AttributeNames: [QueueArn]}
+    outputs: [{Name: Arn, Selector: $.Attributes.QueueArn, Type: String}]
+`
+
+// run starts a document, approves it when it asks, and waits for its end.
+func run(t *testing.T, l *app.Local, doc string, parameters map[string]any) (remediation.Remediation, remediation.Execution, []remediation.StepExecution) {
+	t.Helper()
+	ctx := t.Context()
+	execution, id, err := l.StartRun(ctx, remediation.Run{Document: remediation.Runbook{Name: "test-document", Content: doc}, Parameters: parameters})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := l.Planned(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State == remediation.AwaitingApproval {
+		if err := l.Approve(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err = l.Await(ctx, id, nil); err != nil {
+		t.Fatal(err)
+	}
+	e, steps, err := l.Execution(ctx, execution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, e, steps
+}
+
+func names(steps []remediation.StepExecution) []string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, s.Name+" "+s.Status)
+	}
+	return out
+}
+
+func TestADocumentRunsWithTheCallersOwnCredentials(t *testing.T) {
+	env := ownCredentials(t)
+	begun := time.Now()
+	l := started(t, newLocal(t, t.TempDir()))
+	t.Logf("ready after %s", time.Since(begun))
+	if l.Account != env.Root.Account {
+		t.Errorf("the account is %q", l.Account)
+	}
+	r, e, steps := run(t, l, tagQueue, map[string]any{"Name": []any{"orders"}})
+	t.Logf("ended after %s", time.Since(begun))
+	if e.Status != "Success" {
+		t.Fatalf("execution = %+v; remediation = %+v", e, r)
+	}
+	if diff := cmp.Diff([]string{"Make Success", "Rest Success", "Look Success"}, names(steps)); diff != "" {
+		t.Error(diff)
+	}
+	if got := e.Outputs["Look.Arn"]; len(got) != 1 || !strings.HasSuffix(got[0], ":orders") {
+		t.Errorf("outputs = %v", e.Outputs)
+	}
+	t.Logf("remediation: %s, %s (%s)", r.State, r.Reason, r.Hint)
+
+	// Nothing to agree to: a document that only reads.
+	reads := "schemaVersion: '0.3'\nmainSteps:\n  - {name: List, action: 'aws:executeAwsApi', inputs: {Service: sqs, Api: ListQueues}}\n"
+	r, e, _ = run(t, l, reads, nil)
+	if r.State != remediation.Verified || e.Status != "Success" || r.Reason != "nothing was changed" {
+		t.Errorf("remediation = %+v, execution = %+v", r, e)
+	}
+}
+
+func TestTwoLocalProcessesHaveADirectoryEach(t *testing.T) {
+	ownCredentials(t)
+	dir := t.TempDir()
+	first, second := newLocal(t, dir), newLocal(t, dir)
+	for _, l := range []*app.Local{first, second} {
+		if err := l.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"local", "local-1"} {
+		if _, err := os.Stat(filepath.Join(dir, name, "execution.db")); err != nil {
+			t.Error(err)
+		}
+	}
+}
