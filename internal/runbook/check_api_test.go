@@ -145,6 +145,7 @@ func TestCheckOrderAndTypes(t *testing.T) {
 		"role from store":   {"schemaVersion: '0.3'\nassumeRole: '{{ ssm:role }}'\nmainSteps:\n" + read("A", ""), []string{"reference error: cannot stand in assumeRole"}},
 		"role text":         {"schemaVersion: '0.3'\nassumeRole: admin\nmainSteps:\n" + read("A", ""), []string{"input warning: assumeRole is no ARN"}},
 		"approve":           {head + "- {name: A, action: 'aws:approve', inputs: {Mesage: x}}\n", []string{"input error: needs the input Approvers", `unknown_key warning: "Mesage"`}},
+		"change template":   {head + "- {name: A, action: 'aws:approve', inputs: {EnhancedApprovals: {Approvers: []}}}\n", []string{"unsupported_input error: Change Manager"}},
 		"state":             {head + "- {name: A, action: 'aws:changeInstanceState', inputs: {InstanceIds: [i], DesiredState: asleep}}\n", []string{`input error: "asleep" is not a state`}},
 		"one instance":      {head + "- {name: A, action: 'aws:changeInstanceState', inputs: {InstanceIds: i-1, DesiredState: stopped}}\n", []string{"input warning: not a list"}},
 		"command nowhere":   {head + "- {name: A, action: 'aws:runCommand', inputs: {DocumentName: AWS-RunShellScript}}\n", []string{"input error: needs InstanceIds or Targets"}},

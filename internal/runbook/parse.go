@@ -69,7 +69,7 @@ func (p *parser) document(root *node) {
 	}
 	known := []string{
 		"schemaVersion", "description", "assumeRole", "parameters", "variables", "mainSteps", "outputs", "files",
-		"templateInformation", "executableRunBooks", "emergencyChange",
+		"templateInformation", "executableRunBooks", "emergencyChange", "autoApprovable", // of change templates; nothing reads them
 	}
 	for i, k := range root.keys {
 		if !slices.Contains(known, k) {

@@ -23,6 +23,7 @@ const (
 	CodeUnknownKey         = "unknown_key"
 	CodeUnknownAction      = "unknown_action"
 	CodeUnsupportedRuntime = "unsupported_runtime"
+	CodeUnsupportedInput   = "unsupported_input"
 	CodeOldRuntime         = "old_runtime"
 	CodeParameter          = "parameter"
 	CodePattern            = "pattern"
@@ -53,7 +54,7 @@ const (
 // Codes lists the codes of problems.
 func Codes() []string {
 	return []string{
-		CodeSyntax, CodeSchema, CodeUnknownKey, CodeUnknownAction, CodeUnsupportedRuntime, CodeOldRuntime, CodeParameter, CodePattern,
+		CodeSyntax, CodeSchema, CodeUnknownKey, CodeUnknownAction, CodeUnsupportedRuntime, CodeUnsupportedInput, CodeOldRuntime, CodeParameter, CodePattern,
 		CodeUnknownStep, CodeStepScope, CodeOnCancel, CodeUnreachable, CodeNoExit, CodeReference, CodeUnknownReference, CodeNotAlwaysSet,
 		CodeTypeFit, CodeInput, CodeAPI, CodeUnknownMember, CodeMissingMember, CodeMemberType, CodeEnum, CodeSelector, CodeSelectorShape,
 		CodeOutputType, CodeAttachment, CodeScriptSyntax, CodeScriptImport, CodeScriptCall,

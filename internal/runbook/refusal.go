@@ -6,8 +6,8 @@ import (
 )
 
 // Refusals gives what keeps a document from running at all, whatever its
-// parameters: actions that schema 0.3 does not have, and scripts in languages
-// other than Python. Check reports the same; whoever runs a document asks here
+// parameters: actions that schema 0.3 does not have, scripts in languages other
+// than Python, and the approvals of Change Manager. Check reports the same; whoever runs a document asks here
 // first, because half a runbook is worse than none.
 func Refusals(d *Document) []Problem {
 	var out []Problem
@@ -23,6 +23,9 @@ func refusal(s *Step) []Problem {
 	}
 	if !Runnable(s.Action) {
 		return problem(CodeUnknownAction, s.at("action"), s.path+".action", fmt.Sprintf("%.60q is not an action of Automation documents", s.Action), "mend the spelling, for example aws:executeAwsApi")
+	}
+	if _, enhanced := s.Inputs["EnhancedApprovals"]; enhanced && s.Action == ActionApprove {
+		return problem(CodeUnsupportedInput, s.at("inputs", "EnhancedApprovals"), s.path+".inputs.EnhancedApprovals", "approval by EnhancedApprovals belongs to Change Manager, whose templates Parry does not run", "name Approvers and MinRequiredApprovals instead")
 	}
 	if s.Action != ActionScript {
 		return nil

@@ -128,7 +128,9 @@ def blocks(text):
 
 
 def samples(repo, dest):
-    return plain(repo, dest / "others" / "samples", repo.files("Documents"), lambda text: text)
+    # Design/schema.json are skeletons without steps, from which documents are built.
+    names = [n for n in repo.files("Documents") if not n.endswith("/Design/schema.json")]
+    return plain(repo, dest / "others" / "samples", names, lambda text: text)
 
 
 def gameday(repo, dest):
