@@ -22,7 +22,7 @@ func kinds() map[string]string {
 		"machine": "awsapi automation script durable store bus",
 		"base":    "service fault telemetry",
 		"stage":   "ingest normalize triage route plan approve execute verify notify audit investigate prevent",
-		"edge":    "awsfront api client console auth cli config demo",
+		"edge":    "awsfront api client console auth cli config demo rehearse",
 		"app":     "app",
 		"test":    "archtest",
 	} {

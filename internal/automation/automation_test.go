@@ -467,6 +467,13 @@ func TestPlanning(t *testing.T) {
 	if !strings.Contains(o.Open, "without coming to an end") {
 		t.Errorf("a circle leaves the plan open: %+v", o)
 	}
+	assert := "- {name: V, action: 'aws:assertAwsResourceProperty', inputs: {Service: s3, Api: Describe, PropertySelector: '$.Items[0].State', DesiredValues: [ready]}}\n"
+	if _, o = plan(assert); o.Open != "" || o.Status != automation.Failed {
+		t.Errorf("an assertion that does not hold fails: %+v", o)
+	}
+	if _, o = plan(step("A", "") + assert); !strings.Contains(o.Open, "after changes that are only planned") {
+		t.Errorf("after a change an assertion that does not hold leaves the plan open: %+v", o)
+	}
 }
 
 // A crash after any checkpoint, then a replay, ends as the undisturbed run did

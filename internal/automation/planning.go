@@ -14,6 +14,7 @@ import (
 type planned struct {
 	steps     int
 	children  int
+	changed   bool // a step called what may have changed something, had it been sent
 	documents []UsedDocument
 }
 

@@ -196,8 +196,11 @@ func (x *execution) watch(ctx context.Context, c *call, stop context.CancelCause
 
 // scriptRecord gives the outputs of a script that ended, or its failure.
 func (x *execution) scriptRecord(c *call, j *journaling, out ScriptResult) record {
+	if x.run.Planning && j.changes > 0 {
+		x.run.planned.changed = true
+	}
 	if f := out.Failure; f != nil {
-		if x.run.Planning && (j.unknown || j.changes > 0 || f.Limit == "time" || x.unknown(c.inputs)) {
+		if x.run.Planning && (j.unknown || x.run.planned.changed || f.Limit == "time" || x.unknown(c.inputs)) {
 			// What planning answered in AWS's place may be why.
 			return record{Status: Failed, Open: fmt.Sprintf("the script of step %s fails on what planning answers: %s: %.500s", x.label(c.step), f.Type, f.Message)}
 		}

@@ -145,19 +145,7 @@ func (e *Env) startMoto(ctx context.Context, port int) (address string, err erro
 
 // unpack writes the embedded Python files below Dir.
 func (e *Env) unpack() error {
-	for name, files := range map[string]fs.FS{"motoext": motoext.FS, "py": py.FS} {
-		dir := filepath.Join(e.Dir, "python", name)
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-			return err
-		}
-		if err := os.CopyFS(dir, files); err != nil {
-			return err
-		}
-	}
-	return nil
+	return unpackTo(filepath.Join(e.Dir, "python"), map[string]fs.FS{"motoext": motoext.FS, "py": py.FS})
 }
 
 func (e *Env) makeEstate(ctx context.Context) error {
