@@ -81,6 +81,15 @@ func (h *Handler) document(ctx context.Context, name, version, versionName strin
 	return found{Stored: d}, err
 }
 
+// Has reports whether Parry has a document of that name or ARN.
+func (h *Handler) Has(ctx context.Context, name string) (bool, error) {
+	_, err := h.document(ctx, name, "", "")
+	if err != nil && ErrorOf(err).Code == "InvalidDocument" {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // missing tells a document that is not there from a version that is not.
 func (h *Handler) missing(ctx context.Context, name, version string) error {
 	if _, err := h.cfg.Documents.Document(ctx, name, runbook.DefaultVersion); err == nil {

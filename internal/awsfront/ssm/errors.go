@@ -14,8 +14,8 @@ func refuse(code, format string, args ...any) error {
 	return &protocol.Error{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// errorOf words err as Systems Manager does. What is internal stays in the log.
-func errorOf(err error) *protocol.Error {
+// ErrorOf words err as Systems Manager does. What is internal stays in the log.
+func ErrorOf(err error) *protocol.Error {
 	var e *protocol.Error
 	if errors.As(err, &e) {
 		return e

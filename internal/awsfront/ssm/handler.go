@@ -219,7 +219,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	value, err := h.serve(r)
 	if err != nil {
-		e := errorOf(err)
+		e := ErrorOf(err)
 		if e.Status >= http.StatusInternalServerError {
 			h.log.ErrorContext(ctx, "request failed", "target", clip(r.Header.Get("X-Amz-Target")), "error", err)
 		}

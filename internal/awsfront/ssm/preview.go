@@ -52,7 +52,7 @@ func (h *Handler) startPreview(ctx context.Context, c Caller, in *previewInput) 
 // previewError gives what is wrong with a request the one code that this
 // operation has for it.
 func previewError(err error) error {
-	e := errorOf(err)
+	e := ErrorOf(err)
 	if e.Status != http.StatusBadRequest || e.Code == "AccessDeniedException" {
 		return err
 	}

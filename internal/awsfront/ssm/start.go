@@ -153,7 +153,7 @@ func unsupported(in *startInput) error {
 
 // definitionError words a missing document as this operation does.
 func definitionError(err error, in *startInput) error {
-	switch e := errorOf(err); e.Code {
+	switch e := ErrorOf(err); e.Code {
 	case "InvalidDocument":
 		return refuse("AutomationDefinitionNotFoundException", "Automation definition %s not found.", clip(in.DocumentName))
 	case "InvalidDocumentVersion":

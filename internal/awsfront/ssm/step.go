@@ -161,7 +161,7 @@ func pendingSteps(reached []stepShape, execution string, doc *runbook.Document) 
 		if len(reached) == shownSteps {
 			return reached, true
 		}
-		s := stepShape{StepName: step.Name, Action: step.Action, StepStatus: string(automation.Pending), StepExecutionID: derivedUUID(execution, step.Name)}
+		s := stepShape{StepName: step.Name, Action: step.Action, StepStatus: string(automation.Pending), StepExecutionID: DerivedUUID(execution, step.Name)}
 		s.declared(doc)
 		reached = append(reached, s)
 	}

@@ -64,7 +64,7 @@ func (h *Handler) tagged(ctx context.Context, in *tagsInput) (found, error) {
 		return found{}, refuse("InvalidResourceType", "Parry keeps tags of the resource type Document only, not %s.", in.ResourceType)
 	}
 	d, err := h.document(ctx, in.ResourceID, "", "")
-	if err != nil && errorOf(err).Code == "InvalidDocument" {
+	if err != nil && ErrorOf(err).Code == "InvalidDocument" {
 		return found{}, refuse("InvalidResourceId", "There is no document %s.", clip(in.ResourceID))
 	}
 	return d, err

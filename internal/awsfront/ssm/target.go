@@ -25,7 +25,7 @@ func (h *Handler) checkTargets(c Caller, run *remediation.Run, doc *runbook.Docu
 			if fault.Is(err, fault.Denied) {
 				return err
 			}
-			return refuse(badParameters, "targetLocations[%d]: %s", i, errorOf(err).Message)
+			return refuse(badParameters, "targetLocations[%d]: %s", i, ErrorOf(err).Message)
 		}
 	}
 	return nil

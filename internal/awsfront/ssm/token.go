@@ -76,8 +76,8 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 // IsZero leaves out a time that was not.
 func (t timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
-// derivedUUID gives the UUID that stands for parts (version 8), always the same.
-func derivedUUID(parts ...string) string {
+// DerivedUUID gives the UUID that stands for parts (version 8), always the same.
+func DerivedUUID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	b := [16]byte(sum[:16])
 	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
