@@ -19,6 +19,7 @@ type gateNeeds struct {
 	stop   func(context.Context) (on bool, reason string, err error)
 	key    []byte // of the marks that stand for secrets; nil = a random one
 	record func(remediation.CallRecord)
+	local  map[string]awsapi.Local // what Parry answers itself
 	log    *slog.Logger
 }
 
@@ -28,7 +29,7 @@ func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog,
 		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
 		ReadPolicies: cfg.Organization.ReadPolicies, Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: accounts(cfg.Organization), Budgets: awsapi.Budgets(cfg.Guards.Budgets),
-		StopSwitch: n.stop, RedactionKey: n.key, Record: n.record, Logger: n.log,
+		StopSwitch: n.stop, RedactionKey: n.key, Record: n.record, Local: n.local, Logger: n.log,
 	})
 }
 

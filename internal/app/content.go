@@ -105,3 +105,8 @@ func (c *Content) Runbook(name string) (remediation.Runbook, *runbook.Document, 
 	r, ok := c.runbooks[name]
 	return r.pinned, r.doc, ok
 }
+
+// Runbooks lists the names of all documents, sorted.
+func (c *Content) Runbooks() []string {
+	return slices.Sorted(maps.Keys(c.runbooks))
+}

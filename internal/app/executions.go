@@ -50,15 +50,11 @@ func wireOf(values map[string]any) map[string][]string {
 func (x executions) ListAutomationExecutions(ctx context.Context, f remediation.ExecutionFilter, limit int, cursor string) ([]remediation.Execution, string, error) {
 	rows, next, err := x.store.ListExecutions(ctx, store.ExecutionFilter{
 		Accounts: f.Accounts, Statuses: f.Statuses, IDs: f.IDs, Parents: f.Parents, Actions: f.Actions, Prefixes: f.DocumentPrefix, Top: f.TopLevel,
-		StartedAfter: f.StartedAfter, StartedBefore: f.StartedBefore,
+		StartedAfter: f.StartedAfter, StartedBefore: f.StartedBefore, CrossAccount: f.CrossAccount,
 	}, limit, cursor)
 	out := make([]remediation.Execution, 0, len(rows))
 	for _, r := range rows {
-		e := executionOf(r)
-		cross := e.Asked != nil && len(e.Asked.TargetLocations) > 0
-		if f.CrossAccount == nil || *f.CrossAccount == cross {
-			out = append(out, e)
-		}
+		out = append(out, executionOf(r))
 	}
 	return out, next, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/awsfront"
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
+	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/awsfront/sts"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -19,13 +20,20 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	if first, err := s.store.AuditEntries(ctx, 0, 1); err == nil && len(first) == 1 {
 		since = first[0].At // the first start of this installation
 	}
+	find := finder{s.store, s.stages.triage.Drain, s.clock}
 	hub, err := securityhub.New(securityhub.Config{
-		Importer: s.stages.intake, Updater: s.stages.triage, Finder: finder{s.store, s.stages.triage.Drain, s.clock},
+		Importer: s.stages.intake, Updater: s.stages.triage, Finder: find,
 		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	manager, err := s.newSystemsManager(s.loop.models)
+	if err != nil {
+		return nil, err
+	}
+	s.loop.automation = manager
+	s.loop.findings = &findingLoop{update: s.stages.triage.Update, query: find.QueryFindings, byID: s.store.Findings}
 	tokens, err := sts.New(sts.Config{Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition})
 	if err != nil {
 		return nil, err
@@ -43,7 +51,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	}
 	return awsfront.New(awsfront.Config{
 		Keys: keyring, Signatures: s.store, Health: rest, Clock: s.clock, IDs: s.ids, Logger: s.log,
-		Services: map[string]awsfront.Service{"securityhub": hub, "sts": tokens, api.Service: rest},
+		Services: map[string]awsfront.Service{"securityhub": hub, ssm.Service: manager, "sts": tokens, api.Service: rest},
 	})
 }
 

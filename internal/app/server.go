@@ -36,6 +36,7 @@ type Server struct {
 	client   *awsapi.Client
 	gate     *awsapi.Gate
 	calls    *callWriter
+	loop     *loopback
 	steps    *stepWriter
 	local    bool              // one person's process, without a port
 	models   *apimodel.Catalog // nil = loaded by open
@@ -86,12 +87,13 @@ func (s *Server) open(ctx context.Context) error {
 			return err
 		}
 	}
+	s.loop = &loopback{models: models, store: s.store, open: s.local}
 	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
 		return err
 	}
 	s.calls = newCallWriter(s.store, s.log)
 	if s.gate, err = newGate(s.cfg, s.client, models, gateNeeds{
-		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, log: s.log,
+		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, local: s.loop.locals(), log: s.log,
 	}); err != nil {
 		return err
 	}

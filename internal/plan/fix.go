@@ -71,6 +71,9 @@ func (s *Stage) seal(ctx context.Context, r remediation.Remediation, p *remediat
 		return s.refuse(ctx, r, title, fault.E(fault.Internal, "hash plan", err))
 	}
 	r.State, r.PlanHash = remediation.Planned, hash
+	if p.Run != nil && p.Run.Preview {
+		r.State, r.Reason = remediation.Cancelled, "it was planned only, as asked"
+	}
 	return s.save(ctx, r, p, title)
 }
 

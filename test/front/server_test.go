@@ -101,6 +101,8 @@ organization:
   accounts:
     - {id: "` + dev + `", name: dev, unit: dev}
     - {id: "` + prod + `", name: prod, unit: prod}
+documents:
+  - {names: ["Story-*"], key_roles: [operator], roles: ["arn:aws:iam::*:role/Story"]}
 automation_rules:
   - '{"RuleName": "Broken", "RuleOrder": '
   - RuleName: Raise production
