@@ -87,6 +87,7 @@ func (s *Server) open(ctx context.Context) error {
 			return err
 		}
 	}
+	s.models = models
 	s.loop = &loopback{models: models, store: s.store, open: s.local}
 	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
 		return err
