@@ -105,6 +105,8 @@ type Config struct {
 	Audit     Audit
 	Switch    Switch
 	Keys      Keys
+	// Guards says which guards are in force, and what is used of the budgets.
+	Guards func(ctx context.Context) (GuardReport, error)
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -117,7 +119,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "guards": c.Guards == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
@@ -163,6 +165,7 @@ func build(cfg Config) *API {
 	a.registerApprovals()
 	a.registerAudit()
 	a.registerSwitch()
+	a.registerGuards()
 	a.registerKeys()
 	// The schema of huma's own errors: reword gives ours instead.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()

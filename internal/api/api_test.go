@@ -13,6 +13,7 @@ import (
 
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/awsfront"
 	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/fault"
@@ -235,6 +236,13 @@ func (v *vault) AuditEntries(_ context.Context, after int64, n int) ([]store.Aud
 
 func (v *vault) StopSwitch(context.Context) (bool, string, error) { return v.on, v.reason, nil }
 
+func (v *vault) guards(context.Context) (api.GuardReport, error) {
+	return api.GuardReport{
+		Revision: "r1", Defaults: []awsapi.DefaultDeny{{Guard: "own roles", What: "x", Setting: "s"}}, Allow: []awsapi.Rule{}, Deny: []awsapi.Rule{{ID: "no"}},
+		Limits: []api.BudgetLimit{{Name: "per_hour", Limit: 5}}, Used: []api.BudgetUse{{Name: "per_hour", Used: 2, Limit: 5, FreesAt: time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)}},
+	}, nil
+}
+
 func (v *vault) SetStopSwitch(_ context.Context, on bool, reason string, eff store.Effects) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -281,7 +289,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v,
+		Findings: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Guards: v.guards,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -119,10 +119,11 @@ func TestEveryRoleMayDoWhatTheTableSays(t *testing.T) {
 		"export":  {func(c *client.Client) error { return c.ExportAudit(ctx, 1199, io.Discard) }, "admin operator approver reader"},
 		"keys":    {func(c *client.Client) error { _, err := c.Keys(ctx); return err }, "admin"},
 		"revoke":  {func(c *client.Client) error { return c.RevokeKey(ctx, "PARRYVICTIM") }, ""},
+		"guards":  {func(c *client.Client) error { _, err := c.Guards(ctx); return err }, "admin operator approver reader"},
 		"stop":    {func(c *client.Client) error { _, err := c.SetStopSwitch(ctx, true, "test"); return err }, "admin operator approver"},
 		"release": {func(c *client.Client) error { _, err := c.SetStopSwitch(ctx, false, "test"); return err }, "admin"},
 	}
-	wide := []string{"audit", "export", "keys", "revoke", "stop", "release"}
+	wide := []string{"audit", "guards", "export", "keys", "revoke", "stop", "release"}
 	for _, role := range []string{"admin", "operator", "approver", "reader", "source", "nonsense"} {
 		all, one := b.as(t, role, "*"), b.as(t, role, dev)
 		for name, call := range calls {

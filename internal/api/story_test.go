@@ -120,6 +120,9 @@ func TestStopSwitchAndKeys(t *testing.T) {
 	if _, err := admin.SetStopSwitch(ctx, false, " "); !fault.Is(err, fault.Invalid) || fault.HintOf(err) == "" {
 		t.Errorf("no reason: %v", err)
 	}
+	if g, err := admin.Guards(ctx); err != nil || g.Revision != "r1" || len(g.Deny) != 1 || g.Used[0].Used != 2 {
+		t.Errorf("guards %+v, %v", g, err)
+	}
 	if s, err := admin.StopSwitch(ctx); err != nil || !s.On || s.Reason != "too many changes" {
 		t.Errorf("switch: %+v, %v", s, err)
 	}

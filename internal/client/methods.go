@@ -194,6 +194,13 @@ func (c *Client) ExportAudit(ctx context.Context, after int64, w io.Writer) erro
 	return nil
 }
 
+// Guards gives the guards and budgets in force.
+func (c *Client) Guards(ctx context.Context) (api.GuardReport, error) {
+	var out api.GuardReport
+	err := c.call(ctx, http.MethodGet, "/v1/guards", nil, nil, &out)
+	return out, err
+}
+
 // StopSwitch tells whether all changes are stopped.
 func (c *Client) StopSwitch(ctx context.Context) (api.StopSwitch, error) {
 	var out api.StopSwitch
