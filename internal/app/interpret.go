@@ -24,10 +24,14 @@ type interpreter struct {
 
 // Dry runs doc to its end without sending a change. It answers plan.Dry.
 func (i interpreter) Dry(ctx context.Context, doc *runbook.Document, parameters map[string]any, execution string, where remediation.Remediation, caller plan.Caller) (string, error) {
-	out, err := i.engine.Run(ctx, automation.Run{
+	run := automation.Run{
 		Document: doc, Parameters: parameters, Caller: caller, ExecutionID: execution, Planning: true,
 		Account: where.Account, Region: where.Region, Partition: i.partition,
-	})
+	}
+	if i.runs != nil {
+		run.Webhooks = i.runs.webhooks
+	}
+	out, err := i.engine.Run(ctx, run)
 	if err != nil {
 		return "", err
 	}

@@ -31,6 +31,7 @@ type runs struct {
 	beyond   func(calls []runbook.StepCall, o awsapi.BeyondOptions) ([]remediation.Allowance, error)
 	facts    func(ctx context.Context, doc *runbook.Document) ([]runbook.StepCall, error)
 	identity awsapi.Identity
+	webhooks automation.Webhooks // nil = runbooks may post nowhere
 }
 
 // runStore is what runs take from the store.
@@ -53,6 +54,7 @@ func (r *runs) equip(run *automation.Run, s execute.Segment) {
 	run.Scripts = r.scripts
 	run.Attachments = attachments{r.store, s.Plan.Attachments}
 	run.Blobs = blobs{r.store, s.Execution}
+	run.Webhooks = r.webhooks
 }
 
 // blobs keeps the large outputs of one execution.

@@ -149,8 +149,12 @@ func (s *Server) buildRemediation(t *stages) error {
 	s.steps = newStepWriter(s.store, s.cfg.Organization.Partition, s.log)
 	documents := &documents{s.store, s.content}
 	access := plan.Access{Rules: s.cfg.Documents, Open: s.local}
+	hooks, err := newWebhooks(s.cfg.Webhooks)
+	if err != nil {
+		return err
+	}
 	t.runs = &runs{
-		store: s.store, documents: documents, targets: &targets{s.cfg.Organization}, beyond: s.gate.Beyond,
+		store: s.store, documents: documents, targets: &targets{s.cfg.Organization}, beyond: s.gate.Beyond, webhooks: hooks,
 		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole},
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}

@@ -24,6 +24,7 @@ import (
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/plan"
 )
@@ -58,6 +59,14 @@ type Config struct {
 	Guards    Guards              `yaml:"guards"`
 	AWS       AWS                 `yaml:"aws"`
 	Scripts   Scripts             `yaml:"scripts"`
+	// Webhooks say where steps of aws:invokeWebhook may post to. None: nowhere.
+	Webhooks Webhooks `yaml:"webhooks"`
+}
+
+// Webhooks bound what leaves for addresses outside AWS.
+type Webhooks struct {
+	Hosts        []string `yaml:"hosts"`
+	AllowPrivate bool     `yaml:"allow_private"`
 }
 
 // TLS names the server's certificate.
@@ -288,7 +297,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -358,6 +367,11 @@ func (c *Config) validateDocuments() error {
 		}
 	}
 	return nil
+}
+
+func (c *Config) validateWebhooks() error {
+	_, err := webhook.NewPoster(webhook.PostConfig{Hosts: c.Webhooks.Hosts})
+	return err
 }
 
 func (c *Config) validateChannels() error {
