@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -277,3 +279,41 @@ func (l *Local) DecideStep(ctx context.Context, execution, step string, grant bo
 	_, err = say(ctx, a.ID, l.Principal, a.Plan, comment)
 	return err
 }
+
+// PutDocument makes a document known by name, so that others can start it as a child.
+// One that is known by this name gets a new version, which is the default.
+func (l *Local) PutDocument(ctx context.Context, name, content string) error {
+	doc, err := runbook.Parse([]byte(content))
+	if err != nil {
+		return fmt.Errorf("document %s: %w", name, err)
+	}
+	d := runbook.Stored{
+		Name: name, Format: "YAML", Content: content, Revision: runbook.Revision([]byte(content)), SchemaVersion: doc.SchemaVersion,
+		CreatedBy: l.Principal, CreatedAt: l.clock.Now(),
+	}
+	err = l.stages.documents.CreateDocument(ctx, d, maxLocalDocuments, store.Effects{})
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	head, err := l.store.Document(ctx, name)
+	if err != nil {
+		return err
+	}
+	versions, err := l.store.DocumentVersions(ctx, name, 0, 1000)
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		if v.Revision == d.Revision {
+			return l.stages.documents.SetDefaultVersion(ctx, name, v.Version, store.Effects{})
+		}
+	}
+	d.Latest = head.Latest
+	if err := l.stages.documents.AddDocumentVersion(ctx, d, store.MaxDocumentVersions, store.Effects{}); err != nil {
+		return err
+	}
+	return l.stages.documents.SetDefaultVersion(ctx, name, head.Latest+1, store.Effects{})
+}
+
+// maxLocalDocuments bounds the documents of one directory.
+const maxLocalDocuments = 5000

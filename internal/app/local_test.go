@@ -158,3 +158,147 @@ func TestTwoLocalProcessesHaveADirectoryEach(t *testing.T) {
 		}
 	}
 }
+
+const scripted = `
+schemaVersion: '0.3'
+parameters:
+  Name: {type: String}
+outputs: [Make.Url, Make.Kind]
+mainSteps:
+  - name: Make
+    action: aws:executeScript
+    inputs:
+      Runtime: python3.11
+      Handler: main
+      InputPayload: {name: '{{ Name }}'}
+      Script: |
+        import boto3
+        def main(events, context):
+            sqs = boto3.client("sqs")
+            made = sqs.create_queue(QueueName=events["name"])
+            sqs.tag_queue(QueueUrl=made["QueueUrl"], Tags={"made": "by parry"})
+            return {"url": made["QueueUrl"], "tags": sqs.list_queue_tags(QueueUrl=made["QueueUrl"])["Tags"]}
+    outputs:
+      - {Name: Url, Selector: $.Payload.url, Type: String}
+      - {Name: Kind, Selector: $.Payload.tags.made, Type: String}
+`
+
+func TestAScriptRunsShutInAndItsCallsGoThroughTheGate(t *testing.T) {
+	ownCredentials(t)
+	l := started(t, newLocal(t, t.TempDir()))
+	r, e, steps := run(t, l, scripted, map[string]any{"Name": []any{"scripted"}})
+	if e.Status != "Success" {
+		t.Fatalf("execution = %+v; remediation = %+v; steps = %+v", e, r, steps)
+	}
+	if got := e.Outputs["Make.Kind"]; len(got) != 1 || got[0] != "by parry" {
+		t.Errorf("outputs = %v", e.Outputs)
+	}
+	if strings.Contains(r.Reason, "open") {
+		t.Logf("reason: %s", r.Reason)
+	}
+}
+
+// family starts a child for each of two names, and the child is planned with it.
+const family = `
+schemaVersion: '0.3'
+outputs: [One.Output]
+mainSteps:
+  - name: One
+    action: aws:executeAutomation
+    inputs: {DocumentName: child, RuntimeParameters: {Name: first}}
+  - name: Two
+    action: aws:executeAutomation
+    inputs:
+      DocumentName: child
+      TargetParameterName: Name
+      Targets: [{Key: ParameterValues, Values: [second, third, fourth]}]
+      MaxConcurrency: '2'
+      MaxErrors: '0'
+`
+
+func TestChildrenAreExecutionsOfTheSamePlan(t *testing.T) {
+	ownCredentials(t)
+	l := started(t, newLocal(t, t.TempDir()))
+	if err := l.PutDocument(t.Context(), "child", tagQueue); err != nil {
+		t.Fatal(err)
+	}
+	r, e, steps := run(t, l, family, nil)
+	if e.Status != "Success" {
+		t.Fatalf("execution = %+v; remediation = %+v; steps = %+v", e, r, steps)
+	}
+	if got := e.Outputs["One.Output"]; len(got) != 2 || !strings.HasSuffix(got[0], "/first") {
+		t.Errorf("outputs = %v", e.Outputs)
+	}
+	for _, s := range steps {
+		if s.Status != "Success" {
+			t.Errorf("step %+v", s)
+		}
+	}
+}
+
+const asking = `
+schemaVersion: '0.3'
+mainSteps:
+  - name: Ask
+    action: aws:approve
+    timeoutSeconds: 600
+    onFailure: Abort
+    inputs: {Approvers: ['arn:aws:iam::111111111111:user/PRINCIPAL', somebody], Message: 'May we?'}
+  - name: List
+    action: aws:executeAwsApi
+    inputs: {Service: sqs, Api: ListQueues}
+`
+
+// waiting starts a document and gives its execution once it waits.
+func waiting(t *testing.T, l *app.Local, doc string) (string, remediation.ID) {
+	t.Helper()
+	execution, id, err := l.StartRun(t.Context(), remediation.Run{Document: remediation.Runbook{Name: "waits", Content: doc}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		e, _, err := l.Execution(t.Context(), execution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Status == "Waiting" {
+			return execution, id
+		}
+	}
+	t.Fatal("it does not wait")
+	return "", ""
+}
+
+func TestAStepWaitsForPeopleAsARow(t *testing.T) {
+	ownCredentials(t)
+	l := started(t, newLocal(t, t.TempDir()))
+	doc := strings.ReplaceAll(asking, "PRINCIPAL", l.Principal)
+	execution, id := waiting(t, l, doc)
+	if err := l.DecideStep(t.Context(), execution, "Ask", true, "yes"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Await(t.Context(), id, nil)
+	if err != nil || r.State != remediation.Verified {
+		t.Fatalf("remediation = %+v, %v", r, err)
+	}
+	if err := l.DecideStep(t.Context(), execution, "Ask", true, "again"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a second word: %v", err)
+	}
+
+	execution, id = waiting(t, l, doc)
+	begun := time.Now()
+	if err := l.Signal(t.Context(), execution, "Cancel", "", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = l.Await(t.Context(), id, nil); err != nil || r.State != remediation.Cancelled {
+		t.Fatalf("remediation = %+v, %v", r, err)
+	}
+	t.Logf("cancelled after %s", time.Since(begun))
+	e, _, err := l.Execution(t.Context(), execution)
+	if err != nil || e.Status != "Cancelled" {
+		t.Errorf("execution = %+v, %v", e, err)
+	}
+	if err := l.Signal(t.Context(), execution, "Cancel", "", "late"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a late signal: %v", err)
+	}
+}

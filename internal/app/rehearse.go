@@ -206,14 +206,11 @@ type assumer interface{ Assumed() []string }
 
 func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix, role string, depth int) error {
 	run := w.r.Run
-	calls, _ := doc.Calls(runbook.Where{Account: run.Account, Region: run.Region}, nil)
+	var facts map[string]runbook.ScriptFacts
 	if w.i.runs.facts != nil {
-		more, err := w.i.runs.facts(ctx, doc)
-		if err != nil {
-			return err
-		}
-		calls = append(calls, more...)
+		facts = w.i.runs.facts(ctx, doc)
 	}
+	calls, _ := doc.Calls(runbook.Where{Account: run.Account, Region: run.Region}, facts)
 	o := awsapi.BeyondOptions{Prefix: prefix, Account: run.Account, Region: run.Region, As: role, Identity: w.i.runs.identity}
 	if a, ok := w.r.Planner.(assumer); ok {
 		o.Roles = a.Assumed()

@@ -26,10 +26,10 @@ type runs struct {
 	approve   *approve.Stage
 	targets   *targets
 	scripts   automation.Scripts // nil = scripts are refused
-	// beyond lists what an open plan allows, facts the calls of a document's scripts
-	// (nil = they are not known), identity is that of the sessions that apply.
+	// beyond lists what an open plan allows, facts what the scripts of a document call,
+	// by step; identity is that of the sessions that apply.
 	beyond   func(calls []runbook.StepCall, o awsapi.BeyondOptions) ([]remediation.Allowance, error)
-	facts    func(ctx context.Context, doc *runbook.Document) ([]runbook.StepCall, error)
+	facts    func(ctx context.Context, doc *runbook.Document) map[string]runbook.ScriptFacts
 	identity awsapi.Identity
 	webhooks automation.Webhooks // nil = runbooks may post nowhere
 }

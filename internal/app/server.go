@@ -38,6 +38,7 @@ type Server struct {
 	calls    *callWriter
 	loop     *loopback
 	steps    *stepWriter
+	scripts  service.Service   // the runner of scripts
 	local    bool              // one person's process, without a port
 	models   *apimodel.Catalog // nil = loaded by open
 	engine   *durable.Engine
@@ -117,7 +118,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	// The record of calls starts first and stops last: everything else calls.
-	s.services = append([]service.Service{s.calls, s.steps, s.engine.Service(), s.stages.triage}, dispatchers...)
+	s.services = append([]service.Service{s.calls, s.scripts, s.steps, s.engine.Service(), s.stages.triage}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
 	if s.cfg.Database != "" {
 		s.services = append(s.services, s.client.ShareRates(sharedRates{s.store}))

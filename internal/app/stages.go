@@ -146,6 +146,14 @@ func (s *Server) buildRemediation(t *stages) error {
 	if err != nil {
 		return err
 	}
+	runner, err := NewScripts(s.cfg, s.clock, s.log.With("component", "script"))
+	if err != nil {
+		return err
+	}
+	s.scripts = runner
+	if s.local {
+		s.scripts = onDemand{runner}
+	}
 	s.steps = newStepWriter(s.store, s.cfg.Organization.Partition, s.log)
 	documents := &documents{s.store, s.content}
 	access := plan.Access{Rules: s.cfg.Documents, Open: s.local}
@@ -155,7 +163,7 @@ func (s *Server) buildRemediation(t *stages) error {
 	}
 	t.runs = &runs{
 		store: s.store, documents: documents, targets: &targets{s.cfg.Organization}, beyond: s.gate.Beyond, webhooks: hooks,
-		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole},
+		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole}, scripts: Scripts(runner), facts: s.scriptFacts,
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
 	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: s.store, fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}

@@ -3,8 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 
+	"github.com/parry-security/parry/internal/app"
 	"github.com/parry-security/parry/internal/runbook"
 	"github.com/parry-security/parry/internal/script"
 )
@@ -38,23 +38,9 @@ func (s *shared) scriptFacts(ctx context.Context, docs []*runbook.Document) []ma
 		out[i] = map[string]runbook.ScriptFacts{}
 		for step := range doc.Scripts() {
 			if f, ok := facts[fmt.Sprintf("%d/%s", i, step)]; ok {
-				out[i][step] = adaptFacts(f)
+				out[i][step] = app.AdaptFacts(f)
 			}
 		}
-	}
-	return out
-}
-
-func adaptFacts(f script.Facts) runbook.ScriptFacts {
-	out := runbook.ScriptFacts{Imports: f.Imports}
-	if f.Error != nil {
-		out.Error = &runbook.ScriptError{Line: f.Error.Line, Column: f.Error.Column, Message: strings.TrimSpace(f.Error.Message)}
-	}
-	for _, c := range f.Calls {
-		out.Calls = append(out.Calls, runbook.ScriptCall{Service: c.Service, Operation: c.Operation, Line: c.Line})
-	}
-	for _, g := range f.Unresolved {
-		out.Unresolved = append(out.Unresolved, runbook.ScriptGap{Line: g.Line, What: g.What})
 	}
 	return out
 }
