@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -155,6 +156,9 @@ func (x *execution) countEnded(ctx context.Context, c *call, fan *FanState, targ
 	}
 	for _, st := range states {
 		if i, runs := byID[st.ID]; runs && st.Status.Ended() {
+			if st.Stopped != "" && targets[i].Key == "" {
+				return st, fault.Errorf(st.Stopped, "run child "+st.ID, "%s", st.Failure)
+			}
 			last = st
 			fan.end(i, st.Status != Success, fmt.Sprintf("%s ended with %s: %s", childName(st, targets[i]), st.Status, st.Failure))
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/automation"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -389,5 +390,25 @@ func TestPlanningChildren(t *testing.T) {
 	}
 	if o := plan(childDocument, fmt.Sprintf(start, "{Name: 'NOT ALLOWED'}")); o.Status != automation.Failed || !strings.Contains(o.Failure.Message, "Name") {
 		t.Errorf("%+v", o)
+	}
+}
+
+// What the gate stops in a child stops the parent too, whatever its document says
+// about failures; on targets it is one failure among others.
+func TestStopsReachTheParent(t *testing.T) {
+	t.Parallel()
+	stop := fault.Errorf(fault.Conflict, "change", "the resource is not what the plan saw")
+	w := newWorld(t)
+	w.document("Child", childDocument)
+	w.document("Main", "mainSteps:\n- name: C\n  action: aws:executeAutomation\n  onFailure: Continue\n  inputs: {DocumentName: Child, RuntimeParameters: {Name: a}}\n"+step("B", ""))
+	w.caller.answers["PutThing"] = []any{stop}
+	w.start("Main", nil)
+	if o := w.finish(); !fault.Is(o.Abort, fault.Conflict) || len(w.caller.calls) != 1 || !strings.Contains(o.Abort.Error(), "not what the plan saw") {
+		t.Errorf("%+v %v", o, w.caller.calls)
+	}
+	w = fan(t, automation.FanSpec{MaxErrors: "1", MaxConcurrency: "1"}, keys(3))
+	w.caller.answers["executeAutomation[t01]/Do:PutThing"] = []any{stop}
+	if o := w.finish(); o.Status != automation.Success || len(w.caller.calls) != 3 {
+		t.Errorf("%+v %v", o, w.caller.calls)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -162,6 +163,10 @@ type ChildState struct {
 	// OutputOrder lists the keys of Outputs as the document declares them.
 	OutputOrder []string
 	Failure     string
+	// Stopped is the code with which the gate stopped the child: conflict or denied;
+	// "" = it did not. A stopped child stops its parent, unless it is one of several on
+	// targets: there it counts as one that failed.
+	Stopped fault.Code
 }
 
 // TargetQuery is Targets, TargetMaps and TargetLocations as AWS words them.

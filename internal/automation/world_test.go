@@ -244,6 +244,9 @@ func (w *world) Children(_ context.Context, ids []string) ([]automation.ChildSta
 		st := automation.ChildState{ID: id, Status: automation.InProgress}
 		if e.outcome != nil {
 			st.Status, st.Outputs = e.outcome.Status, e.outcome.Outputs
+			if e.outcome.Abort != nil {
+				st.Stopped = fault.CodeOf(e.outcome.Abort)
+			}
 			if e.outcome.Failure != nil {
 				st.Failure = e.outcome.Failure.Message
 			}

@@ -201,6 +201,7 @@ func (s *Stage) finish(ctx context.Context, r remediation.Remediation, j job, re
 	}
 	if result.Abort != nil {
 		e.Result.Failure = "The execution was stopped: " + result.Abort.Error()
+		e.Result.Stopped = string(fault.CodeOf(result.Abort))
 	}
 	result.Write.DropScripts = true
 	if j.Child {

@@ -68,6 +68,8 @@ type ExecutionResult struct {
 	// OutputOrder lists the keys of Outputs as the document declares them.
 	OutputOrder []string `json:"output_order,omitempty"`
 	Failure     string   `json:"failure,omitempty"`
+	// Stopped is the fault code with which the gate stopped the execution; "" = it did not.
+	Stopped string `json:"stopped,omitempty"`
 }
 
 // ExecutionEnd ends an execution that has not ended yet.
