@@ -146,6 +146,12 @@ func (t *tree) tidy() {
 
 func below(p, dir string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
 
+// within reports whether any of t is below dir.
+func (t tree) within(dir string) bool {
+	return slices.ContainsFunc(t.Binds, func(p string) bool { return below(p, dir) }) ||
+		slices.ContainsFunc(t.Links, func(l [2]string) bool { return below(l[0], dir) })
+}
+
 // readable gives the paths that scripts may read where the file system is the
 // host's.
 func (t tree) readable() []string { return append(slices.Clone(t.Binds), devices()...) }

@@ -125,6 +125,9 @@ func (z *zygote) start() error {
 	if plan, err = planTree(z.report); err != nil {
 		return err
 	}
+	if z.level == Namespaces && plan.within("/tmp") {
+		return fault.Errorf(fault.Unavailable, opZygote, "%s or its modules are below /tmp, which is each script's own folder", z.report.Python).WithHint("%s", pythonHint)
+	}
 	if z.level != Namespaces {
 		if z.temp, err = os.MkdirTemp("", "parry-scripts-"); err != nil {
 			return err
