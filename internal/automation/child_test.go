@@ -412,3 +412,17 @@ func TestStopsReachTheParent(t *testing.T) {
 		t.Errorf("%+v %v", o, w.caller.calls)
 	}
 }
+
+// A plan goes on past targets that would fail as long as the run would.
+func TestPlanningWithinMaxErrors(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[string]automation.Status{"1": automation.Success, "0": automation.Failed} {
+		w := fan(t, automation.FanSpec{MaxErrors: limit}, keys(3), "t01")
+		run := w.executions["exec-1"].run
+		run.Planning = true
+		o, err := w.interpreter.Run(t.Context(), run)
+		if err != nil || o.Status != want || len(w.caller.calls) != map[string]int{"1": 3, "0": 2}[limit] {
+			t.Errorf("MaxErrors %s: %s %v %v", limit, o.Status, w.caller.calls, err)
+		}
+	}
+}

@@ -252,7 +252,7 @@ func (x *execution) resolveTargets(ctx context.Context, spec *FanSpec) (*FanStat
 	if err := fan.rates(spec.MaxConcurrency, spec.MaxErrors, rates, spec.Waves); err != nil {
 		return nil, fault.E(fault.Invalid, "", err)
 	}
-	if x.run.Blobs == nil {
+	if x.run.Blobs == nil || x.run.Planning {
 		return fan, nil
 	}
 	raw, err := json.Marshal(targets)

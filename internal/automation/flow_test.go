@@ -177,6 +177,8 @@ func TestPlanningWithStandIns(t *testing.T) {
 		"a branch that need not": {read + "- {name: X, action: 'aws:branch', inputs: {Choices: [{Variable: '{{ Name }}', StringEquals: alpha, NextStep: B}, {Variable: '{{ A.V }}', StringEquals: a, NextStep: A}]}}\n" + step("B", ""), ""},
 		"a loop is open":         {read + "- name: L\n  action: aws:loop\n  inputs:\n    Iterators: '{{ A.L }}'\n    Steps:\n" + body(step("B", "")), "step L goes over {{ A.L }}"},
 		"a condition is open":    {"- name: L\n  action: aws:loop\n  inputs:\n    LoopCondition: {Variable: '{{ A.V }}', StringEquals: a}\n    Steps:\n" + body(read), "step L repeats by {{ A.V }}"},
+		"a limit is open":        {read + "- name: L\n  action: aws:loop\n  inputs:\n    Iterators: [a]\n    MaxIterations: '{{ A.N }}'\n    Steps:\n" + body(step("B", "")), "step L repeats up to {{ A.N }} times"},
+		"attempts are open":      {read + step("B", "  maxAttempts: '{{ A.N }}'\n"), "step B has limits from {{ A.N }}"},
 		"a failure on one":       {read + "- {name: F, action: 'aws:executeAwsApi', inputs: {Service: s3, Api: Fail, V: '{{ A.V }}'}}\n", "step F works on what only applying will tell"},
 		"a sleep of unknown":     {read + "- {name: S, action: 'aws:sleep', inputs: {Duration: '{{ A.V }}'}}\n" + step("B", ""), ""},
 		"people are passed over": {"- {name: P, action: 'aws:approve', inputs: {Approvers: [ann]}}\n- {name: Q, action: 'aws:pause', inputs: {}}\n" + step("B", ""), ""},

@@ -24,7 +24,9 @@ func (x *execution) looping(s *runbook.Step) bool {
 func (x *execution) enterLoop(ctx context.Context, s *runbook.Step) (result, error) {
 	sc := x.scope(time.Time{})
 	f := Frame{Loop: s.Name, Seq: x.state.Executed, ID: x.stepID(s), Limit: runbook.MaxIterations, Each: s.Loop.Condition == nil}
-	if limit, failure := integer(s.Loop.MaxIterations, runbook.MaxIterations, sc); failure != nil {
+	if limit, failure := integer(s.Loop.MaxIterations, runbook.MaxIterations, sc); failure != nil && sc.saw() != "" {
+		return result{status: Failed, open: fmt.Sprintf("step %s repeats up to {{ %s }} times, which only applying will tell", x.label(s), sc.saw())}, nil
+	} else if failure != nil {
 		return x.failed(ctx, s, 1, nil, failure)
 	} else if f.Limit = int(limit); f.Limit > runbook.MaxIterations {
 		return x.failed(ctx, s, 1, nil, inputFailure(fmt.Errorf("MaxIterations is %d, the limit is %d", f.Limit, runbook.MaxIterations)))

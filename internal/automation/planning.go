@@ -44,11 +44,11 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 	if x.run.depth >= maxDepth {
 		return x.failed(ctx, c.step, c.attempt, c.inputs, inputFailure(fmt.Errorf("documents start each other more than %d deep", maxDepth)))
 	}
-	targets := []Target{{Location: -1}}
+	fan := &FanState{Total: 1, List: []Target{{Location: -1}}}
 	if ask.fan != nil {
 		var err error
 		var refused *targetError
-		targets, err = x.targets(ctx, ask.fan)
+		fan, err = x.resolveTargets(ctx, ask.fan)
 		if err := refusal(err, &refused); err != nil {
 			return result{}, err
 		}
@@ -56,10 +56,9 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 			return x.failed(ctx, c.step, c.attempt, c.inputs, inputFailure(refused))
 		}
 	}
-	x.run.planned.children += len(targets)
-	fan := &FanState{Total: len(targets), MaxErrors: 0}
+	x.run.planned.children += fan.Total
 	var last ChildState
-	for _, t := range targets {
+	for _, t := range fan.List {
 		st, r, err := x.planChild(ctx, x.child(c, ask, t))
 		if err != nil || r != nil && (r.abort != nil || r.open != "") {
 			if r == nil {
@@ -69,9 +68,13 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 		}
 		fan.Launched++
 		last = st
-		if st.Status != Success {
-			fan.Errors++
+		if st.Status == Success {
+			continue
+		}
+		if fan.Errors++; fan.FirstError == "" {
 			fan.FirstError = cutEnd(fmt.Sprintf("%s would end with %s: %s", childName(st, t), st.Status, st.Failure), 1000)
+		}
+		if fan.halted() {
 			break
 		}
 	}

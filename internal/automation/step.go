@@ -47,6 +47,9 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 	if failure == nil {
 		failure = failure2
 	}
+	if saw := sc.saw(); saw != "" && failure != nil {
+		return result{status: Failed, open: fmt.Sprintf("step %s has limits from {{ %s }}, which only applying will tell", x.label(s), saw)}, nil
+	}
 	if failure != nil {
 		return x.failed(ctx, s, 1, nil, failure)
 	}
