@@ -9,8 +9,14 @@
 //   - ReadOnly sends reads.
 //   - Planning sends reads, and records changes instead of sending them, with
 //     before-image, diff and inverse; later reads see the planned change.
-//   - Applying sends exactly the changes that an approved plan holds.
+//   - Applying sends exactly the changes that an approved plan holds, and where it
+//     is open those that it allows beyond them.
 //   - OwnTraffic sends a closed table of operations on configured resources.
+//
+// A call may be made as another role than the session's (apimodel.Call.As), where
+// the session's plan lists it. A script that assumes a role gets a key that means
+// that role to its session; what it stands for never leaves this package. See
+// docs/design/0010-roles-and-open-plans.md.
 //
 // Calls wait in one queue for each account, region and service (throttle.go),
 // whose rate feels for the limit that AWS sets (throttle_pace.go) and is shared
