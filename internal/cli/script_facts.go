@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/parry-security/parry/internal/app"
+	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/runbook"
 	"github.com/parry-security/parry/internal/script"
 )
@@ -26,7 +27,7 @@ func (s *shared) scriptFacts(ctx context.Context, docs []*runbook.Document) []ma
 	if len(sources) == 0 {
 		return out
 	}
-	facts, err := script.Analyze(ctx, s.Getenv("PARRY_PYTHON"), sources)
+	facts, err := s.analyze(ctx, sources)
 	if err != nil {
 		fmt.Fprintf(s.Err, "scripts are not looked into: %s; run: parry doctor\n", printable(err.Error()))
 		return out
@@ -43,4 +44,17 @@ func (s *shared) scriptFacts(ctx context.Context, docs []*runbook.Document) []ma
 		}
 	}
 	return out
+}
+
+// analyze uses the Python that scripts run on.
+func (s *shared) analyze(ctx context.Context, sources map[string]string) (map[string]script.Facts, error) {
+	cfg, err := config.Optional(s.config)
+	if err != nil {
+		return nil, err
+	}
+	python, err := script.Find(ctx, cfg.Scripts.Python)
+	if err != nil {
+		return nil, err
+	}
+	return script.Analyze(ctx, python.Python, sources)
 }

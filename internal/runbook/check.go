@@ -59,7 +59,7 @@ type checker struct {
 	problems []Problem
 	names    map[string]bool
 	steps    *stepGraph
-	before   []map[int]bool
+	before   []stepSet
 }
 
 func (c *checker) add(code string, sev Severity, pos Pos, path, message, fix string) {

@@ -102,7 +102,7 @@ func (c *checker) order(s *Step, r Ref, pos Pos, path string) {
 		return // a loop's condition is looked at after its body
 	}
 	passed := c.before[c.steps.place[s.Name]]
-	if passed == nil || passed[producer] {
+	if passed == nil || passed.has(producer) {
 		return
 	}
 	seen := make([]bool, len(c.doc.all))

@@ -264,7 +264,7 @@ func find(list []Parameter, name string) (*Parameter, bool) {
 // JSON gives the document as JSON with sorted keys. Parsing it gives an equal
 // document but for positions, order of parameters and revision.
 func (d *Document) JSON() ([]byte, error) {
-	out, err := json.MarshalIndent(d.root.value(), "", "  ")
+	out, err := json.MarshalIndent(d.root.printable(), "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("print runbook: %w", err)
 	}

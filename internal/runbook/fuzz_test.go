@@ -1,10 +1,12 @@
 package runbook_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -17,12 +19,39 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, seed := range []string{
+		stopAll,
+		"schemaVersion: '0.3'\nassumeRole: '{{ R }}'\nvariables: {V: {type: MapList}}\nparameters: {R: {type: 'List<AWS::EC2::Instance::Id>', default: '{{ssm:/x}}', allowedPattern: '(?!a)[b&&c]++'}}\nmainSteps:\n" +
+			"- {name: A, action: 'aws:executeAwsApi', onCancel: 'step:B', inputs: {Service: ec2, Api: describe_instances, Filters: [{Name: '{{ R }}', Values: '{{ variable:V }}'}], MaxResults: x}, outputs: [{Name: O, Selector: '$..Tags[?(@.Key == \"a\")].Value', Type: StringList}]}\n" +
+			"- {name: B, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: h, Script: 'def h(e, c): pass', InputPayload: {a: '{{ A.O }}'}}}\n" +
+			"- {name: C, action: 'aws:updateVariable', inputs: {Name: 'variable:V', Value: ['{{ B.Payload }}']}}\n" +
+			"- {name: D, action: 'aws:createTags', inputs: {ResourceIds: ['{{ A.O }}'], Tags: [{Key: a, Value: b}]}}\noutputs: [A.O]\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	models, err := apimodel.Load()
+	if err != nil {
+		f.Fatal(err)
+	}
+	facts := runbook.ScriptFacts{Calls: []runbook.ScriptCall{{Service: "s3", Operation: "get_object", Line: 1 << 30}}, Unresolved: []runbook.ScriptGap{{Line: -1}}}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		d, err := runbook.Parse(raw)
 		if err != nil {
 			return
 		}
-		runbook.Check(d, runbook.CheckOptions{})
+		scripts := map[string]runbook.ScriptFacts{}
+		for name := range d.Scripts() {
+			scripts[name] = facts
+		}
+		r := runbook.Check(d, runbook.CheckOptions{Models: models, Scripts: scripts})
+		for _, p := range r.Problems {
+			if p.Line < 1 || p.Column < 1 || p.Fix == "" || p.Message == "" || !slices.Contains(runbook.Codes(), p.Code) {
+				t.Errorf("problem %+v", p)
+			}
+		}
+		if len(r.Steps) != len(d.All()) {
+			t.Errorf("%d impacts of %d steps", len(r.Steps), len(d.All()))
+		}
 		_, _ = d.ResolveParameters(nil, nil)
 		printed, err := d.JSON()
 		if err != nil {

@@ -136,48 +136,51 @@ func mark(seen []bool, start []int, next func(int) []int) {
 	}
 }
 
+// stepSet is a set of steps by their place.
+type stepSet []uint64
+
+func (s stepSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+func (s stepSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
+
 // before gives, for every step, the steps that every way to it has passed; nil
-// for a step that no way reaches. It is the usual fixed point of dominators, on
-// sets, over graphs of at most maxSteps.
-func (g *stepGraph) before() []map[int]bool {
+// for a step that no way reaches. It is the usual fixed point of dominators. Sets
+// only shrink, and a pass costs steps x steps x steps/64 at most.
+func (g *stepGraph) before() []stepSet {
 	n := len(g.doc.all)
-	reverse := make([][]int, n)
-	starts := map[int]bool{0: true}
+	words := (n + 63) / 64
+	reverse := make([]map[int]bool, n)
+	for i := range reverse {
+		reverse[i] = map[int]bool{}
+	}
 	for i, next := range g.next {
 		for _, j := range next {
-			reverse[j] = append(reverse[j], i)
+			reverse[j][i] = true
 		}
 		if j, ok := g.place[g.doc.all[i].OnCancel]; ok {
-			reverse[j] = append(reverse[j], i)
+			reverse[j][i] = true
 		}
 	}
-	out := make([]map[int]bool, n)
+	out := make([]stepSet, n)
+	out[0] = make(stepSet, words)
 	for changed := true; changed; {
 		changed = false
-		for i := range n {
-			var all map[int]bool
-			if starts[i] {
-				all = map[int]bool{}
-			}
-			for _, from := range reverse[i] {
+		for i := 1; i < n; i++ {
+			var all stepSet
+			for from := range reverse[i] {
 				if out[from] == nil {
 					continue
 				}
-				with := func(k int) bool { return k == from || out[from][k] }
+				way := slices.Clone(out[from])
+				way.add(from)
 				if all == nil {
-					all = map[int]bool{from: true}
-					for k := range out[from] {
-						all[k] = true
-					}
+					all = way
 					continue
 				}
-				for k := range all {
-					if !with(k) {
-						delete(all, k)
-					}
+				for w := range all {
+					all[w] &= way[w]
 				}
 			}
-			if all != nil && (out[i] == nil || len(all) != len(out[i])) {
+			if all != nil && !slices.Equal(all, out[i]) {
 				out[i], changed = all, true
 			}
 		}

@@ -83,6 +83,34 @@ func (n *node) value() any {
 	return n.scalar
 }
 
+// printable is value for printing: a float keeps its point, so that it is one
+// when it is read again.
+func (n *node) printable() any {
+	switch n.kind {
+	case mapKind:
+		m := make(map[string]any, len(n.keys))
+		for i, k := range n.keys {
+			m[k] = n.items[i].printable()
+		}
+		return m
+	case listKind:
+		l := make([]any, len(n.items))
+		for i, item := range n.items {
+			l[i] = item.printable()
+		}
+		return l
+	}
+	f, ok := n.scalar.(float64)
+	if !ok {
+		return n.scalar
+	}
+	text := strconv.FormatFloat(f, 'g', -1, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return json.Number(text)
+}
+
 // what names the kind of n for a message.
 func (n *node) what() string {
 	switch n.kind {

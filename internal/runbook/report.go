@@ -81,7 +81,7 @@ func (r *Report) effects(calls []StepCall, models *apimodel.Catalog) {
 		}
 		call := c.Call
 		call.Service, call.Operation = svc.Name, op.Name
-		e := Effect{Service: svc.Name, Operation: op.Name, Class: models.ClassifyCall(call), Step: c.Step, Line: c.Pos.Line}
+		e := Effect{Service: svc.Name, Operation: op.Name, Class: models.ClassifyCall(call), Step: strings.TrimSuffix(c.Step, CancelLabel), Line: c.Pos.Line}
 		list := &r.Reads
 		if e.Class == apimodel.Change {
 			_, undoable := apimodel.ImageOf(call)
