@@ -38,7 +38,11 @@ func (x *execution) script(ctx context.Context, s *runbook.Step, sc scope, attem
 		if interrupted := ended(ctx); interrupted != nil {
 			return result{}, interrupted
 		}
-		if !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Conflict) {
+		if stops(err) { // an attachment that the plan does not hold
+			stop := result{status: Failed, inputs: inputs, failure: callFailure(err), abort: err}
+			return stop, x.observe(ctx, &call{step: s, attempt: attempt, inputs: inputs}, record{Status: Failed, Failure: stop.failure, EndedAt: x.run.Clock.Now().UTC()})
+		}
+		if !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.NotFound) {
 			return result{}, err
 		}
 		return x.failed(ctx, s, attempt, inputs, inputFailure(err))
@@ -162,7 +166,26 @@ func (x *execution) runScript(ctx context.Context, c *call, job Script) (record,
 	if err != nil {
 		return record{}, fmt.Errorf("run the script of step %s: %w", c.step.Name, err)
 	}
-	return x.scriptRecord(c, j, out), nil
+	rec := x.scriptRecord(c, j, out)
+	if log := printed(out); log != "" {
+		if rec.Outputs == nil {
+			rec.Outputs = zeroOutputs(c.step)
+		}
+		rec.Outputs["ExecutionLog"] = log
+	}
+	return rec, nil
+}
+
+// printed is what the script wrote, for people: the end of each stream.
+func printed(out ScriptResult) string {
+	log := cutEnd(out.Stdout, maxPrinted)
+	if out.Stderr != "" {
+		if log != "" && !strings.HasSuffix(log, "\n") {
+			log += "\n"
+		}
+		log += cutEnd(out.Stderr, maxPrinted)
+	}
+	return log
 }
 
 // watch looks for signals beside the script and ends it when one asks for that.

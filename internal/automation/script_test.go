@@ -69,6 +69,27 @@ mainSteps:
 	}
 }
 
+// What a script prints is kept, whether it fails or not; the end, where it is long.
+func TestWhatAScriptPrintsIsKept(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []*automation.ScriptFailure{nil, {Type: "E"}} {
+		w := scripted(t, "", func(context.Context, automation.Script) (automation.ScriptResult, error) {
+			return automation.ScriptResult{Stdout: strings.Repeat("x", 100<<10) + "the end", Stderr: "and an error", Failure: failure}, nil
+		})
+		w.start("Main", nil)
+		w.finish()
+		var log string
+		for _, r := range w.records {
+			if r.Name == "A" && r.Status.Ended() {
+				log, _ = r.Outputs["ExecutionLog"].(string)
+			}
+		}
+		if len(log) > 9<<10 || !strings.HasSuffix(log, "the end\nand an error") {
+			t.Errorf("%d characters: %.40q", len(log), log)
+		}
+	}
+}
+
 func TestScriptFailures(t *testing.T) {
 	t.Parallel()
 	fails := func(f automation.ScriptFailure) func(context.Context, automation.Script) (automation.ScriptResult, error) {
@@ -285,5 +306,15 @@ func TestPlanningAScript(t *testing.T) {
 	}
 	if o := plan(scriptCalls("PutThing"), map[string]any{"Size": standIn}); o.Status != automation.Success {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestAttachmentOutsideThePlanIsAStop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.document("Main", "files: {other.py: {}}\nmainSteps:\n- name: A\n  action: aws:executeScript\n  onFailure: Continue\n  inputs: {Runtime: python3.11, Handler: other.x, Attachment: other.py}\n"+step("B", ""))
+	w.start("Main", nil)
+	if o := w.finish(); !fault.Is(o.Abort, fault.Denied) || len(w.caller.calls) != 0 {
+		t.Errorf("%+v %v", o, w.caller.calls)
 	}
 }

@@ -177,6 +177,9 @@ func (w *world) Blob(_ context.Context, name string) ([]byte, error) {
 }
 
 func (w *world) Attachment(_ context.Context, _ *runbook.Document, name string) ([]byte, error) {
+	if name == "other.py" {
+		return nil, fault.Errorf(fault.Denied, "read attachment", "the plan does not hold it")
+	}
 	return []byte("content of " + name), nil
 }
 
