@@ -21,16 +21,25 @@ type gateNeeds struct {
 	record func(remediation.CallRecord)
 	local  map[string]awsapi.Local // what Parry answers itself
 	log    *slog.Logger
+	own    awsapi.Credentials // what the process calls with; zero = the default chain
 }
 
 // newGate opens the gate of cfg over client.
 func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, n gateNeeds) (*awsapi.Gate, error) {
 	return awsapi.New(awsapi.Config{
 		Sender: client, Models: models, Validate: client.Validate,
-		Credentials: awsapi.NewCredentialSource(client), ExternalID: func(string) string { return cfg.Organization.ExternalID },
+		Credentials: credentials(client, n.own), ExternalID: func(string) string { return cfg.Organization.ExternalID },
 		ReadPolicies: cfg.Organization.ReadPolicies, Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: accounts(cfg.Organization), Budgets: awsapi.Budgets(cfg.Guards.Budgets),
 		StopSwitch: n.stop, RedactionKey: n.key, Record: n.record, Local: n.local, Logger: n.log,
 	})
+}
+
+// credentials gives own, or what AWS's default chain finds.
+func credentials(client *awsapi.Client, own awsapi.Credentials) *awsapi.CredentialSource {
+	if own.Valid() {
+		return awsapi.NewStaticCredentials(client, own)
+	}
+	return awsapi.NewCredentialSource(client)
 }
 
 // accounts finds an account in o by its id: guards ask at every call.

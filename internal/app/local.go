@@ -37,6 +37,25 @@ type LocalConfig struct {
 	// AnyAccount lets calls be made as roles in other accounts too, as far as AWS lets
 	// them. Default false.
 	AnyAccount bool
+	// Emulator, when set, is the AWS that is called, with its keys for Account,
+	// whatever the environment says.
+	Emulator *Emulator
+	Account  string
+}
+
+// environment is what stands for the process's own environment and credentials;
+// zero = nothing does.
+type environment struct {
+	getenv func(string) string
+	own    awsapi.Credentials
+}
+
+func (lc LocalConfig) environment(ctx context.Context) (environment, error) {
+	if lc.Emulator == nil {
+		return environment{}, nil
+	}
+	own, err := lc.Emulator.Keys(ctx, lc.Account)
+	return environment{lc.Emulator.Getenv, own}, err
 }
 
 // Local is a server without a port, on a database of its own, that runs documents
@@ -69,8 +88,12 @@ func NewLocal(ctx context.Context, lc LocalConfig) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
+	env, err := lc.environment(ctx)
+	if err != nil {
+		return nil, err
+	}
 	l := &Local{Region: lc.Region}
-	if err := l.whoAmI(ctx, cfg, models, lc); err != nil {
+	if err := l.whoAmI(ctx, cfg, models, lc, env); err != nil {
 		return nil, err
 	}
 	cfg.Organization = org.Organization{
@@ -86,7 +109,7 @@ func NewLocal(ctx context.Context, lc LocalConfig) (*Local, error) {
 		if n > 0 {
 			cfg.DataDir = fmt.Sprintf("%s-%d", cfg.DataDir, n)
 		}
-		l.Server, err = newLocalServer(ctx, cfg, lc, models)
+		l.Server, err = newLocalServer(ctx, cfg, lc, models, env)
 		if err == nil || !fault.Is(err, fault.Conflict) {
 			return l, err
 		}
@@ -96,14 +119,14 @@ func NewLocal(ctx context.Context, lc LocalConfig) (*Local, error) {
 }
 
 // whoAmI asks AWS whose credentials the process has.
-func (l *Local) whoAmI(ctx context.Context, cfg config.Config, models *apimodel.Catalog, lc LocalConfig) error {
-	client, err := newClient(cfg, awsapi.ClientConfig{Models: models, Logger: lc.Logger})
+func (l *Local) whoAmI(ctx context.Context, cfg config.Config, models *apimodel.Catalog, lc LocalConfig, env environment) error {
+	client, err := newClient(cfg, awsapi.ClientConfig{Models: models, Logger: lc.Logger, Getenv: env.getenv})
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	cfg.Organization = org.Organization{Partition: apimodel.Partition(lc.Region), HomeRegion: lc.Region, Accounts: []org.Account{{ID: "*"}}}
-	gate, err := newGate(cfg, client, models, gateNeeds{stop: noStop, log: lc.Logger})
+	gate, err := newGate(cfg, client, models, gateNeeds{stop: noStop, log: lc.Logger, own: env.own})
 	if err != nil {
 		return err
 	}
@@ -125,7 +148,7 @@ func noStop(context.Context) (bool, string, error) { return false, "", nil }
 
 // newLocalServer builds a server in a directory that nobody else uses. Code conflict
 // says that somebody does.
-func newLocalServer(ctx context.Context, cfg config.Config, lc LocalConfig, models *apimodel.Catalog) (*Server, error) {
+func newLocalServer(ctx context.Context, cfg config.Config, lc LocalConfig, models *apimodel.Catalog, env environment) (*Server, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fault.E(fault.Unavailable, "make the data directory", err).WithHint("set PARRY_DATA_DIR to a directory that this user may write")
 	}
@@ -135,7 +158,7 @@ func newLocalServer(ctx context.Context, cfg config.Config, lc LocalConfig, mode
 	}
 	s := &Server{
 		cfg: cfg, version: lc.Version, clock: service.SystemClock{}, ids: service.RandomIDs{}, log: lc.Logger, failed: make(chan error, 1),
-		released: map[string]bool{}, lock: lock, local: true, models: models,
+		released: map[string]bool{}, lock: lock, local: true, models: models, env: env,
 	}
 	s.node = s.ids.NewID("local")
 	if err = s.open(ctx); err == nil && !lc.Resume {

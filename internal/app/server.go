@@ -38,8 +38,9 @@ type Server struct {
 	calls    *callWriter
 	loop     *loopback
 	steps    *stepWriter
-	scripts  service.Service   // the runner of scripts
-	local    bool              // one person's process, without a port
+	scripts  service.Service // the runner of scripts
+	local    bool            // one person's process, without a port
+	env      environment
 	models   *apimodel.Catalog // nil = loaded by open
 	engine   *durable.Engine
 	content  *Content
@@ -90,12 +91,12 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.models = models
 	s.loop = &loopback{models: models, store: s.store, open: s.local}
-	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log}); err != nil {
+	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log, Getenv: s.env.getenv}); err != nil {
 		return err
 	}
 	s.calls = newCallWriter(s.store, s.log)
 	if s.gate, err = newGate(s.cfg, s.client, models, gateNeeds{
-		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, local: s.loop.locals(), log: s.log,
+		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, local: s.loop.locals(), log: s.log, own: s.env.own,
 	}); err != nil {
 		return err
 	}

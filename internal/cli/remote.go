@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,21 +19,31 @@ import (
 
 // client gives a client of the server that the environment, or parry.yaml, names.
 func (s *shared) client() (*client.Client, error) {
-	endpoint := cmp.Or(s.endpoint, s.Getenv("PARRY_ENDPOINT"))
-	if endpoint == "" {
-		cfg, err := config.Optional(s.config)
-		if err != nil {
-			return nil, err
-		}
-		scheme := "http"
-		if cfg.TLS.Certificate != "" {
-			scheme = "https"
-		}
-		endpoint = scheme + "://" + cfg.Listen
+	endpoint, _, err := s.serverAddress()
+	if err != nil {
+		return nil, err
 	}
 	return client.New(client.Config{
 		Endpoint: endpoint, AccessKey: s.Getenv("PARRY_ACCESS_KEY_ID"), Secret: store.Secret(s.Getenv("PARRY_SECRET_ACCESS_KEY")),
 	})
+}
+
+// serverAddress gives the server's address, and whether anything names it but the
+// defaults.
+func (s *shared) serverAddress() (address string, configured bool, err error) {
+	if endpoint := cmp.Or(s.endpoint, s.Getenv("PARRY_ENDPOINT")); endpoint != "" {
+		return endpoint, true, nil
+	}
+	cfg, err := config.Optional(s.config)
+	if err != nil {
+		return "", false, err
+	}
+	scheme := "http"
+	if cfg.TLS.Certificate != "" {
+		scheme = "https"
+	}
+	_, missing := os.Stat("parry.yaml")
+	return scheme + "://" + cfg.Listen, s.config != "" || missing == nil || s.Getenv("PARRY_LISTEN") != "", nil
 }
 
 // maxItems bounds what a list command reads when no --limit is given.

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/parry-security/parry/internal/app"
+	"github.com/parry-security/parry/internal/awsfront/ssm"
+	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
+)
+
+// localExecutions are those of this process.
+type localExecutions struct {
+	local *app.Local
+	doc   *runbook.Document
+	run   remediation.ID
+	// planned is the remediation as it was when its plan was there.
+	planned remediation.Remediation
+}
+
+// localExecutions opens a server without a port for the document of r.
+func (s *shared) localExecutions(ctx context.Context, cfg config.Config, r startRequest) (executions, error) {
+	doc, err := runbook.Parse([]byte(r.run.Document.Content))
+	if err != nil {
+		return nil, err
+	}
+	region := cmp.Or(r.run.Region, s.Getenv("AWS_REGION"), s.Getenv("AWS_DEFAULT_REGION"), cfg.Organization.HomeRegion)
+	log := slog.New(slog.DiscardHandler)
+	if s.verbose {
+		log = s.logger()
+	}
+	l, err := app.NewLocal(ctx, app.LocalConfig{
+		Config: cfg, Region: region, Version: s.Version, Logger: log,
+		AnyAccount: r.run.Account != "" || len(r.run.TargetLocations) > 0,
+	})
+	if err != nil {
+		return nil, err
+	}
+	x := &localExecutions{local: l, doc: doc}
+	err = l.Start(ctx)
+	if err == nil {
+		err = x.attach(ctx, r.attachments)
+	}
+	if err != nil {
+		_ = l.Stop(context.WithoutCancel(ctx)) // the error says more
+		return nil, err
+	}
+	return x, nil
+}
+
+// attach keeps the files that the document declares.
+func (x *localExecutions) attach(ctx context.Context, place string) error {
+	if len(x.doc.Files) == 0 {
+		return nil
+	}
+	contents, err := attachmentsIn(x.doc, place)
+	if err != nil {
+		return err
+	}
+	for _, c := range contents {
+		if _, err := x.local.PutAttachment(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *localExecutions) start(ctx context.Context, r startRequest) (string, error) {
+	id, run, err := x.local.StartRun(ctx, r.run)
+	x.run = run
+	return id, err
+}
+
+func (x *localExecutions) execution(ctx context.Context, id string) (map[string]any, error) {
+	e, steps, err := x.local.Execution(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return awsShape(ssm.Show(e, steps, x.doc, partitionOf(x.local.ARN), x.local.Account))
+}
+
+// awsShape makes plain maps of what ssm shows, with times as text: as JSON they
+// are seconds since 1970, which the AWS CLI does not show to people either.
+func awsShape(shown any) (map[string]any, error) {
+	raw, err := json.Marshal(shown)
+	if err != nil {
+		return nil, err
+	}
+	var e map[string]any
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, err
+	}
+	for _, m := range append(stepsOf(e), e) {
+		for _, name := range []string{"ExecutionStartTime", "ExecutionEndTime"} {
+			if seconds, ok := m[name].(float64); ok {
+				m[name] = time.UnixMilli(int64(seconds * 1000)).UTC().Format(runbook.TimeFormat)
+			}
+		}
+	}
+	return e, nil
+}
+
+func (x *localExecutions) proposal(ctx context.Context, id string) (proposal, error) {
+	r, p, err := x.local.Planned(ctx, x.run)
+	x.planned = r
+	return proposal{execution: id, plan: p, hash: r.PlanHash, state: r.State}, err
+}
+
+func (x *localExecutions) approve(ctx context.Context, _ proposal) error {
+	return x.local.Approve(ctx, x.planned)
+}
+
+func (x *localExecutions) cancel(ctx context.Context, _ string) error {
+	if x.planned.State != remediation.AwaitingApproval {
+		return nil // it changes nothing, and runs or ran already
+	}
+	return x.local.Withdraw(ctx, x.planned)
+}
+
+func (x *localExecutions) close(ctx context.Context) error { return x.local.Stop(ctx) }
+
+// partitionOf gives the partition that an ARN names.
+func partitionOf(arn string) string {
+	if parts := strings.SplitN(arn, ":", 3); len(parts) == 3 {
+		return parts[1]
+	}
+	return "aws"
+}
