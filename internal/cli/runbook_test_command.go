@@ -109,7 +109,7 @@ func (s *shared) progressOf(dirs []string) func(rehearse.CaseReport) {
 
 // emulated starts an emulator and what runs documents in it, below a directory of
 // their own that stop takes away.
-func (s *shared) emulated(ctx context.Context, endpoint string) (world *app.Emulator, engine *rehearsals, stop func() error, err error) {
+func (s *shared) emulated(ctx context.Context, endpoint string) (_ *app.Emulator, _ *rehearsals, stop func() error, err error) {
 	cfg, err := config.Optional(s.config)
 	if err != nil {
 		return nil, nil, nil, err
@@ -119,7 +119,7 @@ func (s *shared) emulated(ctx context.Context, endpoint string) (world *app.Emul
 		return nil, nil, nil, err
 	}
 	ends := []func() error{func() error { return os.RemoveAll(dir) }}
-	stop = func() error {
+	undo := func() error {
 		var errs []error
 		for _, end := range slices.Backward(ends) {
 			errs = append(errs, end())
@@ -128,7 +128,7 @@ func (s *shared) emulated(ctx context.Context, endpoint string) (world *app.Emul
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, stop())
+			err = errors.Join(err, undo())
 		}
 	}()
 	var reset func(context.Context) error
@@ -144,18 +144,19 @@ func (s *shared) emulated(ctx context.Context, endpoint string) (world *app.Emul
 	if s.verbose {
 		log = s.logger()
 	}
-	if world, err = app.NewEmulator(endpoint, reset, log); err != nil {
+	world, err := app.NewEmulator(endpoint, reset, log)
+	if err != nil {
 		return nil, nil, nil, misused(err)
 	}
 	ends = append(ends, func() error { world.Close(); return nil })
 	cfg.DataDir = dir
-	engine = &rehearsals{cfg: cfg, emulator: world, log: log, version: s.Version, locals: map[string]*app.Local{}}
+	engine := &rehearsals{cfg: cfg, emulator: world, log: log, version: s.Version, locals: map[string]*app.Local{}}
 	ends = append(ends, func() error {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 		defer cancel()
 		return engine.close(end)
 	})
-	return world, engine, stop, nil
+	return world, engine, undo, nil
 }
 
 // noMoto says what else there is.

@@ -25,6 +25,7 @@ import (
 
 	"github.com/parry-security/parry/internal/cli"
 	"github.com/parry-security/parry/internal/script"
+	"github.com/parry-security/parry/test/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
@@ -48,7 +49,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"), Setup: setup, UpdateScripts: *update, RequireExplicitExec: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "ready": ready, "import": importFindings},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "ready": ready, "import": importFindings, "moto": startMoto},
 	})
 }
 
@@ -67,9 +68,31 @@ func setup(env *testscript.Env) error {
 	env.Setenv("ADDRESS", address)
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	env.Setenv("PYTHON", pythonOf(root))
 	env.Setenv("AWS_MAX_ATTEMPTS", "1")
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command of a race build ends a second late
 	return unpackCases(filepath.Join(root, "internal", "pattern", "testdata", "patterns.jsonl.gz"), filepath.Join(env.WorkDir, "patterns.jsonl"))
+}
+
+// pythonOf gives the Python that has moto, for scripts that start an emulator.
+func pythonOf(root string) string {
+	if python := os.Getenv("PARRY_PYTHON"); python != "" {
+		return python
+	}
+	return filepath.Join(root, ".venv", "bin", "python")
+}
+
+// startMoto starts an emulator for the rest of the script, as the AWS of every command.
+func startMoto(ts *testscript.TestScript, _ bool, _ []string) {
+	dir := ts.MkAbs("moto")
+	ts.Check(os.MkdirAll(dir, 0o750))
+	moto, err := testenv.StartMoto(context.Background(), dir, ts.Getenv("PYTHON"))
+	ts.Check(err)
+	ts.Defer(moto.Stop)
+	ts.Setenv("AWS_ENDPOINT_URL", moto.URL)
+	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIATESTTESTTESTTEST")
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", "no-secret")
+	ts.Setenv("AWS_REGION", "us-east-1")
 }
 
 func freeAddress() (string, error) {
