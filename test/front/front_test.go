@@ -50,6 +50,7 @@ func TestOnPostgreSQL(t *testing.T) {
 	t.Run("tokens", s.tokens)
 	t.Run("REST", s.rest)
 	t.Run("foreign is unknown", s.foreign)
+	t.Run("loopback", s.loopback)
 	t.Run("still works", s.works)
 }
 

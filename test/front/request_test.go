@@ -54,6 +54,7 @@ type call struct {
 	secret  string        // default: the key's
 	id      string        // default: the key's
 	bare    bool          // no signature
+	target  string        // X-Amz-Target
 	nonce   string
 }
 
@@ -78,6 +79,9 @@ func (s *server) sign(t *testing.T, c call) signed {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if c.target != "" {
+		req.Header.Set("X-Amz-Target", c.target)
+	}
 	if !c.bare {
 		if c.service == "parry" {
 			req.Header.Set("X-Parry-Nonce", cmp.Or(c.nonce, time.Now().Format(time.RFC3339Nano)))

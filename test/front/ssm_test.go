@@ -23,6 +23,7 @@ func (s *server) systemsManager(t *testing.T) {
 	python := envtest.Needs(t)
 	t.Run("boto3", func(t *testing.T) { s.automationStory(t, python) })
 	t.Run("AWS CLI", func(t *testing.T) { s.automationCLI(t, python) })
+	t.Run("loopback", s.loopback)
 }
 
 func (s *server) automationStory(t *testing.T, python string) {
