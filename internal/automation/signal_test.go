@@ -268,3 +268,24 @@ func TestInteractiveIsCancelledBeforeAStep(t *testing.T) {
 		t.Errorf("%s %v", o.Status, w.caller.calls)
 	}
 }
+
+// Between attempts, too, a cancellation is not waited for.
+func TestAttemptsAreCancelled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.document("Main", "mainSteps:\n"+step("A", "  maxAttempts: 10\n")+step("B", ""))
+	tries := 0
+	w.caller.answers["A"] = []any{func(context.Context) (apimodel.Reply, error) {
+		if tries++; tries == 5 {
+			w.put("exec-1", automation.Signal{Kind: automation.SignalCancel})
+		}
+		return apimodel.Reply{}, apiError("No")
+	}}
+	w.start("Main", nil)
+	if o := w.finish(); o.Status != automation.Cancelled || tries != 5 {
+		t.Errorf("%s after %d tries", o.Status, tries)
+	}
+	if took := w.clock.Now().Sub(newClock().Now()); took > 17*time.Second { // 1+2+4+8, and one
+		t.Errorf("took %s", took)
+	}
+}

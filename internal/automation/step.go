@@ -74,7 +74,7 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 		if attempt >= int(attempts) || r.failure.Final || r.failure.Type == FailureInputValidation {
 			return r, nil
 		}
-		if err := x.betweenAttempts(ctx, attempt); err != nil {
+		if err := x.betweenAttempts(ctx, s, attempt); err != nil {
 			return result{}, err
 		}
 	}
@@ -82,13 +82,15 @@ func (x *execution) step(ctx context.Context, s *runbook.Step) (result, error) {
 
 // betweenAttempts waits a moment, longer each time. Systems Manager documents
 // no pause; without one, attempts of a call that fails at once prove nothing.
-func (x *execution) betweenAttempts(ctx context.Context, attempt int) error {
+func (x *execution) betweenAttempts(ctx context.Context, s *runbook.Step, attempt int) error {
 	if x.run.Planning {
 		return nil
 	}
 	d := min(time.Second<<min(attempt-1, 4), 10*time.Second)
-	if err := x.run.Clock.Wait(ctx, d); err != nil {
-		return fmt.Errorf("run interrupted: %w", err)
+	// A signal only shortens the wait: the checkpoint of the next attempt acts on it.
+	peek := &call{step: s, mail: mail{last: x.state.Signal}}
+	if err := x.pause(ctx, peek, d); err != nil && !errors.Is(err, errAsked) {
+		return err
 	}
 	return nil
 }
