@@ -296,6 +296,9 @@ def handler(events, context):
 }
 
 func TestGreedyScriptsAreEnded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute: fills memory, disk and time")
+	}
 	for name, c := range map[string]struct {
 		source  string
 		timeout time.Duration

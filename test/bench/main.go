@@ -15,10 +15,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/parry-security/parry/internal/script"
 	"github.com/parry-security/parry/test/testenv"
 )
 
 func main() {
+	if code, helper := script.MaybeChild(); helper {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := 0
 	if err, ok := asPart(ctx, os.Args[1:]); !ok {
@@ -71,7 +75,7 @@ func measurements() []measurement {
 	return []measurement{
 		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), atSize(), steps("sqlite"), steps("postgres"),
-		remediations(), callRates(), accountCalls(), planning(), takeover(), readiness(), idleness(), binary(), models(),
+		remediations(), callRates(), accountCalls(), planning(), takeover(), scriptStarts(), readiness(), idleness(), binary(), models(),
 	}
 }
 
