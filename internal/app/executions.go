@@ -183,3 +183,12 @@ func (x executions) stopNow(ctx context.Context, e remediation.Execution, princi
 		ID: e.ID, Status: string(automation.Cancelled), Failure: "It was stopped by " + principal + " before it began.", At: now,
 	}, eff)
 }
+
+// announceExecution gives the event of an execution that came into its status. Of a
+// fix, or an undo, its remediation tells.
+func (s *Server) announceExecution(e store.ExecutionRecord) (store.Effects, error) {
+	if e.Of.Run == nil && e.Of.Parent == "" {
+		return store.Effects{}, nil
+	}
+	return store.AnnounceExecution(executionOf(e), s.cfg.Organization.Partition, e.Segment, s.clock.Now())
+}

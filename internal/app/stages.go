@@ -181,7 +181,7 @@ func (s *Server) buildRemediation(t *stages) error {
 		return err
 	}
 	if t.execute, err = execute.New(execute.Config{
-		Store: s.store, Gate: executeSessions{open}, Interpreter: interpreter, Clock: s.clock, Logger: s.log.With("component", "execute"),
+		Store: s.store, Gate: executeSessions{open}, Interpreter: interpreter, Announce: s.announceExecution, Clock: s.clock, Logger: s.log.With("component", "execute"),
 	}); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parry-security/parry/internal/automation"
 	"github.com/parry-security/parry/internal/execute"
+	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -111,7 +112,7 @@ func (w *stepWriter) flush() {
 		// The segments' ends write them again.
 		w.log.Warn("steps not written yet", "count", len(all.steps), "error", err)
 		for _, l := range logs {
-			l.giveBack(all.steps)
+			l.giveBack(all)
 		}
 	}
 }
@@ -160,12 +161,32 @@ func (l *stepLog) Observe(_ context.Context, rec automation.StepRecord) error {
 	if err != nil {
 		return fmt.Errorf("record step %s: %w", rec.Name, err)
 	}
+	events, err := l.announce(rec, step)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	l.pending[step.Seq] = step
+	l.events = append(l.events, events...)
 	l.at = &store.Progress{Execution: rec.Execution, Segment: l.segment.Number, Step: rec.Name, Action: rec.Action, Status: string(automation.InProgress)}
 	l.mu.Unlock()
 	l.w.touched(l)
 	return nil
+}
+
+// announce gives the event of a step's change of status. Only runs that somebody
+// started have them: of a fix, its remediation tells.
+func (l *stepLog) announce(rec automation.StepRecord, step store.Step) ([]store.Message, error) {
+	if l.segment.Where.Kind != remediation.KindRun || !rec.Status.Ended() {
+		return nil, nil
+	}
+	of := l.segment.Of
+	eff, err := store.AnnounceStep(remediation.Execution{
+		ID: rec.Execution, Remediation: l.segment.Where.ID, Document: of.Document, Version: of.Version, Account: of.Account, Region: of.Region, StartedBy: of.StartedBy,
+	}, remediation.StepExecution{
+		ID: step.ID, Name: rec.Name, Action: rec.Action, Attempt: rec.Attempt, Status: string(rec.Status), StartedAt: rec.StartedAt, EndedAt: rec.EndedAt,
+	}, l.w.partition, rec.EndedAt)
+	return eff.Outbox, err
 }
 
 // take gives what is to be written and forgets it.
@@ -184,11 +205,13 @@ func (l *stepLog) take() written {
 	return out
 }
 
-// giveBack keeps those of steps that are l's and that nothing newer has come for.
-func (l *stepLog) giveBack(steps []store.Step) {
+// giveBack keeps those of what was not written that are l's and that nothing newer
+// has come for. An event that two logs keep is sent once: its id says what it is.
+func (l *stepLog) giveBack(lost written) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range steps {
+	l.events = append(lost.events, l.events...)
+	for _, s := range lost.steps {
 		if _, newer := l.pending[s.Seq]; s.Execution == l.segment.Execution && !newer {
 			l.pending[s.Seq] = s
 		}

@@ -41,12 +41,17 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 	p := doc.Plan
 	t := &sheet{w: w, color: s.color}
 	title := "Fix of "
-	if p.Kind == remediation.KindUndo {
+	switch p.Kind {
+	case remediation.KindUndo:
 		title = "Undo on "
+	case remediation.KindRun:
+		title = "Run "
 	}
 	t.line("%s%s", title, p.Resource)
 	t.line("  account   %s, %s, as role %s", p.Account, p.Region, p.Role)
-	t.line("  control   %s", p.Control)
+	if p.Control != "" {
+		t.line("  control   %s", p.Control)
+	}
 	t.line("  runbook   %s (revision %.12s)", p.Runbook.Name, p.Runbook.Revision)
 	t.line("  state     %s", doc.State)
 	t.line("  plan      %s", doc.Hash)
@@ -54,6 +59,7 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 	t.problems(p.Problems)
 	t.line("")
 	t.calls(p.Calls)
+	t.allowances(p)
 	t.line("")
 	t.line("%s", verdict(p, doc.State))
 	if doc.State == remediation.AwaitingApproval {
@@ -62,6 +68,21 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 		t.line("To reject it:                  parry approval reject %s --plan %s", doc.ApprovalID, doc.Hash)
 	}
 	return t.err
+}
+
+// allowances shows what an open plan may call beyond what planning came to.
+func (t *sheet) allowances(p remediation.Plan) {
+	if !p.Open {
+		return
+	}
+	t.line("")
+	t.paint(yellow, "What may be called beyond that: planning could not go on")
+	for _, a := range p.Beyond {
+		t.paint(yellow, "  "+a.String())
+	}
+	if len(p.Beyond) == 0 {
+		t.line("  nothing that changes anything")
+	}
 }
 
 // verdict sums a plan up in a sentence or two.

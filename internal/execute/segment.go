@@ -118,6 +118,13 @@ func (s *Stage) begin(ctx context.Context, r remediation.Remediation, j job) (re
 	e := store.ExecutionRecord{
 		ID: j.Execution, Remediation: r.ID, Segment: j.Segment, Status: inProgress, StartedAt: j.StartedAt, Of: ofRemediation(r, j.Execution),
 	}
+	if r.Kind == remediation.KindRun { // its row was made when it was asked for
+		asked, err := s.Store.Execution(ctx, j.Execution)
+		if err != nil {
+			return r, err
+		}
+		e.StartedAt, e.Of = asked.StartedAt, asked.Of
+	}
 	if err := s.put(ctx, e, store.SegmentWrite{}); err != nil {
 		return r, err
 	}

@@ -95,7 +95,7 @@ func (m *memory) Changes(_ context.Context, id remediation.ID) ([]remediation.Ch
 
 func (m *memory) PutSegment(ctx context.Context, e store.ExecutionRecord, w store.SegmentWrite) error {
 	was, ok := m.executions[e.ID]
-	if was.Segment > e.Segment || was.LeaseEpoch > e.LeaseEpoch {
+	if was.Segment > e.Segment || was.LeaseEpoch > e.LeaseEpoch || ok && e.Remediation != was.Remediation {
 		return fmt.Errorf("store execution: %w", store.ErrConflict)
 	}
 	if ok {
@@ -214,10 +214,15 @@ type script struct {
 	results  []execute.Result
 	err      error
 	segments []execute.Segment
+	during   func() // while the first segment runs
 }
 
 func (s *script) Interpret(_ context.Context, seg execute.Segment) (execute.Result, error) {
 	s.segments = append(s.segments, seg)
+	if s.during != nil {
+		s.during()
+		s.during = nil
+	}
 	if s.err != nil {
 		return execute.Result{}, s.err
 	}

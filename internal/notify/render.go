@@ -66,8 +66,11 @@ type words struct {
 // told gives the words for a state, false for one that is not worth a message.
 func told(c remediation.StateChange) (words, bool) {
 	what := "The fix"
-	if c.Remediation.Kind == remediation.KindUndo {
+	switch c.Remediation.Kind {
+	case remediation.KindUndo:
 		what = "The undo"
+	case remediation.KindRun:
+		what = "The run"
 	}
 	switch c.To {
 	case remediation.Queued:
@@ -81,9 +84,9 @@ func told(c remediation.StateChange) (words, bool) {
 	case remediation.Failed:
 		return words{"failed", what + " failed."}, true
 	case remediation.Undone:
-		return words{"undone", "The fix was undone. The resource is as it was before."}, true
+		return words{"undone", what + " was undone. The resource is as it was before."}, true
 	case remediation.Regressed:
-		return words{"regressed", "The fix was verified, and is no longer there."}, true
+		return words{"regressed", what + " was verified, and is no longer there."}, true
 	case remediation.Rejected:
 		return words{"rejected", what + " was rejected. Nothing was changed by it."}, true
 	case remediation.Expired:
@@ -105,9 +108,12 @@ func renderChange(c remediation.StateChange, severity, title string) (Message, b
 	if title == "" {
 		title = c.Title
 	}
-	kind := "remediation"
-	if r.Kind == remediation.KindUndo {
+	kind, about := "remediation", r.Control
+	switch r.Kind {
+	case remediation.KindUndo:
 		kind = "undo"
+	case remediation.KindRun:
+		kind, about, title = "run", r.Runbook, ""
 	}
 	var b body
 	b.line(w.sentence)
@@ -119,6 +125,9 @@ func renderChange(c remediation.StateChange, severity, title string) (Message, b
 	b.fact("Region", r.Region)
 	b.fact("Resource", r.Resource)
 	b.fact("Playbook", r.Playbook)
+	if r.Kind == remediation.KindRun {
+		b.fact("Document", r.Runbook)
+	}
 	b.fact("Remediation", string(r.ID))
 	b.fact("Undoes", string(r.UndoOf))
 	if c.Changes > 0 {
@@ -126,7 +135,7 @@ func renderChange(c remediation.StateChange, severity, title string) (Message, b
 	}
 	b.reason(r.Reason)
 	b.next(commands(c)...)
-	subject := fmt.Sprintf("Parry: %s %s: %s on %s in %s", kind, w.subject, Clean(r.Control, 60), Clean(r.Resource, 100), Clean(r.Account, 20))
+	subject := fmt.Sprintf("Parry: %s %s: %s on %s in %s", kind, w.subject, Clean(about, 60), Clean(r.Resource, 100), Clean(r.Account, 20))
 	if severity != "" {
 		subject = "[" + Clean(severity, 20) + "] " + subject
 	}
@@ -148,11 +157,11 @@ func commands(c remediation.StateChange) []string {
 	case remediation.Queued:
 		return []string{"parry remediation watch " + id}
 	case remediation.Verified:
-		if c.Remediation.Kind == remediation.KindFix {
+		if c.Remediation.Kind != remediation.KindUndo {
 			return []string{"parry remediation undo " + id}
 		}
 	case remediation.Unverified:
-		if c.Remediation.Kind == remediation.KindFix {
+		if c.Remediation.Kind != remediation.KindUndo {
 			return []string{"parry remediation show " + id, "parry remediation undo " + id}
 		}
 	}
