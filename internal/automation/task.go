@@ -20,7 +20,15 @@ const DefaultTaskTimeout = 12 * time.Hour
 // taskActions gives the handlers of the actions that begin something in AWS and
 // wait for its end.
 func taskActions() map[string]actionFunc {
-	all := map[string]task{
+	out := map[string]actionFunc{}
+	for name, t := range tasks() {
+		out[name] = t.attempt
+	}
+	return out
+}
+
+func tasks() map[string]task {
+	return map[string]task{
 		runbook.ActionChangeState:  changeInstanceState(),
 		runbook.ActionCopyImage:    copyImage(),
 		runbook.ActionCreateImage:  createImage(),
@@ -34,11 +42,6 @@ func taskActions() map[string]actionFunc {
 		runbook.ActionRunCommand:   runCommand(),
 		runbook.ActionRunInstances: runInstances(),
 	}
-	out := make(map[string]actionFunc, len(all))
-	for name, t := range all {
-		out[name] = t.attempt
-	}
-	return out
 }
 
 // task is an action that begins something in AWS and looks until it has ended.
