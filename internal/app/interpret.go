@@ -26,7 +26,7 @@ type interpreter struct {
 func (i interpreter) Dry(ctx context.Context, doc *runbook.Document, parameters map[string]any, execution string, where remediation.Remediation, caller plan.Caller) (string, error) {
 	run := automation.Run{
 		Document: doc, Parameters: parameters, Caller: caller, ExecutionID: execution, Planning: true,
-		Account: where.Account, Region: where.Region, Partition: i.partition,
+		Account: where.Account, Region: where.Region, Partition: i.partition, Date: where.CreatedAt,
 	}
 	if i.runs != nil {
 		run.Webhooks = i.runs.webhooks
@@ -101,6 +101,7 @@ func (i interpreter) durableRun(s execute.Segment) (run automation.Run, refused 
 	run = automation.Run{
 		Document: s.Document, Parameters: s.Parameters, Caller: s.Caller, Steps: s.Steps, ExecutionID: s.Execution,
 		Account: s.Of.Account, Region: s.Of.Region, Partition: i.partition, Role: s.Of.Role, Prefix: s.Of.Prefix,
+		Date: s.Where.CreatedAt,
 	}
 	if s.State != nil {
 		if run.State, err = automation.DecodeState(s.State); err != nil {

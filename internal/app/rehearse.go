@@ -29,7 +29,7 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 	run := automation.Run{
 		Document: r.Document, Parameters: r.Parameters, Caller: storedReader{r.Planner, seen.stored}, ExecutionID: r.Run.Execution, Planning: true,
 		Account: r.Run.Account, Region: r.Run.Region, Partition: i.partition, Role: r.Role, Unknown: r.Planner.IsUnknown, Children: seen,
-		Scripts: i.runs.scripts, Attachments: attachments{i.runs.store, nil}, Webhooks: i.runs.webhooks,
+		Scripts: i.runs.scripts, Attachments: attachments{i.runs.store, nil}, Webhooks: i.runs.webhooks, Date: r.Where.CreatedAt,
 	}
 	if r.Run.OnTargets() {
 		var err error

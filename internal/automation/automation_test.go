@@ -585,3 +585,16 @@ func TestOutageIsNoOutcome(t *testing.T) {
 		}
 	}
 }
+
+// A plan holds a date as it holds any other text: what is applied the next day
+// has the date that it was planned with.
+func TestTheDateIsThatOfThePlan(t *testing.T) {
+	t.Parallel()
+	f := setup(t, "- {name: A, action: 'aws:createImage', inputs: {InstanceId: i-1, ImageName: 'of {{ global:DATE_TIME }}'}}\n")
+	f.run.Date = time.Date(2026, 4, 30, 23, 59, 58, 0, time.UTC)
+	f.caller.answers["CreateImage"] = []any{map[string]any{"ImageId": "ami-1"}}
+	f.caller.answers["DescribeImages"] = []any{images("available")}
+	if o := f.segment(t); o.Status != automation.Success || f.caller.inputs[0]["Name"] != "of 2026-04-30_23.59.58" {
+		t.Errorf("ended %s after %v", o.Status, f.caller.inputs)
+	}
+}

@@ -76,6 +76,10 @@ type Run struct {
 	Role string
 	// Prefix stands before the label of every step: "Parent/" in a child.
 	Prefix string
+	// Date is what global:DATE and global:DATE_TIME are; zero = the time at which each
+	// step runs, as in Systems Manager. A plan fixes every member of a change, so one
+	// that is applied later needs the date that it was planned with.
+	Date time.Time
 	// Unknown reports whether v holds what only applying will tell; planning only,
 	// nil = never. A wait for such a value counts as met, a branch on it leaves the
 	// plan open.

@@ -98,8 +98,8 @@ func (x *execution) betweenAttempts(ctx context.Context, s *runbook.Step, attemp
 // stepTime gives the time for {{ global:DATE }}: a checkpoint of its own, since
 // a branch may depend on it.
 func (x *execution) stepTime(ctx context.Context, s *runbook.Step) (time.Time, error) {
-	if !usesTime(x.run.Document, s.Inputs) {
-		return time.Time{}, nil
+	if !x.run.Date.IsZero() || !usesTime(x.run.Document, s.Inputs) {
+		return x.run.Date, nil
 	}
 	round := 0
 	if x.state.Park != nil {
