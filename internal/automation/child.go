@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -273,7 +274,23 @@ func (x *execution) childLabel(s *runbook.Step, t Target) string {
 	if t.Key == "" {
 		return x.label(s)
 	}
-	return x.label(s) + "[" + t.Key + "]"
+	return x.label(s) + "[" + labelKey(t.Key) + "]"
+}
+
+// labelKey keeps a target's key, which may be anybody's text, from passing for
+// more than a key in a label: brackets, number signs and what is not printed are
+// written as %XX.
+func labelKey(key string) string {
+	var b strings.Builder
+	for i := range len(key) {
+		switch c := key[i]; {
+		case c == '[' || c == ']' || c == '#' || c == '%' || c < 0x20 || c == 0x7f:
+			_, _ = fmt.Fprintf(&b, "%%%02X", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // child is the execution for one target.

@@ -426,3 +426,13 @@ func TestPlanningWithinMaxErrors(t *testing.T) {
 		}
 	}
 }
+
+// A key cannot pass for another label.
+func TestKeysInLabels(t *testing.T) {
+	t.Parallel()
+	w := fan(t, automation.FanSpec{}, []string{"a]/Do#2"})
+	w.targets[0].Parameters = map[string]any{"Name": "a"}
+	if o := w.finish(); o.Status != automation.Success || w.caller.calls[0] != "executeAutomation[a%5D/Do%232]/Do:PutThing" {
+		t.Errorf("%+v %v", o.Failure, w.caller.calls)
+	}
+}
