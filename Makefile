@@ -55,6 +55,13 @@ else
 	@PARRY_PYTHON=$${PARRY_PYTHON:-$(CURDIR)/$(VENV)/bin/python} $(GO) run ./test/bench $(if $(RUN),-run '$(RUN)') $(if $(ROWS),-rows $(ROWS))
 endif
 
+.PHONY: corpus
+corpus: export PARRY_CORPUS_DIR ?= $(CURDIR)/test/corpus/.data
+corpus: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
+corpus: venv ## fetch public runbooks into an ignored folder; check them all, run those of the AWS solution on moto
+	$(VENV)/bin/python test/corpus/layout.py "$(PARRY_CORPUS_DIR)"
+	$(GO) test -count 1 -timeout 30m -v ./test/corpus/...
+
 .PHONY: lint
 lint: ## golangci-lint, at the pinned version (the first run builds it: minutes)
 	$(GO) run $(GOLANGCI) run ./...
