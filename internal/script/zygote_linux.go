@@ -37,8 +37,9 @@ type zygote struct {
 	settings
 	control *net.UnixConn
 	process *process
-	temp    string // folder of the executions' folders; "" with namespaces
-	errs    *tail  // what the interpreter printed last
+	temp    string   // folder of the executions' folders; "" with namespaces
+	lock    *os.File // held on temp
+	errs    *tail    // what the interpreter printed last
 	ready   chan *child
 	refill  chan struct{}
 	ended   chan struct{} // closed when the control socket is
@@ -58,6 +59,7 @@ type notice struct {
 	Error   string `json:"error"`
 	Ended   int    `json:"ended"`
 	Status  int    `json:"status"`
+	Warm    bool   `json:"warm"` // every model has been read that is read beforehand
 }
 
 const (
@@ -129,7 +131,7 @@ func (z *zygote) start() error {
 		return fault.Errorf(fault.Unavailable, opZygote, "%s or its modules are below /tmp, which is each script's own folder", z.report.Python).WithHint("%s", pythonHint)
 	}
 	if z.level != Namespaces {
-		if z.temp, err = os.MkdirTemp("", "parry-scripts-"); err != nil {
+		if z.temp, z.lock, err = tempFolder(); err != nil {
 			return err
 		}
 		b.Temp = z.temp
@@ -200,6 +202,9 @@ func (z *zygote) listen() {
 		m, file, err := z.receive()
 		if err != nil {
 			return
+		}
+		if m.Warm {
+			z.work.Go(z.renew)
 		}
 		z.mu.Lock()
 		switch {
@@ -282,6 +287,22 @@ func (z *zygote) keepReady() {
 	}
 }
 
+// renew replaces the children that stand by since before the models were read.
+func (z *zygote) renew() {
+	for range z.pool {
+		select {
+		case c := <-z.ready:
+			c.end()
+		default:
+			return // it is under way, or at work
+		}
+		select {
+		case z.refill <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // take gives a child that is shut in, from those that stand by or a new one.
 func (z *zygote) take(ctx context.Context) (*child, error) {
 	for {
@@ -332,7 +353,8 @@ func (z *zygote) stop() {
 		break
 	}
 	if z.temp != "" {
-		_ = os.RemoveAll(z.temp) // it is in the temporary directory
+		_ = os.RemoveAll(z.temp) // the next start would remove it
+		_ = z.lock.Close()
 	}
 }
 

@@ -63,7 +63,22 @@ def prepare():
     import botocore.session
 
     botocore.session.create_loader = botocore.loaders.create_loader
+    _share_methods(botocore.client.ClientCreator)
     return checks
+
+
+def _share_methods(creator):
+    """Makes the hundreds of methods of a service's client once for all forks: they
+    hold the model, and nothing of a session but its documentation."""
+    original, made = creator._create_methods, {}
+
+    def create_methods(self, service_model):
+        key = (service_model.service_name, service_model.api_version)
+        if key not in made:
+            made[key] = original(self, service_model)
+        return dict(made[key])
+
+    creator._create_methods = create_methods
 
 
 def install(channel, checks, planning):

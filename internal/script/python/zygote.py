@@ -135,3 +135,4 @@ class Zygote:
             boto3.DEFAULT_SESSION = None
             gc.collect()
             gc.freeze()
+            self._tell({"warm": True})
