@@ -150,6 +150,9 @@ func problemGrid(reports []checkReport) grid {
 			}
 			g.rows = append(g.rows, []string{fmt.Sprintf("%s:%d:%d", r.File, p.Line, p.Column), string(p.Severity), p.Code, where, p.Fix})
 		}
+		if r.LeftOut > 0 {
+			g.rows = append(g.rows, []string{r.File, "", "", fmt.Sprintf("%d more problems are left out", r.LeftOut), "mend these first"})
+		}
 	}
 	return g
 }

@@ -25,7 +25,7 @@ type CheckOptions struct {
 // the document does. Problems come in the order of the text; docs/runbook-check.md
 // lists their codes.
 func Check(d *Document, with CheckOptions) Report {
-	c := &checker{doc: d, with: with, problems: slices.Clone(d.warnings), names: map[string]bool{}, steps: newStepGraph(d)}
+	c := &checker{doc: d, with: with, problems: slices.Clone(d.warnings), names: map[string]bool{}, steps: newStepGraph(d), reached: map[int][]bool{}}
 	for _, s := range d.all {
 		c.names[s.Name] = true
 	}
@@ -60,6 +60,7 @@ type checker struct {
 	names    map[string]bool
 	steps    *stepGraph
 	before   []stepSet
+	reached  map[int][]bool // from each step, as far as it was asked for
 }
 
 func (c *checker) add(code string, sev Severity, pos Pos, path, message, fix string) {

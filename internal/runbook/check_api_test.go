@@ -1,9 +1,11 @@
 package runbook_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -276,4 +278,26 @@ func TestDefaultsWithSystemValues(t *testing.T) {
 	if got, err := p.Expand("b-{{global:DATE}}", scope); err != nil || got != "b-{{global:DATE}}" {
 		t.Errorf("given %v, %v", got, err)
 	}
+}
+
+// The largest document that parses is checked in a moment, however its steps
+// lead to each other.
+func TestCheckOfALargeDocument(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("schemaVersion: '0.3'\nmainSteps:\n")
+	const steps = 480
+	for i := range steps {
+		fmt.Fprintf(&b, "- name: S%d\n  action: aws:branch\n  inputs:\n    Choices:\n", i)
+		for j := range 18 {
+			fmt.Fprintf(&b, "    - {Variable: '{{ S%d.NextStep }}', StringEquals: '{{ S%d.NextStep }}', NextStep: S%d}\n", (i*7+j*31)%steps, (i*11+j*17)%steps, (i*13+j*29)%steps)
+		}
+	}
+	d := parse(t, b.String())
+	begin := time.Now()
+	r := runbook.Check(d, runbook.CheckOptions{Models: models(t)})
+	if took := time.Since(begin); took > 20*time.Second || len(r.Problems) != runbook.MaxProblems || r.LeftOut == 0 {
+		t.Errorf("%d problems after %s", len(r.Problems), took)
+	}
+	t.Logf("%d problems in %s", len(r.Problems), time.Since(begin))
 }

@@ -105,13 +105,22 @@ func (c *checker) order(s *Step, r Ref, pos Pos, path string) {
 	if passed == nil || passed.has(producer) {
 		return
 	}
-	seen := make([]bool, len(c.doc.all))
-	mark(seen, slices.Clone(c.steps.next[producer]), func(i int) []int { return c.steps.next[i] })
-	if seen[c.steps.place[s.Name]] {
+	if c.leads(producer, c.steps.place[s.Name]) {
 		c.add(CodeNotAlwaysSet, SeverityWarning, pos, path, fmt.Sprintf("{{ %s }} has no value where step %s was not on the way", r, r.Step), "let every way pass that step first, or test the value in a branch")
 		return
 	}
 	c.add(CodeNotAlwaysSet, SeverityWarning, pos, path, fmt.Sprintf("{{ %s }} never has a value: no way leads from step %s to this one", r, r.Step), "name a step that runs before")
+}
+
+// leads reports whether a way leads from one step to another.
+func (c *checker) leads(from, to int) bool {
+	seen, known := c.reached[from]
+	if !known {
+		seen = make([]bool, len(c.doc.all))
+		mark(seen, slices.Clone(c.steps.next[from]), func(i int) []int { return c.steps.next[i] })
+		c.reached[from] = seen
+	}
+	return seen[to]
 }
 
 // typeOf gives the type of what a reference stands for, where the document tells.

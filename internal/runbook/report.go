@@ -10,6 +10,8 @@ import (
 // Report is the result of a check.
 type Report struct {
 	Problems []Problem `json:"problems"`
+	// LeftOut counts the problems beyond MaxProblems; errors are kept before warnings.
+	LeftOut int `json:"problems_left_out,omitempty"`
 	// Reads and Changes are the operations that the document calls, as far as its
 	// text tells; Gaps are the steps that may call more. Without models all are empty.
 	Reads   []Effect     `json:"reads"`
@@ -19,6 +21,29 @@ type Report struct {
 	// Policies grant what the document's role needs; more than one where a managed
 	// policy cannot hold it all.
 	Policies []apimodel.Policy `json:"policies"`
+}
+
+// MaxProblems bounds the problems of a report.
+const MaxProblems = 1000
+
+// limit keeps MaxProblems of problems, errors before warnings, in their order.
+func limit(problems []Problem) (kept []Problem, leftOut int) {
+	if len(problems) <= MaxProblems {
+		return problems, 0
+	}
+	warnings := max(0, MaxProblems-len(Errors(problems)))
+	for _, p := range problems {
+		if p.Severity == SeverityWarning {
+			if warnings == 0 {
+				continue
+			}
+			warnings--
+		}
+		if len(kept) < MaxProblems {
+			kept = append(kept, p)
+		}
+	}
+	return kept, len(problems) - len(kept)
 }
 
 // Effect is an operation that a step calls.
@@ -57,7 +82,8 @@ func Refused(err *ParseError) Report {
 
 // report completes the problems with what the document does.
 func (d *Document) report(problems []Problem, with CheckOptions) Report {
-	r := Report{Problems: problems, Reads: []Effect{}, Changes: []Effect{}, Gaps: []Gap{}, Policies: []apimodel.Policy{}}
+	problems, leftOut := limit(problems)
+	r := Report{Problems: problems, LeftOut: leftOut, Reads: []Effect{}, Changes: []Effect{}, Gaps: []Gap{}, Policies: []apimodel.Policy{}}
 	if r.Problems == nil {
 		r.Problems = []Problem{}
 	}
