@@ -115,14 +115,28 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
+// octets is a body that is sent as it is.
+type octets []byte
+
+// bodyOf gives a body and its content type.
+func bodyOf(in any) (body []byte, kind string, err error) {
+	switch v := in.(type) {
+	case nil:
+		return nil, "", nil
+	case octets:
+		return v, "application/octet-stream", nil
+	}
+	if body, err = json.Marshal(in); err != nil {
+		return nil, "", fault.E(fault.Invalid, "write request", err)
+	}
+	return body, "application/json", nil
+}
+
 // send signs and sends one request. An answer that is an error becomes one.
 func (c *Client) send(ctx context.Context, via *http.Client, method, path string, query url.Values, in any) (*http.Response, error) {
-	var body []byte
-	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
-			return nil, fault.E(fault.Invalid, "write request", err)
-		}
+	body, kind, err := bodyOf(in)
+	if err != nil {
+		return nil, err
 	}
 	target := *c.base
 	target.Path = path
@@ -132,7 +146,7 @@ func (c *Client) send(ctx context.Context, via *http.Client, method, path string
 		return nil, fault.E(fault.Invalid, "make request", err)
 	}
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set(NonceHeader, rand.Text())

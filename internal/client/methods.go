@@ -234,6 +234,30 @@ func (c *Client) RevokeKey(ctx context.Context, accessKeyID string) error {
 	return c.on(ctx, http.MethodDelete, "/v1/keys/", accessKeyID, "", nil, nil)
 }
 
+// Attach uploads a file that a document declares; version "" is the latest. At most
+// api.MaxBody bytes.
+func (c *Client) Attach(ctx context.Context, document, version, file string, content []byte) (api.Attached, error) {
+	var out api.Attached
+	prefix, err := path("/v1/documents/", document, "/attachments/")
+	if err != nil {
+		return out, err
+	}
+	p, err := path(prefix, file, "")
+	if err != nil {
+		return out, err
+	}
+	v := url.Values{}
+	set(v, "version", version)
+	return out, c.call(ctx, http.MethodPut, p, v, octets(content), &out)
+}
+
+// Execution gives where an execution of Systems Manager's API stands.
+func (c *Client) Execution(ctx context.Context, id string) (api.ExecutionDetail, error) {
+	var out api.ExecutionDetail
+	err := c.on(ctx, http.MethodGet, "/v1/executions/", id, "", nil, &out)
+	return out, err
+}
+
 // on calls an endpoint whose path holds an id.
 func (c *Client) on(ctx context.Context, method, prefix, id, suffix string, in, out any) error {
 	p, err := path(prefix, id, suffix)
