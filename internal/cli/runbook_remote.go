@@ -67,7 +67,10 @@ func (r *remoteExecutions) start(ctx context.Context, q startRequest) (string, e
 	if err != nil {
 		return "", err
 	}
-	in := map[string]any{"DocumentName": q.run.Document.Name, "Parameters": wire}
+	in := map[string]any{"DocumentName": q.run.Document.Name}
+	if len(wire) > 0 {
+		in["Parameters"] = wire
+	}
 	for name, list := range map[string][]map[string]any{"Targets": q.run.Targets, "TargetLocations": q.run.TargetLocations} {
 		if len(list) > 0 {
 			in[name] = runbook.Normalize(list)
@@ -107,7 +110,10 @@ func (r *remoteExecutions) preview(ctx context.Context, q startRequest) (map[str
 	if err != nil {
 		return nil, err
 	}
-	inputs := map[string]any{"Parameters": wire}
+	inputs := map[string]any{}
+	if len(wire) > 0 {
+		inputs["Parameters"] = wire
+	}
 	if len(q.run.Targets) > 0 {
 		inputs["Targets"], inputs["TargetParameterName"] = runbook.Normalize(q.run.Targets), q.run.TargetParameterName
 	}
