@@ -3,7 +3,8 @@
 // # Takes
 //
 // The id of a planned remediation (topic approve), and the word of people:
-// grant or reject, each naming the plan's hash.
+// grant or reject, each naming the plan's hash. What a step of a running document
+// asks (aws:approve) comes by AskStep and is decided by those whom it names.
 //
 // # Gives
 //
@@ -19,7 +20,8 @@
 // # Never
 //
 // Approves automatically without a policy that says so, for an open or
-// irreversible plan, for a source that is not trusted, or for an undo. Lets a
+// irreversible plan, for a source that is not trusted, for an undo, or for a
+// document that no policy names; only a run whose plan changes nothing needs none. Lets a
 // person approve what they asked for themselves.
 //
 // # When it fails

@@ -169,6 +169,9 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 	for name, c := range map[string]struct{ text, want, hint string }{
 		"no organization":    {"node: a", "organization.hub_account is not set", "parry demo"},
 		"broken file":        {"listn: x", "there is no key", "docs/configuration.md"},
+		"document rule":      {least + "documents: [{principals: [alice]}]", "names is empty", "names"},
+		"document role":      {least + "documents: [{names: [a], roles: [Admin]}]", "is not the ARN of a role", "arn:"},
+		"role of a key":      {least + "documents: [{names: [a], key_roles: [boss]}]", `there is no role "boss"`, "the roles are"},
 		"rate":               {least + "aws: {rate: -1}", "aws.rate is -1", "docs/configuration.md"},
 		"limit without rate": {least + "aws: {limits: {iam: {burst: 5}}}", "aws.limits.iam is rate 0 and burst 5", "docs/configuration.md"},
 		"limit of nothing":   {least + "aws: {limits: {'I am': {rate: 5, burst: 5}}}", `"I am", which names no service`, "cloudtrail:LookupEvents"},

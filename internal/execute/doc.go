@@ -3,7 +3,8 @@
 //
 // # Takes
 //
-// The id of a queued remediation, from the outbox (topic execute).
+// The id of a queued remediation, from the outbox (topic execute); the id of an
+// execution to which a signal was put (topic wake).
 //
 // # Gives
 //
@@ -12,7 +13,7 @@
 //
 // # States
 //
-// queued -> running -> verifying | failed | superseded; for an undo, on the first
+// queued -> running -> verifying | failed | cancelled | superseded; for an undo, on the first
 // remediation, verified | unverified | failed | superseded | regressed ->
 // undoing, back when the undo ends before its first change, and to unverified
 // when it ends later.

@@ -3,8 +3,8 @@
 //
 // # Takes
 //
-// A remediation.Request from the outbox (topic plan): a finding to fix, or a
-// remediation to undo.
+// A remediation.Request from the outbox (topic plan): a finding to fix, a
+// remediation to undo, or a document that somebody started.
 //
 // # Gives
 //
