@@ -55,10 +55,15 @@ func (b bundle) encode(l Limits, names ...string) ([]byte, error) {
 	b.Main = names[len(names)-1]
 	b.Limits = map[string]any{
 		"address": l.Memory + interpreterSpace, "temp": l.Temp, "output": l.Output, "payload": l.Payload, "request": l.Request, "reply": l.Reply,
-		"threads": l.Threads, "files": l.Files, "cpu": int(l.Timeout.Seconds()) + 5,
+		"threads": l.Threads, "files": l.Files, // Two threads that compute in native code use more than the wall's time.
+		"cpu": 2*int(l.Timeout.Seconds()) + 5,
 	}
 	return json.Marshal(b)
 }
+
+// processorSeconds is more than the wall's time: two threads that compute in native
+// code use it twice.
+func processorSeconds(l Limits) int { return 2*int(l.Timeout.Seconds()) + 5 }
 
 func bootProgram() string {
 	text, err := programs.ReadFile("python/boot.py")

@@ -24,6 +24,9 @@ type child struct {
 	birth  chan error
 	over   chan struct{} // closed when the process has ended
 	status int           // exit status, or the negative signal; valid after over
+	// starved says that the processor time was used up; valid after over. The first
+	// process of a namespace is not told by a signal, it is killed.
+	starved bool
 
 	mu    sync.Mutex
 	pid   int      // as the interpreter sees it
@@ -141,6 +144,9 @@ func (c *child) fate(ctx context.Context) (limit, text string, err error) {
 		return "", "", ctx.Err()
 	case <-time.After(2 * time.Second):
 		return LimitProtocol, "the script closed its socket to Parry", nil
+	}
+	if c.starved {
+		return LimitTime, "the script used up its processor time", nil
 	}
 	switch -c.status {
 	case int(unix.SIGKILL):

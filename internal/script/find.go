@@ -7,9 +7,9 @@ import (
 )
 
 // Find gives the interpreter that scripts run in: the one asked for; else the
-// python3 of the PATH, else that of a .venv beside this program or in a folder
-// above it, whichever has what scripts need first. The working directory is not
-// looked at: whoever owns it would choose what runs.
+// python3 of the PATH, else that of a .venv beside this program or beside its
+// folder, whichever has what scripts need first. Neither the working directory nor
+// folders further up are looked at: whoever owns those would choose what runs.
 func Find(ctx context.Context, asked string) (Report, error) {
 	if asked != "" {
 		r, err := Probe(ctx, asked)
@@ -42,11 +42,7 @@ func besideProgram() []string {
 	if err != nil {
 		return nil
 	}
-	var out []string
-	for dir := filepath.Dir(program); ; dir = filepath.Dir(dir) {
-		out = append(out, filepath.Join(dir, ".venv", "bin", "python"))
-		if dir == filepath.Dir(dir) {
-			return out
-		}
-	}
+	dir := filepath.Dir(program)
+	venv := filepath.Join(".venv", "bin", "python")
+	return []string{filepath.Join(dir, venv), filepath.Join(filepath.Dir(dir), venv)}
 }

@@ -156,13 +156,23 @@ func (t *talk) take(ctx context.Context, m message, size int) (*Result, error) {
 		r := t.done(m)
 		return &r, nil
 	case "fail":
-		r := t.failed(m.Limit, "%s", clip(m.Message, 10_000))
+		r := t.failed(ownLimit(m.Limit), "%s", clip(m.Message, 10_000))
 		r.Failure.Type, r.Failure.Traceback = clip(m.Type, 500), clip(m.Traceback, 20_000)
 		return &r, nil
 	default:
 		r := t.failed(LimitProtocol, "the script's process sent a message of an unknown kind")
 		return &r, nil
 	}
+}
+
+// ownLimit gives the limit that the child says it met, where it is one that only the
+// child can see.
+func ownLimit(limit string) string {
+	switch limit {
+	case LimitMemory, LimitPayload, LimitResult:
+		return limit
+	}
+	return ""
 }
 
 func (t *talk) print(m message) error {
@@ -265,7 +275,7 @@ func (t *talk) result() Result {
 // failed gives a failure of the sandbox's own.
 func (t *talk) failed(limit, format string, args ...any) Result {
 	r := t.result()
-	r.Failure = &Failure{Type: "ParrySandboxError", Message: fmt.Sprintf(format, args...), Limit: clip(limit, 50)}
+	r.Failure = &Failure{Type: "ParrySandboxError", Message: fmt.Sprintf(format, args...), Limit: limit}
 	return r
 }
 

@@ -59,6 +59,7 @@ type notice struct {
 	Error   string `json:"error"`
 	Ended   int    `json:"ended"`
 	Status  int    `json:"status"`
+	CPU     int    `json:"cpu"`  // seconds that the ended process used
 	Warm    bool   `json:"warm"` // every model has been read that is read beforehand
 }
 
@@ -217,7 +218,7 @@ func (z *zygote) listen() {
 			delete(z.children, m.Failed)
 		case m.Ended != 0 && z.children[m.Ended] != nil:
 			c := z.children[m.Ended]
-			c.status = m.Status
+			c.status, c.starved = m.Status, m.CPU >= processorSeconds(z.limits)
 			close(c.over)
 			delete(z.children, m.Ended)
 		}

@@ -89,14 +89,14 @@ def _capabilities():
 
 
 def _limits(limits, alone):
-    def limit(name, value):
+    def limit(name, value, more=0):
         hard = resource.getrlimit(name)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (value, value))
+        soft, most = (v if hard == resource.RLIM_INFINITY else min(v, hard) for v in (value, value + more))
+        resource.setrlimit(name, (soft, most))
 
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_AS, limits["address"])
-    limit(resource.RLIMIT_CPU, limits["cpu"])
+    limit(resource.RLIMIT_CPU, limits["cpu"], 5)  # a signal that tells why comes first
     limit(resource.RLIMIT_FSIZE, limits["temp"])
     limit(resource.RLIMIT_NOFILE, limits["files"])
     limit(resource.RLIMIT_MEMLOCK, 0)

@@ -120,9 +120,9 @@ class Zygote:
     def _ended(self, descriptor):
         number, pid = self._children.pop(descriptor)
         self._poll.unregister(descriptor)
-        _, status = os.waitpid(pid, 0)
+        _, status, used = os.wait4(pid, 0)
         os.close(descriptor)
-        self._tell({"ended": number, "status": os.waitstatus_to_exitcode(status)})
+        self._tell({"ended": number, "status": os.waitstatus_to_exitcode(status), "cpu": int(used.ru_utime + used.ru_stime)})
 
     def _warm_one(self):
         import boto3
