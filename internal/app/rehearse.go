@@ -45,6 +45,10 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 	if found.Open, err = planned(out); err != nil {
 		return found, err
 	}
+	if o, ok := r.Planner.(opener); ok && found.Open == "" {
+		// A script may go on without what planning could not tell it.
+		found.Open = o.Open()
+	}
 	if found.Open != "" {
 		if found.Beyond, err = i.beyond(ctx, r, seen); err != nil {
 			return found, err
@@ -54,6 +58,9 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 	found.Attachments, err = seen.files(append([]*runbook.Document{r.Document}, seen.parsed...))
 	return found, err
 }
+
+// opener is a planner that knows of calls that it could not tell.
+type opener interface{ Open() string }
 
 // fanOf gives the document that starts run's document once for each target.
 func fanOf(run *remediation.Run, doc *runbook.Document) (*runbook.Document, map[string]any, error) {
