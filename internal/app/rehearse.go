@@ -49,10 +49,8 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 		// A script may go on without what planning could not tell it.
 		found.Open = o.Open()
 	}
-	if found.Open != "" {
-		if found.Beyond, err = i.beyond(ctx, r, seen); err != nil {
-			return found, err
-		}
+	if found.Beyond, err = i.beyond(ctx, r, seen, found.Open == ""); err != nil {
+		return found, err
 	}
 	found.Documents = seen.pinned()
 	found.Attachments, err = seen.files(append([]*runbook.Document{r.Document}, seen.parsed...))
@@ -192,9 +190,10 @@ func (s storedReader) Call(ctx context.Context, step string, c apimodel.Call) (a
 }
 
 // beyond lists what an open plan may call after the point at which planning
-// stopped: everything that its documents may.
-func (i interpreter) beyond(ctx context.Context, r plan.Rehearsal, seen *rehearsal) ([]remediation.Allowance, error) {
-	w := beyondWalk{i: i, r: r, seen: seen}
+// stopped: everything that its documents may. For a plan that is not open that is
+// what ends a step that is cancelled.
+func (i interpreter) beyond(ctx context.Context, r plan.Rehearsal, seen *rehearsal, cancels bool) ([]remediation.Allowance, error) {
+	w := beyondWalk{i: i, r: r, seen: seen, cancels: cancels}
 	if err := w.document(ctx, r.Document, "", r.Role, 0); err != nil {
 		return nil, err
 	}
@@ -206,6 +205,8 @@ type beyondWalk struct {
 	r    plan.Rehearsal
 	seen *rehearsal
 	out  []remediation.Allowance
+	// cancels leaves out all but what ends a step that is cancelled.
+	cancels bool
 }
 
 // assumer is a planner that knows which roles scripts took.
@@ -214,7 +215,7 @@ type assumer interface{ Assumed() []string }
 func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix, role string, depth int) error {
 	run := w.r.Run
 	var facts map[string]runbook.ScriptFacts
-	if w.i.runs.facts != nil {
+	if w.i.runs.facts != nil && !w.cancels {
 		facts = w.i.runs.facts(ctx, doc)
 	}
 	calls, _ := doc.Calls(runbook.Where{Account: run.Account, Region: run.Region}, facts)
@@ -226,7 +227,11 @@ func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix
 	if err != nil {
 		return err
 	}
-	w.out = append(w.out, found...)
+	for _, a := range found {
+		if !w.cancels || strings.HasSuffix(a.Step, runbook.CancelLabel) {
+			w.out = append(w.out, a)
+		}
+	}
 	for _, s := range doc.All() {
 		name, ok := s.Inputs["DocumentName"].(string)
 		if s.Action != runbook.ActionAutomation || !ok || strings.Contains(name, "{{") {

@@ -190,3 +190,24 @@ func TestOpenPlanIsBounded(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestCancellingAStepIsAllowedInAnyPlan that lists it, since no planning tells
+// whether it comes.
+func TestCancellingAStepIsAllowedInAnyPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	call := ssm("CancelCommand", map[string]any{"CommandId": "00000000-0000-0000-0000-000000000000"})
+	cancel := listed("Run"+runbook.CancelLabel, "ssm", "CancelCommand", map[string]any{"CommandId": apimodel.Unknown})
+	plan := w.open(nil, cancel, listed("Run", "ssm", "CancelCommand", map[string]any{"CommandId": apimodel.Unknown}))
+	plan.Open = false
+	w.aws.sent()
+	if _, err := w.apply(plan).Call(t.Context(), "Run#2"+runbook.CancelLabel, call); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.apply(plan).Call(t.Context(), "Run", call); !errors.Is(err, awsapi.ErrNotInPlan) {
+		t.Errorf("outside of a cancellation: %v", err)
+	}
+	if diff := cmp.Diff([]string{"CancelCommand"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -77,7 +77,7 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 	p.refuse = p.check()
 	if p.refuse == nil {
 		most := a.Plan.Changes()
-		if a.Plan.Open && len(a.Plan.Beyond) > 0 {
+		if len(a.Plan.Beyond) > 0 {
 			most += g.cfg.MaxOpenChanges
 		}
 		if p.auth.MaxChanges <= 0 || p.auth.MaxChanges > most {

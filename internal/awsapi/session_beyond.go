@@ -5,23 +5,27 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
 )
 
 // An open plan allows a step calls that planning could not come to. Such a call
 // is made as a planned one is: guards, stop switch, lease, budget, before-image,
 // intent and outcome. It is recorded with what planning would have said of it.
 
-// beyond finds the allowance that r is under.
+// beyond finds the allowance that r is under. A plan that is not open allows only
+// what ends a step that is cancelled, such as ssm:CancelCommand: whether that
+// comes no planning tells.
 func (p *applying) beyond(step string, r request) (due, bool) {
 	plan := p.auth.Plan
-	if !plan.Open {
+	name, at := remediation.StepOf(step), -1
+	if !plan.Open && !strings.HasSuffix(name, runbook.CancelLabel) {
 		return due{}, false
 	}
-	name, at := remediation.StepOf(step), -1
 	for i, a := range plan.Beyond {
 		if a.Step != name || !allows(a, r) {
 			continue

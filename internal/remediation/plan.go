@@ -40,8 +40,8 @@ type Plan struct {
 	// Open says that planning could not go on to the end; such a plan always needs approval.
 	Open       bool   `json:"open"`
 	OpenReason string `json:"open_reason,omitempty"`
-	// Beyond lists what may be called after the point where planning stopped; only
-	// an open plan has any.
+	// Beyond lists what may be called after the point where planning stopped, and in
+	// any plan what ends a step that is cancelled (steps named "Step~cancel").
 	Beyond []Allowance `json:"beyond,omitempty"`
 	// Run is what was asked for, for KindRun. Documents are the documents that it may
 	// start as children, Attachments the files that its scripts need.
