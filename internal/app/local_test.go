@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -300,5 +301,53 @@ func TestAStepWaitsForPeopleAsARow(t *testing.T) {
 	}
 	if err := l.Signal(t.Context(), execution, "Cancel", "", "late"); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a late signal: %v", err)
+	}
+}
+
+// TestWhatWaitsIsARow: waiting executions cost rows and no goroutines.
+func TestWhatWaitsIsARow(t *testing.T) {
+	ownCredentials(t)
+	l := started(t, newLocal(t, t.TempDir()))
+	const pauses = "schemaVersion: '0.3'\nmainSteps:\n  - {name: Halt, action: 'aws:pause', inputs: {}}\n"
+	first, _ := waiting(t, l, pauses)
+	before := runtime.NumGoroutine()
+	const n = 60
+	var last string
+	for range n {
+		execution, _, err := l.StartRun(t.Context(), remediation.Run{Document: remediation.Runbook{Name: "halts", Content: pauses}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = execution
+	}
+	status := func(id string) string {
+		e, _, err := l.Execution(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Status
+	}
+	for deadline := time.Now().Add(time.Minute); status(last) != "Waiting"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the last one is %s", status(last))
+		}
+	}
+	grown := 0
+	for range 100 { // what has just parked may still be closing its connections
+		if grown = runtime.NumGoroutine() - before; grown <= n/10 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if grown > n/10 {
+		t.Errorf("%d waiting executions cost %d goroutines", n, grown)
+	}
+	if err := l.Signal(t.Context(), first, "Resume", "Halt", ""); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); status(first) != "Success"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the resumed one is %s", status(first))
+		}
 	}
 }

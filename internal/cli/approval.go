@@ -57,7 +57,7 @@ func (s *shared) approvalListCommand() *cobra.Command {
 					if a.Automatic {
 						word = "by policy"
 					}
-					g.rows = append(g.rows, []string{a.ID, string(a.Remediation), a.Account, string(a.State), a.Policy, word, moment(a.ExpiresAt), short(string(a.Plan), 13)})
+					g.rows = append(g.rows, []string{a.ID, string(a.Remediation), a.Account, string(a.State), askedBy(a), word, moment(a.ExpiresAt), short(string(a.Plan), 13)})
 				}
 				return g
 			})
@@ -97,4 +97,12 @@ func (s *shared) decideCommand(verb, what string, grant bool) *cobra.Command {
 	c.Flags().StringVar(&hash, "plan", "", "hash of the plan that you decide on")
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
+}
+
+// askedBy says what asks for an approval: a policy, or a step of a running document.
+func askedBy(a remediation.Approval) string {
+	if a.OfStep() {
+		return "step " + a.Step + " of " + a.Execution
+	}
+	return a.Policy
 }

@@ -52,7 +52,7 @@ func (s *shared) remediationListCommand() *cobra.Command {
 			return s.print(s.Out, items, func() grid {
 				g := grid{header: []string{"Remediation", "Kind", "Control", "Account", "Resource", "State", "Updated", "Why"}}
 				for _, r := range items {
-					g.rows = append(g.rows, []string{string(r.ID), string(r.Kind), r.Control, r.Account, shortARN(r.Resource), string(r.State), moment(r.UpdatedAt), short(r.Reason, 70)})
+					g.rows = append(g.rows, []string{string(r.ID), string(r.Kind), r.Title(), r.Account, shortARN(r.Resource), string(r.State), moment(r.UpdatedAt), short(r.Reason, 70)})
 				}
 				return g
 			})
