@@ -77,8 +77,8 @@ func (s *shared) printPolicy(ctx context.Context, f policyFlags, files []string)
 		if err != nil {
 			return usage("%v", inFile(name, err))
 		}
-		if doc := src.document; doc != nil && len(doc.Scripts()) > 0 {
-			src = runbookCalls(doc, f.at, s.scriptFacts(ctx, []*runbook.Document{doc})[0])
+		if doc := src.document; doc != nil {
+			src = runbookCalls(doc, f.at, s.scriptFacts(ctx, []*runbook.Document{doc}, []string{name})[0])
 		}
 		for _, c := range src.calls {
 			list, err := models.GrantsAround(c.call, apimodel.Surround{Image: true, Undo: !f.noUndo})

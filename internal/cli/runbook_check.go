@@ -80,7 +80,7 @@ func (s *shared) checkFiles(ctx context.Context, files []string, at runbook.Wher
 			docs[i], reports[i].File = doc, name
 		}
 	}
-	checked, err := s.checkDocuments(ctx, docs, at)
+	checked, err := s.checkDocuments(ctx, docs, files, at)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,13 @@ func (s *shared) checkFiles(ctx context.Context, files []string, at runbook.Wher
 	return reports, nil
 }
 
-// checkDocuments checks those that are not nil.
-func (s *shared) checkDocuments(ctx context.Context, docs []*runbook.Document, at runbook.Where) ([]runbook.Report, error) {
+// checkDocuments checks those that are not nil; places are their files.
+func (s *shared) checkDocuments(ctx context.Context, docs []*runbook.Document, places []string, at runbook.Where) ([]runbook.Report, error) {
 	models, err := apimodel.Load()
 	if err != nil {
 		return nil, err
 	}
-	facts := s.scriptFacts(ctx, docs)
+	facts := s.scriptFacts(ctx, docs, places)
 	out := make([]runbook.Report, len(docs))
 	for i, doc := range docs {
 		if doc != nil {

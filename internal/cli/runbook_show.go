@@ -25,7 +25,7 @@ func (s *shared) runbookListCommand() *cobra.Command {
 			for i, name := range names {
 				_, docs[i], _ = content.Runbook(name)
 			}
-			reports, err := s.checkDocuments(cmd.Context(), docs, runbook.Where{})
+			reports, err := s.checkDocuments(cmd.Context(), docs, make([]string, len(docs)), runbook.Where{})
 			if err != nil {
 				return err
 			}
@@ -56,8 +56,10 @@ func (s *shared) runbookShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			place := "" // of the file, "" = in the catalog
 			_, doc, ok := content.Runbook(args[0])
 			if !ok {
+				place = args[0]
 				raw, err := readRunbook(args[0], s.In)
 				if err != nil {
 					return usage("%v; parry runbook list shows the names of the catalog", err)
@@ -66,7 +68,7 @@ func (s *shared) runbookShowCommand() *cobra.Command {
 					return err
 				}
 			}
-			reports, err := s.checkDocuments(cmd.Context(), []*runbook.Document{doc}, runbook.Where{})
+			reports, err := s.checkDocuments(cmd.Context(), []*runbook.Document{doc}, []string{place}, runbook.Where{})
 			if err != nil {
 				return err
 			}

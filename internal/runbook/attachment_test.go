@@ -98,6 +98,23 @@ func TestUnpackAttachments(t *testing.T) {
 	}
 }
 
+func TestAttachedScripts(t *testing.T) {
+	t.Parallel()
+	d := parse(t, `schemaVersion: '0.3'
+files: {one.py: {}, lib.zip: {}, gone.py: {}}
+mainSteps:
+- {name: One, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: one.main, Attachment: one.py}}
+- {name: Zip, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: pkg.mod.main, Attachment: lib.zip}}
+- {name: Lost, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: other.main, Attachment: lib.zip}}
+- {name: Gone, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: gone.main, Attachment: gone.py}}
+- {name: Both, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: h, Script: 'x', Attachment: one.py}}
+`)
+	got := d.AttachedScripts(map[string][]byte{"one.py": []byte("1"), "lib.zip": zipped(t, entry{name: "pkg/mod.py", content: "2"})})
+	if diff := cmp.Diff(map[string]string{"One": "1", "Zip": "2"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // FuzzUnpackAttachments: no archive gives a path that leads out, or more than the
 // limits.
 func FuzzUnpackAttachments(f *testing.F) {

@@ -1,5 +1,10 @@
 package runbook
 
+import (
+	"strings"
+	"unicode/utf8"
+)
+
 // ScriptFacts is what is known of a script without running it. The analysis
 // itself is not here, because it needs Python: whoever checks a document brings
 // its results.
@@ -42,4 +47,38 @@ func (d *Document) Scripts() map[string]string {
 		}
 	}
 	return out
+}
+
+// AttachedScripts gives the Python code of the steps whose script is an attachment,
+// by step, from the contents of the document's files by name. What is not there is
+// left out.
+func (d *Document) AttachedScripts(files map[string][]byte) map[string]string {
+	out := map[string]string{}
+	for _, s := range d.all {
+		name, _ := s.Inputs["Attachment"].(string)
+		_, inline := s.Inputs["Script"]
+		content, ok := files[name]
+		if s.Action != ActionScript || inline || !ok || len(refusal(s)) > 0 {
+			continue
+		}
+		if strings.HasSuffix(strings.ToLower(name), ".zip") {
+			content, ok = handlerFile(s, content)
+		}
+		if ok && utf8.Valid(content) {
+			out[s.Name] = string(content)
+		}
+	}
+	return out
+}
+
+// handlerFile finds the file of a zip that a step's Handler, FILE.FUNCTION, names.
+func handlerFile(s *Step, packed []byte) ([]byte, bool) {
+	handler, _ := s.Inputs["Handler"].(string)
+	dot := strings.LastIndex(handler, ".")
+	files, err := UnpackAttachments(packed)
+	if dot < 0 || err != nil {
+		return nil, false
+	}
+	content, ok := files[strings.ReplaceAll(handler[:dot], ".", "/")+".py"]
+	return content, ok
 }

@@ -97,4 +97,12 @@ func TestScriptsAreLookedInto(t *testing.T) {
 			t.Errorf("the policy lacks %s: %s", action, policy)
 		}
 	}
+
+	// A script that is an attachment is found beside the document.
+	write("undo.py", "import boto3\ndef main(events, context):\n    boto3.client('iam').get_role(RoleName='r')\n")
+	attached := write("attached.yaml", "schemaVersion: '0.3'\nfiles: {undo.py: {}}\nmainSteps:\n"+
+		"  - {name: A, action: 'aws:executeScript', inputs: {Runtime: python3.11, Handler: undo.main, Attachment: undo.py}}\n")
+	if got := run(cli.ExitOK, "runbook", "check", attached, "-o", "json", "--query", "[0].[reads[0].operation, steps[0].impact]"); !strings.Contains(got, "GetRole") || !strings.Contains(got, "NonMutating") {
+		t.Errorf("the attachment gives %s", got)
+	}
 }
