@@ -133,7 +133,7 @@ func (l *Local) whoAmI(ctx context.Context, cfg config.Config, models *apimodel.
 	reply, err := gate.ReadOnly(awsapi.Identity{SessionName: "parry-local"}).Call(ctx, "whoami", apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Region: lc.Region})
 	if err != nil {
 		return fault.E(fault.CodeOf(err), "find out whose credentials these are", err).
-			WithHint("give AWS credentials by the environment, a profile or SSO, or start the document on a server: PARRY_URL")
+			WithHint("give AWS credentials by the environment, a profile or SSO, or start the document on a server: PARRY_ENDPOINT")
 	}
 	l.Account, _ = reply.Output["Account"].(string)
 	l.ARN, _ = reply.Output["Arn"].(string)

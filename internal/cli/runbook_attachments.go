@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +25,11 @@ func attachmentsIn(doc *runbook.Document, place string) ([][]byte, error) {
 		}
 		if err := runbook.CheckAttachment(f, content); err != nil {
 			return nil, err
+		}
+		if f.SHA256 == "" {
+			sum := sha256.Sum256(content)
+			return nil, fault.Errorf(fault.Invalid, "read attachment "+f.Name, "the document declares no checksum, by which a plan would be bound to it").
+				WithHint("put into the document: files.%s.checksums.sha256: %s", f.Name, hex.EncodeToString(sum[:]))
 		}
 		out = append(out, content)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/app"
+	"github.com/parry-security/parry/internal/automation"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/remediation"
@@ -82,7 +83,11 @@ func (x *localExecutions) execution(ctx context.Context, id string) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	return awsShape(ssm.Show(e, steps, x.doc, partitionOf(x.local.ARN), x.local.Account))
+	doc := x.doc
+	if a := e.Asked; a != nil && a.OnTargets() {
+		doc = nil // its steps are those of the children
+	}
+	return awsShape(ssm.Show(e, steps, doc, partitionOf(x.local.ARN), x.local.Account))
 }
 
 // awsShape makes plain maps of what ssm shows, with times as text: as JSON they
@@ -121,6 +126,14 @@ func (x *localExecutions) cancel(ctx context.Context, _ string) error {
 		return nil // it changes nothing, and runs or ran already
 	}
 	return x.local.Withdraw(ctx, x.planned)
+}
+
+func (x *localExecutions) decide(ctx context.Context, id, step string, grant bool) error {
+	return x.local.DecideStep(ctx, id, step, grant, "")
+}
+
+func (x *localExecutions) resume(ctx context.Context, id, step string) error {
+	return x.local.Signal(ctx, id, string(automation.SignalResume), step, "")
 }
 
 func (x *localExecutions) close(ctx context.Context) error { return x.local.Stop(ctx) }

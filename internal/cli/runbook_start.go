@@ -16,6 +16,7 @@ import (
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
 )
 
 // startFlags are the flags of runbook start.
@@ -53,6 +54,14 @@ type proposer interface {
 	proposal(ctx context.Context, id string) (proposal, error)
 	// approve approves exactly the plan of a proposal.
 	approve(ctx context.Context, p proposal) error
+}
+
+// answerer takes a person's word on a step that waits for one.
+type answerer interface {
+	// decide answers an aws:approve step, as the caller.
+	decide(ctx context.Context, id, step string, grant bool) error
+	// resume ends an aws:pause step.
+	resume(ctx context.Context, id, step string) error
 }
 
 // previewer plans documents elsewhere, in the words of Systems Manager's API.
@@ -287,7 +296,7 @@ func (s *shared) propose(ctx context.Context, where executions, local proposer, 
 // wait for, and shows its steps if asked.
 func (s *shared) follow(ctx context.Context, where executions, id string, f startFlags, local bool) (map[string]any, error) {
 	view := liveSteps{w: s.Err, seen: map[string]string{}}
-	told := false
+	told, answered := false, map[string]bool{}
 	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
 		e, err := where.execution(ctx, id)
 		if err != nil {
@@ -300,7 +309,13 @@ func (s *shared) follow(ctx context.Context, where executions, id string, f star
 		if status.Ended() || !local && !f.wait && !f.watch {
 			return e, nil
 		}
-		if why := memberText(e, "FailureMessage"); status == automation.Pending && why != "" && !told {
+		if a, ok := where.(answerer); ok && status == automation.Waiting {
+			waits, err := s.answer(ctx, a, id, e, answered)
+			if err != nil || waits {
+				return e, err
+			}
+		}
+		if why := memberText(e, "FailureMessage"); status == automation.Pending && why != "" && !told && !local {
 			fmt.Fprintln(s.Err, printable(why)) // what it waits for
 			told = true
 		}
@@ -310,6 +325,47 @@ func (s *shared) follow(ctx context.Context, where executions, id string, f star
 		case <-time.After(pause):
 		}
 	}
+}
+
+// answer asks the person at the terminal what a step that waits for people asks,
+// once for each step. Waits says that nobody is there to answer.
+func (s *shared) answer(ctx context.Context, a answerer, id string, e map[string]any, answered map[string]bool) (waits bool, err error) {
+	step, action := memberText(e, "CurrentStepName"), memberText(e, "CurrentAction")
+	if action != runbook.ActionApprove && action != runbook.ActionPause {
+		return false, nil // it waits for AWS
+	}
+	for _, st := range stepsOf(e) {
+		if memberText(st, "StepName") != step || memberText(st, "StepStatus") != string(automation.Waiting) {
+			continue
+		}
+		key := memberText(st, "StepExecutionId")
+		if answered[key] {
+			return false, nil
+		}
+		answered[key] = true
+		if action == runbook.ActionPause {
+			yes, asked := s.ask(printable(fmt.Sprintf("Step %s pauses. Go on? [y/N] ", step)))
+			if !yes {
+				return true, s.nobody(asked, step)
+			}
+			return false, a.resume(ctx, id, step)
+		}
+		inputs, _ := st["Inputs"].(map[string]any)
+		yes, asked := s.ask(oneLine(fmt.Sprintf("Step %s asks for approval: %s  Approve? [y/N] ", step, memberText(inputs, "Message"))))
+		if !asked {
+			return true, s.nobody(asked, step)
+		}
+		return false, a.decide(ctx, id, step, yes)
+	}
+	return false, nil
+}
+
+// nobody says that a step goes on waiting.
+func (s *shared) nobody(asked bool, step string) error {
+	if !asked {
+		fmt.Fprintln(s.Err, printable(fmt.Sprintf("step %s waits for a person; run the document from a terminal, or on a server", step)))
+	}
+	return nil
 }
 
 // exitOf gives the exit code for the state of an execution.
