@@ -1,6 +1,8 @@
 package runbook_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,5 +82,18 @@ func TestErrorsLeavesWarningsOut(t *testing.T) {
 	errs := runbook.Errors(problems)
 	if len(errs) != 1 || errs[0].String() != "3:4 a.b: e" {
 		t.Errorf("errors %v", errs)
+	}
+}
+
+func TestEveryCodeIsExplained(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "runbook-check.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range runbook.Codes() {
+		if strings.Count(string(raw), "\n| `"+code+"` |") != 1 {
+			t.Errorf("docs/runbook-check.md does not explain %s", code)
+		}
 	}
 }
