@@ -284,6 +284,9 @@ func TestDefaultsWithSystemValues(t *testing.T) {
 // lead to each other.
 func TestCheckOfALargeDocument(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a second or two")
+	}
 	var b strings.Builder
 	b.WriteString("schemaVersion: '0.3'\nmainSteps:\n")
 	const steps = 480
