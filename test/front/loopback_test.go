@@ -139,3 +139,50 @@ func (s *server) loopback(t *testing.T) {
 		t.Errorf("%v", started)
 	}
 }
+
+const scriptDocument = `
+schemaVersion: "0.3"
+outputs: [Run.Id, Run.Status]
+mainSteps:
+  - name: Run
+    action: aws:executeScript
+    isEnd: true
+    inputs:
+      Runtime: python3.11
+      Handler: handler
+      Script: |
+        import time
+
+        import boto3
+
+        def handler(events, context):
+            ssm = boto3.client("ssm")
+            started = ssm.start_automation_execution(DocumentName="Story-Inner", Parameters={"Color": ["green"]})
+            for _ in range(50):
+                e = ssm.get_automation_execution(AutomationExecutionId=started["AutomationExecutionId"])["AutomationExecution"]
+                if e["AutomationExecutionStatus"] not in ("Pending", "InProgress"):
+                    break
+                time.sleep(0.2)
+            return {"id": started["AutomationExecutionId"], "status": e["AutomationExecutionStatus"]}
+    outputs:
+      - {Name: Id, Selector: $.Payload.id, Type: String}
+      - {Name: Status, Selector: $.Payload.status, Type: String}
+`
+
+// scriptLoopback: the same from a script, by the real boto3.
+func (s *server) scriptLoopback(t *testing.T) {
+	s.ssm(t, "admin", "CreateDocument", map[string]any{"Name": "Story-Script", "Content": scriptDocument, "DocumentType": "Automation", "DocumentFormat": "YAML"})
+	id, _ := s.ssm(t, "operator", "StartAutomationExecution", map[string]any{
+		"DocumentName": "Story-Script", "Tags": []map[string]string{{"Key": "parry:account", "Value": prod}},
+	})["AutomationExecutionId"].(string)
+	s.approvePlan(t, id)
+	e := s.until(t, id, "Success", "Failed", "TimedOut", "Cancelled")
+	outputs, _ := e["Outputs"].(map[string]any)
+	inner, _ := outputs["Run.Id"].([]any)
+	if e["AutomationExecutionStatus"] != "Success" || len(inner) != 1 || fmt.Sprint(outputs["Run.Status"]) != "[Success]" {
+		t.Fatalf("%v", e)
+	}
+	if started := s.execution(t, fmt.Sprint(inner[0])); fmt.Sprint(started["Outputs"]) != "map[Choose.NextStep:[Rest]]" {
+		t.Errorf("%v", started)
+	}
+}

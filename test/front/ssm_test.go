@@ -24,6 +24,7 @@ func (s *server) systemsManager(t *testing.T) {
 	t.Run("boto3", func(t *testing.T) { s.automationStory(t, python) })
 	t.Run("AWS CLI", func(t *testing.T) { s.automationCLI(t, python) })
 	t.Run("loopback", s.loopback)
+	t.Run("loopback of a script", s.scriptLoopback)
 }
 
 func (s *server) automationStory(t *testing.T, python string) {
