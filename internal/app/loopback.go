@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/plan"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -35,7 +37,7 @@ type loopback struct {
 	open bool
 }
 
-// answers is what of Systems Manager may be answered here.
+// locals is what Parry may answer itself, for the gate.
 func (l *loopback) locals() map[string]awsapi.Local {
 	out := map[string]awsapi.Local{
 		"securityhub:BatchUpdateFindings": findingUpdates{l}, "securityhub:GetFindings": findingReads{l},
@@ -126,34 +128,44 @@ func (a automationCalls) Answer(ctx context.Context, c awsapi.LocalCall) (apimod
 }
 
 // caller gives who calls: the person who started the run, with the rights that
-// person's keys have now, on the run's account alone.
+// person's keys have now, on the run's account alone. While a run over several
+// accounts is planned, its reads are made on each of them, as far as the person's
+// keys reach.
 func (l *loopback) caller(ctx context.Context, c awsapi.LocalCall) (ssm.Caller, error) {
-	r, err := l.store.Remediation(ctx, c.Remediation)
-	var startedBy string
-	switch {
-	case err == nil:
-		startedBy = r.RequestedBy
-	case !fault.Is(err, fault.NotFound):
+	parent := &ssm.Parent{}
+	startedBy, own, err := l.owner(ctx, c, parent)
+	if err != nil {
 		return ssm.Caller{}, err
 	}
-	parent := &ssm.Parent{Account: c.Account}
-	if c.Execution != "" {
-		e, err := l.store.Execution(ctx, c.Execution)
-		switch {
-		case err == nil:
-			startedBy, parent.Execution, parent.Account = e.Of.StartedBy, e.ID, e.Of.Account
-			if parent.Depth, err = l.depth(ctx, e); err != nil {
-				return ssm.Caller{}, err
-			}
-		case !fault.Is(err, fault.NotFound):
-			return ssm.Caller{}, err
-		}
+	parent.Account = cmp.Or(c.Account, own)
+	if parent.Account != own && c.Mode != awsapi.ModePlan {
+		return ssm.Caller{}, fault.Errorf(fault.Denied, "call "+c.Operation, "the document runs on account %s and may ask Parry nothing of %s", own, c.Account)
 	}
-	if c.Account != "" && parent.Account != c.Account {
-		return ssm.Caller{}, fault.Errorf(fault.Denied, "call "+c.Operation, "the document runs on account %s and may ask Parry nothing of %s", parent.Account, c.Account)
-	}
-	p, err := l.principal(ctx, startedBy, parent.Account)
+	p, err := l.principal(ctx, startedBy, parent.Account, parent.Account == own)
 	return ssm.Caller{Principal: p, Region: c.Region, Parent: parent}, err
+}
+
+// owner gives who started the run that calls, and its account; what is known of
+// the execution goes into parent.
+func (l *loopback) owner(ctx context.Context, c awsapi.LocalCall, parent *ssm.Parent) (startedBy, account string, err error) {
+	e, err := l.store.Execution(ctx, cmp.Or(c.Execution, plan.ExecutionID(c.Remediation)))
+	switch {
+	case err == nil:
+		parent.Execution = e.ID
+		if parent.Depth, err = l.depth(ctx, e); err != nil {
+			return "", "", err
+		}
+		if e.Of.Account != "" {
+			return e.Of.StartedBy, e.Of.Account, nil
+		}
+	case !fault.Is(err, fault.NotFound):
+		return "", "", err
+	}
+	r, err := l.store.Remediation(ctx, c.Remediation)
+	if fault.Is(err, fault.NotFound) {
+		return "", c.Account, nil // a fix that is being planned: it reads, and has no person
+	}
+	return r.RequestedBy, r.Account, err
 }
 
 // depth counts the executions above e, those included that asked for it by this
@@ -174,9 +186,12 @@ func (l *loopback) depth(ctx context.Context, e store.ExecutionRecord) (int, err
 }
 
 // principal gives a person's roles on account, from the keys that the person
-// holds. Nobody who holds a key, such as a bus rule, may read and no more.
-func (l *loopback) principal(ctx context.Context, name, account string) (auth.Principal, error) {
-	p := auth.Principal{Name: name, KeyName: "of " + name, Roles: []auth.Role{auth.RoleReader}, Accounts: []string{account}}
+// holds. On the run's own account everybody reads, a bus rule too.
+func (l *loopback) principal(ctx context.Context, name, account string, own bool) (auth.Principal, error) {
+	p := auth.Principal{Name: name, KeyName: "of " + name, Accounts: []string{account}}
+	if own {
+		p.Roles = []auth.Role{auth.RoleReader}
+	}
 	if l.open {
 		p.Roles = []auth.Role{auth.RoleOperator}
 		return p, nil

@@ -217,6 +217,11 @@ func TestLoopbackGivesNoMoreThanThePersonHas(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	planned := loopCall("GetAutomationExecution", "by-olga", loopProd, get(inProd))
+	planned.Mode = awsapi.ModePlan
+	if _, err := a.Answer(t.Context(), planned); code(err) != "AccessDeniedException" {
+		t.Errorf("planning reads where the person may not: %v", err)
+	}
 	if err := w.store.RevokeKey(t.Context(), w.keys["olga"], store.Effects{}); err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +231,33 @@ func TestLoopbackGivesNoMoreThanThePersonHas(t *testing.T) {
 	w.open = true
 	if _, err := a.Answer(t.Context(), loopCall("StartAutomationExecution", "by-olga", loopDev, start)); err != nil {
 		t.Errorf("in a process of one person: %v", err)
+	}
+}
+
+// TestLoopbackOfAFix: a fix has an execution without a person; its remediation says
+// on which account it is.
+func TestLoopbackOfAFix(t *testing.T) {
+	t.Parallel()
+	w := newLoopWorld(t)
+	now := w.store.Clock().Now()
+	if err := w.store.CreateRemediation(t.Context(), remediation.Remediation{
+		ID: "rem-fix", Kind: remediation.KindFix, Account: loopDev, State: remediation.Planned, RequestedBy: "rule/all", CreatedAt: now, UpdatedAt: now,
+	}, nil, store.Effects{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.CreateExecutions(t.Context(), []store.ExecutionRecord{{ID: "fix", Remediation: "rem-fix", Status: "InProgress", StartedAt: now}}, store.Effects{}); err != nil {
+		t.Fatal(err)
+	}
+	a := automationCalls{w.loopback}
+	read := map[string]any{"Name": "Loop-Rest"}
+	if _, err := a.Answer(t.Context(), loopCall("GetDocument", "fix", loopDev, read)); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.Answer(t.Context(), loopCall("GetDocument", "fix", loopProd, read)); code(err) != "AccessDeniedException" {
+		t.Errorf("on another account: %v", err)
+	}
+	if _, err := a.Answer(t.Context(), loopCall("StartAutomationExecution", "fix", loopDev, map[string]any{"DocumentName": "Loop-Rest"})); code(err) != "AccessDeniedException" {
+		t.Errorf("a rule starts: %v", err)
 	}
 }
 

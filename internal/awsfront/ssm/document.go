@@ -205,7 +205,7 @@ func (p *parsedDocuments) parse(content string) (*runbook.Document, error) {
 	if e, ok := p.byRev[revision]; ok {
 		p.order.MoveToFront(e)
 		p.mu.Unlock()
-		return e.Value.(*parsedDocument).doc, nil //nolint:forcetypeassert // only parse puts values in
+		return e.Value.(*parsedDocument).doc, nil // only parse puts values in
 	}
 	p.mu.Unlock()
 	doc, err := runbook.Parse([]byte(content))
@@ -218,7 +218,7 @@ func (p *parsedDocuments) parse(content string) (*runbook.Document, error) {
 		p.byRev[revision] = p.order.PushFront(&parsedDocument{revision, doc})
 		if p.order.Len() > maxParsed {
 			last := p.order.Back()
-			delete(p.byRev, p.order.Remove(last).(*parsedDocument).revision) //nolint:forcetypeassert // as above
+			delete(p.byRev, p.order.Remove(last).(*parsedDocument).revision)
 		}
 	}
 	return doc, nil

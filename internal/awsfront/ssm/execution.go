@@ -169,13 +169,13 @@ func (h *Handler) content(ctx context.Context, e remediation.Execution) (*runboo
 	text, err := h.cfg.Plans.DocumentText(ctx, e)
 	switch {
 	case fault.Is(err, fault.NotFound), err == nil && text == "":
-		return nil, nil //nolint:nilnil // said above
+		return nil, nil // said above
 	case err != nil:
 		return nil, err
 	}
 	doc, err := h.parsed.parse(text)
 	if err != nil {
-		return nil, nil //nolint:nilnil,nilerr // a later version may refuse what an earlier one ran
+		return nil, nil //nolint:nilerr // a later version may refuse what an earlier one ran
 	}
 	return doc, nil
 }
