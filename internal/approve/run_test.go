@@ -1,6 +1,7 @@
 package approve_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,10 @@ func askStep(t *testing.T, w world, approvers []string, minimum int) {
 		if err := w.stage.AskStep(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
+	}
+	told := w.eff[len(w.eff)-1].Outbox
+	if len(told) != 1 || told[0].Topic != store.TopicEvent || !strings.Contains(string(told[0].Payload), `"Parry Approval Asked"`) {
+		t.Errorf("people are told %+v", told)
 	}
 	if w.a.ID != approve.StepApprovalID("exe-1", "Ask") || !w.a.OfStep() || w.a.State != remediation.ApprovalPending {
 		t.Fatalf("approval = %+v", w.a)

@@ -47,11 +47,10 @@ func (s *Stage) AskStep(ctx context.Context, q StepQuestion) error {
 		State: remediation.ApprovalPending, Policy: "document", Quorum: max(q.Minimum, 1), CreatedAt: now, ExpiresAt: q.ExpiresAt, Version: 1,
 		Execution: q.Execution, Step: q.Step, Approvers: q.Approvers, Message: q.Message,
 	}
-	detail, err := json.Marshal(map[string]any{"execution": q.Execution, "step": q.Step, "approvers": q.Approvers, "quorum": a.Quorum})
+	eff, err := store.AnnounceQuestion(a, q.Remediation, "parry/approve", now)
 	if err != nil {
 		return err
 	}
-	eff := store.Effects{Audit: []store.AuditRecord{{At: now, Actor: "parry/approve", Action: "approval.asked", Object: a.ID, Detail: detail}}}
 	if err := s.Store.CreateApproval(ctx, a, nil, eff); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}

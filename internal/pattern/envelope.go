@@ -38,6 +38,7 @@ const (
 	FindingsImported   = "Security Hub Findings - Imported"
 	SourceParry        = "parry"
 	RemediationChanged = "Parry Remediation State Change" // detail: remediation.StateChange
+	ApprovalAsked      = "Parry Approval Asked"           // detail: remediation.Question
 
 	SourceSSM        = "aws.ssm"
 	ExecutionChanged = "EC2 Automation Execution Status-change Notification"

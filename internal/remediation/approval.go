@@ -72,6 +72,19 @@ type Approval struct {
 // OfStep reports whether a is asked for by a step and not by a plan.
 func (a Approval) OfStep() bool { return a.Step != "" }
 
+// Question is the detail of a "Parry Approval Asked" event: a step of a running
+// document waits for people. Message is the document's text: untrusted.
+type Question struct {
+	Approval    string   `json:"approval"`
+	Remediation ID       `json:"remediation"`
+	Document    string   `json:"document"`
+	Execution   string   `json:"execution"`
+	Step        string   `json:"step"`
+	Approvers   []string `json:"approvers"`
+	Quorum      int      `json:"quorum"`
+	Message     string   `json:"message,omitempty"`
+}
+
 // Decision is one person's word on an approval.
 type Decision struct {
 	Principal string    `json:"principal"`

@@ -41,6 +41,33 @@ func Announce(change remediation.StateChange, actor string, at time.Time) (Effec
 	}, nil
 }
 
+// AnnounceQuestion gives the effects of a step's question to people: the event on the
+// bus and the audit record.
+func AnnounceQuestion(a remediation.Approval, r remediation.Remediation, actor string, at time.Time) (Effects, error) {
+	detail, err := json.Marshal(remediation.Question{
+		Approval: a.ID, Remediation: r.ID, Document: r.Runbook, Execution: a.Execution, Step: a.Step, Approvers: a.Approvers, Quorum: a.Quorum, Message: a.Message,
+	})
+	if err != nil {
+		return Effects{}, fmt.Errorf("announce approval %s: %w", a.ID, err)
+	}
+	id := "evt-" + a.ID
+	envelope, err := json.Marshal(pattern.Envelope{
+		Version: "0", ID: id, DetailType: pattern.ApprovalAsked, Source: pattern.SourceParry, Account: r.Account, Region: r.Region,
+		Time: at.UTC().Truncate(time.Second), Resources: []string{r.Resource}, Detail: detail, Parry: &pattern.Cause{By: "parry/remediation/" + string(r.ID)},
+	})
+	if err != nil {
+		return Effects{}, fmt.Errorf("announce approval %s: %w", a.ID, err)
+	}
+	audit, err := json.Marshal(map[string]any{"execution": a.Execution, "step": a.Step, "approvers": a.Approvers, "quorum": a.Quorum})
+	if err != nil {
+		return Effects{}, fmt.Errorf("audit approval %s: %w", a.ID, err)
+	}
+	return Effects{
+		Outbox: []Message{{ID: id, Topic: TopicEvent, Payload: envelope}},
+		Audit:  []AuditRecord{{At: at.UTC(), Actor: actor, Action: "approval.asked", Object: a.ID, Detail: audit}},
+	}, nil
+}
+
 // ends says which execution a remediation's change of state ends: one that never
 // began, or whose end nobody could write, is told here why.
 func ends(c remediation.StateChange, at time.Time) []ExecutionEnd {

@@ -57,4 +57,3 @@ func attachError(err error) error {
 	}
 	return err
 }
-

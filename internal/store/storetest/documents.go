@@ -39,6 +39,12 @@ func documentLife(t *testing.T, s *store.Store) {
 	same(t, d, must(s.Document(ctx, "Close-Port"))(t))
 	v.Name, v.Version = "Close-Port", 1
 	same(t, v, must(s.DocumentVersion(ctx, "Close-Port", 1))(t))
+	for _, size := range []int64{8, 9} { // given twice, the later counts
+		ok(t, s.PutVersionAttachment(ctx, "Close-Port", 1, store.DocumentAttachment{Name: "more.py", SHA256: "cd", Size: size}, store.Effects{}))
+	}
+	v.Attachments = append(v.Attachments, store.DocumentAttachment{Name: "more.py", SHA256: "cd", Size: 9})
+	same(t, v, must(s.DocumentVersion(ctx, "Close-Port", 1))(t))
+	sentinel(t, s.PutVersionAttachment(ctx, "Close-Port", 9, store.DocumentAttachment{Name: "x"}, event("never-sent")), store.ErrNotFound)
 	second := documentVersion("schemaVersion: '0.3' # better")
 	d = must(s.UpdateDocument(ctx, d, &second, store.Effects{}))(t)
 	same(t, []any{2, 1, int64(2)}, []any{d.Latest, d.Default, d.Rev})
