@@ -150,7 +150,7 @@ func (s *server) signatures(t *testing.T) {
 	}
 	t.Run("another service", func(t *testing.T) {
 		s.nothingStored(t, func(t *testing.T) {
-			s.do(t, call{key: "source", service: "s3", path: "/findings/import", body: body}).is(t, 404, "UnknownOperationException", "service s3", "parry, securityhub and sts")
+			s.do(t, call{key: "source", service: "s3", path: "/findings/import", body: body}).is(t, 404, "UnknownOperationException", "service s3", "parry, securityhub, ssm and sts")
 			s.do(t, call{key: "admin", service: "parry", path: "/findings/import", body: body}).is(t, 404, "not_found", "there is no such endpoint")
 		})
 	})
