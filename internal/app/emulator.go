@@ -40,7 +40,7 @@ func NewEmulator(endpoint string, reset func(context.Context) error, logger *slo
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fault.Errorf(fault.Invalid, "open emulator", "%q is not the address of an emulator", endpoint).WithHint("give one such as http://127.0.0.1:5000")
 	}
-	if host := strings.ToLower(u.Hostname()); strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".amazonaws.com.cn") || strings.HasSuffix(host, ".api.aws") {
+	if host := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."); strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".amazonaws.com.cn") || strings.HasSuffix(host, ".api.aws") {
 		return nil, fault.Errorf(fault.Denied, "open emulator", "%s is AWS itself, where fixtures would be real", host).WithHint("give the address of an emulator such as moto")
 	}
 	models, err := apimodel.Load()
