@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -126,6 +128,22 @@ func targets(list []string) ([]map[string]any, error) {
 		out = append(out, map[string]any{"Key": key, "Values": items})
 	}
 	return out, nil
+}
+
+// waves reads CANARY,GROWTH: the targets of the first wave, and how many times the
+// next is as large.
+func waves(text string) (*remediation.Waves, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // no waves
+	}
+	first, second, ok := strings.Cut(text, ",")
+	canary, err := strconv.Atoi(first)
+	growth, err2 := strconv.Atoi(second)
+	const most = 10_000
+	if !ok || err != nil || err2 != nil || canary < 1 || growth < 1 || canary > most || growth > most {
+		return nil, usage("--waves %q is not CANARY,GROWTH with two numbers from 1, such as 1,3", text)
+	}
+	return &remediation.Waves{Canary: canary, Growth: growth}, nil
 }
 
 // locations reads --target-locations: JSON, or file:// and the name of a file.
