@@ -71,10 +71,10 @@ func parameterValue(text string) (any, error) {
 		return text, nil
 	}
 	var v any
-	if runbook.DecodeJSON([]byte(trimmed), &v) != nil {
-		return text, nil // a pattern, or a filter of CloudWatch Logs
+	if err := runbook.DecodeJSON([]byte(trimmed), &v); err == nil {
+		return v, nil
 	}
-	return v, nil
+	return text, nil // a pattern, or a filter of CloudWatch Logs
 }
 
 // fileScheme stands before the name of a file, as in the AWS CLI.
