@@ -215,6 +215,50 @@ func (o *Operation) TokenMember() (string, bool) {
 	return "", false
 }
 
+// repeatMembers are members that no model marks as tokens and that are such in fact:
+// AWS's pages say that a request with the same one is the same request.
+//
+//   - CloudFormation, "ClientRequestToken": "specify this token if you plan to retry
+//     requests" (CreateStack and the others).
+//   - Step Functions, StartExecution: idempotent by name and input while the
+//     execution of a standard workflow runs; afterwards the name is taken
+//     (ExecutionAlreadyExists), and for 90 days nothing starts twice. Express
+//     workflows promise no more than to start at least once.
+var repeatMembers = map[string]string{
+	"cloudformation:CreateStack": "ClientRequestToken", "cloudformation:UpdateStack": "ClientRequestToken", "cloudformation:DeleteStack": "ClientRequestToken",
+	"cloudformation:ContinueUpdateRollback": "ClientRequestToken", "cloudformation:CancelUpdateStack": "ClientRequestToken",
+	"cloudformation:RollbackStack": "ClientRequestToken", "cloudformation:ExecuteChangeSet": "ClientRequestToken",
+	"stepfunctions:StartExecution": "name",
+}
+
+// RepeatMember gives the member by which AWS knows the request with that input
+// again: that of TokenMember, which is filled in by whoever sends, or another that
+// the input has.
+func (o *Operation) RepeatMember(service string, input map[string]any) (string, bool) {
+	if member, ok := o.TokenMember(); ok {
+		return member, true
+	}
+	member, ok := repeatMembers[service+":"+o.Name]
+	return member, ok && input[member] != nil
+}
+
+// Streams reports whether the answer of the operation is a stream: a body without
+// a size that is known before, or events.
+func (o *Operation) Streams() bool {
+	if o.HasEventStream() {
+		return true
+	}
+	if o.Output == nil {
+		return false
+	}
+	for _, m := range o.Output.Members {
+		if m.Name == o.Output.Payload && (m.Streaming || m.Shape.Streaming) {
+			return true
+		}
+	}
+	return false
+}
+
 // foldName makes all spellings of a name alike.
 func foldName(name string) string {
 	var b strings.Builder

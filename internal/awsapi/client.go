@@ -138,22 +138,21 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 }
 
 // defaultHTTP follows no redirect: a signed request must not go where a service
-// did not expect it, and S3's redirects between regions are answers to read.
+// did not expect it, and S3's redirects between regions are answers to read. How
+// long an answer may take is a matter of the operation; see attemptLimit.
 func defaultHTTP() *http.Client {
 	return &http.Client{
-		Timeout:       90 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: 60 * time.Second,
-			IdleConnTimeout:       60 * time.Second,
-			MaxIdleConns:          200,
-			MaxIdleConnsPerHost:   20,
-			ForceAttemptHTTP2:     true,
-			DisableCompression:    true,
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout: 10 * time.Second,
+			IdleConnTimeout:     60 * time.Second,
+			MaxIdleConns:        200,
+			MaxIdleConnsPerHost: 20,
+			ForceAttemptHTTP2:   true,
+			DisableCompression:  true,
 		},
 	}
 }

@@ -56,7 +56,12 @@ func (c *Client) SendWith(ctx context.Context, creds Credentials, call apimodel.
 
 func (p *prepared) name() string { return p.rt.service.Name + ":" + p.op.op.Name }
 
-func hasToken(p *prepared) bool { _, ok := p.op.op.TokenMember(); return ok }
+// hasToken reports whether AWS knows the request again: botocore's tokens are
+// filled in by now, others are there if the caller gave them.
+func hasToken(p *prepared) bool {
+	_, ok := p.op.op.RepeatMember(p.rt.service.Name, p.input)
+	return ok
+}
 
 func firstNonEmpty(texts ...string) string {
 	for _, t := range texts {
@@ -191,6 +196,8 @@ func (s *sending) attempt(ctx context.Context) (*success, *failure) {
 	if err != nil {
 		return nil, &failure{err: fault.Terminal(err)}
 	}
+	ctx, stop := context.WithTimeoutCause(ctx, s.attemptLimit(), errNoAnswer)
+	defer stop()
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	req, err := s.request(httptrace.WithClientTrace(ctx, trace), ep)
@@ -199,6 +206,9 @@ func (s *sending) attempt(ctx context.Context) (*success, *failure) {
 	}
 	resp, err := s.c.cfg.HTTP.Do(req)
 	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
+			err = cause
+		}
 		return nil, &failure{err: err, sent: sent.Load()}
 	}
 	defer resp.Body.Close()
@@ -222,6 +232,34 @@ func (s *sending) attempt(ctx context.Context) (*success, *failure) {
 		return nil, s.unreadable(a, err)
 	}
 	return &success{out: out, answer: a, checked: checked}, nil
+}
+
+// The time that one attempt may take, its answer read to the end. Operations that
+// do their work before they answer take as long as the caller gives them, up to
+// what the service allows: a Lambda function runs for 15 minutes at most, an
+// express workflow for five.
+//
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+// https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+const defaultAttemptLimit = 90 * time.Second
+
+var attemptLimits = map[string]time.Duration{
+	"lambda:Invoke": 15*time.Minute + defaultAttemptLimit, "stepfunctions:StartSyncExecution": 5*time.Minute + defaultAttemptLimit,
+}
+
+// errNoAnswer is the cause of an attempt that ended for taking too long.
+var errNoAnswer error = noAnswerError{}
+
+type noAnswerError struct{}
+
+func (noAnswerError) Error() string { return "no answer came in time" }
+func (noAnswerError) Timeout() bool { return true }
+
+func (s *sending) attemptLimit() time.Duration {
+	if d, ok := attemptLimits[s.p.name()]; ok {
+		return d
+	}
+	return defaultAttemptLimit
 }
 
 type success struct {

@@ -218,6 +218,82 @@ func TestATokenMakesAChangeRepeatable(t *testing.T) {
 	}
 }
 
+// TestMembersThatAreTokensInFact make a change repeatable where the caller gives them.
+func TestMembersThatAreTokensInFact(t *testing.T) {
+	t.Parallel()
+	const machine = "arn:aws:states:us-east-1:111122223333:stateMachine:m"
+	stack := func(operation string, in map[string]any) apimodel.Call {
+		in["StackName"] = "s"
+		return apimodel.Call{Service: "cloudformation", Operation: operation, Input: in}
+	}
+	const done = `<R><CreateStackResult><StackId>id</StackId></CreateStackResult></R>`
+	for name, tc := range map[string]struct {
+		call   apimodel.Call
+		answer string
+		sent   int
+	}{
+		"stack":               {stack("CreateStack", map[string]any{"ClientRequestToken": "t"}), done, 2},
+		"stack without token": {stack("CreateStack", map[string]any{}), done, 1},
+		"stack deleted":       {stack("DeleteStack", map[string]any{"ClientRequestToken": "t"}), "<R/>", 2},
+		"execution":           {apimodel.Call{Service: "stepfunctions", Operation: "StartExecution", Input: map[string]any{"stateMachineArn": machine, "name": "n"}}, `{"executionArn":"a","startDate":1}`, 2},
+		"execution no name":   {apimodel.Call{Service: "stepfunctions", Operation: "StartExecution", Input: map[string]any{"stateMachineArn": machine}}, "{}", 1},
+		"a name of another":   {apimodel.Call{Service: "stepfunctions", Operation: "CreateActivity", Input: map[string]any{"name": "n"}}, "{}", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var bodies []string
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				b, _ := io.ReadAll(r.Body)
+				if bodies = append(bodies, string(b)); len(bodies) == 1 {
+					hangUp(w, r)
+				}
+				answer(200, tc.answer)(w, r)
+			}))
+			t.Cleanup(srv.Close)
+			_, err := newClient(t, srv.URL, quick(&waits{})).Send(t.Context(), testKeys, tc.call)
+			var e *apimodel.APIError
+			if lost := errors.As(err, &e) && e.Uncertain; len(bodies) != tc.sent || lost != (tc.sent == 1) || bodies[0] != bodies[len(bodies)-1] {
+				t.Errorf("sent %q, %v", bodies, err)
+			}
+		})
+	}
+}
+
+type limitsSeen struct {
+	left map[string]time.Duration
+	of   string
+}
+
+func (l *limitsSeen) RoundTrip(r *http.Request) (*http.Response, error) {
+	end, _ := r.Context().Deadline()
+	l.left[l.of] = time.Until(end)
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+}
+
+// TestOperationsThatWorkBeforeTheyAnswer may take longer than others.
+func TestOperationsThatWorkBeforeTheyAnswer(t *testing.T) {
+	t.Parallel()
+	seen := &limitsSeen{left: map[string]time.Duration{}}
+	client := newClient(t, "https://aws.example", func(c *awsapi.ClientConfig) { c.HTTP = &http.Client{Transport: seen} })
+	send := func(name string, ctx context.Context, call apimodel.Call) {
+		seen.of = name
+		if _, err := client.Send(ctx, testKeys, call); err != nil {
+			t.Error(err)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	invoke := apimodel.Call{Service: "lambda", Operation: "Invoke", Input: map[string]any{"FunctionName": "f"}}
+	send("read", t.Context(), readCall)
+	send("invoke", t.Context(), invoke)
+	send("invoke, as long as the step may take", short, invoke)
+	for name, want := range map[string]time.Duration{"read": 90 * time.Second, "invoke": 16*time.Minute + 30*time.Second, "invoke, as long as the step may take": 5 * time.Minute} {
+		if got := seen.left[name]; got > want || got < want-30*time.Second {
+			t.Errorf("%s: an attempt may take %s, want about %s", name, got, want)
+		}
+	}
+}
+
 func TestNothingSentIsSafeToRepeat(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.NotFoundHandler())

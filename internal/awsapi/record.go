@@ -240,7 +240,7 @@ func repeatable(r request, rec remediation.Change) bool {
 			return true
 		}
 	}
-	member, ok := r.op.TokenMember()
+	member, ok := r.op.RepeatMember(r.Service, r.Input)
 	return ok && r.Input[member] != nil && r.Input[member] == rec.Call.Input[member]
 }
 

@@ -301,10 +301,20 @@ func TestOnlyWhatMayBeRepeatedIs(t *testing.T) {
 	t.Parallel()
 	accessKey := stepCall{"Key", apimodel.Call{Service: "iam", Operation: "CreateAccessKey", Account: member, Region: region, Input: map[string]any{"UserName": "u"}}}
 	secret := stepCall{"Secret", apimodel.Call{Service: "secretsmanager", Operation: "CreateSecret", Account: member, Region: region, Input: map[string]any{"Name": "s"}}}
+	stack := func(token any) stepCall {
+		in := map[string]any{"StackName": "s"}
+		if token != nil {
+			in["ClientRequestToken"] = token
+		}
+		return stepCall{"Stack", apimodel.Call{Service: "cloudformation", Operation: "DeleteStack", Account: member, Region: region, Input: in}}
+	}
 	for name, tt := range map[string]struct {
 		call   stepCall
 		repeat bool
-	}{"idempotent": {fix()[0], true}, "with a token": {secret, true}, "neither": {accessKey, false}} {
+	}{
+		"idempotent": {fix()[0], true}, "with a token": {secret, true}, "neither": {accessKey, false},
+		"with a token of its own": {stack("t"), true}, "without the token that it may have": {stack(nil), false},
+	} {
 		t.Run(name+", answer lost", func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

@@ -249,6 +249,6 @@ func isNotSent(r request, err error) bool {
 	case errors.Is(err, errNotSent), errors.As(err, &param):
 		return true
 	}
-	_, token := r.op.TokenMember()
+	_, token := r.op.RepeatMember(r.Service, r.Input)
 	return !token && errors.As(err, &coded)
 }
