@@ -125,13 +125,19 @@ func (x *execution) once(ctx context.Context, c *call) (apimodel.Reply, *Failure
 }
 
 func (x *execution) callLimit(c *call) time.Duration {
-	if c.timeout > 0 {
+	switch {
+	case c.timeout > 0:
 		return c.timeout
+	case c.step.Action == runbook.ActionAPI:
+		return min(DefaultAPITimeout, x.cfg.CallTimeout)
 	}
 	return x.cfg.CallTimeout
 }
 
-// api is aws:executeAwsApi: one call, then the declared outputs.
+// api is aws:executeAwsApi: one call within 25 seconds, or the step's
+// timeoutSeconds, then the declared outputs.
+//
+// AWS's page: automation-action-executeAwsApi.html.
 func (x *execution) api(ctx context.Context, c *call) (record, error) {
 	reply, failure, err := x.once(ctx, c)
 	if err != nil {

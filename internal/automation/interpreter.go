@@ -18,7 +18,9 @@ const (
 	DefaultInline       = time.Minute
 	DefaultWatch        = time.Second
 	DefaultCallTimeout  = time.Minute
-	DefaultWaitTimeout  = time.Hour
+	// DefaultAPITimeout is what aws:executeAwsApi has, where the step says nothing.
+	DefaultAPITimeout  = 25 * time.Second
+	DefaultWaitTimeout = time.Hour
 	// planSteps bounds planning: a document that polls by branching never sees
 	// the change that it waits for.
 	planSteps = 1_000

@@ -44,8 +44,8 @@ func (c *checker) api(s *Step) {
 	if op == nil || !ok {
 		return
 	}
-	if op.HasEventStream() {
-		c.add(CodeAPI, SeverityError, s.at("inputs", "Api"), s.path+".inputs.Api", svc.Name+":"+op.Name+" is an event stream, which a step cannot read", "use another operation, or a script")
+	if op.Streams() {
+		c.add(CodeAPI, SeverityError, s.at("inputs", "Api"), s.path+".inputs.Api", svc.Name+":"+op.Name+" answers a stream, which a step cannot read, in AWS neither", "read it in a script (aws:executeScript), or use another operation")
 	}
 	m := &memberCheck{checker: c, step: s}
 	fields := &node{kind: mapKind, pos: inputs.pos}
