@@ -3,7 +3,7 @@
 moto lacks Block Public Access for images, snapshots and VPCs, access to the
 serial console, default metadata options, detailed monitoring and the resets of
 sharing attributes. It forgets the metadata options that a call does not name,
-the shutdown behaviour of an instance, that a dry run changes nothing, and the structured form of
+the shutdown behaviour of an instance, that DetachVolume needs no more than the volume, that a dry run changes nothing, and the structured form of
 ModifySnapshotAttribute, and whose snapshots DescribeSnapshots is asked for. The answers follow the
 Amazon EC2 API reference.
 """
@@ -11,6 +11,7 @@ Amazon EC2 API reference.
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import camelcase_to_underscores
 from moto.ec2.models import instances
+from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.responses import EC2Response
 
 METADATA_DEFAULTS = ("HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint", "InstanceMetadataTags")
@@ -41,6 +42,13 @@ def patch():
 
     EC2Response.call_action = call_unless_dry
     instances.InstanceBackend.modify_instance_metadata_options = modify_instance_metadata_options
+    detach_volume = EBSBackend.detach_volume
+
+    def detach(self, volume_id, instance_id, device_path):
+        attachment = self.get_volume(volume_id).attachment
+        return detach_volume(self, volume_id, instance_id or (attachment and attachment.instance.id), device_path)
+
+    EBSBackend.detach_volume = detach
     for name, method in list(globals().items()):
         if getattr(method, "is_operation", False):
             setattr(EC2Response, name, method)

@@ -1,6 +1,9 @@
-"""AWS Systems Manager: service settings, ListCommandInvocations and CancelCommand,
-which moto lacks, and commands that do a little: of the commands that are sent,
-"echo TEXT" writes, "sleep N" takes its time and "exit N" ends with a code.
+"""AWS Systems Manager: service settings, DescribeInstanceInformation,
+ListCommandInvocations and CancelCommand, which moto lacks, and commands that do a
+little: of the commands that are sent, "echo TEXT" writes, "sleep N" takes its time
+and "exit N" ends with a code. The public parameters of Windows images name one of
+moto's. Running instances with an instance profile are
+managed, as those are that may speak with Systems Manager.
 """
 
 import datetime
@@ -8,6 +11,7 @@ import json
 import time
 
 from moto.core.exceptions import JsonRESTError
+from moto.ec2.models import ec2_backends
 from moto.ssm import models, responses
 
 # Settings and their defaults ("GetServiceSetting" in the API reference).
@@ -21,6 +25,8 @@ DEFAULTS = {
     "/ssm/parameter-store/default-parameter-tier": "Standard",
     "/ssm/parameter-store/high-throughput-enabled": "false",
 }
+
+WINDOWS_IMAGES = "/aws/service/ami-windows-latest/"
 
 
 def patch():
@@ -52,9 +58,22 @@ def patch():
         settings.pop(name, None)
         return get_service_setting(self)
 
-    for handler in (get_service_setting, update_service_setting, reset_service_setting, list_command_invocations, cancel_command):
+    for handler in (get_service_setting, update_service_setting, reset_service_setting, describe_instance_information, list_command_invocations, cancel_command):
         setattr(responses.SimpleSystemManagerResponse, handler.__name__, handler)
 
+    load = models.ParameterDict._check_loading_status
+
+    def load_windows(self, key):
+        load(self, key)
+        if str(key).startswith(WINDOWS_IMAGES) and not dict.__contains__(self, key):
+            images = ec2_backends[self.account_id][self.region_name].describe_images(filters={"platform": ["windows"]})
+            if images:
+                dict.__setitem__(self, key, [models.Parameter(
+                    account_id=self.account_id, name=key, value=images[0].id, parameter_type="String", description=None, allowed_pattern=None,
+                    keyid=None, last_modified_date=time.time(), version=1, data_type="aws:ec2:image",
+                )])
+
+    models.ParameterDict._check_loading_status = load_windows
     models.Command.response_object = command_object(models.Command.response_object)
     targets = models.Command._get_instance_ids_from_targets
     # Without targets moto takes all instances.
@@ -95,6 +114,23 @@ def run(command):
         elif word == "exit":
             return "\n".join(output), int(rest), seconds
     return "\n".join(output), 0, seconds
+
+
+def describe_instance_information(self):
+    """The managed instances. Both forms of filter are read, by instance and platform."""
+    wanted = {f["key"]: f["valueSet"] for f in self._get_param("InstanceInformationFilterList") or []}
+    wanted |= {f["Key"]: f["Values"] for f in self._get_param("Filters") or []}
+    out = []
+    for instance in ec2_backends[self.current_account][self.region].all_instances():
+        if instance.state != "running" or not instance.iam_instance_profile:
+            continue
+        platform = "Windows" if instance.platform == "windows" else "Linux"
+        if instance.id in wanted.get("InstanceIds", [instance.id]) and platform in wanted.get("PlatformTypes", [platform]):
+            out.append({
+                "InstanceId": instance.id, "PingStatus": "Online", "PlatformType": platform, "ResourceType": "EC2Instance",
+                "IPAddress": instance.private_ip,
+            })
+    return json.dumps({"InstanceInformationList": out})
 
 
 def list_command_invocations(self):
