@@ -30,6 +30,10 @@ type sessionStore interface {
 	StopSwitch(ctx context.Context) (on bool, reason string, err error)
 }
 
+// maxRunCalls bounds the calls of the plan of a run: it may be on a thousand targets,
+// with several calls each.
+const maxRunCalls = 10_000
+
 // planSessions are what the plan stage may open.
 type planSessions struct{ *sessions }
 
@@ -40,7 +44,11 @@ type planSessions struct{ *sessions }
 func (s planSessions) Planner(r remediation.Remediation, roles ...string) plan.Planner {
 	id := s.identity(r, "plan", r.RequestedBy)
 	id.SessionName = "parry-plan-" + r.Account
-	return s.gate.Planning(id, awsapi.PlanOptions{Roles: roles, CoerceStrings: r.Kind == remediation.KindRun})
+	o := awsapi.PlanOptions{Roles: roles}
+	if r.Kind == remediation.KindRun {
+		o.CoerceStrings, o.MaxCalls = true, maxRunCalls
+	}
+	return s.gate.Planning(id, o)
 }
 
 // GuardsRevision is the revision of the guards in force.

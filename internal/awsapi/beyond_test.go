@@ -2,6 +2,7 @@ package awsapi_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,9 +175,11 @@ func TestIrreversibleBeyondThePlan(t *testing.T) {
 	if _, err := w.apply(plan).Call(t.Context(), "Send", send); err != nil {
 		t.Error(err)
 	}
-	plan.Beyond[0].Irreversible = false
+	other := *plan // a plan is not changed once it was taken up
+	other.Beyond = slices.Clone(plan.Beyond)
+	other.Beyond[0].Irreversible = false
 	w.recorder = newFakeRecorder()
-	if _, err := w.apply(plan).Call(t.Context(), "Send", send); !errors.Is(err, awsapi.ErrNotInPlan) || !strings.Contains(err.Error(), "only where it can be undone") {
+	if _, err := w.apply(&other).Call(t.Context(), "Send", send); !errors.Is(err, awsapi.ErrNotInPlan) || !strings.Contains(err.Error(), "only where it can be undone") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -101,6 +101,9 @@ type Config struct {
 	MaxSends int
 	// MaxPlannedCalls bounds a plan. Default 500.
 	MaxPlannedCalls int
+	// MaxRunCalls bounds a plan that asks for more, as a run on many targets does.
+	// Default 10,000.
+	MaxRunCalls int
 	// MaxOpenChanges bounds the changes that an open plan lets be made beyond those
 	// that it holds. Default 100.
 	MaxOpenChanges int
@@ -141,6 +144,8 @@ type Gate struct {
 	redact *apimodel.Redactor
 	// derive gives the permissions of calls; nil where sessions are not narrowed.
 	derive deriver
+	// taken keeps what was derived from the plans that are applied.
+	taken takenPlans
 }
 
 // New checks cfg, fills its defaults and gives a gate. It sends nothing.
@@ -187,6 +192,9 @@ func New(cfg Config) (*Gate, error) {
 	}
 	if cfg.MaxPlannedCalls <= 0 {
 		cfg.MaxPlannedCalls = 500
+	}
+	if cfg.MaxRunCalls <= 0 {
+		cfg.MaxRunCalls = max(10_000, cfg.MaxPlannedCalls)
 	}
 	if cfg.MaxOpenChanges <= 0 {
 		cfg.MaxOpenChanges = 100

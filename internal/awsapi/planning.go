@@ -14,7 +14,8 @@ import (
 
 // PlanOptions bound one planning run.
 type PlanOptions struct {
-	// MaxCalls bounds the calls of the plan. Default and upper limit: the gate's.
+	// MaxCalls bounds the calls of the plan. Default: the gate's; upper limit: the
+	// gate's for runs on many targets.
 	MaxCalls int
 	// CoerceStrings turns "true" and "30" into what the model asks for, as Systems
 	// Manager does for runbooks. Applying must say the same.
@@ -37,6 +38,7 @@ type Planner struct {
 	calls   []remediation.PlannedCall
 	answers map[string]realAnswer // the real answers to image reads, by answerKey
 	changed []changedThing        // in the order of their first change
+	at      map[string]int        // where in changed a thing is, by its key
 	// made are the steps whose answers are about what this plan makes.
 	made   map[string]bool
 	making []string // ARNs of what this plan makes under names that it gives
@@ -55,9 +57,10 @@ type realAnswer struct {
 
 // changedThing is one thing as it will be after the changes planned so far.
 type changedThing struct {
-	spec   apimodel.ImageSpec
-	img    apimodel.Image
-	opaque bool // changed in a way that cannot be told
+	spec    apimodel.ImageSpec
+	img     apimodel.Image
+	opaque  bool   // changed in a way that cannot be told
+	account string // of spec
 }
 
 // Planning gives a planner that calls as id.
@@ -67,9 +70,10 @@ func (g *Gate) Planning(id Identity, o PlanOptions) *Planner {
 		limit:   g.cfg.MaxPlannedCalls,
 		unknown: newUnknowns(g.cfg.IDs.NewID("u"), g.cfg.Clock.Now()),
 		answers: map[string]realAnswer{},
+		at:      map[string]int{},
 	}
-	if o.MaxCalls > 0 && o.MaxCalls < p.limit {
-		p.limit = o.MaxCalls
+	if o.MaxCalls > 0 {
+		p.limit = min(o.MaxCalls, g.cfg.MaxRunCalls)
 	}
 	p.s = &Session{g: g, id: id, mode: ModePlan, lenient: o.CoerceStrings, roles: newRoles(o.Roles, p.unknown.nonce), do: p.do}
 	return p
@@ -233,7 +237,9 @@ func (p *Planner) keep(key string, a realAnswer) {
 func (p *Planner) overlay(pc *remediation.PlannedCall, r request, got realAnswer) (apimodel.Reply, error) {
 	reply, err := got.reply, got.err
 	for _, c := range p.changed {
-		if !c.spec.Shows(r.Call) {
+		// A run on many accounts changes thousands of things: most are passed over by
+		// their account alone.
+		if c.account != r.Account || !c.spec.Shows(r.Call) {
 			continue
 		}
 		held := c.spec.Holds(reply)
@@ -254,10 +260,8 @@ func (p *Planner) overlay(pc *remediation.PlannedCall, r request, got realAnswer
 
 // see gives the thing that a change is about, as read or as planned so far.
 func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, r request) (changedThing, error) {
-	for _, c := range p.changed {
-		if c.spec.Key() == spec.Key() {
-			return c, nil
-		}
+	if i, ok := p.at[spec.Key()]; ok {
+		return p.changed[i], nil
 	}
 	key := answerKey(spec.ReadCall(), r.As)
 	got, ok := p.answers[key]
@@ -271,12 +275,13 @@ func (p *Planner) see(ctx context.Context, spec apimodel.ImageSpec, r request) (
 
 // remember puts down what a thing will be.
 func (p *Planner) remember(now changedThing) {
-	for i, c := range p.changed {
-		if c.spec.Key() == now.spec.Key() {
-			p.changed[i] = now
-			return
-		}
+	now.account = now.spec.ReadCall().Account
+	key := now.spec.Key()
+	if i, ok := p.at[key]; ok {
+		p.changed[i] = now
+		return
 	}
+	p.at[key] = len(p.changed)
 	p.changed = append(p.changed, now)
 }
 

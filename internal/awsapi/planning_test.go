@@ -195,7 +195,7 @@ func TestPlanRefusals(t *testing.T) {
 	t.Run("default limit", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		p := w.gate.Planning(as, awsapi.PlanOptions{MaxCalls: 10_000})
+		p := w.gate.Planning(as, awsapi.PlanOptions{})
 		var err error
 		n := 0
 		for ; err == nil && n < 600; n++ {
@@ -203,6 +203,18 @@ func TestPlanRefusals(t *testing.T) {
 		}
 		if n != 501 {
 			t.Errorf("stopped at %d: %v", n, err)
+		}
+	})
+	t.Run("limit of runs", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, func(c *awsapi.Config) { c.MaxPlannedCalls, c.MaxRunCalls = 2, 4 })
+		p := w.gate.Planning(as, awsapi.PlanOptions{MaxCalls: 10_000})
+		var err error
+		for n := 0; err == nil && n < 10; n++ {
+			_, err = p.Call(t.Context(), "Read", s3("GetBucketPolicy", nil))
+		}
+		if !fault.Is(err, fault.Exhausted) || len(p.Calls()) != 4 {
+			t.Errorf("got %v with %d calls", err, len(p.Calls()))
 		}
 	})
 	t.Run("guard", func(t *testing.T) {

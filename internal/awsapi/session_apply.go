@@ -29,7 +29,8 @@ type Authority struct {
 	// Execution is the automation execution; with the plan's sequence number it
 	// names every change, so that a restart finds what was done before it.
 	Execution string
-	Plan      *remediation.Plan
+	// Plan is not changed as long as anything holds it: its hash is taken once.
+	Plan *remediation.Plan
 	// Hash is the hash that was approved; the plan must have it.
 	Hash remediation.Hash
 	// Fence says whether this node still holds the execution's lease. Asked right
@@ -84,7 +85,7 @@ func (g *Gate) Applying(id Identity, a Authority) *Session {
 			p.auth.MaxChanges = most
 		}
 		if g.derive != nil {
-			p.scopes, p.refuse = planScopes(g.derive, a.Plan)
+			p.scopes, p.refuse = g.taken.scopes(g.derive, a.Plan, a.Hash)
 		}
 	}
 	id.Remediation = a.Remediation
@@ -111,7 +112,7 @@ func (p *applying) check() error {
 	case a.Plan.Role != p.id.Role:
 		return fault.Errorf(fault.Denied, op, "the plan was made for role %q, not %q", a.Plan.Role, p.id.Role)
 	}
-	hash, err := a.Plan.Hash()
+	hash, err := p.g.taken.hash(a.Plan)
 	if err != nil {
 		return fault.E(fault.Internal, op, err)
 	}
