@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/parry-security/parry/internal/cli"
 	"github.com/parry-security/parry/internal/script"
 	"github.com/parry-security/parry/test/testenv"
 )
@@ -45,6 +46,8 @@ func asPart(ctx context.Context, args []string) (error, bool) {
 		return contendGate(ctx, args[1:]), true
 	case len(args) > 0 && args[0] == "call-accounts":
 		return callEachAccount(ctx, args[1:]), true
+	case len(args) > 2 && args[0] == profiledArg:
+		return serveProfiled(ctx, args[1], args[2:]), true
 	case len(args) == 2 && args[0] == firstCallArg:
 		return printFirstCall(ctx, args[1], os.Stdout), true
 	}
@@ -62,6 +65,9 @@ type bench struct {
 	bases   int // databases made so far
 	verbose bool
 	keep    string // where a full store is kept between runs
+	// profile is where servers write profiles of their processor time, "" = they do not.
+	profile  string
+	profiles int // written so far
 }
 
 // measurement gives some rows together. It is bounded by limit.
@@ -75,7 +81,8 @@ func measurements() []measurement {
 	return []measurement{
 		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), atSize(), steps("sqlite"), steps("postgres"),
-		remediations(), callRates(), accountCalls(), planning(), takeover(), scriptStarts(), readiness(), idleness(), binary(), models(),
+		remediations(), callRates(), accountCalls(), planning(), takeover(),
+		runSteps("sqlite"), runSteps("postgres"), runTargets(), runsWaiting(), scriptStarts(), readiness(), idleness(), binary(), models(),
 	}
 }
 
@@ -89,6 +96,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags.IntVar(&b.rows, "rows", 1_000_000, "findings in the store for the rows that ask for a full one")
 	flags.StringVar(&b.keep, "keep", "", "keep the full store in this directory, or use the one that an earlier run kept there")
 	profile := flags.String("cpuprofile", "", "write a processor profile of this process to this file")
+	flags.StringVar(&b.program, "program", "", "use this parry binary instead of building one")
+	flags.StringVar(&b.profile, "serverprofile", "", "write processor profiles of the servers to this file and a number")
 	flags.BoolVar(&b.verbose, "v", false, "print the steps on standard error")
 	if flags.Parse(args) != nil {
 		return 2
@@ -141,6 +150,21 @@ func startProfile(name string) (stop func(), err error) {
 	}, pprof.StartCPUProfile(f)
 }
 
+const profiledArg = "profiled-serve"
+
+// serveProfiled is the parry program in this one, with a profile of its processor time.
+func serveProfiled(ctx context.Context, name string, args []string) error {
+	stop, err := startProfile(name)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if code := cli.Run(ctx, cli.Program{Version: "bench", In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, args); code != 0 {
+		return fmt.Errorf("parry %v ended with %d", args, code)
+	}
+	return nil
+}
+
 // measure runs what was asked for and prints each row as it comes.
 func (b *bench) measure(ctx context.Context, p *printer) (failed bool) {
 	for _, m := range measurements() {
@@ -179,6 +203,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	var err error
 	if b.dir, err = os.MkdirTemp("", "parry-bench-"); err != nil {
 		return err
+	}
+	if b.program != "" {
+		return nil
 	}
 	b.program = filepath.Join(b.dir, "parry")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.program, "./cmd/parry")

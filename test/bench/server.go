@@ -66,6 +66,7 @@ type node struct {
 	done    chan struct{}
 	ready   time.Duration
 	source  store.Key // brings findings
+	person  store.Key // may do everything; admin has it too
 	admin   *client.Client
 	http    *http.Client
 	signer  *v4.Signer
@@ -127,6 +128,7 @@ func (n *node) keys(ctx context.Context) error {
 		return err
 	}
 	n.source = store.Key{AccessKeyID: source.ID, Secret: store.Secret(source.Secret)}
+	n.person = store.Key{AccessKeyID: admin.ID, Secret: store.Secret(admin.Secret)}
 	return n.as(admin.ID, admin.Secret)
 }
 
@@ -141,8 +143,8 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()                               // the child has its own
-	n.cmd = exec.Command(n.b.program, "serve", "--config", n.config) //nolint:noctx // it outlives the call; stop ends it
+	defer func() { _ = log.Close() }() // the child has its own
+	n.cmd = n.b.serve(n.config)
 	n.cmd.Env, n.cmd.Dir, n.cmd.Stdout, n.cmd.Stderr = n.env, n.dir, log, log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	n.started = time.Now()
@@ -163,6 +165,16 @@ func (n *node) start(ctx context.Context) error {
 	}
 	n.ready = time.Since(n.started)
 	return nil
+}
+
+// serve gives the command that serves: the binary, or with a profile this program,
+// which then is the server.
+func (b *bench) serve(config string) *exec.Cmd {
+	if b.profile == "" {
+		return exec.Command(b.program, "serve", "--config", config) //nolint:noctx // it outlives the call; stop ends it
+	}
+	b.profiles++
+	return exec.Command("/proc/self/exe", profiledArg, fmt.Sprintf("%s.%d", b.profile, b.profiles), "serve", "--config", config) //nolint:noctx // as above
 }
 
 func (n *node) healthy(ctx context.Context) bool {
@@ -209,30 +221,52 @@ func batch(findings []json.RawMessage) ([]byte, error) {
 
 // send signs a body as the AWS CLI does and has it imported.
 func (n *node) send(ctx context.Context, body []byte, count int) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url+"/findings/import", bytes.NewReader(body))
+	raw, err := n.signed(ctx, "securityhub", "/findings/import", n.source, http.Header{"Content-Type": {"application/json"}}, body)
 	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	sum := sha256.Sum256(body)
-	credentials := aws.Credentials{AccessKeyID: n.source.AccessKeyID, SecretAccessKey: n.source.Secret.Reveal()}
-	if err := n.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), "securityhub", "us-east-1", time.Now()); err != nil {
-		return err
-	}
-	res, err := n.http.Do(req)
-	if err != nil {
-		return err
-	}
-	raw, err := io.ReadAll(res.Body)
-	if err = errors.Join(err, res.Body.Close()); err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("import findings: HTTP %d: %.300s", res.StatusCode, raw)
+		return fmt.Errorf("import findings: %w", err)
 	}
 	answer, err := decode[struct{ SuccessCount int }](raw)
 	if err == nil && answer.SuccessCount != count {
 		err = fmt.Errorf("import findings: %d of %d accepted: %.300s", answer.SuccessCount, count, raw)
 	}
 	return err
+}
+
+// systemsManager asks the server's Systems Manager API, as a person.
+func (n *node) systemsManager(ctx context.Context, operation string, in map[string]any) ([]byte, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := n.signed(ctx, "ssm", "/", n.person, http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"AmazonSSM." + operation}}, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	return raw, nil
+}
+
+// signed posts a body, signed with a key, and gives the answer.
+func (n *node) signed(ctx context.Context, service, path string, key store.Key, header http.Header, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	sum := sha256.Sum256(body)
+	credentials := aws.Credentials{AccessKeyID: key.AccessKeyID, SecretAccessKey: key.Secret.Reveal()}
+	if err := n.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), service, "us-east-1", time.Now()); err != nil {
+		return nil, err
+	}
+	res, err := n.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(res.Body)
+	if err = errors.Join(err, res.Body.Close()); err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("HTTP %d: %.300s", res.StatusCode, raw)
+	}
+	return raw, nil
 }
