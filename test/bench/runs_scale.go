@@ -153,7 +153,7 @@ func runsWaiting() measurement {
 			atMost("waiting/memory", "10,000 executions waiting for approval, more memory", 5, "MB"),
 			atMost("waiting/cpu", "  processor", 2, "% of a core"),
 		},
-		limit: 8 * time.Minute,
+		limit: 15 * time.Minute,
 		run:   measureWaiting,
 	}
 }
