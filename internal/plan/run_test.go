@@ -257,6 +257,10 @@ func TestAnOpenRunListsWhatItMayCall(t *testing.T) {
 	if err := w.deliver(t); err != nil {
 		t.Fatal(err)
 	}
+	// Applying sees the time that planning saw, whatever {{ global:DATE_TIME }} named.
+	if planned := w.rehearser.got.Where.CreatedAt; planned.IsZero() || !planned.Equal(w.remediations[id].CreatedAt) {
+		t.Errorf("planned with the time %s, stored %s", planned, w.remediations[id].CreatedAt)
+	}
 	if p := w.plans[id]; !p.Open || len(p.Beyond) != 1 || p.Beyond[0].Operation != "DeleteBucket" {
 		t.Errorf("plan = %+v", p)
 	}

@@ -122,10 +122,14 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	return s.fix(ctx, req)
 }
 
+// now is when a remediation came to be. Planning and applying see the same time as
+// global:DATE_TIME, so it is no finer than the store keeps it.
+func (s *Stage) now() time.Time { return s.Clock.Now().UTC().Truncate(time.Millisecond) }
+
 // save stores r with its plan (nil when there is none) and hands it on.
 func (s *Stage) save(ctx context.Context, r remediation.Remediation, p *remediation.Plan, title string) error {
 	now := s.Clock.Now()
-	r.CreatedAt, r.UpdatedAt, r.Version = now, now, 1
+	r.UpdatedAt, r.Version = now, 1
 	change := remediation.StateChange{Remediation: r, To: r.State, Title: title}
 	if p != nil {
 		change.Changes = p.Changes()

@@ -28,6 +28,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 		return err
 	}
 	r := remediation.Remediation{
+		CreatedAt: s.now(),
 		ID: req.ID, Kind: remediation.KindUndo, UndoOf: first.ID, Finding: first.Finding, Control: first.Control, Playbook: first.Playbook,
 		Runbook: "Parry-Undo-" + string(first.ID), Account: first.Account, Region: first.Region, Resource: first.Resource, RequestedBy: req.RequestedBy,
 	}
