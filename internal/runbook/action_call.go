@@ -48,7 +48,27 @@ func ActionCalls(action string, inputs map[string]any, token string) ([]ActionCa
 	if !ok {
 		return nil, nil
 	}
-	return build(inputs, token)
+	return build(singled(inputs), token)
+}
+
+// singleInputs take one text. Documents give them a list of one, such as the
+// InstanceIds of an instance that a step before has launched; AWS's own do.
+//
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-tutorial-update-patch-golden-ami.html
+var singleInputs = []string{
+	"FunctionName", "ImageId", "ImageName", "InstanceId", "InstanceType", "SourceImageId", "StackName", "SubnetId", "stateMachineArn",
+}
+
+// singled gives the inputs with the item of a list of one in place of the list,
+// where one text is asked for.
+func singled(inputs map[string]any) map[string]any {
+	out := maps.Clone(inputs)
+	for _, name := range singleInputs {
+		if list, ok := out[name].([]any); ok && len(list) == 1 {
+			out[name] = list[0]
+		}
+	}
+	return out
 }
 
 var actionCalls = map[string]func(in givenInputs, token string) ([]ActionCall, error){

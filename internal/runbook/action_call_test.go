@@ -52,6 +52,27 @@ func TestActionCallsOfWhatIsNotKnown(t *testing.T) {
 	}
 }
 
+// TestAListOfOneIsItsItem where an action takes one text: AWS's own documents give
+// InstanceIds of one launched instance.
+func TestAListOfOneIsItsItem(t *testing.T) {
+	t.Parallel()
+	inputs := map[string]any{"InstanceId": []any{"i-1"}, "ImageName": "n"}
+	calls, err := runbook.ActionCalls(runbook.ActionCreateImage, inputs, "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"InstanceId": "i-1", "Name": "n"}, calls[0].Input); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]any{"i-1"}, inputs["InstanceId"]); diff != "" {
+		t.Errorf("the step's own inputs were changed: %s", diff)
+	}
+	two, err := runbook.ActionCalls(runbook.ActionCreateImage, map[string]any{"InstanceId": []any{"i-1", "i-2"}, "ImageName": "n"}, "token")
+	if err == nil && two[0].Input["InstanceId"] == "i-1" {
+		t.Error("one of two instances was chosen")
+	}
+}
+
 // TestCallsFixWhatADocumentFixes: what an open plan allows of a command is that
 // command, and not any other.
 func TestCallsFixWhatADocumentFixes(t *testing.T) {
