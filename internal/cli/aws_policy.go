@@ -27,6 +27,14 @@ type policyFlags struct {
 	noUndo   bool
 }
 
+// runbookPolicyCommand is aws policy where people look for it who have a document.
+func (s *shared) runbookPolicyCommand() *cobra.Command {
+	c := s.awsPolicyCommand()
+	c.Short = "Print the least-privilege IAM policy of documents; the same as parry aws policy"
+	c.Example = "  parry runbook policy catalog/runbooks/*/runbook.yaml --account 111122223333 --format terraform"
+	return c
+}
+
 func (s *shared) awsPolicyCommand() *cobra.Command {
 	var f policyFlags
 	c := &cobra.Command{

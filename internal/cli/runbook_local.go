@@ -31,6 +31,9 @@ func (s *shared) localExecutions(ctx context.Context, cfg config.Config, r start
 	if err != nil {
 		return nil, err
 	}
+	if err := checkParameters(doc, r.run); err != nil {
+		return nil, err
+	}
 	region := cmp.Or(r.run.Region, s.Getenv("AWS_REGION"), s.Getenv("AWS_DEFAULT_REGION"), cfg.Organization.HomeRegion)
 	log := slog.New(slog.DiscardHandler)
 	if s.verbose {
@@ -53,6 +56,25 @@ func (s *shared) localExecutions(ctx context.Context, cfg config.Config, r start
 		return nil, err
 	}
 	return x, nil
+}
+
+// checkParameters refuses parameters that the document does not take, before
+// anything is opened for it. Those that come later are left to planning: with the
+// targets, or from the Parameter Store.
+func checkParameters(doc *runbook.Document, run remediation.Run) error {
+	if run.OnTargets() {
+		return nil
+	}
+	var later []string
+	for _, p := range doc.Parameters {
+		if text, ok := p.Default.(string); ok && p.HasDefault && runbook.ParseTemplate(text).HasReferences() && run.Parameters[p.Name] == nil {
+			later = append(later, p.Name)
+		}
+	}
+	if _, err := doc.ResolveGiven(run.Parameters, later); err != nil {
+		return usage("%v; parry runbook show prints the parameters that it takes", err)
+	}
+	return nil
 }
 
 // attach keeps the files that the document declares.
@@ -87,7 +109,19 @@ func (x *localExecutions) execution(ctx context.Context, id string) (map[string]
 	if a := e.Asked; a != nil && a.OnTargets() {
 		doc = nil // its steps are those of the children
 	}
-	return awsShape(ssm.Show(e, steps, doc, partitionOf(x.local.ARN), x.local.Account))
+	shown, err := awsShape(ssm.Show(e, steps, doc, partitionOf(x.local.ARN), x.local.Account))
+	if err != nil {
+		return nil, err
+	}
+	// No server can be asked for a run of this process.
+	why, _, _ := strings.Cut(memberText(shown, "FailureMessage"), "; see: parry remediation show ")
+	if strings.HasPrefix(why, "Pending until its plan is approved") {
+		why = "Nothing was changed: its plan needs approval; add --yes to approve it as yourself"
+	}
+	if why != "" {
+		shown["FailureMessage"] = why
+	}
+	return shown, nil
 }
 
 // awsShape makes plain maps of what ssm shows, with times as text: as JSON they

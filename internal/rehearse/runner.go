@@ -148,6 +148,9 @@ func NeedsWorld(dir string) (bool, error) {
 func readSuite(dir string) (Suite, error) {
 	raw, err := readLimited(filepath.Join(dir, "test.yaml"), MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return Suite{}, fault.Errorf(fault.NotFound, "read "+dir, "there is no such folder")
+		}
 		return Suite{}, fault.Errorf(fault.NotFound, "read "+dir, "it has no test.yaml").WithHint("docs/runbook-test.md describes the file")
 	}
 	if err != nil {
