@@ -69,6 +69,9 @@ func TestEveryRunbookDoesWhatItsCasesSay(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range file.Cases {
+			if c.AWS == nil {
+				continue // for an emulator: test/corpus
+			}
 			t.Run(path.Base(dir)+"/"+c.Name, func(t *testing.T) {
 				t.Parallel()
 				parameters, err := doc.ResolveParameters(c.Parameters, nil)

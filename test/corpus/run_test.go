@@ -1,7 +1,7 @@
 // Package corpus_test runs the remediation runbooks of
-// aws-solutions/automated-security-response-on-aws, as they are, in an emulated
-// AWS: plan, approval, gate, sandbox, end state. The documents are fetched by
-// `make corpus` and read from PARRY_CORPUS_DIR; what is here are the worlds that
+// aws-solutions/automated-security-response-on-aws and the examples of AWS's user
+// guide, as they are, in an emulated AWS: plan, approval, gate, sandbox, end state.
+// The documents are fetched by `make corpus` and read from PARRY_CORPUS_DIR; what is here are the worlds that
 // they run in and the ends that they have to come to.
 package corpus_test
 
@@ -23,7 +23,7 @@ const minRunbooks = 76
 
 func TestEveryWorldCanBeRead(t *testing.T) {
 	t.Parallel()
-	for _, dir := range worlds(t) {
+	for _, dir := range append(worlds(t, "asr"), worlds(t, "awsdocs")...) {
 		raw, err := os.ReadFile(filepath.Join(dir, "test.yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -32,8 +32,8 @@ func TestEveryWorldCanBeRead(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", dir, err)
 		}
-		if want := filepath.Base(dir) + ".yaml"; suite.Document != want {
-			t.Errorf("%s is about %s, want %s", dir, suite.Document, want)
+		if name := strings.TrimSuffix(suite.Document, filepath.Ext(suite.Document)); name != filepath.Base(dir) {
+			t.Errorf("%s is about %s", dir, suite.Document)
 		}
 	}
 }
@@ -54,11 +54,21 @@ func TestRunbooksComeToTheirEnd(t *testing.T) {
 			t.Errorf("runbook %s has no world: %v", name, err)
 		}
 	}
+	reports := rehearsed(t, documents, worlds(t, "asr"))
+	passed := judge(t, reports)
+	if passed < minRunbooks {
+		t.Errorf("%d runbooks came to their intended end, want %d", passed, minRunbooks)
+	}
+}
+
+// rehearsed runs the cases of folders through the real program.
+func rehearsed(t *testing.T, documents string, folders []string) []rehearse.CaseReport {
+	t.Helper()
 	parry := filepath.Join(t.TempDir(), "parry")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", parry, "../../cmd/parry").CombinedOutput(); err != nil {
 		t.Fatalf("build parry: %v\n%s", err, out)
 	}
-	args := append([]string{"runbook", "test", "-o", "json", "--documents", documents}, worlds(t)...)
+	args := append([]string{"runbook", "test", "-o", "json", "--documents", documents}, folders...)
 	cmd := exec.CommandContext(t.Context(), parry, args...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -71,11 +81,11 @@ func TestRunbooksComeToTheirEnd(t *testing.T) {
 	if err := json.Unmarshal(raw, &reports); err != nil {
 		t.Fatal(err)
 	}
-	judge(t, reports)
+	return reports
 }
 
 // judge counts the runbooks of which every case came to its end.
-func judge(t *testing.T, reports []rehearse.CaseReport) {
+func judge(t *testing.T, reports []rehearse.CaseReport) (passed int) {
 	t.Helper()
 	good, open := map[string]bool{}, 0
 	for _, r := range reports {
@@ -88,21 +98,18 @@ func judge(t *testing.T, reports []rehearse.CaseReport) {
 			t.Errorf("%s, case %q:\n  %s", r.Document, r.Case, strings.Join(r.Problems, "\n  "))
 		}
 	}
-	passed := 0
 	for _, ok := range good {
 		if ok {
 			passed++
 		}
 	}
 	t.Logf("%d of %d runbooks, %d cases, %d with an open plan", passed, len(good), len(reports), open)
-	if passed < minRunbooks {
-		t.Errorf("%d runbooks came to their intended end, want %d", passed, minRunbooks)
-	}
+	return passed
 }
 
-func worlds(t *testing.T) []string {
+func worlds(t *testing.T, of string) []string {
 	t.Helper()
-	dirs, err := filepath.Glob(filepath.Join("asr", "*"))
+	dirs, err := filepath.Glob(filepath.Join(of, "*"))
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no worlds: %v", err)
 	}
