@@ -29,7 +29,7 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 	}
 	r := remediation.Remediation{
 		CreatedAt: s.now(),
-		ID: req.ID, Kind: remediation.KindFix, Finding: req.Finding, Control: pb.ID, Playbook: pb.ID, Runbook: pb.Runbook,
+		ID:        req.ID, Kind: remediation.KindFix, Finding: req.Finding, Control: pb.ID, Playbook: pb.ID, Runbook: pb.Runbook,
 		Account: record.Account, Region: record.Region, Resource: record.ResourceID, RequestedBy: req.RequestedBy,
 	}
 	if record.RecordState == "ARCHIVED" || record.Workflow == "SUPPRESSED" || record.Workflow == "RESOLVED" {

@@ -69,7 +69,7 @@ func (s *Stage) run(ctx context.Context, req remediation.Request) error {
 	run := *e.Of.Run
 	r := remediation.Remediation{
 		CreatedAt: s.now(),
-		ID: req.ID, Kind: remediation.KindRun, Runbook: run.Document.Name, Account: run.Account, Region: run.Region, Execution: e.ID,
+		ID:        req.ID, Kind: remediation.KindRun, Runbook: run.Document.Name, Account: run.Account, Region: run.Region, Execution: e.ID,
 		Resource:    fmt.Sprintf("arn:%s:ssm:%s:%s:automation-execution/%s", apimodel.Partition(run.Region), run.Region, run.Account, e.ID),
 		RequestedBy: req.RequestedBy,
 	}

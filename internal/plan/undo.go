@@ -29,7 +29,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	}
 	r := remediation.Remediation{
 		CreatedAt: s.now(),
-		ID: req.ID, Kind: remediation.KindUndo, UndoOf: first.ID, Finding: first.Finding, Control: first.Control, Playbook: first.Playbook,
+		ID:        req.ID, Kind: remediation.KindUndo, UndoOf: first.ID, Finding: first.Finding, Control: first.Control, Playbook: first.Playbook,
 		Runbook: "Parry-Undo-" + string(first.ID), Account: first.Account, Region: first.Region, Resource: first.Resource, RequestedBy: req.RequestedBy,
 	}
 	title := "Undo of " + string(first.ID)
