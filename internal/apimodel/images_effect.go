@@ -46,6 +46,10 @@ func image(v any) (Image, bool) {
 	return Image{Exists: true, Data: data}, true
 }
 
+// Repeatable reports whether the table says that the call may be made again though
+// nobody can foretell what it leaves.
+func (s ImageSpec) Repeatable() bool { return s.op.Repeatable && s.accounted() }
+
 // opaque reports whether the call has a member whose effect the row cannot tell.
 func (s ImageSpec) opaque() bool {
 	return slices.ContainsFunc(s.op.Opaque, func(m string) bool {

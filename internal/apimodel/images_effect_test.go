@@ -185,3 +185,24 @@ func TestReadFollowsPages(t *testing.T) {
 		t.Error("half a set is believed")
 	}
 }
+
+// What is opaque may be made again only where the table says so, and only when the
+// call has nothing that the table does not know.
+func TestRepeatable(t *testing.T) {
+	t.Parallel()
+	one := []any{"i-1"}
+	for name, tt := range map[string]struct {
+		call string
+		in   map[string]any
+		want bool
+	}{
+		"stop":                  {"ec2:StopInstances", map[string]any{"InstanceIds": one, "Force": true}, true},
+		"start":                 {"ec2:StartInstances", map[string]any{"InstanceIds": one}, true},
+		"stop with another way": {"ec2:StopInstances", map[string]any{"InstanceIds": one, "Hibernate": true}, false},
+		"monitor":               {"ec2:MonitorInstances", map[string]any{"InstanceIds": one}, false},
+	} {
+		if got := specOf(t, call(tt.call, tt.in)).Repeatable(); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -297,6 +297,7 @@ func TestTableRefusesWhatItDoesNotKnow(t *testing.T) {
 		"no effect":                {`{"aspect":"a","changes":{"PutX":{}}}`, `PutX: it says nothing about its effect`},
 		"two effects":              {`{"aspect":"a","changes":{"PutX":{"update":{"A":"A"},"add":"$input.B"}}}`, `more than one`},
 		"set effect without a set": {`{"aspect":"a","changes":{"PutX":{"add":"$input.B"}}}`, `need a set`},
+		"repeatable, not opaque":   {`{"aspect":"a","changes":{"PutX":{"update":{"A":"A"},"repeatable":true}}}`, `repeatable is for opaque`},
 		"same thing twice":         {`{"aspect":"a",` + change + `},{"aspect":"a",` + change + `}`, `row 2 (a): another row`},
 		"no JSON":                  {`{`, `images/s3.json: invalid character`},
 	}

@@ -76,6 +76,9 @@ type operation struct {
 	Opaque   []string          `json:"opaque"`   // input members whose effect the row cannot tell; "*" = all others
 	Neutral  []string          `json:"neutral"`  // input members that change nothing that the image shows
 	Restore  *restore          `json:"restore"`  // instead of the row's
+	// Repeatable says of an opaque operation that making it again ends as making it
+	// once, wherever the first time got to: what is stopped stays stopped.
+	Repeatable bool `json:"repeatable"`
 
 	mentioned map[string]bool // input paths that the operation accounts for
 }
@@ -208,6 +211,8 @@ func (o operation) check(row *aspect) error {
 		return errors.New("add and remove need a set")
 	case effects == 0 && len(o.Opaque) == 0:
 		return errors.New("it says nothing about its effect; name what is opaque")
+	case o.Repeatable && len(o.Opaque) == 0:
+		return errors.New("repeatable is for opaque operations; of others it can be told")
 	}
 	return nil
 }

@@ -226,14 +226,18 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 	if after, known := spec.Expected(before); known && spec.Equal(now, after) {
 		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false, nil
 	}
-	return nil, spec.Equal(now, before) && repeatable(r, rec), nil
+	// What is half way, as an instance that stops, is neither before nor after.
+	return nil, spec.Repeatable() || spec.Equal(now, before) && repeatable(r, rec), nil
 }
 
 // repeatable reports whether sending r twice ends as sending it once: the table
-// knows its effect, and that it is the same from the state that it leaves; or it
-// carries the very token under which it may have been sent.
+// knows its effect, and that it is the same from the state that it leaves, or says
+// so; or it carries the very token under which it may have been sent.
 func repeatable(r request, rec remediation.Change) bool {
 	if spec, ok := apimodel.ImageOf(r.Call); ok && rec.Before != nil {
+		if spec.Repeatable() {
+			return true
+		}
 		once, known := spec.Expected(fromImage(rec.Before))
 		twice, knownAgain := spec.Expected(once)
 		if known && knownAgain && spec.Equal(once, twice) {
