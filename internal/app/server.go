@@ -113,7 +113,7 @@ func (s *Server) build(ctx context.Context) error {
 	if s.engine, err = s.newEngine(ctx); err != nil {
 		return err
 	}
-	s.stages.execute.Engine = s.engine
+	s.stages.execute.Engine = crashEngine(s.engine)
 	dispatchers, err := s.newDispatchers()
 	if err != nil {
 		return err
@@ -139,7 +139,9 @@ func (s *Server) build(ctx context.Context) error {
 func (s *Server) newEngine(ctx context.Context) (*durable.Engine, error) {
 	cfg := durable.Config{
 		Node: s.node, Sealer: s.seal, Timers: timers{s.store}, Lease: s.store, Clock: s.clock, Logger: s.log.With("component", "durable"),
-		Run: func(ctx context.Context, x *durable.Exec) error { return s.stages.execute.Run(ctx, x.Input(), x) },
+		Run: func(ctx context.Context, x *durable.Exec) error {
+			return s.stages.execute.Run(ctx, x.Input(), crashStepper(x.ID(), x))
+		},
 		Failed: func(ctx context.Context, id string, input []byte, err error) {
 			if err := s.stages.execute.Abandon(ctx, input, err); err != nil {
 				s.log.ErrorContext(ctx, "cannot settle a failed execution", "execution", id, "error", err)

@@ -162,11 +162,11 @@ func (s *Server) buildRemediation(t *stages) error {
 		return err
 	}
 	t.runs = &runs{
-		store: s.store, documents: documents, targets: &targets{s.cfg.Organization}, beyond: s.gate.Beyond, webhooks: hooks,
+		store: crashRuns(s.store), documents: documents, targets: &targets{s.cfg.Organization}, beyond: s.gate.Beyond, webhooks: hooks,
 		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole}, scripts: Scripts(runner), facts: s.scriptFacts,
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
-	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: s.store, fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}
+	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}
 	if t.plan, err = plan.New(plan.Config{
 		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Org: s.cfg.Organization,
 		Runs: s.store, Rehearse: interpreter, Access: access, Clock: s.clock, Logger: s.log.With("component", "plan"),
@@ -181,7 +181,7 @@ func (s *Server) buildRemediation(t *stages) error {
 		return err
 	}
 	if t.execute, err = execute.New(execute.Config{
-		Store: s.store, Gate: executeSessions{open}, Interpreter: interpreter, Announce: s.announceExecution, Clock: s.clock, Logger: s.log.With("component", "execute"),
+		Store: crashExecutions(s.store), Gate: executeSessions{open}, Interpreter: interpreter, Announce: s.announceExecution, Clock: s.clock, Logger: s.log.With("component", "execute"),
 	}); err != nil {
 		return err
 	}

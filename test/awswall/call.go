@@ -1,6 +1,7 @@
 package awswall
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -174,8 +175,12 @@ func firstWord(op string) string {
 // entry starts the log entry of c.
 func (c *call) entry(now time.Time) Entry {
 	sum := sha256.Sum256(c.body)
+	var body []byte
+	if c.class() == "change" {
+		body = bytes.Clone(c.body[:min(len(c.body), MaxKeptBody)])
+	}
 	return Entry{
-		Time: now.UTC(), Service: c.service, Operation: c.operation, Region: c.region, Method: c.method, URI: c.uri,
+		Body: body, Time: now.UTC(), Service: c.service, Operation: c.operation, Region: c.region, Method: c.method, URI: c.uri,
 		Class: c.class(), BodySHA256: hex.EncodeToString(sum[:]), BodySize: len(c.body), AccessKeyID: c.keyID, UserAgent: c.agent,
 		Bucket: c.bucket, Resource: c.resource,
 	}

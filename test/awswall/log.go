@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// MaxKeptBody bounds Entry.Body.
+const MaxKeptBody = 16 << 10
+
 // Entry is one call in the request log.
 type Entry struct {
 	Seq  int64     `json:"seq"`  // in the order in which calls ended
@@ -30,6 +33,9 @@ type Entry struct {
 	URI        string `json:"uri"`
 	BodySHA256 string `json:"body_sha256"`
 	BodySize   int    `json:"body_size"`
+	// Body is that of a change, at most MaxKeptBody bytes of it, for those who ask
+	// the wall what was sent. It is in no file and no answer of the control API.
+	Body []byte `json:"-"`
 
 	// Forwarded says that moto was asked: a change that was not forwarded did
 	// not happen, whatever the status says.

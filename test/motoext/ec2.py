@@ -3,8 +3,8 @@
 moto lacks Block Public Access for images, snapshots and VPCs, access to the
 serial console, default metadata options, detailed monitoring and the resets of
 sharing attributes. It forgets the metadata options that a call does not name,
-the shutdown behaviour of an instance, that DetachVolume needs no more than the volume, that a dry run changes nothing, and the structured form of
-ModifySnapshotAttribute, and whose snapshots DescribeSnapshots is asked for. The answers follow the
+the shutdown behaviour of an instance, that DetachVolume needs no more than the volume, that a dry run changes nothing, the structured form of
+ModifySnapshotAttribute, whose snapshots DescribeSnapshots is asked for, and that a volume is made once for a client token. The answers follow the
 Amazon EC2 API reference.
 """
 
@@ -41,6 +41,20 @@ def patch():
         return call_action(self)
 
     EC2Response.call_action = call_unless_dry
+    create_volume = EC2Response.create_volume
+
+    def create_volume_once(self):
+        # The answer of the first request with a token is that of all.
+        token = self._get_param("ClientToken")
+        kept = self.ec2_backend.__dict__.setdefault("volume_tokens", {})
+        if token is None or token not in kept:
+            answer = create_volume(self)
+            if token is None:
+                return answer
+            kept[token] = answer
+        return kept[token]
+
+    EC2Response.create_volume = create_volume_once
     instances.InstanceBackend.modify_instance_metadata_options = modify_instance_metadata_options
     detach_volume = EBSBackend.detach_volume
 

@@ -34,6 +34,9 @@ type installation struct {
 	config string
 	url    string // of PostgreSQL; "" = SQLite
 	keys   map[string]key
+
+	program string   // of its servers
+	environ []string // of its servers, beside what all have
 }
 
 type key struct {
@@ -44,7 +47,7 @@ type key struct {
 // install makes a fresh one. Each edit changes its configuration.
 func (w *world) install(t *testing.T, edits ...func(document)) *installation {
 	t.Helper()
-	i := &installation{w: w, dir: t.TempDir(), keys: map[string]key{}}
+	i := &installation{w: w, dir: t.TempDir(), keys: map[string]key{}, program: w.program}
 	i.config = filepath.Join(i.dir, "parry.yaml")
 	cfg := w.configuration()
 	for _, edit := range edits {
@@ -188,8 +191,9 @@ func (n *node) start() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	cmd := exec.Command(n.w.program, "serve", "--config", n.config) //nolint:noctx // kill and the cleanup end it
+	cmd := exec.Command(n.program, "serve", "--config", n.config) //nolint:noctx // kill and the cleanup end it
 	cmd.Env = append(n.w.env.Environ(n.w.env.Estate.Security.Hub), "PARRY_LISTEN=127.0.0.1:0", "PARRY_NODE="+n.name)
+	cmd.Env = append(cmd.Env, n.environ...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.dir, logs, logs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
