@@ -70,13 +70,12 @@ func (c *crashWorld) killEverywhere(t *testing.T, docs []crashDocument, n int) {
 	}
 	kinds := map[string]int{}
 	todo := crashPoints(docs, whole, n)
-	for round := 1; len(todo) > 0; round++ {
-		if round > 60 {
-			t.Fatalf("%d points were never reached", len(todo))
+	for len(todo) > 0 {
+		var missed []target
+		for _, batch := range spread(todo) {
+			missed = append(missed, c.killBatch(t, batch, whole, kinds)...)
 		}
-		batch := todo[:min(crashBatch, len(todo))]
-		missed := c.killBatch(t, batch, whole, kinds)
-		todo = append(todo[len(batch):], missed...)
+		todo = missed
 	}
 	t.Logf("killed at: %v", kinds)
 	if len(docs) < len(crashDocuments) && n > 1 {
@@ -111,6 +110,16 @@ func crashPoints(docs []crashDocument, whole map[string]*crashRun, n int) []targ
 				out = append(out, target{doc: d, at: at})
 			}
 		}
+	}
+	return out
+}
+
+// spread makes batches that hold few points of the same place: what starts segments
+// is handled by few workers, and those that are held start no others.
+func spread(todo []target) [][]target {
+	out := make([][]target, (len(todo)+crashBatch-1)/crashBatch)
+	for i, g := range todo {
+		out[i%len(out)] = append(out[i%len(out)], g)
 	}
 	return out
 }
