@@ -176,4 +176,3 @@ func (n *node) undoneAgain(b *bucket, r remediation.Remediation) {
 	n.runBy(r.Execution, remediation.Undone)
 	n.w.judge(n.t, "original", b)
 }
-
