@@ -439,7 +439,7 @@ type runbookCases struct {
 var makeFor = map[string]func(t *testing.T, w *world) *strings.Replacer{
 	"Parry-RemoveS3BucketPublicAccess": func(t *testing.T, w *world) *strings.Replacer {
 		b := w.bucket(t, "dev")
-		return strings.NewReplacer("example", b.name, "111122223333", b.account())
+		return strings.NewReplacer("open-{{ unique }}", b.name, "example", b.name, "111122223333", b.account())
 	},
 }
 
