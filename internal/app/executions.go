@@ -24,7 +24,21 @@ func (x executions) AutomationExecution(ctx context.Context, id string) (remedia
 	if err != nil {
 		return remediation.Execution{}, err
 	}
-	return executionOf(e), nil
+	out := executionOf(e)
+	out.Variables, err = variablesOf(e)
+	return out, err
+}
+
+// variablesOf gives the variables as the last segment that ended left them.
+func variablesOf(e store.ExecutionRecord) (map[string][]string, error) {
+	if len(e.State) == 0 {
+		return nil, nil
+	}
+	state, err := automation.DecodeState(e.State)
+	if err != nil {
+		return nil, fault.E(fault.Internal, "read the variables of execution "+e.ID, err)
+	}
+	return wireOf(state.Variables), nil
 }
 
 // executionOf is a row as people see it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -49,7 +50,7 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 		// A script may go on without what planning could not tell it.
 		found.Open = o.Open()
 	}
-	if found.Beyond, err = i.beyond(ctx, r, seen, found.Open == ""); err != nil {
+	if found.Beyond, err = i.beyond(ctx, r, seen, found.Open != ""); err != nil {
 		return found, err
 	}
 	found.Documents = seen.pinned()
@@ -191,10 +192,11 @@ func (s storedReader) Call(ctx context.Context, step string, c apimodel.Call) (a
 
 // beyond lists what an open plan may call after the point at which planning
 // stopped: everything that its documents may. For a plan that is not open that is
-// what ends a step that is cancelled.
-func (i interpreter) beyond(ctx context.Context, r plan.Rehearsal, seen *rehearsal, cancels bool) ([]remediation.Allowance, error) {
-	w := beyondWalk{i: i, r: r, seen: seen, cancels: cancels}
-	if err := w.document(ctx, r.Document, "", r.Role, 0); err != nil {
+// what ends a step that is cancelled, and the steps to which only a failure or a
+// cancellation leads.
+func (i interpreter) beyond(ctx context.Context, r plan.Rehearsal, seen *rehearsal, open bool) ([]remediation.Allowance, error) {
+	w := beyondWalk{i: i, r: r, seen: seen, all: open}
+	if err := w.document(ctx, r.Document, "", r.Role, 0, false); err != nil {
 		return nil, err
 	}
 	return w.out, nil
@@ -205,17 +207,18 @@ type beyondWalk struct {
 	r    plan.Rehearsal
 	seen *rehearsal
 	out  []remediation.Allowance
-	// cancels leaves out all but what ends a step that is cancelled.
-	cancels bool
+	all  bool // the plan is open
 }
 
 // assumer is a planner that knows which roles scripts took.
 type assumer interface{ Assumed() []string }
 
-func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix, role string, depth int) error {
-	run := w.r.Run
+// document adds what doc may call: all of it, or what planning does not come to.
+// escaped says that only a failure or a cancellation starts it.
+func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix, role string, depth int, escaped bool) error {
+	run, escapes, all := w.r.Run, doc.Escapes(), w.all
 	var facts map[string]runbook.ScriptFacts
-	if w.i.runs.facts != nil && !w.cancels {
+	if w.i.runs.facts != nil && (all || escaped || escapesToScript(doc, escapes)) {
 		facts = w.i.runs.facts(ctx, doc)
 	}
 	calls, _ := doc.Calls(runbook.Where{Account: run.Account, Region: run.Region}, facts)
@@ -228,7 +231,9 @@ func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix
 		return err
 	}
 	for _, a := range found {
-		if !w.cancels || strings.HasSuffix(a.Step, runbook.CancelLabel) {
+		ends := strings.HasSuffix(a.Step, runbook.CancelLabel)
+		a.Escape = !ends && (escaped || escapes[strings.TrimPrefix(a.Step, prefix)])
+		if all || ends || a.Escape {
 			w.out = append(w.out, a)
 		}
 	}
@@ -248,11 +253,15 @@ func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix
 		if err != nil {
 			return err
 		}
-		if err := w.document(ctx, child, prefix+s.Name+"/", role, depth+1); err != nil {
+		if err := w.document(ctx, child, prefix+s.Name+"/", role, depth+1, escaped || escapes[s.Name]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func escapesToScript(doc *runbook.Document, escapes map[string]bool) bool {
+	return slices.ContainsFunc(doc.All(), func(s *runbook.Step) bool { return s.Action == runbook.ActionScript && escapes[s.Name] })
 }
 
 // fanned gives what a child or a run on targets interprets instead of its document.

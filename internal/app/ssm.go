@@ -63,18 +63,35 @@ type runDesk struct {
 	clock      service.Clock
 }
 
-// CancelRun ends a run that has not begun.
+// maxWithdrawals bounds how often a run that moves on is looked at again.
+const maxWithdrawals = 5
+
+// CancelRun ends a run that has not begun; code conflict says that it has.
+//
+// Invariant: a run that is stopped while it is planned is never put up for approval.
+// There are two to race with. The plan stage stores its plan after this ended the
+// execution: the approve stage reads the execution after the plan, and finds it
+// ended. It stored its plan before: the remediation is there when it is looked for
+// again, and is cancelled in the one version in which nothing was put up.
 func (d runDesk) CancelRun(ctx context.Context, e remediation.Execution, principal string) error {
-	err := d.approve.Withdraw(ctx, e.Remediation, principal)
-	if err == nil || !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Conflict) {
-		return err
+	ended := false
+	for n := 0; ; n++ {
+		err := d.approve.Withdraw(ctx, e.Remediation, principal)
+		switch {
+		case fault.Is(err, fault.NotFound) && !ended:
+			// It is being planned.
+			if err := d.executions.stopNow(ctx, e, principal, d.clock.Now()); err != nil {
+				return err
+			}
+			ended = true
+		case fault.Is(err, fault.NotFound):
+			return nil
+		case errors.Is(err, store.ErrConflict) && n < maxWithdrawals:
+			// It moved on between the look and the write.
+		default:
+			return err
+		}
 	}
-	r, missing := d.executions.Remediation(ctx, e.Remediation)
-	if missing == nil && r.State != remediation.Planned {
-		return err // It has begun, or ended.
-	}
-	// It is being planned; the plan stage finds it stopped.
-	return d.executions.stopNow(ctx, e, principal, d.clock.Now())
 }
 
 // ExecutionByToken gives the execution that principal started under a client token.

@@ -135,5 +135,5 @@ func obstacle(r remediation.Remediation, p remediation.Plan, trusted bool) strin
 
 // idle reports whether a run's plan changes nothing: then there is nothing to agree to.
 func idle(r remediation.Remediation, p remediation.Plan) bool {
-	return r.Kind == remediation.KindRun && !p.Open && p.Changes() == 0
+	return r.Kind == remediation.KindRun && !p.Open && p.Changes() == 0 && len(p.Beyond) == 0
 }

@@ -181,3 +181,11 @@ func TestAStepCountsPeopleAndOneRejectionIsEnough(t *testing.T) {
 		t.Errorf("%v, %s, %s", err, w.a.State, w.r.State)
 	}
 }
+
+func TestAPlanOfAStoppedRunIsNotPutUp(t *testing.T) {
+	t.Parallel()
+	w := setup(t, dev, aRun(func(m *memory) { m.ended = time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC) }))
+	if w.r.State != remediation.Cancelled || w.a != nil || !strings.Contains(w.r.Reason, "stopped while it was planned") {
+		t.Errorf("%s (%s), approval %v", w.r.State, w.r.Reason, w.a)
+	}
+}

@@ -26,7 +26,14 @@ type Store interface {
 	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
 	Plan(ctx context.Context, hash remediation.Hash) (remediation.Plan, error)
 	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+	Stoppable
 	Approvals
+}
+
+// Stoppable is the part of the store by which what waits is stopped.
+type Stoppable interface {
+	Execution(ctx context.Context, id string) (store.ExecutionRecord, error)
+	UpdateRemediation(ctx context.Context, r remediation.Remediation, eff store.Effects) error
 }
 
 // Approvals is the part of the store that keeps approvals.
@@ -82,6 +89,9 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	}
 	if r.State != remediation.Planned {
 		return nil
+	}
+	if stopped, err := s.stopped(ctx, r); stopped || err != nil {
+		return err
 	}
 	plan, err := s.Store.Plan(ctx, r.PlanHash)
 	if err != nil {

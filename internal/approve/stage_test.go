@@ -31,6 +31,23 @@ type memory struct {
 	trusted bool
 	a       *remediation.Approval
 	eff     []store.Effects
+	ended   time.Time // of the execution
+}
+
+func (m *memory) Execution(_ context.Context, id string) (store.ExecutionRecord, error) {
+	if id != m.r.Execution {
+		return store.ExecutionRecord{}, store.ErrNotFound
+	}
+	return store.ExecutionRecord{ID: id, EndedAt: m.ended}, nil
+}
+
+func (m *memory) UpdateRemediation(_ context.Context, r remediation.Remediation, eff store.Effects) error {
+	if err := m.r.State.Check(r.State); err != nil {
+		return err
+	}
+	m.r, m.eff = r, append(m.eff, eff)
+	m.r.Version++
+	return nil
 }
 
 func (m *memory) Remediation(_ context.Context, id remediation.ID) (remediation.Remediation, error) {

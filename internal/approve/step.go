@@ -124,14 +124,46 @@ func (s *Stage) decideStep(ctx context.Context, a remediation.Approval, d remedi
 	return a, nil
 }
 
-// Withdraw ends a remediation that waits, for its plan to be approved or for its
-// turn, because somebody stops it.
+// stopped cancels a run whose execution was ended while it was planned: a plan that
+// nobody wants any more never comes up for approval.
+func (s *Stage) stopped(ctx context.Context, r remediation.Remediation) (bool, error) {
+	if r.Kind != remediation.KindRun || r.Execution == "" {
+		return false, nil
+	}
+	e, err := s.Store.Execution(ctx, r.Execution)
+	if err != nil || e.EndedAt.IsZero() {
+		return false, err
+	}
+	err = s.cancel(ctx, r, "it was stopped while it was planned", "parry/approve")
+	if errors.Is(err, store.ErrConflict) {
+		return true, fault.Transient(err, 0) // look again
+	}
+	return true, err
+}
+
+// cancel ends a planned remediation, for which there is no approval yet.
+func (s *Stage) cancel(ctx context.Context, r remediation.Remediation, reason, actor string) error {
+	r, change := r.Moved(remediation.Cancelled, reason, "", s.Clock.Now())
+	change.Title = r.Title()
+	eff, err := store.Announce(change, actor, r.UpdatedAt)
+	if err != nil {
+		return err
+	}
+	return s.Store.UpdateRemediation(ctx, r, eff)
+}
+
+// Withdraw ends a remediation that waits, for its plan to be put up, to be approved
+// or for its turn, because somebody stops it. One that moved meanwhile answers
+// store.ErrConflict.
 func (s *Stage) Withdraw(ctx context.Context, id remediation.ID, principal string) error {
 	r, err := s.Store.Remediation(ctx, id)
 	if err != nil {
 		return err
 	}
 	op := "stop " + string(id)
+	if r.State == remediation.Planned {
+		return s.cancel(ctx, r, "stopped by "+principal, principal)
+	}
 	if r.State != remediation.AwaitingApproval && r.State != remediation.Queued {
 		return fault.Errorf(fault.Conflict, op, "it is %s", r.State).WithHint("run: parry remediation show %s", id)
 	}

@@ -140,6 +140,7 @@ func TestOpenPlanAllowsNothingElse(t *testing.T) {
 		"text around it":           {"Policy", policy(`{"Id":"abc","Statement":[]}`), nil, false},
 		"out of the quotes":        {"Policy", policy(`{"Id":"a","x":"b"}`), nil, false},
 		"a plan that is not open":  {"Policy", good, func(p *remediation.Plan) { p.Open = false }, false},
+		"when a step fails":        {"Policy", good, func(p *remediation.Plan) { p.Open, p.Beyond[0].Escape = false, true }, true},
 		"irreversible, not so":     {"Kms", apimodel.Call{Service: "kms", Operation: "EnableKeyRotation", Account: member, Region: region, Input: map[string]any{"KeyId": "k", "RotationPeriodInDays": int64(100)}}, nil, false},
 		"beyond the most that may": {"Policy", good, func(p *remediation.Plan) { p.Beyond[0].Operation = "DeleteBucketPolicy" }, false},
 	} {

@@ -17,17 +17,14 @@ import (
 // is made as a planned one is: guards, stop switch, lease, budget, before-image,
 // intent and outcome. It is recorded with what planning would have said of it.
 
-// beyond finds the allowance that r is under. A plan that is not open allows only
-// what ends a step that is cancelled, such as ssm:CancelCommand: whether that
-// comes no planning tells.
+// beyond finds the allowance that r is under. A plan that is not open lists what no
+// planning tells whether it comes: what ends a step that is cancelled, such as
+// ssm:CancelCommand, and the steps to which only a failure or a cancellation leads.
 func (p *applying) beyond(step string, r request) (due, bool) {
 	plan := p.auth.Plan
 	name, at := remediation.StepOf(step), -1
-	if !plan.Open && !strings.HasSuffix(name, runbook.CancelLabel) {
-		return due{}, false
-	}
 	for i, a := range plan.Beyond {
-		if a.Step != name || !allows(a, r) {
+		if a.Step != name || !plan.Open && !a.Escape && !strings.HasSuffix(name, runbook.CancelLabel) || !allows(a, r) {
 			continue
 		}
 		if at = i; a.Irreversible {

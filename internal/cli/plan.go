@@ -72,11 +72,15 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 
 // allowances shows what an open plan may call beyond what planning came to.
 func (t *sheet) allowances(p remediation.Plan) {
-	if !p.Open {
+	if !p.Open && len(p.Beyond) == 0 {
 		return
 	}
 	t.line("")
-	t.paint(yellow, "What may be called beyond that: planning could not go on")
+	why := "planning could not go on"
+	if !p.Open {
+		why = "when a step fails or is cancelled"
+	}
+	t.paint(yellow, "What may be called beyond that: "+why)
 	for _, a := range p.Beyond {
 		t.paint(yellow, "  "+a.String())
 	}

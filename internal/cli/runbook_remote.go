@@ -16,6 +16,9 @@ import (
 // has no member for it.
 const accountTag = "parry:account"
 
+// wavesTag is that by which it names its waves.
+const wavesTag = "parry:waves"
+
 // remoteExecutions are those of a server, over the API of Systems Manager.
 type remoteExecutions struct {
 	client *awsapi.Client
@@ -81,8 +84,15 @@ func (r *remoteExecutions) start(ctx context.Context, q startRequest) (string, e
 			in[name] = text
 		}
 	}
+	tags := []any{}
 	if q.run.Account != "" {
-		in["Tags"] = []any{map[string]any{"Key": accountTag, "Value": q.run.Account}}
+		tags = append(tags, map[string]any{"Key": accountTag, "Value": q.run.Account})
+	}
+	if w := q.run.Waves; w != nil {
+		tags = append(tags, map[string]any{"Key": wavesTag, "Value": fmt.Sprintf("%d:%d", w.Canary, w.Growth)})
+	}
+	if len(tags) > 0 {
+		in["Tags"] = tags
 	}
 	out, err := r.call(ctx, "StartAutomationExecution", in)
 	if err != nil {

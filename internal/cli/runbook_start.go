@@ -130,7 +130,7 @@ func (s *shared) runbookStartCommand() *cobra.Command {
 	flags.StringVar(&f.locations, "target-locations", "", "accounts and regions as Systems Manager's TargetLocations: `JSON`, or file://")
 	flags.StringVar(&f.concurrency, "max-concurrency", "", "targets at once: a `number`, or a percentage")
 	flags.StringVar(&f.errors, "max-errors", "", "errors after which no further target is begun: a `number`, or a percentage")
-	flags.StringVar(&f.waves, "waves", "", "for a FILE: begin with `CANARY,GROWTH` targets, each wave growing so many times, and only when the one before has ended within --max-errors")
+	flags.StringVar(&f.waves, "waves", "", "begin with `CANARY,GROWTH` targets, each wave growing so many times, and only when the one before has ended within --max-errors")
 	flags.StringVar(&f.attachments, "attachments", "", "`folder` or zip with the attachments of a FILE (default: beside it)")
 	flags.BoolVar(&f.plan, "plan", false, "show the plan and run nothing")
 	flags.BoolVar(&f.wait, "wait", false, "wait until a run on a server has ended")
@@ -169,8 +169,6 @@ func (f startFlags) request(what string) (startRequest, error) {
 		switch {
 		case f.yes:
 			return r, usage("--yes approves the run of a FILE in this process; a server's plans are approved with parry approval grant")
-		case f.waves != "":
-			return r, usage("--waves goes with a FILE: Systems Manager's API has no waves")
 		case f.attachments != "":
 			return r, usage("--attachments goes with a FILE")
 		}

@@ -123,6 +123,9 @@ func (s *Stage) begin(ctx context.Context, r remediation.Remediation, j job) (re
 		if err != nil {
 			return r, err
 		}
+		if !asked.EndedAt.IsZero() && asked.Segment == 0 { // it was stopped before it began
+			return s.move(ctx, r, remediation.Cancelled, "it was stopped before it began", "", "")
+		}
 		e.StartedAt, e.Of = asked.StartedAt, asked.Of
 	}
 	if err := s.put(ctx, e, store.SegmentWrite{}); err != nil {

@@ -41,7 +41,8 @@ type Plan struct {
 	Open       bool   `json:"open"`
 	OpenReason string `json:"open_reason,omitempty"`
 	// Beyond lists what may be called after the point where planning stopped, and in
-	// any plan what ends a step that is cancelled (steps named "Step~cancel").
+	// any plan what ends a step that is cancelled (steps named "Step~cancel") and what
+	// the steps may call to which only a failure or a cancellation leads.
 	Beyond []Allowance `json:"beyond,omitempty"`
 	// Run is what was asked for, for KindRun. Documents are the documents that it may
 	// start as children, Attachments the files that its scripts need.
@@ -88,6 +89,9 @@ type Allowance struct {
 	FromOutputs []string       `json:"from_outputs,omitempty"`
 	// Irreversible says that no inverse is known.
 	Irreversible bool `json:"irreversible,omitempty"`
+	// Escape says that only a failure or a cancellation leads to the step: it may make
+	// the call under a plan that is not open, too.
+	Escape bool `json:"escape,omitempty"`
 }
 
 // Attachment pins a file that a document's scripts need.
@@ -193,6 +197,11 @@ func (p Plan) Changes() int {
 func (p Plan) Irreversible() bool {
 	for _, c := range p.Calls {
 		if c.Irreversible {
+			return true
+		}
+	}
+	for _, a := range p.Beyond {
+		if a.Irreversible && a.Escape {
 			return true
 		}
 	}

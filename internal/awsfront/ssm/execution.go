@@ -108,7 +108,15 @@ func (h *Handler) getExecution(ctx context.Context, c Caller, in *executionInput
 	for _, s := range steps {
 		out.StepExecutions = append(out.StepExecutions, stepOf(s, doc))
 	}
-	if next == "" {
+	if e.Asked != nil && e.Asked.OnTargets() {
+		begun, truncated, err := h.targetSteps(ctx, c, e)
+		if err != nil {
+			return nil, err
+		}
+		if len(begun) > 0 {
+			out.StepExecutions, out.StepExecutionsTruncated = begun, truncated
+		}
+	} else if next == "" {
 		out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, e.ID, doc)
 	}
 	if e.Asked != nil {

@@ -21,6 +21,9 @@ const (
 	// AccountTag is the tag that says on which account to run a document: the API
 	// has no member for it, because at AWS a caller belongs to one account.
 	AccountTag = "parry:account"
+	// WavesTag is the tag that makes a run on targets begin with a canary:
+	// "CANARY:GROWTH". AWS's API has no member for waves either.
+	WavesTag = "parry:waves"
 	// MaxDepth bounds how many executions may stand above one that is started by a
 	// step or script through this API, so that no document starts itself for ever.
 	MaxDepth = 5
@@ -133,6 +136,9 @@ func (h *Handler) prepare(ctx context.Context, c Caller, in *startInput) (remedi
 	}
 	if run.Mode == "" {
 		run.Mode = "Auto"
+	}
+	if run.Waves, err = waves(tags, run.OnTargets()); err != nil {
+		return remediation.Run{}, err
 	}
 	if err := h.place(c, &run, doc, values); err != nil {
 		return remediation.Run{}, err
