@@ -49,6 +49,9 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 	}
 	t.line("%s%s", title, p.Resource)
 	t.line("  account   %s, %s, as role %s", p.Account, p.Region, p.Role)
+	if len(p.Roles) > 0 {
+		t.line("  roles     its documents and scripts may act as %s", strings.Join(p.Roles, ", "))
+	}
 	if p.Control != "" {
 		t.line("  control   %s", p.Control)
 	}

@@ -187,7 +187,7 @@ func (n *node) rests(string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	n.ssm("olga", "StopAutomationExecution", document{"AutomationExecutionId": execution, "Type": "Cancel"})
+	n.automation("olga", "StopAutomationExecution", document{"AutomationExecutionId": execution, "Type": "Cancel"})
 	r := n.runBy(execution, ends...)
 	e := n.shown(execution)
 	if r.State != remediation.Cancelled || e.AutomationExecutionStatus != "Cancelled" {

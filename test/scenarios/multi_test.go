@@ -2,19 +2,13 @@ package scenarios_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/remediation"
@@ -108,36 +102,20 @@ func widely(t *testing.T) *wide {
 	return x
 }
 
-// ssm makes a call of Systems Manager's API, as a person.
-func (n *node) ssm(person, operation string, in document) []byte {
+// automation makes a call of Systems Manager's API that has to be answered.
+func (n *node) automation(person, operation string, in document) []byte {
 	n.t.Helper()
-	body := text(n.t, in)
-	req, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, n.endpoint+"/", strings.NewReader(body))
+	out, err := n.ssm(n.t.Context(), person, operation, in)
 	if err != nil {
-		n.t.Fatal(err)
+		n.t.Fatalf("%s: %v", operation, err)
 	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", "AmazonSSM."+operation)
-	sum, k := sha256.Sum256([]byte(body)), n.keys[person]
-	if err := v4.NewSigner().SignHTTP(n.t.Context(), aws.Credentials{AccessKeyID: k.ID, SecretAccessKey: k.Secret}, req, hex.EncodeToString(sum[:]), "ssm", n.w.env.Estate.Region, time.Now()); err != nil {
-		n.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		n.t.Fatalf("%s: %d %s %v", operation, resp.StatusCode, raw, err)
-	}
-	return raw
+	return []byte(text(n.t, out))
 }
 
 // document stores a document.
 func (n *node) document(name, content string) {
 	n.t.Helper()
-	n.ssm("olga", "CreateDocument", document{"Name": name, "DocumentType": "Automation", "DocumentFormat": "YAML", "Content": content})
+	n.automation("olga", "CreateDocument", document{"Name": name, "DocumentType": "Automation", "DocumentFormat": "YAML", "Content": content})
 }
 
 // run starts a document by Systems Manager's API and gives its execution.
@@ -146,7 +124,7 @@ func (n *node) run(name, account string, in document) string {
 	in["DocumentName"] = name
 	tags, _ := in["Tags"].([]document)
 	in["Tags"] = append(tags, document{"Key": "parry:account", "Value": account})
-	return decode[struct{ AutomationExecutionId string }](n.t, n.ssm("olga", "StartAutomationExecution", in)).AutomationExecutionId
+	return decode[struct{ AutomationExecutionId string }](n.t, n.automation("olga", "StartAutomationExecution", in)).AutomationExecutionId
 }
 
 // everywhere starts the document on the whole unit.
@@ -193,13 +171,13 @@ type shownStep struct {
 
 func (n *node) shown(execution string) shown {
 	n.t.Helper()
-	return decode[struct{ AutomationExecution shown }](n.t, n.ssm("alice", "GetAutomationExecution", document{"AutomationExecutionId": execution})).AutomationExecution
+	return decode[struct{ AutomationExecution shown }](n.t, n.automation("alice", "GetAutomationExecution", document{"AutomationExecutionId": execution})).AutomationExecution
 }
 
 // children of a run, by target and status.
 func (x *wide) children(execution string) []shown {
 	x.t.Helper()
-	out := x.ssm("alice", "DescribeAutomationExecutions", document{"Filters": []document{{"Key": "ParentExecutionId", "Values": []string{execution}}}})
+	out := x.automation("alice", "DescribeAutomationExecutions", document{"Filters": []document{{"Key": "ParentExecutionId", "Values": []string{execution}}}})
 	list := decode[struct{ AutomationExecutionMetadataList []shown }](x.t, out).AutomationExecutionMetadataList
 	slices.SortFunc(list, func(a, b shown) int { return strings.Compare(a.Target, b.Target) })
 	return list
@@ -311,7 +289,7 @@ func (x *wide) showsChildren(execution string) {
 	if diff := cmp.Diff(want, targets); diff != "" {
 		x.t.Fatalf("children (-want +got):\n%s", diff)
 	}
-	out := x.ssm("alice", "DescribeAutomationStepExecutions", document{"AutomationExecutionId": children[0].AutomationExecutionId})
+	out := x.automation("alice", "DescribeAutomationStepExecutions", document{"AutomationExecutionId": children[0].AutomationExecutionId})
 	if steps := decode[struct{ StepExecutions []shownStep }](x.t, out).StepExecutions; len(steps) != 1 || steps[0].StepName != "Enable" || steps[0].StepStatus != "Success" {
 		x.t.Errorf("steps of a child: %+v", steps)
 	}
