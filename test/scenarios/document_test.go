@@ -74,6 +74,22 @@ mainSteps:
   - {name: Leave, action: "aws:sleep", isEnd: true, inputs: {Duration: PT1S}}
 `
 
+// outer has a child do the same.
+const outer = `
+schemaVersion: "0.3"
+parameters:
+  Bucket: {type: String}
+  Group: {type: String}
+  More: {type: String}
+mainSteps:
+  - name: Inner
+    action: aws:executeAutomation
+    isEnd: true
+    onFailure: Continue
+    isCritical: false
+    inputs: {DocumentName: Choose, RuntimeParameters: {Bucket: "{{ Bucket }}", Group: "{{ Group }}", More: "{{ More }}"}}
+`
+
 // resting changes something and rests; who cancels it has it changed once more.
 const resting = `
 schemaVersion: "0.3"
@@ -105,11 +121,12 @@ func TestDocumentsBeyondAClosedPlan(t *testing.T) {
 		cfg["policies"] = []document{{"id": "documents", "documents": []string{"Choose"}, "mode": "automatic"}, {"id": "people", "mode": "people", "quorum": 1, "expires": "24h"}}
 		cfg["documents"] = []document{{"names": []string{"Reach"}, "key_roles": []string{"operator"}, "roles": []string{role}}}
 	}).serve(t)
-	for name, content := range map[string]string{"Reach": reaching, "Choose": choosing, "Rest": resting} {
+	for name, content := range map[string]string{"Reach": reaching, "Choose": choosing, "Outer": outer, "Rest": resting} {
 		n.document(name, content)
 	}
 	for name, story := range map[string]func(*node, string){
 		"a script takes a role elsewhere": (*node).reaches, "an open plan is approved by a person": (*node).chooses, "a call beyond it is refused": (*node).exceeds,
+		"and in a child": (*node).exceedsWithin,
 		"a cancelled run ends as its author says": (*node).rests,
 	} {
 		t.Run(name, func(t *testing.T) { story(n.in(t), role) })
@@ -159,9 +176,15 @@ func (n *node) chooses(string) {
 	}
 }
 
-func (n *node) exceeds(string) {
+func (n *node) exceeds(string) { n.exceed("Choose") }
+
+// A stop in a child ends the run, although the parent would go on after a failure.
+func (n *node) exceedsWithin(string) { n.exceed("Outer") }
+
+func (n *node) exceed(name string) {
+	n.t.Helper()
 	b := n.w.bucket(n.t, "dev")
-	execution := n.run("Choose", b.account(), document{"Parameters": document{"Bucket": []string{b.name}, "Group": []string{b.name}, "More": []string{"put_bucket_acl"}}})
+	execution := n.run(name, b.account(), document{"Parameters": document{"Bucket": []string{b.name}, "Group": []string{b.name}, "More": []string{"put_bucket_acl"}}})
 	n.approved(execution)
 	r := n.runBy(execution, ends...)
 	if r.State != remediation.Failed {
