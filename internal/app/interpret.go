@@ -119,7 +119,7 @@ func (i interpreter) durableRun(s execute.Segment) (run automation.Run, refused 
 		run.Caller = placed{s.Caller, s.Plan}
 	}
 	if err != nil {
-		return run, err.Error(), nil
+		return run, err.Error(), nil //nolint:nilerr // what is wrong with a run is its fate, given as text
 	}
 	if i.runs != nil {
 		i.runs.equip(&run, s)

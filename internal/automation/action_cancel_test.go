@@ -44,31 +44,37 @@ func TestCancellingEndsWhatAStepBegan(t *testing.T) {
 	}{
 		"a command": {
 			"runCommand", "{DocumentName: D, InstanceIds: [i-1]}", "", command, 3,
-			"A:SendCommand A:ListCommands A:ListCommands A~cancel:CancelCommand", map[string]any{"CommandId": "c-1"},
+			"A:SendCommand A:ListCommands A:ListCommands A~cancel:CancelCommand",
+			map[string]any{"CommandId": "c-1"},
 		},
 		"a command, then its onCancel": {
 			"runCommand", "{DocumentName: D, InstanceIds: [i-1]}", "  onCancel: step:B\n", command, 2,
-			"A:SendCommand A:ListCommands A~cancel:CancelCommand B:B", map[string]any{"CommandId": "c-1"},
+			"A:SendCommand A:ListCommands A~cancel:CancelCommand B:B",
+			map[string]any{"CommandId": "c-1"},
 		},
 		"a command in a later segment": {
 			"runCommand", "{DocumentName: D, InstanceIds: [i-1]}", "", command, 12, "", map[string]any{"CommandId": "c-1"},
 		},
 		"a command that the plan does not let end": {
 			"runCommand", "{DocumentName: D, InstanceIds: [i-1]}", "  onCancel: step:B\n", refused, 2,
-			"A:SendCommand A:ListCommands A~cancel:CancelCommand B:B", map[string]any{"CommandId": "c-1"},
+			"A:SendCommand A:ListCommands A~cancel:CancelCommand B:B",
+			map[string]any{"CommandId": "c-1"},
 		},
 		"a state machine": {
 			"executeStateMachine", "{stateMachineArn: m}", "", machine, 2,
-			"A:StartExecution A:DescribeExecution A~cancel:StopExecution", map[string]any{"executionArn": "arn:e", "cause": "the automation was cancelled"},
+			"A:StartExecution A:DescribeExecution A~cancel:StopExecution",
+			map[string]any{"executionArn": "arn:e", "cause": "the automation was cancelled"},
 		},
 		"a stack, which CloudFormation goes on with": {
 			"createStack", "{StackName: s}", "  onCancel: step:B\n",
-			map[string][]any{"CreateStack": {map[string]any{"StackId": "arn:stack/1"}}, "DescribeStacks": {stacks("CREATE_IN_PROGRESS")}}, 2,
+			map[string][]any{"CreateStack": {map[string]any{"StackId": "arn:stack/1"}}, "DescribeStacks": {stacks("CREATE_IN_PROGRESS")}},
+			2,
 			"A:CreateStack A:DescribeStacks B:B", nil,
 		},
 		"an image, which EC2 goes on with": {
 			"createImage", "{InstanceId: i-1, ImageName: n}", "",
-			map[string][]any{"CreateImage": {map[string]any{"ImageId": "ami-1"}}, "DescribeImages": {images("pending")}}, 2,
+			map[string][]any{"CreateImage": {map[string]any{"ImageId": "ami-1"}}, "DescribeImages": {images("pending")}},
+			2,
 			"A:CreateImage A:DescribeImages", nil,
 		},
 	} {

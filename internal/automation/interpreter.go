@@ -164,7 +164,7 @@ func (x *execution) segment(ctx context.Context) (Outcome, error) {
 			return Outcome{}, err
 		}
 		if r.abort != nil || r.open != "" || r.park != nil {
-			return x.stopped(s, r), nil
+			return x.stopped(s, r), nil //nolint:nilerr // the failed step is in the outcome
 		}
 		x.state.Park = nil
 	}

@@ -144,7 +144,7 @@ func (x *execution) planChild(ctx context.Context, child Child) (ChildState, *re
 	case err != nil:
 		return st, nil, err
 	case out.Abort != nil:
-		return st, &result{status: Failed, abort: out.Abort}, nil
+		return st, &result{status: Failed, abort: out.Abort}, nil //nolint:nilerr // the stop is in the result
 	case out.Open != "":
 		return st, &result{status: Failed, open: out.Open, openAt: out.OpenAt}, nil
 	}

@@ -258,10 +258,10 @@ func TestPlanHasTheLabelsOfTheRun(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			real := newWorld(t)
-			story(real)
-			real.start("Main", real.given)
-			if o := real.finish(); o.Status != automation.Success {
+			undisturbed := newWorld(t)
+			story(undisturbed)
+			undisturbed.start("Main", undisturbed.given)
+			if o := undisturbed.finish(); o.Status != automation.Success {
 				t.Fatalf("%s %+v", o.Status, o.Failure)
 			}
 			w := newWorld(t)
@@ -273,7 +273,7 @@ func TestPlanHasTheLabelsOfTheRun(t *testing.T) {
 			if err != nil || o.Status != automation.Success || o.Open != "" {
 				t.Fatalf("%+v %v", o, err)
 			}
-			if diff := cmp.Diff(changesIn(real.caller.calls), changesIn(w.caller.calls)); diff != "" {
+			if diff := cmp.Diff(changesIn(undisturbed.caller.calls), changesIn(w.caller.calls)); diff != "" {
 				t.Error(diff)
 			}
 			if w.writes != 0 || len(w.asked) != 0 {

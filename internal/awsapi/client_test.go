@@ -267,7 +267,7 @@ type limitsSeen struct {
 func (l *limitsSeen) RoundTrip(r *http.Request) (*http.Response, error) {
 	end, _ := r.Context().Deadline()
 	l.left[l.of] = time.Until(end)
-	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}, nil
 }
 
 // TestOperationsThatWorkBeforeTheyAnswer may take longer than others.

@@ -120,7 +120,7 @@ func TestRoleOfTheSessionIsNoOther(t *testing.T) {
 
 func TestRolesAreDefaultClosed(t *testing.T) {
 	t.Parallel()
-	any := []string{"arn:aws:iam::*:role/*"}
+	anyone := []string{"arn:aws:iam::*:role/*"}
 	for name, c := range map[string]struct {
 		roles  []string
 		guards func(*awsapi.Guards)
@@ -131,15 +131,15 @@ func TestRolesAreDefaultClosed(t *testing.T) {
 	}{
 		"none listed":       {nil, nil, fixer, region, fault.Denied, "is not one that it may be made as"},
 		"another listed":    {[]string{"arn:aws:iam::" + member + ":role/Fixer"}, nil, fixer, region, fault.Denied, "is not one that it may be made as"},
-		"another account":   {any, nil, "arn:aws:iam::" + other + ":role/Fixer", region, fault.Denied, "is of account " + other},
+		"another account":   {anyone, nil, "arn:aws:iam::" + other + ":role/Fixer", region, fault.Denied, "is of account " + other},
 		"another partition": {[]string{"*"}, nil, "arn:aws-cn:iam::" + member + ":role/Fixer", region, fault.Invalid, "partition aws-cn"},
-		"no role":           {any, nil, "arn:aws:iam::" + member + ":user/Fixer", region, fault.Invalid, "is not the ARN of a role"},
-		"a role of Parry's": {any, func(g *awsapi.Guards) { g.OwnRoles = []string{"ParryHub"} }, "arn:aws:iam::" + member + ":role/ParryHub", region, fault.Denied, "own roles"},
-		"break-glass":       {any, func(g *awsapi.Guards) { g.BreakGlass = []string{"Fixer"} }, fixer, region, fault.Denied, "break-glass"},
-		"a denied role": {any, func(g *awsapi.Guards) {
+		"no role":           {anyone, nil, "arn:aws:iam::" + member + ":user/Fixer", region, fault.Invalid, "is not the ARN of a role"},
+		"a role of Parry's": {anyone, func(g *awsapi.Guards) { g.OwnRoles = []string{"ParryHub"} }, "arn:aws:iam::" + member + ":role/ParryHub", region, fault.Denied, "own roles"},
+		"break-glass":       {anyone, func(g *awsapi.Guards) { g.BreakGlass = []string{"Fixer"} }, fixer, region, fault.Denied, "break-glass"},
+		"a denied role": {anyone, func(g *awsapi.Guards) {
 			g.Deny = []awsapi.Rule{{ID: "no-sts", Services: []string{"sts"}, Operations: []string{"AssumeRole"}, Resources: []string{fixer}}}
 		}, fixer, region, fault.Denied, "no-sts"},
-		"a denied call of the role": {any, func(g *awsapi.Guards) { g.Deny = []awsapi.Rule{{ID: "no-fixer", Roles: []string{"automation/Fixer"}}} }, fixer, region, fault.Denied, "no-fixer"},
+		"a denied call of the role": {anyone, func(g *awsapi.Guards) { g.Deny = []awsapi.Rule{{ID: "no-fixer", Roles: []string{"automation/Fixer"}}} }, fixer, region, fault.Denied, "no-fixer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

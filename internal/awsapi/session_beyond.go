@@ -227,5 +227,5 @@ func (p *applying) replayed(ctx context.Context, step string, r request, answere
 	if err == nil {
 		p.settle(d, answered)
 	}
-	return nil //nolint:nilerr // A call that the gate refused was answered with the refusal, and used up nothing.
+	return nil // a call that the gate refused was answered with the refusal, and used up nothing
 }

@@ -29,13 +29,11 @@ func MaybeChild() (code int, helper bool) {
 	if len(os.Args) != 2 || os.Args[0] != helperName || os.Args[1] != helperGuard {
 		return 0, false
 	}
-	if err := help(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1, true
-	}
-	return 0, true
+	fmt.Fprintln(os.Stderr, help())
+	return 1, true
 }
 
+// help gives why it did not become the interpreter.
 func help() error {
 	raw, err := io.ReadAll(io.LimitReader(os.NewFile(treeFD, "tree"), 1<<20))
 	if err != nil {

@@ -95,7 +95,7 @@ func (t *talk) run(ctx context.Context) (Result, error) {
 		}
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return t.failed(LimitProtocol, "the script's process sent what is no message"), nil
+			return t.failed(LimitProtocol, "the script's process sent what is no message"), nil //nolint:nilerr // a hostile peer is the script's own fate
 		}
 		result, err := t.take(ctx, m, len(raw))
 		if result != nil || err != nil {

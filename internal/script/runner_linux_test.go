@@ -209,7 +209,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	if err != nil {
 		t.Skip("no python3 that everybody may run: ", err)
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "parry-ordinary-") // /tmp is each script's own
+	dir, err := os.MkdirTemp("/var/tmp", "parry-ordinary-") //nolint:usetesting // /tmp is each script's own
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,9 @@ func planTree(r Report) (tree, error) {
 			if info, err := os.Lstat(d); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 				d = loaderIn(d)
 			} else {
-				t.add(d, false)
+				if err := t.add(d, false); err != nil {
+					return t, fmt.Errorf("make a file system for scripts: %w", err)
+				}
 				d = loaderIn(d)
 			}
 		}

@@ -30,7 +30,7 @@ func (c *child) watch(ctx context.Context, limits Limits) {
 			return
 		case <-ticker.C:
 		}
-		limit := ""
+		var limit string
 		switch {
 		case threads(c.pid) > limits.Threads:
 			limit = LimitThreads

@@ -116,7 +116,7 @@ func (z *zygote) start() error {
 		return err
 	}
 	z.control = ours
-	defer theirs.Close()
+	defer func() { _ = theirs.Close() }() // the other process has it
 	b := bundle{Namespaces: z.level == Namespaces, PIDs: pidNamespace, Boto3: z.boto3, UIDs: 1}
 	if z.boto3 {
 		b.Warm = warm()
@@ -235,7 +235,7 @@ func (z *zygote) spawn(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close()
+	defer func() { _ = theirs.Close() }() // the other process has it
 	c := &child{zygote: z, conn: ours, birth: make(chan error, 1), over: make(chan struct{})}
 	z.mu.Lock()
 	z.number++
@@ -366,7 +366,7 @@ func socketPair(kind int) (*net.UnixConn, *os.File, error) {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "script"), os.NewFile(uintptr(fds[1]), "script")
-	defer ours.Close()
+	defer func() { _ = ours.Close() }() // the connection has a copy
 	conn, err := net.FileConn(ours)
 	if err != nil {
 		_ = theirs.Close()

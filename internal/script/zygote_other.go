@@ -4,6 +4,7 @@ package script
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 )
@@ -17,6 +18,8 @@ type settings struct {
 	boto3  bool
 	logger *slog.Logger
 }
+
+var errRefused = errors.New("scripts are refused on this system")
 
 type zygote struct{}
 

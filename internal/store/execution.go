@@ -285,8 +285,12 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter, limit int
 		op     Op
 		values []string
 	}{
-		{"f.id", OpEqual, f.IDs}, {"f.status", OpEqual, f.Statuses}, {"f.parent", OpEqual, f.Parents}, {"f.current_action", OpEqual, f.Actions},
-		{"f.target", OpEqual, f.Targets}, {"f.document", OpPrefix, f.Prefixes},
+		{"f.id", OpEqual, f.IDs},
+		{"f.status", OpEqual, f.Statuses},
+		{"f.parent", OpEqual, f.Parents},
+		{"f.current_action", OpEqual, f.Actions},
+		{"f.target", OpEqual, f.Targets},
+		{"f.document", OpPrefix, f.Prefixes},
 	} {
 		if err := b.any(op, one.column, one.op, one.values); err != nil {
 			return nil, "", err

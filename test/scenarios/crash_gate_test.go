@@ -36,7 +36,7 @@ type crashGate struct {
 func newCrashGate(t *testing.T) *crashGate {
 	t.Helper()
 	// The path of a socket has to be short.
-	dir, err := os.MkdirTemp("", "parry-crash-")
+	dir, err := os.MkdirTemp("", "parry-crash-") //nolint:usetesting // t.TempDir is too long for it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,13 +138,7 @@ func TestADocumentIsKilledAtEveryChange(t *testing.T) {
 			if diff := cmp.Diff(made, b.changed(0)); diff != "" {
 				t.Errorf("killed at %s (after: %v): changes (-want +got):\n%s", operation, after, diff)
 			}
-			var e struct {
-				AutomationExecution struct {
-					AutomationExecutionStatus string
-					StepExecutions            []struct{ StepName, StepStatus string }
-				}
-			}
-			e = decode[struct {
+			e := decode[struct {
 				AutomationExecution struct {
 					AutomationExecutionStatus string
 					StepExecutions            []struct{ StepName, StepStatus string }

@@ -26,12 +26,12 @@ type Documents interface {
 // DocumentWriter keeps documents. Each method writes eff in its transaction.
 type DocumentWriter interface {
 	// CreateDocument stores version 1. A name that is taken answers
-	// store.ErrExists; more than max documents answer code exhausted.
-	CreateDocument(ctx context.Context, d runbook.Stored, max int, eff store.Effects) error
+	// store.ErrExists; more than limit documents answer code exhausted.
+	CreateDocument(ctx context.Context, d runbook.Stored, limit int, eff store.Effects) error
 	// AddDocumentVersion stores d as version d.Latest+1; another version that came
-	// between answers store.ErrConflict, more than max versions code exhausted. The
+	// between answers store.ErrConflict, more than limit versions code exhausted. The
 	// default stays.
-	AddDocumentVersion(ctx context.Context, d runbook.Stored, max int, eff store.Effects) error
+	AddDocumentVersion(ctx context.Context, d runbook.Stored, limit int, eff store.Effects) error
 	SetDefaultVersion(ctx context.Context, name string, version int, eff store.Effects) error
 	// DeleteDocument deletes a version, or with version 0 the whole document. What
 	// was started keeps the text that its plan pinned.

@@ -275,8 +275,8 @@ func TestPreview(t *testing.T) {
 	if got := refused(t, h, olga, "StartExecutionPreview", object{"DocumentName": "Tag-Bucket"}, "ValidationException"); !strings.Contains(got, "Missing required parameter") {
 		t.Error(got)
 	}
-	real := ask(t, h, olga, "StartAutomationExecution", start(nil))["AutomationExecutionId"]
-	refused(t, h, olga, "GetExecutionPreview", object{"ExecutionPreviewId": real}, "ResourceNotFoundException")
+	started := ask(t, h, olga, "StartAutomationExecution", start(nil))["AutomationExecutionId"]
+	refused(t, h, olga, "GetExecutionPreview", object{"ExecutionPreviewId": started}, "ResourceNotFoundException")
 	if all := ask(t, h, olga, "DescribeAutomationExecutions", object{})["AutomationExecutionMetadataList"].([]any); len(all) != 1 {
 		t.Errorf("%d executions", len(all))
 	}
