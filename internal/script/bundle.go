@@ -17,6 +17,7 @@ type bundle struct {
 	Seccomp    []byte         `json:"seccomp"`
 	PIDs       int            `json:"pid_namespace"` // descriptor
 	UIDs       int            `json:"uids"`          // user ids that are mapped
+	Own        string         `json:"own"`           // a script's own folder, with namespaces
 	Temp       string         `json:"temp"`          // folder of the executions' folders, without namespaces
 	Boto3      bool           `json:"boto3"`
 	Warm       []string       `json:"warm"`

@@ -64,6 +64,8 @@ type notice struct {
 }
 
 const (
+	// scratch is a script's own folder where Python itself is below /tmp.
+	scratch    = "/scratch"
 	packetSize = 64 << 10
 	opZygote   = "start the interpreter of scripts"
 )
@@ -128,8 +130,10 @@ func (z *zygote) start() error {
 	if plan, err = planTree(z.report); err != nil {
 		return err
 	}
-	if z.level == Namespaces && plan.within("/tmp") {
-		return fault.Errorf(fault.Unavailable, opZygote, "%s or its modules are below /tmp, which is each script's own folder", z.report.Python).WithHint("%s", pythonHint)
+	b.Own = "/tmp"
+	if plan.within("/tmp") { // a script's own folder would hide the interpreter
+		b.Own = scratch
+		plan.Dirs = append(plan.Dirs, scratch)
 	}
 	if z.level != Namespaces {
 		if z.temp, z.lock, err = tempFolder(); err != nil {

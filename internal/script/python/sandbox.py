@@ -38,7 +38,7 @@ def enter(cfg, sock, number):
     """Drops everything but sock, which becomes descriptor 3. Gives the socket
     and the folder that may be written."""
     descriptor = _close_all_but(sock)
-    tmp = "/tmp" if cfg["namespaces"] else os.path.join(cfg["temp"], str(number))
+    tmp = cfg["own"] if cfg["namespaces"] else os.path.join(cfg["temp"], str(number))
     if cfg["namespaces"]:
         _namespaces(cfg, number, tmp)
     else:
