@@ -41,7 +41,8 @@ type Fault struct {
 	Operation string `json:"operation,omitempty"`
 	Account   string `json:"account,omitempty"`
 	Bucket    string `json:"bucket,omitempty"`
-	Class     string `json:"class,omitempty"` // read or change
+	Session   string `json:"session,omitempty"` // name of the assumed role's session
+	Class     string `json:"class,omitempty"`   // read or change
 	// Percent disturbs that part of the matching calls, drawn at random from Seed;
 	// 0 = all.
 	Percent float64 `json:"percent,omitempty"`
@@ -62,7 +63,7 @@ type Fault struct {
 }
 
 func (f Fault) matches(e *Entry) bool {
-	for _, p := range [][2]string{{f.Service, e.Service}, {f.Operation, e.Operation}, {f.Account, e.Account}, {f.Bucket, e.Bucket}, {f.Class, e.Class}} {
+	for _, p := range [][2]string{{f.Service, e.Service}, {f.Operation, e.Operation}, {f.Account, e.Account}, {f.Bucket, e.Bucket}, {f.Session, e.Session}, {f.Class, e.Class}} {
 		if p[0] != "" && p[0] != p[1] {
 			return false
 		}

@@ -328,7 +328,10 @@ func (k *killed) killAtCall(kind awswall.Kind) {
 	k.t.Helper()
 	c := k.o.Plan.Calls[0]
 	bucket, _ := c.Input["Bucket"].(string)
-	hold, err := k.w.env.Wall.Inject(awswall.Fault{Kind: kind, Service: c.Service, Operation: c.Operation, Bucket: bucket, Account: k.o.Account, Times: 1})
+	// Other tests of this world make the same calls in the same account.
+	hold, err := k.w.env.Wall.Inject(awswall.Fault{
+		Kind: kind, Service: c.Service, Operation: c.Operation, Bucket: bucket, Account: k.o.Account, Session: k.o.identity("apply").SessionName, Times: 1,
+	})
 	if err != nil {
 		k.t.Fatal(err)
 	}
