@@ -45,7 +45,7 @@ func readObject(r *http.Request) (object, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = []byte("{}")
 	}
-	if at := tooDeep(raw); at >= 0 {
+	if at := protocol.TooDeep(raw, maxDepth); at >= 0 {
 		return object{}, broken("%s: nested more than %d levels", place(raw, at), maxDepth)
 	}
 	var members map[string]json.RawMessage
@@ -68,27 +68,6 @@ func place(raw []byte, offset int) string {
 	line := 1 + bytes.Count(raw[:offset], []byte{'\n'})
 	column := offset - (bytes.LastIndexByte(raw[:offset], '\n') + 1)
 	return fmt.Sprintf("line %d, column %d", line, max(column, 1))
-}
-
-// tooDeep gives the position at which raw is nested too deeply, or -1.
-func tooDeep(raw []byte) int {
-	depth, inString := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return i
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return -1
 }
 
 // given gives a member that is there and not null.

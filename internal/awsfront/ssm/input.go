@@ -59,7 +59,7 @@ func readInput(raw []byte, shape *apimodel.Shape, known patterns) ([]byte, error
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = []byte("{}")
 	}
-	if tooDeep(raw) {
+	if protocol.TooDeep(raw, maxDepth) >= 0 {
 		return nil, serialization("The request body is nested more than %d levels.", maxDepth)
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -302,25 +302,4 @@ func lowerFirst(s string) string {
 		return s
 	}
 	return strings.ToLower(s[:1]) + s[1:]
-}
-
-// tooDeep reports whether raw is nested more than maxDepth levels.
-func tooDeep(raw []byte) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
