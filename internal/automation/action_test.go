@@ -503,17 +503,20 @@ func TestActionsArePlanned(t *testing.T) {
 		"changeInstanceState": {
 			action("A", "changeInstanceState", "{InstanceIds: [i-1, i-2], DesiredState: stopped}", "") + show("A.InstanceStates"),
 			map[string]map[string]any{"DescribeInstances": instances("running", "i-1", "i-2")},
-			"A:StopInstances A:DescribeInstances Show:Show", map[string]any{"AInstanceStates": []any{"stopped", "stopped"}},
+			"A:StopInstances A:DescribeInstances Show:Show",
+			map[string]any{"AInstanceStates": []any{"stopped", "stopped"}},
 		},
 		"runInstances": {
 			action("A", "runInstances", "{ImageId: ami-1, MinInstanceCount: 2}", "") + show("A.InstanceIds", "A.InstanceStates"),
 			map[string]map[string]any{"RunInstances": {"Instances": []any{map[string]any{"InstanceId": later}}}},
-			"A:RunInstances A:DescribeInstances A:DescribeInstanceStatus Show:Show", map[string]any{"AInstanceIds": []any{later, later}, "AInstanceStates": []any{"running", "running"}},
+			"A:RunInstances A:DescribeInstances A:DescribeInstanceStatus Show:Show",
+			map[string]any{"AInstanceIds": []any{later, later}, "AInstanceStates": []any{"running", "running"}},
 		},
 		"copyImage": {
 			action("A", "copyImage", "{SourceImageId: ami-0, SourceRegion: us-east-1, ImageName: n}", "") + show("A.ImageId", "A.ImageState"),
 			map[string]map[string]any{"CopyImage": {"ImageId": later}},
-			"A:CopyImage A:DescribeImages Show:Show", map[string]any{"AImageId": later, "AImageState": "available"},
+			"A:CopyImage A:DescribeImages Show:Show",
+			map[string]any{"AImageId": later, "AImageState": "available"},
 		},
 		"deleteImage": {
 			action("A", "deleteImage", "{ImageId: ami-1}", ""),
@@ -523,27 +526,32 @@ func TestActionsArePlanned(t *testing.T) {
 		"runCommand": {
 			action("A", "runCommand", "{DocumentName: D, InstanceIds: [i-1]}", "") + show("A.CommandId", "A.Status", "A.Output"),
 			map[string]map[string]any{"SendCommand": {"Command": map[string]any{"CommandId": later}}, "ListCommands": {"Commands": []any{map[string]any{"Status": later}}}, "ListCommandInvocations": invocations(later)},
-			"A:SendCommand A~cancel:CancelCommand A:ListCommands A:ListCommandInvocations Show:Show", map[string]any{"ACommandId": later, "AStatus": "Success", "AOutput": later},
+			"A:SendCommand A~cancel:CancelCommand A:ListCommands A:ListCommandInvocations Show:Show",
+			map[string]any{"ACommandId": later, "AStatus": "Success", "AOutput": later},
 		},
 		"createStack": {
 			action("A", "createStack", "{StackName: s}", "") + show("A.StackId", "A.StackStatus"),
 			map[string]map[string]any{"CreateStack": {"StackId": later}},
-			"A:CreateStack A:DescribeStacks Show:Show", map[string]any{"AStackId": later, "AStackStatus": "CREATE_COMPLETE"},
+			"A:CreateStack A:DescribeStacks Show:Show",
+			map[string]any{"AStackId": later, "AStackStatus": "CREATE_COMPLETE"},
 		},
 		"deleteStack": {
 			action("A", "deleteStack", "{StackName: s}", "") + show("A.StackStatus"),
 			map[string]map[string]any{"DescribeStacks": stacks("DELETE_FAILED")},
-			"A:DescribeStacks A:DeleteStack A:DescribeStacks Show:Show", map[string]any{"AStackStatus": "DELETE_COMPLETE"},
+			"A:DescribeStacks A:DeleteStack A:DescribeStacks Show:Show",
+			map[string]any{"AStackStatus": "DELETE_COMPLETE"},
 		},
 		"invokeLambdaFunction": {
 			action("A", "invokeLambdaFunction", "{FunctionName: f}", "") + show("A.Payload"),
 			map[string]map[string]any{"Invoke": {"StatusCode": int64(0), "LogResult": "<later A.LogResult>"}},
-			"A:Invoke Show:Show", map[string]any{"APayload": "<later A.Payload>"},
+			"A:Invoke Show:Show",
+			map[string]any{"APayload": "<later A.Payload>"},
 		},
 		"executeStateMachine": {
 			action("A", "executeStateMachine", "{stateMachineArn: m, name: n}", "") + show("A.executionArn", "A.output", "A.status"),
 			map[string]map[string]any{"StartExecution": {"executionArn": later}, "DescribeExecution": {"status": later, "output": later}},
-			"A:StartExecution A~cancel:StopExecution A:DescribeExecution Show:Show", map[string]any{"AexecutionArn": later, "Aoutput": later, "Astatus": "SUCCEEDED"},
+			"A:StartExecution A~cancel:StopExecution A:DescribeExecution Show:Show",
+			map[string]any{"AexecutionArn": later, "Aoutput": later, "Astatus": "SUCCEEDED"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

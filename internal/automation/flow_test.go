@@ -64,13 +64,15 @@ func TestLoops(t *testing.T) {
 		"in the type of its items": {
 			"- name: L\n  action: aws:loop\n  inputs:\n    Iterators: ['1', 2]\n    IteratorDataType: Integer\n    Steps:\n" +
 				body("- {name: A, action: 'aws:executeAwsApi', inputs: {Service: s3, Api: A, V: '{{ L.CurrentIteratorValue }}', N: '{{ L.CurrentIteration }}'}}\n"),
-			nil, automation.Success, "A A#2", map[string]any{"V": int64(2), "N": int64(2)},
+			nil, automation.Success, "A A#2",
+			map[string]any{"V": int64(2), "N": int64(2)},
 		},
 		"at most so often": {strings.Replace(each+inputs, "    Iterators", "    MaxIterations: 1\n    Iterators", 1) + body(step("A", "")) + step("C", ""), nil, automation.Success, "A C", nil},
 		"while a condition holds": {
 			"- name: L\n  action: aws:loop\n  inputs:\n    MaxIterations: '{{ Count }}'\n    LoopCondition: {Variable: '{{ A.More }}', StringEquals: 'yes'}\n    Steps:\n" +
 				body(step("A", "  outputs: [{Name: More, Selector: $.More}]\n")) + step("C", ""),
-			map[string][]any{"A": {map[string]any{"More": "yes"}, map[string]any{"More": "no"}}}, automation.Success, "A A#2 C", nil,
+			map[string][]any{"A": {map[string]any{"More": "yes"}, map[string]any{"More": "no"}}},
+			automation.Success, "A A#2 C", nil,
 		},
 		"the condition holds for ever": {
 			"- name: L\n  action: aws:loop\n  inputs:\n    MaxIterations: '{{ Count }}'\n    LoopCondition: {Variable: '{{ Flag }}', BooleanEquals: true}\n    Steps:\n" + body(step("A", "")) + step("C", ""),
@@ -86,7 +88,8 @@ func TestLoops(t *testing.T) {
 		},
 		"out of two loops": {
 			each + inputs + body("- name: M\n  action: aws:loop\n"+inputs+body(step("A", "  onFailure: step:C\n"))+step("B", "")) + step("C", ""),
-			map[string][]any{"A": {no}}, automation.Failed, "A C", nil,
+			map[string][]any{"A": {no}},
+			automation.Failed, "A C", nil,
 		},
 		"a branch inside the body": {
 			each + inputs + body("- name: X\n  action: aws:branch\n  inputs: {Choices: [{Variable: '{{ L.CurrentIteration }}', NumericEquals: 1, NextStep: B}], Default: C}\n"+step("A", "")+step("B", "")) + step("C", ""),
@@ -147,8 +150,16 @@ func TestVariables(t *testing.T) {
 		return w.finish()
 	}
 	for _, ok := range [][3]string{
-		{"String", "", "text"}, {"Integer", "", "5"}, {"Boolean", "", "true"}, {"StringList", "", "[a, b]"}, {"StringMap", "", "{a: 1}"}, {"MapList", "", "[{a: 1}]"},
-		{"String", ", allowedValues: [a, b]", "b"}, {"String", ", allowedPattern: '^[a-z]+$'", "abc"}, {"MapList", "", "[]"}, {"StringList", "", "[]"},
+		{"String", "", "text"},
+		{"Integer", "", "5"},
+		{"Boolean", "", "true"},
+		{"StringList", "", "[a, b]"},
+		{"StringMap", "", "{a: 1}"},
+		{"MapList", "", "[{a: 1}]"},
+		{"String", ", allowedValues: [a, b]", "b"},
+		{"String", ", allowedPattern: '^[a-z]+$'", "abc"},
+		{"MapList", "", "[]"},
+		{"StringList", "", "[]"},
 	} {
 		if o := run(ok[0], ok[1], ok[2]); o.Status != automation.Success {
 			t.Errorf("%v: %+v", ok, o.Failure)
@@ -156,9 +167,19 @@ func TestVariables(t *testing.T) {
 	}
 	long := `"` + strings.Repeat("x", 70<<10) + `"`
 	for _, bad := range [][3]string{
-		{"Integer", "", "'5'"}, {"Boolean", "", "'true'"}, {"String", "", "5"}, {"String", "", "[a]"}, {"StringList", "", "a"}, {"StringMap", "", "[{a: 1}]"}, {"MapList", "", "[a]"},
-		{"String", ", allowedValues: [a, b]", "c"}, {"String", ", allowedPattern: '^[a-z]+$'", "A"}, {"StringList", ", maxItems: 1", "[a, b]"},
-		{"StringList", "", "[" + strings.Repeat("a,", 50) + "a]"}, {"StringMap", "", "{" + strings.Repeat("k", 51) + ": 1}"}, {"String", "", long},
+		{"Integer", "", "'5'"},
+		{"Boolean", "", "'true'"},
+		{"String", "", "5"},
+		{"String", "", "[a]"},
+		{"StringList", "", "a"},
+		{"StringMap", "", "[{a: 1}]"},
+		{"MapList", "", "[a]"},
+		{"String", ", allowedValues: [a, b]", "c"},
+		{"String", ", allowedPattern: '^[a-z]+$'", "A"},
+		{"StringList", ", maxItems: 1", "[a, b]"},
+		{"StringList", "", "[" + strings.Repeat("a,", 50) + "a]"},
+		{"StringMap", "", "{" + strings.Repeat("k", 51) + ": 1}"},
+		{"String", "", long},
 	} {
 		if o := run(bad[0], bad[1], bad[2]); o.Status != automation.Failed || o.Failure.Type != automation.FailureInputValidation {
 			t.Errorf("%.60v: %+v", bad, o)

@@ -21,19 +21,23 @@ func TestAnswerOutlivesTheProcess(t *testing.T) {
 	}{
 		"time and flag": {
 			apimodel.Call{Service: "kms", Operation: "CreateKey", Input: map[string]any{}},
-			map[string]any{"KeyMetadata": map[string]any{"KeyId": "k", "Enabled": true, "CreationDate": time.Date(2026, 11, 23, 1, 2, 3, 4000, time.UTC)}}, true,
+			map[string]any{"KeyMetadata": map[string]any{"KeyId": "k", "Enabled": true, "CreationDate": time.Date(2026, 11, 23, 1, 2, 3, 4000, time.UTC)}},
+			true,
 		},
 		"bytes and number": {
 			apimodel.Call{Service: "lambda", Operation: "Invoke", Input: map[string]any{"FunctionName": "f"}},
-			map[string]any{"StatusCode": int64(200), "Payload": []byte("{\"x\":\"\xff\"}")}, true,
+			map[string]any{"StatusCode": int64(200), "Payload": []byte("{\"x\":\"\xff\"}")},
+			true,
 		},
 		"map of lists": {
 			apimodel.Call{Service: "ssm", Operation: "SendCommand", Input: map[string]any{"DocumentName": "d"}},
-			map[string]any{"Command": map[string]any{"CommandId": "c", "Parameters": map[string]any{"commands": []any{"2026-11-23T00:00:00Z"}}, "TargetCount": int64(9007199254740993)}}, true,
+			map[string]any{"Command": map[string]any{"CommandId": "c", "Parameters": map[string]any{"commands": []any{"2026-11-23T00:00:00Z"}}, "TargetCount": int64(9007199254740993)}},
+			true,
 		},
 		"too long": {
 			apimodel.Call{Service: "ssm", Operation: "SendCommand", Input: map[string]any{"DocumentName": "d"}},
-			map[string]any{"Command": map[string]any{"Comment": strings.Repeat("x", 300<<10)}}, false,
+			map[string]any{"Command": map[string]any{"Comment": strings.Repeat("x", 300<<10)}},
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
