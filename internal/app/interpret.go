@@ -76,7 +76,7 @@ func (i interpreter) Interpret(ctx context.Context, s execute.Segment) (execute.
 	}
 	result := execute.Result{
 		Status: string(out.Status), Failure: failure(out.Failure), Abort: out.Abort, State: raw, Signal: out.State.Signal,
-		Write: store.SegmentWrite{Steps: steps.steps, Effects: store.Effects{Outbox: steps.events}},
+		Write: store.SegmentWrite{Steps: steps.steps, Effects: store.Effects{Outbox: store.Bundle(steps.events)}},
 	}
 	if !out.Status.Ended() && out.Abort == nil {
 		result.Parked, result.ResumeAt = true, out.ResumeAt

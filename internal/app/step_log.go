@@ -108,7 +108,7 @@ func (w *stepWriter) flush() {
 	if len(all.steps) == 0 {
 		return
 	}
-	if err := w.store.PutProgress(context.Background(), all.steps, at, store.Effects{Outbox: all.events}); err != nil {
+	if err := w.store.PutProgress(context.Background(), all.steps, at, store.Effects{Outbox: store.Bundle(all.events)}); err != nil {
 		// The segments' ends write them again.
 		w.log.Warn("steps not written yet", "count", len(all.steps), "error", err)
 		for _, l := range logs {

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,8 +84,33 @@ func (s *Stage) Use(t *Table) {
 	s.table.Store(t)
 }
 
-// Handle routes one event. It answers topic event.
+// Handle routes an event, or each of a list of them. It answers topic event. An
+// event of a list that is broken does not hold up the others.
 func (s *Stage) Handle(ctx context.Context, payload []byte) error {
+	if !bytes.HasPrefix(payload, []byte("[")) {
+		return s.one(ctx, payload)
+	}
+	var events []json.RawMessage
+	if err := json.Unmarshal(payload, &events); err != nil {
+		return fault.Terminal(fault.E(fault.Invalid, "route events", err))
+	}
+	var broken []error
+	for _, e := range events {
+		if err := s.one(ctx, e); err != nil {
+			if !fault.IsTerminal(err) {
+				return err // all come again; what was handed on is dropped as a repetition
+			}
+			broken = append(broken, err)
+		}
+	}
+	if len(broken) > 0 {
+		return fault.Terminal(fault.E(fault.CodeOf(broken[0]), "route events", errors.Join(broken...)))
+	}
+	return nil
+}
+
+// one routes one event.
+func (s *Stage) one(ctx context.Context, payload []byte) error {
 	const op = "route event"
 	var event bus.Event
 	if err := json.Unmarshal(payload, &event); err != nil || event.ID == "" {

@@ -394,6 +394,32 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestAListOfEvents sends several events in one message, one of them broken.
+func TestAListOfEvents(t *testing.T) {
+	t.Parallel()
+	one := func(id string) []byte {
+		return event(t, func(e *bus.Event) { e.ID = id }, report{id: id})
+	}
+	list := bytes.Join([][]byte{[]byte("["), one("a"), []byte(`,{},`), one("b"), []byte("]")}, nil)
+	s := &fakeStore{}
+	st := stage(t, s, s38)
+	for range 2 {
+		if err := st.Handle(t.Context(), list); !fault.IsTerminal(err) || !fault.Is(err, fault.Invalid) {
+			t.Errorf("error is %v, want a terminal one", err)
+		}
+	}
+	if got := s.requests(t); len(got) != 2 {
+		t.Errorf("%d requests, want those of the two good events: %v", len(got), got)
+	}
+	down := fault.Transient(errors.New("store is away"), time.Second)
+	if err := stage(t, &fakeStore{err: down}, s38).Handle(t.Context(), list); fault.IsTerminal(err) || !errors.Is(err, down) {
+		t.Errorf("a store that is away gives %v, want all to be tried again", err)
+	}
+	if err := st.Handle(t.Context(), []byte("[{]")); !fault.IsTerminal(err) {
+		t.Errorf("a broken list gives %v, want a terminal error", err)
+	}
+}
+
 // TestOtherRulesGoOn sends an event that one rule cannot judge.
 func TestOtherRulesGoOn(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -85,6 +86,54 @@ func ends(c remediation.StateChange, at time.Time) []ExecutionEnd {
 		return nil
 	}
 	return []ExecutionEnd{end}
+}
+
+// maxBundle bounds the events that travel in one message.
+const maxBundle = 200
+
+// Bundle puts many events into few messages, whose payloads are lists of envelopes:
+// handing over costs by the message. Its id is a function of what it holds, so the
+// same events in the same order are one message. Messages of other topics stay as
+// they are.
+func Bundle(events []Message) []Message {
+	if len(events) < 2 {
+		return events
+	}
+	var out, open []Message
+	size := 0
+	closeOne := func() {
+		switch len(open) {
+		case 0:
+		case 1:
+			out = append(out, open[0])
+		default:
+			out = append(out, bundled(open, size))
+		}
+		open, size = nil, 0
+	}
+	for _, m := range events {
+		if m.Topic != TopicEvent || !m.NotBefore.IsZero() {
+			out = append(out, m)
+			continue
+		}
+		if len(open) == maxBundle || size+len(m.Payload)+len(open)+2 > maxPayload {
+			closeOne()
+		}
+		open, size = append(open, m), size+len(m.Payload)
+	}
+	closeOne()
+	return out
+}
+
+func bundled(events []Message, size int) Message {
+	ids := sha256.New()
+	payload := make([]byte, 0, size+len(events)+1)
+	for i, m := range events {
+		_, _ = fmt.Fprintf(ids, "%d:%s", len(m.ID), m.ID) // a hash takes all
+		payload = append(payload, "[,"[min(i, 1)])
+		payload = append(payload, m.Payload...)
+	}
+	return Message{ID: fmt.Sprintf("evts-%x", ids.Sum(nil)[:16]), Topic: TopicEvent, Payload: append(payload, ']')}
 }
 
 // Hand adds a job for the next stage to e: its id is the topic and key, so the

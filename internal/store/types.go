@@ -29,7 +29,7 @@ type Message struct {
 
 // Topic names of the outboxes. Each has exactly one handling stage.
 const (
-	TopicEvent    = "event"    // -> route: an EventBridge envelope
+	TopicEvent    = "event"    // -> route: an EventBridge envelope, or a list of them
 	TopicPlan     = "plan"     // -> plan: remediation.Request
 	TopicApprove  = "approve"  // -> approve: remediation id
 	TopicExecute  = "execute"  // -> execute: remediation id
