@@ -29,7 +29,7 @@ func (o outbox) Claim(ctx context.Context, topics []string, n int, owner string,
 
 // Ack marks d as delivered.
 func (o outbox) Ack(ctx context.Context, d bus.Delivery) error {
-	return o.store.AckMessage(ctx, o.claimed(d), store.Effects{})
+	return o.store.AckMessage(ctx, o.claimed(d))
 }
 
 // Retry gives d back until at.

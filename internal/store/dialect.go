@@ -15,6 +15,9 @@ type Dialect struct {
 	// Arrays says that the statements for batches take one array per column;
 	// otherwise they are prepared and run once per row.
 	Arrays bool
+	// OneWriter says that a file takes one write at a time, so that writes which wait
+	// for one another are committed together.
+	OneWriter bool
 	// Snapshot begins a transaction whose reads all see one moment.
 	Snapshot *sql.TxOptions
 	// Classify tells what an error of the driver means.

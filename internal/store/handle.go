@@ -11,6 +11,7 @@ import (
 type handle struct {
 	*sql.DB
 	ready map[string]*sql.Stmt // by text; not changed once it is set
+	group group                // of writes, with a dialect that has one writer
 }
 
 // files are the handles of one file.
@@ -23,14 +24,20 @@ func newFiles(db Database) files {
 // prepare prepares every statement of q that fits the file, which the others'
 // tables are not in. It must end before the handle is used by several
 // goroutines. One that cannot be prepared runs as text, and fails there.
-func (h *handle) prepare(ctx context.Context, q Queries) error {
+func (h *handle) prepare(ctx context.Context, d Dialect) error {
 	if h.ready != nil {
 		return nil
 	}
 	ready := map[string]*sql.Stmt{}
-	fields := reflect.ValueOf(q)
+	var texts []string
+	if d.OneWriter {
+		texts = append(texts, markWrite, unmarkWrite, takeBackMark)
+	}
+	fields := reflect.ValueOf(d.Queries)
 	for i := range fields.NumField() {
-		text := fields.Field(i).String()
+		texts = append(texts, fields.Field(i).String())
+	}
+	for _, text := range texts {
 		stmt, err := h.PrepareContext(ctx, text)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -51,8 +58,19 @@ func (h *handle) QueryContext(ctx context.Context, query string, args ...any) (*
 	return h.DB.QueryContext(ctx, query, args...)
 }
 
+// until is how long a statement may take. With one writer it runs to its end: one
+// that is interrupted takes back the whole transaction, with what others wrote in
+// it, and watching for the interruption costs as much as a short statement.
+func (t *tx) until(ctx context.Context) context.Context {
+	if t.s.dialect.OneWriter {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
 // QueryContext runs a query in the transaction, prepared if it can be.
 func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = t.until(ctx)
 	if stmt := t.from.ready[query]; stmt != nil {
 		return t.StmtContext(ctx, stmt).QueryContext(ctx, args...)
 	}
@@ -61,6 +79,7 @@ func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 
 // ExecContext runs a statement in the transaction, prepared if it can be.
 func (t *tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx = t.until(ctx)
 	if stmt := t.from.ready[query]; stmt != nil {
 		return t.StmtContext(ctx, stmt).ExecContext(ctx, args...)
 	}

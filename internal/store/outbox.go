@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -105,9 +104,6 @@ func (s *Store) Enqueue(ctx context.Context, f File, eff Effects) error {
 	return s.write(ctx, f, "enqueue", func(t *tx) error { return t.send(ctx, eff) })
 }
 
-// due is a row that may be claimed.
-type due struct{ seq, at int64 }
-
 // ClaimMessages leases to owner up to n messages of topics that are due, oldest
 // first, until lease has passed. A message whose lease ended unacknowledged can
 // be claimed again, by anyone. Two callers never get one message within a lease.
@@ -134,13 +130,9 @@ func (s *Store) ClaimMessages(ctx context.Context, f File, topics []string, n in
 	var claimed []Delivery
 	err = s.write(ctx, f, op, func(t *tx) error {
 		claimed = nil
-		ready, err := s.dueMessages(ctx, t, topics, n)
-		if err != nil || len(ready) == 0 {
+		seqs, err := s.dueMessages(ctx, t, topics, n)
+		if err != nil || len(seqs) == 0 {
 			return err
-		}
-		seqs := make([]int64, len(ready))
-		for i, d := range ready {
-			seqs[i] = d.seq
 		}
 		arg, err := list(seqs)
 		if err != nil {
@@ -175,21 +167,15 @@ func (s *Store) ReleaseClaims(ctx context.Context, f File, owners []string) (rel
 }
 
 // dueMessages gives the n messages of topics that are due longest.
-func (s *Store) dueMessages(ctx context.Context, q querier, topics []string, n int) ([]due, error) {
-	now := micros(s.now())
-	var all []due
-	for _, topic := range unique(topics) {
-		rows, err := collect(ctx, q, s.q.MessageDue, []any{topic, now, int64(n)}, func(r scanner) (d due, err error) {
-			err = r.Scan(&d.seq, &d.at)
-			return d, err
-		})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rows...)
+func (s *Store) dueMessages(ctx context.Context, q querier, topics []string, n int) ([]int64, error) {
+	arg, err := list(unique(topics))
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(all, func(a, b due) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })
-	return all[:min(n, len(all))], nil
+	return collect(ctx, q, s.q.MessageDue, []any{arg, micros(s.now()), int64(n)}, func(r scanner) (seq int64, err error) {
+		err = r.Scan(&seq)
+		return seq, err
+	})
 }
 
 func (s *Store) scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
@@ -211,25 +197,67 @@ func (s *Store) scanDelivery(r scanner, f File, more ...any) (Delivery, error) {
 	return d, nil
 }
 
-// AckMessage marks d delivered and sends eff, in one transaction on d.File. Of the
-// message its id is kept, by which a repetition is recognised until Prune. A
-// second acknowledgement of the same claim does nothing; one of a claim that was
-// lost to another node answers ErrConflict and sends nothing.
-func (s *Store) AckMessage(ctx context.Context, d Delivery, eff Effects) error {
-	return s.write(ctx, d.File, "acknowledge message "+d.ID, func(t *tx) error {
-		n, err := t.changed(ctx, s.q.MessageDone, d.Seq, d.Claim, micros(s.now()))
+// AckMessage marks d delivered. Of the message its id is kept, by which a repetition
+// is recognised until Prune. A second acknowledgement of the same claim does nothing;
+// one of a claim that was lost to another node answers ErrConflict. Those that come
+// at the same time share a transaction.
+func (s *Store) AckMessage(ctx context.Context, d Delivery) error {
+	a := &ack{Delivery: d}
+	ran := s.acks[d.File].do(ctx, a, func(all []*ack) { s.ackAll(context.WithoutCancel(ctx), d.File, all) })
+	if !ran {
+		return s.fail("acknowledge message "+d.ID, context.Cause(ctx))
+	}
+	return a.err
+}
+
+// ack is an acknowledgement on its way.
+type ack struct {
+	Delivery
+	err error
+}
+
+// ackTimeout bounds the transaction of acknowledgements, which is not one caller's.
+const ackTimeout = 10 * time.Second
+
+func (s *Store) ackAll(ctx context.Context, f File, all []*ack) {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	claims := make([][]int64, len(all))
+	for i, a := range all {
+		claims[i] = []int64{a.Seq, a.Claim}
+	}
+	err := s.write(ctx, f, "acknowledge messages", func(t *tx) error {
+		arg, err := list(claims)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			done, err := t.delivered(ctx, d)
-			if err != nil || done {
+		done, err := collect(ctx, t, s.q.MessageDone, []any{arg, micros(s.now())}, func(r scanner) (seq int64, err error) {
+			err = r.Scan(&seq)
+			return seq, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, a := range all {
+			a.err = nil
+			if slices.Contains(done, a.Seq) {
+				continue
+			}
+			before, err := t.delivered(ctx, a.Delivery)
+			if err != nil {
 				return err
 			}
-			return conflict("acknowledge message %s", d.ID)
+			if !before {
+				a.err = conflict("acknowledge message %s", a.ID)
+			}
 		}
-		return t.send(ctx, eff)
+		return nil
 	})
+	if err != nil {
+		for _, a := range all {
+			a.err = err
+		}
+	}
 }
 
 // delivered reports whether d was acknowledged already, under the same claim.

@@ -48,6 +48,7 @@ type Store struct {
 	engineURL           string
 	docs                *documents
 	wake                map[File]chan struct{}
+	acks                map[File]*gather[*ack]
 	intake              intake
 	close               sync.Once
 	closed              error
@@ -72,6 +73,7 @@ func New(cfg Config) (*Store, error) {
 		findings: newFiles(cfg.Findings), execution: newFiles(cfg.Execution), dialect: cfg.Dialect, q: cfg.Dialect.Queries,
 		sealer: cfg.Sealer, clock: cfg.Clock, engine: cfg.Engine, engineURL: cfg.EngineURL, docs: docs,
 		wake: map[File]chan struct{}{Findings: make(chan struct{}, 1), Execution: make(chan struct{}, 1)},
+		acks: map[File]*gather[*ack]{Findings: {}, Execution: {}},
 	}, nil
 }
 
@@ -81,7 +83,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	err := s.dialect.Migrate(ctx)
 	if !s.dialect.Arrays { // PostgreSQL's driver keeps statements by itself
 		for _, h := range []*handle{s.findings.Write, s.findings.Read, s.execution.Write, s.execution.Read} {
-			err = errors.Join(err, h.prepare(ctx, s.q))
+			err = errors.Join(err, h.prepare(ctx, s.dialect))
 		}
 	}
 	return s.fail("migrate the database", err)

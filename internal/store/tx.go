@@ -27,7 +27,7 @@ func (s *Store) write(ctx context.Context, f File, op string, fn func(*tx) error
 		return err
 	}
 	for try := 1; ; try++ {
-		woke, err := s.writeOnce(ctx, db.Write, fn)
+		woke, err := s.writeOn(ctx, db.Write, fn)
 		if err == nil {
 			if woke {
 				s.notify(f)
@@ -43,16 +43,24 @@ func (s *Store) write(ctx context.Context, f File, op string, fn func(*tx) error
 	}
 }
 
+// writeOn runs fn alone, or where there is one writer with those that wait for it.
+func (s *Store) writeOn(ctx context.Context, db *handle, fn func(*tx) error) (bool, error) {
+	if s.dialect.OneWriter {
+		return db.group.write(ctx, s, db, fn)
+	}
+	return s.writeOnce(ctx, db, fn)
+}
+
 func (s *Store) writeOnce(ctx context.Context, db *handle, fn func(*tx) error) (bool, error) {
 	raw, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
+	// The cause is what the caller must see; a failed rollback ends the connection
+	// and with it the transaction. After a commit it does nothing.
+	defer func() { _ = raw.Rollback() }()
 	t := &tx{Tx: raw, s: s, from: db}
 	if err := fn(t); err != nil {
-		// The cause is what the caller must see; a failed rollback ends the
-		// connection and with it the transaction.
-		_ = raw.Rollback()
 		return false, err
 	}
 	return t.wake, raw.Commit()

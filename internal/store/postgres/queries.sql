@@ -350,7 +350,9 @@ FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[]) WITH ORDINALITY A
 ON CONFLICT (id) DO NOTHING;
 
 -- name: MessageDue
-SELECT seq, due_at FROM outbox WHERE state = 0 AND topic = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3 FOR UPDATE SKIP LOCKED;
+SELECT o.seq FROM jsonb_array_elements_text($1::jsonb) t, LATERAL
+  (SELECT d.seq, d.due_at FROM outbox d WHERE d.state = 0 AND d.topic = t.value AND d.due_at <= $2 ORDER BY d.due_at, d.seq LIMIT $3 FOR UPDATE SKIP LOCKED) o
+ORDER BY o.due_at, o.seq LIMIT $3;
 
 -- name: MessageClaim
 UPDATE outbox SET claimed_by = $2, claimed_until = $3, due_at = $3, claims = claims + 1, attempts = attempts + 1
@@ -358,7 +360,10 @@ WHERE state = 0 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::
 RETURNING seq, id, topic, payload, since, claims, attempts;
 
 -- name: MessageDone
-UPDATE outbox SET state = 1, payload = ''::bytea, done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
+UPDATE outbox SET state = 1, payload = ''::bytea, done_at = $2, claimed_until = 0, reason = ''
+FROM (SELECT (v ->> 0)::bigint AS seq, (v ->> 1)::bigint AS claims FROM jsonb_array_elements($1::jsonb) v ORDER BY 1) d
+WHERE outbox.seq = d.seq AND outbox.claims = d.claims AND outbox.claimed_by <> '' AND outbox.state = 0
+RETURNING outbox.seq;
 
 -- name: MessageState
 SELECT state, claims FROM outbox WHERE seq = $1;

@@ -338,7 +338,9 @@ INSERT INTO outbox (id, topic, payload, state, since, due_at, claimed_by, claime
 VALUES ($1, $2, $3, 0, $4, $4, '', 0, 0, 0, '', 0) ON CONFLICT (id) DO NOTHING;
 
 -- name: MessageDue
-SELECT seq, due_at FROM outbox WHERE state = 0 AND topic = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3;
+SELECT o.seq FROM json_each($1) t JOIN outbox o ON o.seq IN
+  (SELECT d.seq FROM outbox d WHERE d.state = 0 AND d.topic = t.value AND d.due_at <= $2 ORDER BY d.due_at, d.seq LIMIT $3)
+ORDER BY o.due_at, o.seq LIMIT $3;
 
 -- name: MessageClaim
 UPDATE outbox SET claimed_by = $2, claimed_until = $3, due_at = $3, claims = claims + 1, attempts = attempts + 1
@@ -346,7 +348,9 @@ WHERE state = 0 AND seq IN (SELECT value FROM json_each($1))
 RETURNING seq, id, topic, payload, since, claims, attempts;
 
 -- name: MessageDone
-UPDATE outbox SET state = 1, payload = x'', done_at = $3, claimed_until = 0, reason = '' WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
+UPDATE outbox SET state = 1, payload = x'', done_at = $2, claimed_until = 0, reason = '' FROM json_each($1) d
+WHERE outbox.seq = d.value ->> 0 AND outbox.claims = d.value ->> 1 AND outbox.claimed_by <> '' AND outbox.state = 0
+RETURNING outbox.seq;
 
 -- name: MessageState
 SELECT state, claims FROM outbox WHERE seq = $1;

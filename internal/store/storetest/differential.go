@@ -235,7 +235,7 @@ func (w *walker) settle(ctx context.Context) []string {
 		}
 		return out
 	}
-	return answer(nil, w.s.AckMessage(ctx, d, event("after-"+d.ID)))
+	return answer(nil, w.s.AckMessage(ctx, d))
 }
 
 func (w *walker) time(context.Context) []string {

@@ -59,8 +59,4 @@ func effectsFail(t *testing.T, s *store.Store) {
 	nothingSent(t, s, store.Findings)
 	nothingSent(t, s, store.Execution)
 
-	ok(t, s.Enqueue(ctx, store.Execution, store.Effects{Outbox: event("a").Outbox}))
-	d := claim(t, s, store.Execution, 1)[0]
-	code(t, s.AckMessage(ctx, d, broken()), fault.Invalid)
-	ok(t, s.AckMessage(ctx, d, event("b"))) // it was not acknowledged before
 }

@@ -21,13 +21,13 @@ func pruneDelivered(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	for _, f := range []store.File{store.Findings, store.Execution} {
 		ok(t, s.Enqueue(ctx, f, event("old")))
-		ok(t, s.AckMessage(ctx, claim(t, s, f, 1)[0], store.Effects{}))
+		ok(t, s.AckMessage(ctx, claim(t, s, f, 1)[0]))
 	}
 	clock(t, s).Advance(time.Hour)
 	for _, f := range []store.File{store.Findings, store.Execution} {
 		ok(t, s.Enqueue(ctx, f, event("new")))
 		ok(t, s.Enqueue(ctx, f, event("waiting")))
-		ok(t, s.AckMessage(ctx, claim(t, s, f, 1)[0], store.Effects{}))
+		ok(t, s.AckMessage(ctx, claim(t, s, f, 1)[0]))
 	}
 	same(t, int64(2), must(s.PruneDelivered(ctx, Start().Add(time.Minute)))(t))
 	same(t, int64(0), must(s.PruneDelivered(ctx, Start().Add(time.Minute)))(t))
@@ -104,7 +104,7 @@ func pruneFindings(t *testing.T, s *store.Store) {
 func pruneNothing(t *testing.T, s *store.Store) {
 	fill(t, s, 3)
 	ok(t, s.Enqueue(t.Context(), store.Findings, event("a")))
-	ok(t, s.AckMessage(t.Context(), claim(t, s, store.Findings, 1)[0], store.Effects{}))
+	ok(t, s.AckMessage(t.Context(), claim(t, s, store.Findings, 1)[0]))
 	clock(t, s).Advance(1000 * time.Hour)
 	same(t, store.Pruned{}, must(s.Prune(t.Context(), store.Cutoffs{}))(t))
 }
