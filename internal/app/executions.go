@@ -47,7 +47,7 @@ func executionOf(e store.ExecutionRecord) remediation.Execution {
 		ID: e.ID, Remediation: e.Remediation, Parent: e.Of.Parent, Root: e.Of.Root, Depth: e.Of.Depth, Document: e.Of.Document, Version: e.Of.Version,
 		Account: e.Of.Account, Region: e.Of.Region, Role: e.Of.Role, Mode: e.Of.Mode, Status: e.Status, Failure: e.Result.Failure,
 		Parameters: wireOf(e.Of.Parameters), Outputs: e.Result.Outputs, CurrentStep: e.CurrentStep, CurrentAction: e.CurrentAction, Target: e.Of.Target,
-		Asked: e.Of.Run, StartedBy: e.Of.StartedBy, StartedAt: e.StartedAt, EndedAt: e.EndedAt,
+		Asked: e.Of.Run, OnTargets: len(e.Of.Fan) > 0 || e.Of.Run != nil && e.Of.Run.OnTargets(), StartedBy: e.Of.StartedBy, StartedAt: e.StartedAt, EndedAt: e.EndedAt,
 	}
 }
 
@@ -63,8 +63,8 @@ func wireOf(values map[string]any) map[string][]string {
 // ListAutomationExecutions gives a page, the latest started first.
 func (x executions) ListAutomationExecutions(ctx context.Context, f remediation.ExecutionFilter, limit int, cursor string) ([]remediation.Execution, string, error) {
 	rows, next, err := x.store.ListExecutions(ctx, store.ExecutionFilter{
-		Accounts: f.Accounts, Statuses: f.Statuses, IDs: f.IDs, Parents: f.Parents, Actions: f.Actions, Prefixes: f.DocumentPrefix, Top: f.TopLevel,
-		StartedAfter: f.StartedAfter, StartedBefore: f.StartedBefore, CrossAccount: f.CrossAccount,
+		Accounts: f.Accounts, Statuses: f.Statuses, IDs: f.IDs, Parents: f.Parents, Actions: f.Actions, Targets: f.Targets, Prefixes: f.DocumentPrefix, Top: f.TopLevel,
+		StartedAfter: f.StartedAfter, StartedBefore: f.StartedBefore, CrossAccount: f.CrossAccount, Oldest: f.Oldest,
 	}, limit, cursor)
 	out := make([]remediation.Execution, 0, len(rows))
 	for _, r := range rows {

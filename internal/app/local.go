@@ -12,6 +12,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/org"
@@ -262,22 +263,36 @@ func (l *Local) Withdraw(ctx context.Context, r remediation.Remediation) error {
 	return l.stages.approve.Withdraw(ctx, r.ID, l.Principal)
 }
 
-// Execution gives an execution with its steps as they are now.
-func (l *Local) Execution(ctx context.Context, id string) (remediation.Execution, []remediation.StepExecution, error) {
+// Execution gives an execution with its steps, and the children of a run on targets,
+// as they are now.
+func (l *Local) Execution(ctx context.Context, id string) (ssm.Shown, error) {
 	x := executions{l.store}
 	e, err := x.AutomationExecution(ctx, id)
 	if err != nil {
-		return e, nil, err
+		return ssm.Shown{}, err
 	}
-	var steps []remediation.StepExecution
-	cursor := ""
-	for {
-		page, next, err := x.ListStepExecutions(ctx, id, remediation.StepFilter{}, 200, cursor)
+	out := ssm.Shown{Execution: e, Partition: l.cfg.Organization.Partition, Account: l.Account}
+	out.Steps, err = everyPage(func(cursor string) ([]remediation.StepExecution, string, error) {
+		return x.ListStepExecutions(ctx, id, remediation.StepFilter{}, 200, cursor)
+	})
+	if err != nil || !e.OnTargets {
+		return out, err
+	}
+	out.Targets, err = everyPage(func(cursor string) ([]remediation.Execution, string, error) {
+		return x.ListAutomationExecutions(ctx, remediation.ExecutionFilter{Accounts: store.AllAccounts(), Parents: []string{id}, Oldest: true}, 200, cursor)
+	})
+	return out, err
+}
+
+// everyPage reads a list to its end.
+func everyPage[T any](read func(cursor string) ([]T, string, error)) (all []T, err error) {
+	for cursor := ""; ; {
+		page, next, err := read(cursor)
 		if err != nil {
-			return e, nil, err
+			return nil, err
 		}
-		if steps = append(steps, page...); next == "" {
-			return e, steps, nil
+		if all = append(all, page...); next == "" {
+			return all, nil
 		}
 		cursor = next
 	}

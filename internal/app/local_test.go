@@ -100,11 +100,11 @@ func run(t *testing.T, l *app.Local, doc string, parameters map[string]any) (rem
 	if r, err = l.Await(ctx, id, nil); err != nil {
 		t.Fatal(err)
 	}
-	e, steps, err := l.Execution(ctx, execution)
+	e, err := l.Execution(ctx, execution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r, e, steps
+	return r, e.Execution, e.Steps
 }
 
 func names(steps []remediation.StepExecution) []string {
@@ -258,11 +258,11 @@ func waiting(t *testing.T, l *app.Local, doc string) (string, remediation.ID) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		e, _, err := l.Execution(t.Context(), execution)
+		e, err := l.Execution(t.Context(), execution)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Status == "Waiting" {
+		if e.Execution.Status == "Waiting" {
 			return execution, id
 		}
 	}
@@ -295,8 +295,8 @@ func TestAStepWaitsForPeopleAsARow(t *testing.T) {
 		t.Fatalf("remediation = %+v, %v", r, err)
 	}
 	t.Logf("cancelled after %s", time.Since(begun))
-	e, _, err := l.Execution(t.Context(), execution)
-	if err != nil || e.Status != "Cancelled" {
+	e, err := l.Execution(t.Context(), execution)
+	if err != nil || e.Execution.Status != "Cancelled" {
 		t.Errorf("execution = %+v, %v", e, err)
 	}
 	if err := l.Signal(t.Context(), execution, "Cancel", "", "late"); !fault.Is(err, fault.Conflict) {
@@ -321,11 +321,11 @@ func TestWhatWaitsIsARow(t *testing.T) {
 		last = execution
 	}
 	status := func(id string) string {
-		e, _, err := l.Execution(t.Context(), id)
+		e, err := l.Execution(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return e.Status
+		return e.Execution.Status
 	}
 	for deadline := time.Now().Add(time.Minute); status(last) != "Waiting"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -101,15 +101,12 @@ func (x *localExecutions) start(ctx context.Context, r startRequest) (string, er
 }
 
 func (x *localExecutions) execution(ctx context.Context, id string) (map[string]any, error) {
-	e, steps, err := x.local.Execution(ctx, id)
+	e, err := x.local.Execution(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	doc := x.doc
-	if a := e.Asked; a != nil && a.OnTargets() {
-		doc = nil // its steps are those of the children
-	}
-	shown, err := awsShape(ssm.Show(e, steps, doc, partitionOf(x.local.ARN), x.local.Account))
+	e.Document = x.doc
+	shown, err := awsShape(ssm.Show(e))
 	if err != nil {
 		return nil, err
 	}
@@ -171,11 +168,3 @@ func (x *localExecutions) resume(ctx context.Context, id, step string) error {
 }
 
 func (x *localExecutions) close(ctx context.Context) error { return x.local.Stop(ctx) }
-
-// partitionOf gives the partition that an ARN names.
-func partitionOf(arn string) string {
-	if parts := strings.SplitN(arn, ":", 3); len(parts) == 3 {
-		return parts[1]
-	}
-	return "aws"
-}

@@ -77,10 +77,11 @@ func (r *rehearsals) result(ctx context.Context, local *app.Local, id string, ru
 	if err != nil {
 		return out, err
 	}
-	e, _, err := local.Execution(ctx, id)
+	shown, err := local.Execution(ctx, id)
 	if err != nil {
 		return out, err
 	}
+	e := shown.Execution
 	out.Status, out.Failure, out.Outputs = e.Status, e.Failure, e.Outputs
 	if !automation.Status(e.Status).Ended() {
 		out.Status, out.Failure = string(automation.Failed), ended.Reason

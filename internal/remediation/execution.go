@@ -31,6 +31,9 @@ type Execution struct {
 	Target string `json:"target,omitempty"`
 	// Asked is what was asked for; only an execution without a parent has it.
 	Asked *Run `json:"asked,omitempty"`
+	// OnTargets says that the document runs once for each of its targets, as children
+	// of this execution.
+	OnTargets bool `json:"on_targets,omitempty"`
 
 	StartedBy string    `json:"started_by"`
 	StartedAt time.Time `json:"started_at"` // when it was asked for
@@ -86,6 +89,7 @@ type ExecutionFilter struct {
 	DocumentPrefix []string
 	Parents        []string
 	Actions        []string // of the current step
+	Targets        []string // for which children stand
 	// TopLevel leaves out children.
 	TopLevel bool
 	// StartedBefore and StartedAfter bound StartedAt, themselves excluded.
@@ -93,6 +97,8 @@ type ExecutionFilter struct {
 	StartedAfter  time.Time
 	// CrossAccount, when set, asks for runs with TargetLocations (true) or without.
 	CrossAccount *bool
+	// Oldest gives the one that was started first before the others.
+	Oldest bool
 }
 
 // StepFilter selects steps of an execution; a zero field does not restrict.

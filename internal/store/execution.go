@@ -268,12 +268,14 @@ type ExecutionFilter struct {
 	CrossAccount  *bool
 	StartedAfter  time.Time // included
 	StartedBefore time.Time // included
+	// Oldest gives the one that was started first before the others.
+	Oldest bool
 }
 
 // maxFilter bounds a list of alternatives in an ExecutionFilter.
 const maxFilter = 50
 
-// ListExecutions gives a page of executions, the latest first.
+// ListExecutions gives a page of executions, the latest first unless f.Oldest.
 func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter, limit int, cursor string) ([]ExecutionRecord, string, error) {
 	const op = "list executions"
 	b := builder{columns: findingColumn}
@@ -303,7 +305,7 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter, limit int
 		b.and("f.cross_account = %s", b.arg(flag(*f.CrossAccount)))
 	}
 	b.within("f.started_at", f.StartedAfter, f.StartedBefore)
-	by := order{{"f.started_at", timeColumn, true}, {"f.id", textColumn, true}}
+	by := order{{"f.started_at", timeColumn, !f.Oldest}, {"f.id", textColumn, !f.Oldest}}
 	all, next, err := keyPage(ctx, s.execution.Read, s.q.ExecutionPage, &b, by, limit, cursor, s.scanExecution, func(e ExecutionRecord) []any {
 		return []any{micros(e.StartedAt), e.ID}
 	})

@@ -96,36 +96,41 @@ func (h *Handler) getExecution(ctx context.Context, c Caller, in *executionInput
 	if err != nil {
 		return nil, err
 	}
-	steps, next, err := h.cfg.Executions.ListStepExecutions(ctx, e.ID, remediation.StepFilter{}, shownSteps, "")
+	steps, next, err := h.steps(ctx, c, e, remediation.StepFilter{}, shownSteps, "")
 	if err != nil {
 		return nil, err
 	}
-	doc, err := h.content(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	out := executionShape{common: h.common(e), Parameters: e.Parameters, Variables: e.Variables, StepExecutions: []stepShape{}, StepExecutionsTruncated: next != ""}
-	for _, s := range steps {
-		out.StepExecutions = append(out.StepExecutions, stepOf(s, doc))
-	}
-	if e.Asked != nil && e.Asked.OnTargets() {
-		begun, truncated, err := h.targetSteps(ctx, c, e)
+	out := h.shape(e)
+	out.StepExecutions, out.StepExecutionsTruncated = steps, next != ""
+	if !e.OnTargets && next == "" {
+		doc, err := h.content(ctx, e)
 		if err != nil {
 			return nil, err
 		}
-		if len(begun) > 0 {
-			out.StepExecutions, out.StepExecutionsTruncated = begun, truncated
-		}
-	} else if next == "" {
 		out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, e.ID, doc)
 	}
-	if e.Asked != nil {
-		out.TargetLocations = e.Asked.TargetLocations
-		if len(e.Asked.Targets)+len(e.Asked.TargetMaps)+len(e.Asked.TargetLocations) > 0 {
-			out.ProgressCounters = count(out.StepExecutions)
-		}
-	}
+	out.targets(e)
 	return getExecutionOutput{out}, nil
+}
+
+// shape gives what is told of an execution without its steps.
+func (h *Handler) shape(e remediation.Execution) executionShape {
+	return executionShape{common: h.common(e), Parameters: e.Parameters, Variables: e.Variables, StepExecutions: []stepShape{}}
+}
+
+// targets adds what is told of a run on targets, of which StepExecutions has the steps.
+func (s *executionShape) targets(e remediation.Execution) {
+	if !e.OnTargets {
+		return
+	}
+	s.ProgressCounters = count(s.StepExecutions)
+	if e.Asked == nil {
+		return
+	}
+	s.TargetLocations = e.Asked.TargetLocations
+	if len(e.Asked.Targets) > 0 && len(e.Asked.TargetLocations) == 0 {
+		s.ResolvedTargets = resolved(e, s.StepExecutions, s.StepExecutionsTruncated)
+	}
 }
 
 func (h *Handler) common(e remediation.Execution) common {

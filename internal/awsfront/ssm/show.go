@@ -5,22 +5,35 @@ import (
 	"github.com/parry-security/parry/internal/runbook"
 )
 
+// Shown is an execution for Show.
+type Shown struct {
+	Execution remediation.Execution
+	Steps     []remediation.StepExecution
+	// Targets are the children of a run on targets, in the order of their begin.
+	Targets []remediation.Execution
+	// Document is the execution's document, from which steps that were not reached and
+	// what is declared of the others come; nil where it cannot be told.
+	Document *runbook.Document
+	// Partition and Account are whose execution it is.
+	Partition, Account string
+}
+
 // Show gives an execution with its steps as GetAutomationExecution answers it, for
-// programs that run documents without a server. Doc is the execution's document,
-// from which steps that were not reached and what is declared of the others come.
-// Partition and account are whose execution it is.
-func Show(e remediation.Execution, steps []remediation.StepExecution, doc *runbook.Document, partition, account string) any {
-	h := &Handler{cfg: Config{Partition: partition, Account: account}}
-	out := executionShape{common: h.common(e), Parameters: e.Parameters, Variables: e.Variables, StepExecutions: []stepShape{}}
-	for _, s := range steps {
-		out.StepExecutions = append(out.StepExecutions, stepOf(s, doc))
+// programs that run documents without a server.
+func Show(s Shown) any {
+	h := &Handler{cfg: Config{Partition: s.Partition, Account: s.Account}}
+	out := h.shape(s.Execution)
+	for _, t := range s.Targets {
+		out.StepExecutions = append(out.StepExecutions, targetStep(s.Execution, t))
 	}
-	out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, e.ID, doc)
-	if a := e.Asked; a != nil {
-		out.TargetLocations = a.TargetLocations
-		if len(a.Targets)+len(a.TargetMaps)+len(a.TargetLocations) > 0 {
-			out.ProgressCounters = count(out.StepExecutions)
+	if len(s.Targets) == 0 {
+		for _, step := range s.Steps {
+			out.StepExecutions = append(out.StepExecutions, stepOf(step, s.Document))
 		}
 	}
+	if !s.Execution.OnTargets {
+		out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, s.Execution.ID, s.Document)
+	}
+	out.targets(s.Execution)
 	return out
 }

@@ -32,7 +32,15 @@ type stepShape struct {
 	NextStep           string              `json:"NextStep,omitempty"`
 	IsCritical         *bool               `json:"IsCritical,omitempty"`
 	ValidNextSteps     []string            `json:"ValidNextSteps,omitempty"`
+	TargetLocation     *targetLocation     `json:"TargetLocation,omitempty"`
 	ParentStepDetails  *parentStep         `json:"ParentStepDetails,omitempty"`
+}
+
+// targetLocation is where the child of a run over several accounts runs.
+type targetLocation struct {
+	Accounts          []string `json:"Accounts"`
+	Regions           []string `json:"Regions"`
+	ExecutionRoleName string   `json:"ExecutionRoleName,omitempty"`
 }
 
 type failureDetails struct {
@@ -196,19 +204,36 @@ func (h *Handler) describeSteps(ctx context.Context, c Caller, in *describeSteps
 	if err != nil {
 		return nil, err
 	}
-	steps, next, err := h.cfg.Executions.ListStepExecutions(ctx, e.ID, f, pageSize(in.MaxResults), after)
+	steps, next, err := h.steps(ctx, c, e, f, pageSize(in.MaxResults), after)
 	if err != nil {
 		return nil, as(err, fault.Invalid, "InvalidNextToken", "The specified token isn't valid for this request. Start again without NextToken.")
 	}
+	return describeStepsOutput{StepExecutions: steps, NextToken: token(c, "DescribeAutomationStepExecutions", query, next)}, nil
+}
+
+// steps gives a page of the steps of an execution that were reached, or of the
+// targets that it runs on.
+func (h *Handler) steps(ctx context.Context, c Caller, e remediation.Execution, f remediation.StepFilter, limit int, after string) ([]stepShape, string, error) {
+	targets, err := h.onTargets(ctx, c, e)
+	if err != nil {
+		return nil, "", err
+	}
+	if targets {
+		return h.targetSteps(ctx, c, e, f, limit, after)
+	}
+	list, next, err := h.cfg.Executions.ListStepExecutions(ctx, e.ID, f, limit, after)
+	if err != nil {
+		return nil, "", err
+	}
 	doc, err := h.content(ctx, e)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	out := describeStepsOutput{StepExecutions: []stepShape{}, NextToken: token(c, "DescribeAutomationStepExecutions", query, next)}
-	for _, s := range steps {
-		out.StepExecutions = append(out.StepExecutions, stepOf(s, doc))
+	steps := make([]stepShape, 0, len(list))
+	for _, s := range list {
+		steps = append(steps, stepOf(s, doc))
 	}
-	return out, nil
+	return steps, next, nil
 }
 
 func stepFilter(filters []filter) (remediation.StepFilter, error) {

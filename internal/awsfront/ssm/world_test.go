@@ -233,7 +233,7 @@ func (w *world) RequestRun(_ context.Context, run remediation.Run, principal str
 	}
 	w.executions[run.Execution] = remediation.Execution{
 		ID: run.Execution, Remediation: id, Root: run.Execution, Document: run.Document.Name, Version: run.Version, Account: run.Account, Region: run.Region, Mode: run.Mode,
-		Status: "Pending", Parameters: parameters, Asked: &run, StartedBy: principal, StartedAt: w.now.Add(time.Duration(len(w.runs)) * time.Second),
+		Status: "Pending", Parameters: parameters, Asked: &run, OnTargets: run.OnTargets(), StartedBy: principal, StartedAt: w.now.Add(time.Duration(len(w.runs)) * time.Second),
 	}
 	w.states[id] = remediation.Remediation{ID: id, State: remediation.Planned, UpdatedAt: w.now}
 	return run.Execution, id, nil
@@ -288,11 +288,14 @@ func (w *world) ListAutomationExecutions(_ context.Context, f remediation.Execut
 		inScope := slices.Contains(f.Accounts, auth.All) || slices.Contains(f.Accounts, e.Account)
 		after := f.StartedAfter.IsZero() || e.StartedAt.After(f.StartedAfter)
 		cross := f.CrossAccount == nil || *f.CrossAccount == (e.Asked != nil && len(e.Asked.TargetLocations) > 0)
-		if inScope && after && cross && fits(f.Statuses, e.Status) && fits(f.IDs, e.ID) && fits(f.Parents, e.Parent) {
+		if inScope && after && cross && fits(f.Statuses, e.Status) && fits(f.IDs, e.ID) && fits(f.Parents, e.Parent) && fits(f.Targets, e.Target) {
 			all = append(all, e)
 		}
 	}
 	slices.SortFunc(all, func(a, b remediation.Execution) int { return b.StartedAt.Compare(a.StartedAt) })
+	if f.Oldest {
+		slices.Reverse(all)
+	}
 	return page(all, limit, cursor)
 }
 

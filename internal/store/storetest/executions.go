@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -138,6 +139,7 @@ func executionList(t *testing.T, s *store.Store) {
 		"after":     {store.ExecutionFilter{Accounts: every, StartedAfter: all[5].StartedAt}, func(e store.ExecutionRecord) bool { return !e.StartedAt.Before(all[5].StartedAt) }},
 		"before":    {store.ExecutionFilter{Accounts: every, StartedBefore: all[5].StartedAt}, func(e store.ExecutionRecord) bool { return !e.StartedAt.After(all[5].StartedAt) }},
 		"locations": {store.ExecutionFilter{Accounts: every, CrossAccount: &cross}, func(e store.ExecutionRecord) bool { return e.Of.CrossAccount }},
+		"oldest":    {store.ExecutionFilter{Accounts: every, Parents: []string{"exe-00"}, Oldest: true}, func(e store.ExecutionRecord) bool { return e.Of.Parent == "exe-00" }},
 		"and scope": {store.ExecutionFilter{Accounts: []string{"111111111111"}, IDs: []string{"exe-07"}}, func(store.ExecutionRecord) bool { return false }},
 	} {
 		var want []string
@@ -145,6 +147,9 @@ func executionList(t *testing.T, s *store.Store) {
 			if c.want(all[i]) {
 				want = append(want, all[i].ID)
 			}
+		}
+		if c.filter.Oldest {
+			slices.Reverse(want)
 		}
 		var got []string
 		cursor := ""
