@@ -23,7 +23,12 @@ const (
 )
 
 // targets finds what a run is made on: in the organization, and by reading AWS.
-type targets struct{ org org.Organization }
+type targets struct {
+	org org.Organization
+	// own makes reads as Parry's own principal: it is that which may list the accounts
+	// of a unit. nil = units are those of the configuration alone.
+	own reader
+}
 
 // reader makes the calls that find targets.
 type reader interface {
@@ -44,7 +49,7 @@ func (t *targets) resolve(ctx context.Context, caller reader, q automation.Targe
 	case len(q.Targets) > maxTargetKeys:
 		return nil, fault.Errorf(fault.Invalid, op, "there are %d Targets, the limit is %d", len(q.Targets), maxTargetKeys)
 	case len(q.Locations) > 0:
-		return t.locations(q)
+		return t.locations(ctx, q)
 	case len(q.TargetMaps) > 0:
 		return targetMaps(q)
 	}
@@ -52,7 +57,7 @@ func (t *targets) resolve(ctx context.Context, caller reader, q automation.Targe
 }
 
 // locations gives one target for each account and region.
-func (t *targets) locations(q automation.TargetQuery) ([]automation.Target, error) {
+func (t *targets) locations(ctx context.Context, q automation.TargetQuery) ([]automation.Target, error) {
 	const op = "find the target locations"
 	var out []automation.Target
 	seen := map[string]bool{}
@@ -61,7 +66,7 @@ func (t *targets) locations(q automation.TargetQuery) ([]automation.Target, erro
 		if len(entries) == 0 || len(regions) == 0 || len(entries) > maxLocationEntries || len(regions) > maxLocationEntries {
 			return nil, fault.Errorf(fault.Invalid, op, "TargetLocations[%d] needs 1 to %d Accounts and Regions", i, maxLocationEntries)
 		}
-		accounts, err := t.accounts(entries, l["IncludeChildOrganizationUnits"] == true, textList(l["ExcludeAccounts"]))
+		accounts, err := t.accounts(ctx, entries, l["IncludeChildOrganizationUnits"] == true, textList(l["ExcludeAccounts"]))
 		if err != nil {
 			return nil, fault.Errorf(fault.CodeOf(err), op, "TargetLocations[%d]: %w", i, err)
 		}
@@ -85,39 +90,6 @@ func (t *targets) locations(q automation.TargetQuery) ([]automation.Target, erro
 		}
 	}
 	return out, nil
-}
-
-// accounts gives the accounts that entries name: ids, organizational units by their
-// path ("prod/payments") or "tag:KEY=VALUE" of the account.
-func (t *targets) accounts(entries []string, children bool, exclude []string) ([]string, error) {
-	var out []string
-	for _, e := range entries {
-		found := false
-		for _, a := range t.org.Accounts {
-			if !named(a, e, children) {
-				continue
-			}
-			found = true
-			if !slices.Contains(exclude, a.ID) && !slices.Contains(out, a.ID) {
-				out = append(out, a.ID)
-			}
-		}
-		if !found {
-			return nil, fault.Errorf(fault.NotFound, "", "%.200q is no account, unit or tag of the organization that Parry answers for", e)
-		}
-	}
-	return out, nil
-}
-
-// named reports whether entry names a.
-func named(a org.Account, entry string, children bool) bool {
-	if tag, ok := strings.CutPrefix(entry, "tag:"); ok {
-		key, value, _ := strings.Cut(tag, "=")
-		have, has := a.Tags[key]
-		return has && have == value
-	}
-	unit := strings.Trim(entry, "/")
-	return a.ID == entry || unit != "" && (strings.Trim(a.Unit, "/") == unit || children && slices.Contains(org.UnitPath(a.Unit), unit))
 }
 
 // targetMaps gives one target for each map of parameters.

@@ -165,6 +165,11 @@ func parseChildStep(inputs map[string]any) (childStep, error) {
 		TargetParameterName: text("TargetParameterName"), MaxConcurrency: text("MaxConcurrency"), MaxErrors: text("MaxErrors"),
 		Targets: mapsOf(inputs["Targets"]), TargetMaps: mapsOf(inputs["TargetMaps"]), Locations: mapsOf(inputs["TargetLocations"]),
 	}
+	for i, l := range spec.Locations {
+		if l["TargetLocationAlarmConfiguration"] != nil {
+			return ask, fmt.Errorf("TargetLocations[%d] has a TargetLocationAlarmConfiguration, and Parry watches no CloudWatch alarms", i)
+		}
+	}
 	if w, ok := inputs["Waves"].(map[string]any); ok {
 		canary, err1 := runbook.Coerce(w["Canary"], runbook.TypeInteger)
 		growth, err2 := runbook.Coerce(w["Growth"], runbook.TypeInteger)

@@ -150,11 +150,18 @@ func (h *Handler) prepare(ctx context.Context, c Caller, in *startInput) (remedi
 func unsupported(in *startInput) error {
 	switch {
 	case len(in.AlarmConfiguration) > 0:
-		return refuse(badParameters, "Parry watches no CloudWatch alarms while a document runs. Start it without AlarmConfiguration; the stop switch and MaxErrors end a run.")
+		return noAlarms("AlarmConfiguration")
 	case in.TargetLocationsURL != "":
-		return refuse(badParameters, "Parry reads no target locations from S3. Give them as TargetLocations.")
+		return refuse(badParameters, "Parry fetches no TargetLocationsURL: it makes no calls but those of AWS's APIs. Give the file's content as TargetLocations (aws ssm start-automation-execution --target-locations file://locations.json).")
 	}
 	return nil
+}
+
+// noAlarms refuses to watch an alarm: a run that goes on although its alarm fires is
+// not what was asked for.
+func noAlarms(member string) error {
+	return refuse(badParameters, "Parry watches no CloudWatch alarms while a document runs. Start it without %s; MaxErrors, "+
+		"StopAutomationExecution and the stop switch (parry stop on) end a run.", member)
 }
 
 // definitionError words a missing document as this operation does.
@@ -286,7 +293,9 @@ var (
 	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
 	regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/[\w+=,.@/-]{1,576}$`)
-	unitID     = regexp.MustCompile(`^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$`)
+	// unitName is an organizational unit by its id (ou-..., r-...) or by its path in
+	// Parry's configuration, or the tag:KEY=VALUE of accounts.
+	unitName = regexp.MustCompile(`^[A-Za-z][\w+=,.@ :/-]{0,511}$`)
 )
 
 func (h *Handler) accountOf(c Caller, run *remediation.Run) string {

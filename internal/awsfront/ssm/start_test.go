@@ -139,7 +139,7 @@ func TestStartIsRefused(t *testing.T) {
 		"no token":         {object{"ClientToken": "abc"}, "ValidationException", "clientToken"},
 		"mode":             {object{"Mode": "Fast"}, "ValidationException", "[Auto, Interactive]"},
 		"alarm":            {object{"AlarmConfiguration": object{"Alarms": []object{{"Name": "a"}}}}, bad, "watches no CloudWatch alarms"},
-		"locations in S3":  {object{"TargetLocationsURL": "https://b.s3.amazonaws.com/k"}, bad, "TargetLocations"},
+		"locations in S3":  {object{"TargetLocationsURL": "https://b.s3.amazonaws.com/k"}, bad, "Give the file's content as TargetLocations"},
 		"both":             {object{"TargetParameterName": "Bucket", "Targets": []object{{"Key": "tag:a", "Values": []string{"b"}}}, "TargetMaps": []object{{"Bucket": []string{"b"}}}}, bad, "not both"},
 		"no target name":   {object{"Targets": []object{{"Key": "tag:a", "Values": []string{"b"}}}}, bad, "TargetParameterName is required"},
 		"other target":     {object{"TargetParameterName": "Size", "Targets": []object{{"Key": "tag:a", "Values": []string{"b"}}}}, bad, "Size is not defined"},
@@ -151,9 +151,13 @@ func TestStartIsRefused(t *testing.T) {
 		"concurrency":      {object{"MaxConcurrency": "0"}, "ValidationException", "maxConcurrency"},
 		"location alone":   {at(object{"Regions": regions}), bad, "targetLocations[0]: Accounts is required"},
 		"location region":  {at(object{"Accounts": []string{dev}, "Regions": []string{"../etc"}}), bad, "not the name of a region"},
-		"location account": {at(object{"Accounts": []string{"dev"}, "Regions": regions}), bad, "neither an account id nor"},
-		"too many tags":    {object{"Tags": manyTags(51)}, "TooManyTagsError", "50"},
-		"zero character":   {object{"Parameters": object{"Bucket": []string{"my\x00bucket"}}}, "ValidationException", "zero characters"},
+		"location account": {at(object{"Accounts": []string{"12345678901"}, "Regions": regions}), bad, "neither an account id nor"},
+		"location's alarm": {
+			at(object{"Accounts": []string{dev}, "Regions": regions, "TargetLocationAlarmConfiguration": object{"Alarms": []object{{"Name": "a"}}}}),
+			bad, "targetLocations[0]: Parry watches no CloudWatch alarms",
+		},
+		"too many tags":  {object{"Tags": manyTags(51)}, "TooManyTagsError", "50"},
+		"zero character": {object{"Parameters": object{"Bucket": []string{"my\x00bucket"}}}, "ValidationException", "zero characters"},
 	} {
 		if got := refused(t, h, admin(), "StartAutomationExecution", start(c.in), c.code); !strings.Contains(got, c.words) {
 			t.Errorf("%s: %s; want %q", name, got, c.words)
@@ -206,7 +210,9 @@ func TestStartRights(t *testing.T) {
 		refused(t, h, as("eve", role, auth.All), "StartExecutionPreview", object{"DocumentName": "Tag-Bucket"}, "AccessDeniedException")
 	}
 	refused(t, h, as("olga", auth.RoleOperator, dev), "StartAutomationExecution", at(dev, prod), "AccessDeniedException")
-	refused(t, h, as("olga", auth.RoleOperator, dev), "StartAutomationExecution", at(unit), "AccessDeniedException")
+	for _, named := range []string{unit, "r-ab12", "prod/payments", "tag:stage=prod"} {
+		refused(t, h, as("olga", auth.RoleOperator, dev), "StartAutomationExecution", at(named), "AccessDeniedException")
+	}
 	child := as("olga", auth.RoleOperator, auth.All)
 	child.Parent = &ssm.Parent{Execution: uuid2, Account: dev}
 	refused(t, h, child, "StartAutomationExecution", at(prod), "AccessDeniedException")
@@ -223,9 +229,9 @@ func TestStartRights(t *testing.T) {
 	if got := refused(t, h, admin(), "StartAutomationExecution", at(dev, prod), "AccessDeniedException"); !strings.Contains(got, "list it under documents") {
 		t.Error(got)
 	}
-	ask(t, h, admin(), "StartAutomationExecution", at(unit))
+	ask(t, h, admin(), "StartAutomationExecution", at(unit, "prod/payments"))
 	if diff := cmp.Diff([]string{
-		hub + " ", dev + " arn:aws:iam::" + dev + ":role/Runner", prod + " arn:aws:iam::" + prod + ":role/Runner", hub + " ", "* arn:aws:iam::*:role/Runner",
+		hub + " ", dev + " arn:aws:iam::" + dev + ":role/Runner", prod + " arn:aws:iam::" + prod + ":role/Runner", hub + " ", "* arn:aws:iam::*:role/Runner", "* arn:aws:iam::*:role/Runner",
 	}, asked); diff != "" {
 		t.Error(diff)
 	}

@@ -98,6 +98,9 @@ func (h *Handler) checkLocation(c Caller, run *remediation.Run, l map[string]any
 			return refuse(badParameters, "%q is not the name of a region.", clip(r))
 		}
 	}
+	if l["TargetLocationAlarmConfiguration"] != nil {
+		return noAlarms("TargetLocationAlarmConfiguration")
+	}
 	role, _ := l["ExecutionRoleName"].(string)
 	if role == "" {
 		role = defaultExecutionRole
@@ -133,10 +136,10 @@ func (h *Handler) mayRunAt(c Caller, run *remediation.Run, where, role string) e
 	account := where
 	switch {
 	case accountID.MatchString(where):
-	case unitID.MatchString(where):
+	case unitName.MatchString(where):
 		account = auth.All
 	default:
-		return refuse(badParameters, "%q is neither an account id nor an organizational unit.", clip(where))
+		return refuse(badParameters, "%q is neither an account id nor an organizational unit, such as ou-ab12-cdef3456 or a unit's path in parry.yaml.", clip(where))
 	}
 	if c.Parent != nil && account != c.Parent.Account {
 		return fault.Errorf(fault.Denied, "start document", "execution %s runs on account %s and may start nothing on %s", c.Parent.Execution, c.Parent.Account, where).
