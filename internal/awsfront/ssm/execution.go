@@ -102,12 +102,17 @@ func (h *Handler) getExecution(ctx context.Context, c Caller, in *executionInput
 	}
 	out := h.shape(e)
 	out.StepExecutions, out.StepExecutionsTruncated = steps, next != ""
-	if !e.OnTargets && next == "" {
+	if !e.OnTargets {
 		doc, err := h.content(ctx, e)
 		if err != nil {
 			return nil, err
 		}
-		out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, e.ID, doc)
+		if out.Variables, err = h.variables(ctx, e, doc); err != nil {
+			return nil, err
+		}
+		if next == "" {
+			out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, e.ID, doc)
+		}
 	}
 	out.targets(e)
 	return getExecutionOutput{out}, nil

@@ -1,6 +1,9 @@
 package ssm
 
 import (
+	"slices"
+
+	"github.com/parry-security/parry/internal/automation"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -31,9 +34,23 @@ func Show(s Shown) any {
 			out.StepExecutions = append(out.StepExecutions, stepOf(step, s.Document))
 		}
 	}
+	if doc := s.Document; doc != nil && len(doc.Variables) > 0 && !s.Execution.OnTargets && s.Execution.EndedAt.IsZero() {
+		out.Variables = variables(s.Execution, s.updates(), doc)
+	}
 	if !s.Execution.OnTargets {
 		out.StepExecutions, out.StepExecutionsTruncated = pendingSteps(out.StepExecutions, s.Execution.ID, s.Document)
 	}
 	out.targets(s.Execution)
+	return out
+}
+
+// updates gives what updated selects.
+func (s Shown) updates() []remediation.StepExecution {
+	var out []remediation.StepExecution
+	for _, step := range slices.Backward(s.Steps) {
+		if step.Action == runbook.ActionUpdateVariable && step.Status == string(automation.Success) {
+			out = append(out, step)
+		}
+	}
 	return out
 }
