@@ -38,12 +38,19 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 			return plan.Rehearsed{}, err
 		}
 	}
+	steps := plannedSteps{}
+	run.Observer = steps
 	out, err := i.engine.Run(ctx, run)
 	if err != nil {
 		return plan.Rehearsed{}, err
 	}
 	found := plan.Rehearsed{Stored: seen.stored, Targets: seen.targets}
 	if found.Open, err = planned(out); err != nil {
+		rows, wrong := steps.rows(r.Planner.Calls(), r.Planner.IsUnknown)
+		if wrong != nil {
+			return found, wrong
+		}
+		found.Steps = rows
 		return found, err
 	}
 	if o, ok := r.Planner.(opener); ok && found.Open == "" {

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,10 +15,11 @@ import (
 	"github.com/parry-security/parry/internal/store"
 )
 
-// RunStore gives what was asked for.
+// RunStore gives what was asked for, and keeps the steps of what could not be planned.
 type RunStore interface {
 	Execution(ctx context.Context, id string) (store.ExecutionRecord, error)
 	Blob(ctx context.Context, sha256 string) ([]byte, error)
+	PutProgress(ctx context.Context, steps []store.Step, at []store.Progress, eff store.Effects) error
 }
 
 // Rehearser interprets a document that somebody started, with every change
@@ -49,7 +51,17 @@ type Rehearsed struct {
 	Stored map[string]any
 	// Targets are those that were found, by the digest of what was asked for.
 	Targets map[string]json.RawMessage
+	// Steps are those that planning came to; they are given with an error only.
+	Steps []store.Step
 }
+
+// stepsError is a run that could not be planned, with the steps that tell why.
+type stepsError struct {
+	error
+	steps []store.Step
+}
+
+func (e *stepsError) Unwrap() error { return e.error }
 
 // run plans a document that somebody started.
 func (s *Stage) run(ctx context.Context, req remediation.Request) error {
@@ -79,9 +91,21 @@ func (s *Stage) run(ctx context.Context, req remediation.Request) error {
 	}
 	p, err := s.rehearse(ctx, r, run)
 	if err != nil {
-		return s.refuse(ctx, r, r.Title(), err)
+		return s.refuseRun(ctx, r, err)
 	}
 	return s.seal(ctx, r, p, r.Title())
+}
+
+// refuseRun is refuse for a run, whose execution then shows the step that failed. The
+// steps are written first: a crash between leaves a request that is planned again.
+func (s *Stage) refuseRun(ctx context.Context, r remediation.Remediation, err error) error {
+	var at *stepsError
+	if errors.As(err, &at) && len(at.steps) > 0 && retried(err) == nil {
+		if err := s.Runs.PutProgress(ctx, at.steps, nil, store.Effects{}); err != nil {
+			return err
+		}
+	}
+	return s.refuse(ctx, r, r.Title(), err)
 }
 
 // rehearse makes the plan of a run.
@@ -120,7 +144,7 @@ func (s *Stage) rehearse(ctx context.Context, r remediation.Remediation, run rem
 	}
 	found, err := s.Rehearse.Rehearse(ctx, Rehearsal{Run: &run, Document: doc, Parameters: parameters, Role: role, Where: r, Planner: planner})
 	if err != nil {
-		return nil, err
+		return nil, &stepsError{err, found.Steps}
 	}
 	pinnedValues := found.Stored
 	for name, v := range stored {

@@ -42,6 +42,12 @@ type runShelf struct {
 	documents map[string]string
 	rows      map[string]store.ExecutionRecord
 	blobs     map[string][]byte
+	steps     []store.Step
+}
+
+func (r *runShelf) PutProgress(_ context.Context, steps []store.Step, _ []store.Progress, _ store.Effects) error {
+	r.steps = append(r.steps, steps...)
+	return nil
 }
 
 func (r *runShelf) Resolve(_ context.Context, name, version string) (remediation.Runbook, error) {
@@ -91,11 +97,15 @@ func (r *runShelf) Execution(_ context.Context, id string) (store.ExecutionRecor
 // rehearser interprets with the real interpreter, or says that planning stopped.
 type rehearser struct {
 	open string
+	err  error
 	got  plan.Rehearsal
 }
 
 func (r *rehearser) Rehearse(ctx context.Context, in plan.Rehearsal) (plan.Rehearsed, error) {
 	r.got = in
+	if r.err != nil {
+		return plan.Rehearsed{Steps: []store.Step{{Execution: in.Run.Execution, Seq: 1, Name: "Close", Status: "Failed"}}}, r.err
+	}
 	_, err := interpret(ctx, in.Document, in.Parameters, in.Planner)
 	out := plan.Rehearsed{Open: r.open}
 	if r.open != "" {
@@ -245,6 +255,31 @@ func TestARunThatCannotBePlannedSaysWhy(t *testing.T) {
 		}
 		if ends := w.effects[len(w.effects)-1].Ends; len(ends) != 1 || ends[0].ID != execution {
 			t.Errorf("%s: the execution is not ended: %v", name, ends)
+		}
+	}
+}
+
+// TestARunThatCannotBePlannedKeepsItsSteps: what was tried is the execution's history,
+// unless planning is tried again.
+func TestARunThatCannotBePlannedKeepsItsSteps(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err   error
+		steps int
+	}{
+		"for good":  {fault.Errorf(fault.Invalid, "plan the runbook", "it would end with Failed"), 1},
+		"by chance": {fault.Errorf(fault.Unavailable, "call s3:GetBucketAcl", "no answer"), 0},
+		"throttled": {&apimodel.APIError{Service: "s3", Operation: "GetBucketAcl", Code: "SlowDown", Throttled: true}, 0},
+	} {
+		w := runs(t)
+		w.rehearser.err = c.err
+		_, id := w.ask(t, nil)
+		err := w.deliver(t)
+		if _, again := fault.IsTransient(err); again != (c.steps == 0) || len(w.runs.steps) != c.steps {
+			t.Errorf("%s: %v, %d steps", name, err, len(w.runs.steps))
+		}
+		if r := w.remediations[id]; c.steps > 0 && (r.State != remediation.Failed || !strings.Contains(r.Reason, "planning stopped: plan the runbook: it would end with Failed")) {
+			t.Errorf("%s: %s, %s", name, r.State, r.Reason)
 		}
 	}
 }

@@ -153,17 +153,25 @@ func (s *Stage) save(ctx context.Context, r remediation.Remediation, p *remediat
 // refuse stores a remediation that could not be planned. Transient errors go
 // back to the bus instead.
 func (s *Stage) refuse(ctx context.Context, r remediation.Remediation, title string, err error) error {
-	if _, again := fault.IsTransient(err); again {
-		return err
-	}
-	if mayPass(err) {
-		return fault.Transient(err, time.Second)
+	if again := retried(err); again != nil {
+		return again
 	}
 	r.State, r.Reason, r.Hint = remediation.Failed, "planning stopped: "+err.Error(), fault.HintOf(err)
 	if r.Hint == "" {
 		r.Hint = "mend the cause, then run: " + r.Again()
 	}
 	return s.save(ctx, r, nil, title)
+}
+
+// retried gives the error with which planning is tried again later; nil = it is not.
+func retried(err error) error {
+	if _, again := fault.IsTransient(err); again {
+		return err
+	}
+	if mayPass(err) {
+		return fault.Transient(err, time.Second)
+	}
+	return nil
 }
 
 // mayPass reports whether AWS, or the way to it, may answer otherwise later.

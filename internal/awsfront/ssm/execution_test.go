@@ -47,7 +47,7 @@ func TestGetExecution(t *testing.T) {
 				"ExecutionStartTime": 1772366400.25, "ExecutionEndTime": 1772366401.25, "StepExecutionId": "step-1", "IsEnd": false, "IsCritical": true,
 				"NextStep": "Rest", "ValidNextSteps": []any{"Rest"}, "Inputs": object{"Service": `"s3"`, "N": "7"},
 				"Outputs": object{"Id": []any{`{"Key":"a"}`}, "Text": []any{"x"}}, "FailureMessage": "Step fails when it is Executing.",
-				"FailureDetails": object{"FailureStage": "Invocation", "FailureType": "Invocation", "Details": object{"ErrorCode": []any{"NoSuchTagSet"}}},
+				"FailureDetails": object{"FailureStage": "Invocation", "FailureType": "Action", "Details": object{"ErrorCode": []any{"NoSuchTagSet"}}},
 			},
 			object{
 				"StepName": "Rest", "Action": "aws:sleep", "OnFailure": "Abort", "MaxAttempts": 1.0, "StepStatus": "Pending", "StepExecutionId": pending,

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/parry-security/parry/internal/automation"
 	"github.com/parry-security/parry/internal/fault"
@@ -64,7 +65,7 @@ func stepOf(s remediation.StepExecution, doc *runbook.Document) stepShape {
 		Inputs: inputTexts(s.Inputs), Outputs: outputTexts(s.Outputs), FailureMessage: s.Failure, StepExecutionID: s.ID,
 	}
 	if s.FailureStage != "" || s.FailureType != "" || len(s.FailureDetails) > 0 {
-		out.FailureDetails = &failureDetails{s.FailureStage, s.FailureType, s.FailureDetails}
+		out.FailureDetails = detailsOf(s)
 	}
 	if s.ParentStep != "" {
 		out.ParentStepDetails = &parentStep{s.ParentStep, s.ParentStepName, runbook.ActionLoop, s.Iteration, s.IteratorValue}
@@ -75,6 +76,28 @@ func stepOf(s remediation.StepExecution, doc *runbook.Document) stepShape {
 	}
 	out.IsEnd, out.IsCritical, out.NextStep, out.ValidNextSteps = &s.IsEnd, &s.IsCritical, s.NextStep, s.ValidNextSteps
 	out.OnFailure, out.MaxAttempts, out.TimeoutSeconds = s.OnFailure, int64(s.MaxAttempts), int64(s.TimeoutSeconds)
+	return out
+}
+
+// detailsOf words a failure with the stages and types that AWS documents.
+//
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_FailureDetails.html
+func detailsOf(s remediation.StepExecution) *failureDetails {
+	out := &failureDetails{FailureStage: s.FailureStage, FailureType: "Action", Details: s.FailureDetails}
+	if out.FailureStage == "Verification" {
+		out.FailureStage = "PostVerification"
+	}
+	code := strings.Join(s.FailureDetails["ErrorCode"], "")
+	switch {
+	case s.FailureType == string(automation.FailureVerification):
+		out.FailureType = "Verification"
+	case s.FailureType == string(automation.FailureSandbox):
+		out.FailureType = "Internal"
+	case strings.Contains(code, "AccessDenied"), strings.Contains(code, "Unauthorized"), code == "NotAuthorized", code == "AuthorizationError":
+		out.FailureType = "Permission"
+	case strings.Contains(code, "Throttl"), code == "RequestLimitExceeded", code == "TooManyRequestsException", code == "SlowDown":
+		out.FailureType = "Throttling"
+	}
 	return out
 }
 
