@@ -67,7 +67,7 @@ func wantAutomation(t *testing.T, got map[string]any) {
 		"unknown": "AutomationDefinitionNotFoundException", "parameter": `has value "blue" not found in [red, green]`, "no execution": "AutomationExecutionNotFoundException",
 		"unserved": "UnknownOperationException", "foreign get": "AutomationExecutionNotFoundException", "foreign stop": "AutomationExecutionNotFoundException",
 		"no account": "account " + hubAccount + " is not one that Parry answers for", "foreign preview": "may not do execution.read",
-		"preview runs": "AutomationExecutionNotFoundException",
+		"preview runs": "AutomationExecutionNotFoundException", "unplanned why": "planning stopped: plan the runbook: it would end with Failed: step Put failed",
 	}
 	for name, want := range words {
 		if text, _ := got[name].(string); !strings.Contains(text, want) {
@@ -75,8 +75,17 @@ func wantAutomation(t *testing.T, got map[string]any) {
 		}
 		delete(got, name)
 	}
+	target := func(name string) []any {
+		return []any{name, "aws:executeAutomation", "Success", map[string]any{"Value": name}}
+	}
 	want := map[string]any{
-		"created": "1", "updated": "2", "default": "2", "text": true, "listed": []any{"Story-Ask"}, "shipped": true, "versions": []any{"2", "1"},
+		"targets":      []any{[]any{"a", "b", "c"}, false, 3.0, false},
+		"target steps": []any{target("a"), target("b"), target("c")}, "targets described": true, "targets reversed": true, "target filtered": []any{"b"},
+		"children": true, "child steps": []any{[]any{"Choose", "Success"}, []any{"Put", "Success"}, []any{"Rest", "Success"}},
+		"variables":      []any{"many", "InProgress"},
+		"unplanned":      []any{[]any{"Choose", "Success", true}, []any{"Put", "Failed", true}, []any{"Rest", "Pending", false}},
+		"unplanned step": []any{"Put", "InputValidation", "Action", "Step fails when it is validating and resolving the step inputs. variab"},
+		"created":        "1", "updated": "2", "default": "2", "text": true, "listed": []any{"Story-Ask"}, "shipped": true, "versions": []any{"2", "1"},
 		"id length": 36.0, "at once": "2", "token": true,
 		"ended": map[string]any{
 			"AutomationExecutionStatus": "Success", "Outputs": map[string]any{"Choose.NextStep": []any{"Rest"}}, "Parameters": map[string]any{"Color": []any{"green"}},
@@ -114,7 +123,7 @@ func (s *server) automationCLI(t *testing.T, python string) {
 		return string(out)
 	}
 	run("admin", "create-document", "--name", "Story-Rest", "--document-type", "Automation", "--content", "file://"+file)
-	id := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).FindString(
+	id := executionID.FindString(
 		run("operator", "start-automation-execution", "--document-name", "Story-Rest", "--tags", "Key=parry:account,Value="+prod))
 	deadline := time.Now().Add(30 * time.Second)
 	for !strings.Contains(run("reader", "get-automation-execution", "--automation-execution-id", id), `"AutomationExecutionStatus": "Success"`) {
@@ -134,4 +143,70 @@ func (s *server) automationCLI(t *testing.T, python string) {
 		}
 	}
 	run("admin", "delete-document", "--name", "Story-Rest")
+	s.signalsCLI(t, run)
 }
+
+// signalsCLI: people's signals and the end of a run, each by the key of whom may.
+func (s *server) signalsCLI(t *testing.T, run func(name string, args ...string) string) {
+	file := filepath.Join(t.TempDir(), "document.json")
+	if err := os.WriteFile(file, []byte(askDocument), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run("admin", "create-document", "--name", "Story-Signals", "--document-type", "Automation", "--content", "file://"+file)
+	start := func(args ...string) string {
+		out := run("operator", append([]string{"start-automation-execution", "--document-name", "Story-Signals", "--tags", "Key=parry:account,Value=" + prod}, args...)...)
+		return executionID.FindString(out)
+	}
+	until := func(id, words string) {
+		t.Helper()
+		var out string
+		for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); {
+			if out = run("reader", "get-automation-execution", "--automation-execution-id", id); strings.Contains(out, words) {
+				return
+			}
+		}
+		t.Fatalf("no %s in %s", words, out)
+	}
+	signal := func(name, id, kind string, payload ...string) {
+		t.Helper()
+		args := []string{"send-automation-signal", "--automation-execution-id", id, "--signal-type", kind}
+		if len(payload) > 0 {
+			args = append(args, "--payload", payload[0])
+		}
+		run(name, args...)
+	}
+	approved := start()
+	until(approved, `"CurrentStepName": "Ask"`)
+	signal("approver", approved, "Approve", "Comment=fine")
+	until(approved, `"CurrentStepName": "Halt"`)
+	signal("operator", approved, "Resume", "StepName=Halt")
+	until(approved, `"AutomationExecutionStatus": "Success"`)
+
+	rejected := start()
+	until(rejected, `"CurrentStepName": "Ask"`)
+	signal("approver", rejected, "Reject", "Comment=no")
+	until(rejected, `"AutomationExecutionStatus": "Failed"`)
+
+	byHand := start("--mode", "Interactive")
+	until(byHand, `"AutomationExecutionStatus": "Waiting"`)
+	signal("operator", byHand, "StartStep", "StepName=Ask")
+	until(byHand, `"CurrentAction": "aws:approve"`)
+	for _, kind := range []string{"Cancel", "Complete"} {
+		id := byHand
+		if kind == "Complete" {
+			id = start()
+		}
+		until(id, `"StepStatus": "Waiting"`)
+		run("operator", "stop-automation-execution", "--automation-execution-id", id, "--type", kind)
+		until(id, `"ExecutionEndTime"`)
+		until(id, `"AutomationExecutionStatus": "`+map[string]string{"Cancel": "Cancelled", "Complete": "Success"}[kind]+`"`)
+	}
+	run("admin", "delete-document", "--name", "Story-Signals")
+}
+
+// askDocument waits for a person twice.
+const askDocument = `{"schemaVersion": "0.3", "mainSteps": [
+  {"name": "Ask", "action": "aws:approve", "inputs": {"Approvers": ["approver"], "Message": "May it?"}},
+  {"name": "Halt", "action": "aws:pause", "inputs": {}, "isEnd": true}]}`
+
+var executionID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)

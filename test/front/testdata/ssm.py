@@ -145,12 +145,12 @@ def refusals():
 
 def lists(all_ids):
     def ids(ssm, *filters):
-        pages = ssm.get_paginator("describe_automation_executions").paginate(Filters=list(filters) or [{"Key": "DocumentNamePrefix", "Values": ["Story-"]}], PaginationConfig={"PageSize": 1})
+        pages = ssm.get_paginator("describe_automation_executions").paginate(Filters=list(filters) or [{"Key": "DocumentNamePrefix", "Values": ["Story-Ask"]}], PaginationConfig={"PageSize": 1})
         return [e["AutomationExecutionId"] for page in pages for e in page["AutomationExecutionMetadataList"]]
 
     OUT["all"] = sorted(ids(READER)) == sorted(all_ids)
     OUT["dev sees"] = ids(client("dev-reader"))
-    OUT["successes"] = ids(READER, {"Key": "ExecutionStatus", "Values": ["Success"]}) == all_ids[:1]
+    OUT["successes"] = ids(READER, {"Key": "ExecutionStatus", "Values": ["Success"]}, {"Key": "DocumentNamePrefix", "Values": ["Story-Ask"]}) == all_ids[:1]
     OUT["foreign get"] = refused(client("dev-reader").get_automation_execution, AutomationExecutionId=all_ids[0])
     OUT["foreign stop"] = refused(client("dev-operator").stop_automation_execution, AutomationExecutionId=all_ids[0])
 
@@ -168,7 +168,81 @@ def preview():
     OUT["foreign preview"] = refused(client("source").get_execution_preview, ExecutionPreviewId=started)
 
 
+COUNTING = """
+description: Puts a value where only letters may stand, and rests.
+schemaVersion: "0.3"
+parameters:
+  Value: {type: String, default: many}
+variables:
+  Seen: {type: String, default: none, allowedPattern: "^[a-z]+$"}
+outputs: [Choose.NextStep]
+mainSteps:
+  - name: Choose
+    action: aws:branch
+    inputs: {Choices: [{NextStep: Put, Variable: "{{ Value }}", StringEquals: x}], Default: Put}
+  - name: Put
+    action: aws:updateVariable
+    inputs: {Name: "variable:Seen", Value: "{{ Value }}"}
+  - name: Rest
+    action: aws:sleep
+    inputs: {Duration: PT6S}
+    isEnd: true
+"""
+
+
+def steps_of(ssm, execution, **args):
+    pages = ssm.get_paginator("describe_automation_step_executions").paginate(AutomationExecutionId=execution, PaginationConfig={"PageSize": 2}, **args)
+    return [s for page in pages for s in page["StepExecutions"]]
+
+
+def targets():
+    """A run on targets: its children are its steps, and executions of their own."""
+    run = OPERATOR.start_automation_execution(
+        DocumentName="Story-Count", TargetParameterName="Value", Targets=[{"Key": "ParameterValues", "Values": ["a", "b", "c"]}], MaxConcurrency="3", MaxErrors="0", Tags=ACCOUNT
+    )["AutomationExecutionId"]
+    e = wait(OPERATOR, run, "Success")
+    OUT["targets"] = [sorted(e["ResolvedTargets"]["ParameterValues"]), e["ResolvedTargets"]["Truncated"], e["ProgressCounters"]["SuccessSteps"], e["StepExecutionsTruncated"]]
+    shown = lambda steps: [[s["StepName"], s["Action"], s["StepStatus"], s["Inputs"]] for s in steps]
+    described = steps_of(READER, run)
+    OUT["target steps"] = shown(sorted(described, key=lambda s: s["StepName"]))
+    OUT["targets described"] = shown(described) == shown(e["StepExecutions"])
+    OUT["targets reversed"] = [s["StepName"] for s in steps_of(READER, run, ReverseOrder=True)] == [s["StepName"] for s in reversed(described)]
+    OUT["target filtered"] = [s["StepName"] for s in steps_of(READER, run, Filters=[{"Key": "StepName", "Values": ["b"]}])]
+    children = READER.describe_automation_executions(Filters=[{"Key": "ParentExecutionId", "Values": [run]}])["AutomationExecutionMetadataList"]
+    OUT["children"] = sorted(c["AutomationExecutionId"] for c in children) == sorted(s["Outputs"]["ExecutionId"][0] for s in described)
+    OUT["child steps"] = [[s["StepName"], s["StepStatus"]] for s in steps_of(READER, children[0]["AutomationExecutionId"])]
+
+
+def variables():
+    run = OPERATOR.start_automation_execution(DocumentName="Story-Count", Tags=ACCOUNT)["AutomationExecutionId"]
+    seen = []
+    for _ in range(300):
+        e = OPERATOR.get_automation_execution(AutomationExecutionId=run)["AutomationExecution"]
+        if e["Variables"]["Seen"][0] not in seen:
+            seen.append(e["Variables"]["Seen"][0])
+        if seen[-1] == "many":
+            break
+        time.sleep(0.05)
+    OUT["variables"] = [seen[-1], e["AutomationExecutionStatus"]]
+    OPERATOR.stop_automation_execution(AutomationExecutionId=run, Type="Cancel")
+
+
+def unplanned():
+    """A run whose planning fails shows the step that failed."""
+    run = OPERATOR.start_automation_execution(DocumentName="Story-Count", Parameters={"Value": ["MANY"]}, Tags=ACCOUNT)["AutomationExecutionId"]
+    e = wait(OPERATOR, run, "Failed")
+    OUT["unplanned"] = [[s["StepName"], s["StepStatus"], "ExecutionStartTime" in s] for s in e["StepExecutions"]]
+    put = steps_of(READER, run, Filters=[{"Key": "StepExecutionStatus", "Values": ["Failed"]}])[0]
+    OUT["unplanned step"] = [put["StepName"], put["FailureDetails"]["FailureStage"], put["FailureDetails"]["FailureType"], put["FailureMessage"][:70]]
+    OUT["unplanned why"] = e["FailureMessage"]
+
+
 documents()
+ADMIN.create_document(Name="Story-Count", Content=COUNTING, DocumentType="Automation", DocumentFormat="YAML")
+variables()
+targets()
+unplanned()
+ADMIN.delete_document(Name="Story-Count")
 first = execution()
 rest = others()
 refusals()
