@@ -37,8 +37,9 @@ type check struct {
 func (s *shared) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Check this machine: Python, sandbox, data directory, AWS credentials, clock",
-		Long: "Checks what Parry needs of this machine and says for each thing what to do. Changes nothing. Exits 3 when something\n" +
-			"fails; a warning is for what Parry can do without.",
+		Long: "Checks what Parry needs of this machine and says for each thing what to do. Exits 3 when something fails; a warning is for\n" +
+			"what Parry can do without. Sandbox and control groups are those of this process: run it as the server is run, by the same\n" +
+			"user and in the same kind of unit or container. Changes nothing but a control group that was handed on to this process.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			checks := s.checks(cmd.Context())
@@ -71,7 +72,7 @@ func (s *shared) checks(ctx context.Context) []check {
 	python, found := checkPython(ctx, cfg)
 	checks = append(checks, python)
 	if found {
-		checks = append(checks, s.checkSandbox(ctx, cfg))
+		checks = append(checks, s.checkSandbox(ctx, cfg)...)
 	} else {
 		checks = append(checks, check{Name: "sandbox", Status: checkWarning, Detail: "not tried without Python", Next: "see python"})
 	}
@@ -105,11 +106,12 @@ func checkPython(ctx context.Context, cfg config.Config) (check, bool) {
 	return c, true
 }
 
-// checkSandbox starts the interpreter as the server would, and says at which level.
-func (s *shared) checkSandbox(ctx context.Context, cfg config.Config) check {
+// checkSandbox starts the interpreter as the server would, and says at which level,
+// and whether scripts have control groups.
+func (s *shared) checkSandbox(ctx context.Context, cfg config.Config) []check {
 	runner, err := app.NewScripts(cfg, service.SystemClock{}, s.quiet())
 	if err != nil {
-		return failing("sandbox", err)
+		return []check{failing("sandbox", err)}
 	}
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
@@ -133,6 +135,17 @@ func (s *shared) checkSandbox(ctx context.Context, cfg config.Config) check {
 		c.Status, c.Next = checkFailing, "run Parry on Linux 5.13 or newer with Landlock or user namespaces, then remove scripts.allow_unsandboxed"
 	default:
 		c.Status, c.Next = checkFailing, "run Parry on Linux 5.13 or newer with Landlock or user namespaces; runbooks without scripts work without"
+		return []check{c}
+	}
+	return []check{c, checkGroups(status.Groups)}
+}
+
+// checkGroups says whether scripts have control groups where doctor itself runs: the
+// server has them where it is started in the same way.
+func checkGroups(g script.Groups) check {
+	c := check{Name: "control groups", Status: checkOK, Detail: g.Sentence, Next: g.Next}
+	if !g.InForce {
+		c.Status = checkWarning
 	}
 	return c
 }

@@ -21,6 +21,7 @@ type child struct {
 	number int
 	conn   *net.UnixConn
 	temp   string
+	group  *group // nil = none
 	birth  chan error
 	over   chan struct{} // closed when the process has ended
 	status int           // exit status, or the negative signal; valid after over
@@ -126,6 +127,11 @@ func (c *child) end() {
 	if c.temp != "" {
 		_ = os.RemoveAll(c.temp) // it is in the temporary directory
 	}
+	if c.group != nil {
+		if err := c.group.remove(); err != nil {
+			c.zygote.logger.Warn("a script's control group could not be removed", "error", err)
+		}
+	}
 }
 
 // fate says how a process ended that gave no result.
@@ -144,6 +150,11 @@ func (c *child) fate(ctx context.Context) (limit, text string, err error) {
 		return "", "", ctx.Err()
 	case <-time.After(2 * time.Second):
 		return LimitProtocol, "the script closed its socket to Parry", nil
+	}
+	if c.group != nil {
+		if text := c.group.outOfMemory(); text != "" {
+			return LimitMemory, text, nil
+		}
 	}
 	if c.starved {
 		return LimitTime, "the script used up its processor time", nil

@@ -28,6 +28,7 @@ type launch struct {
 	done   chan struct{} // closed when zygote, status and err are set
 	cancel context.CancelFunc
 	zygote *zygote
+	groups *groups
 	status Status
 	err    error
 }
@@ -37,6 +38,15 @@ type Status struct {
 	Level    Level    `json:"level"` // "" = scripts are refused
 	Sentence string   `json:"sentence"`
 	Reasons  []string `json:"reasons,omitempty"` // why better levels cannot be had
+	Groups   Groups   `json:"control_groups"`
+}
+
+// Groups says whether each script has a control group of its own. It is a bound
+// beside others: without it scripts run too.
+type Groups struct {
+	InForce  bool   `json:"in_force"`
+	Sentence string `json:"sentence"`       // what they bound, or why there are none
+	Next     string `json:"next,omitempty"` // what to do to have them
 }
 
 // New checks cfg and fills defaults. It starts nothing.
@@ -88,9 +98,7 @@ func (r *Runner) Stop(ctx context.Context) error {
 		defer close(done)
 		if now != nil {
 			<-now.done
-			if now.zygote != nil {
-				now.zygote.stop()
-			}
+			now.end()
 		}
 		r.work.Wait()
 	}()
@@ -125,13 +133,16 @@ func (r *Runner) launch() *launch {
 	if r.now != nil && !r.now.over() {
 		return r.now
 	}
+	if r.now != nil {
+		r.work.Go(r.now.end) // what a dead interpreter left
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), launchLimit)
 	l := &launch{done: make(chan struct{}), cancel: cancel}
 	r.now = l
 	r.work.Go(func() {
 		defer close(l.done)
 		defer cancel()
-		l.zygote, l.status, l.err = r.bringUp(ctx)
+		l.err = r.bringUp(ctx, l)
 	})
 	return l
 }
@@ -146,6 +157,14 @@ func (l *launch) over() bool {
 	return l.err != nil || l.zygote.dead()
 }
 
+// end ends what was launched, and removes what it left.
+func (l *launch) end() {
+	if l.zygote != nil {
+		l.zygote.stop()
+	}
+	l.groups.close()
+}
+
 // launchLimit is how long the interpreter may take to come up.
 const launchLimit = 60 * time.Second
 
@@ -153,11 +172,13 @@ func errStopped() error {
 	return fault.Errorf(fault.Unavailable, opRun, "the script runner has been stopped")
 }
 
-// bringUp tries the levels from the best down.
-func (r *Runner) bringUp(ctx context.Context) (*zygote, Status, error) {
+// bringUp tries the levels from the best down, and sets what l holds.
+func (r *Runner) bringUp(ctx context.Context, l *launch) error {
+	l.status.Sentence = Level("").Sentence()
 	report, err := Find(ctx, r.cfg.Python)
 	if err != nil {
-		return nil, Status{Sentence: Level("").Sentence(), Reasons: []string{err.Error()}}, err
+		l.status.Reasons = []string{err.Error()}
+		return err
 	}
 	levels := []Level{Namespaces, Landlock}
 	if r.cfg.AllowUnsandboxed {
@@ -166,21 +187,50 @@ func (r *Runner) bringUp(ctx context.Context) (*zygote, Status, error) {
 	if r.cfg.Level != "" {
 		levels = []Level{r.cfg.Level}
 	}
-	var status Status
+	l.groups, err = openGroups(r.cfg.Limits)
+	l.status.Groups = groupsStatus(l.groups, err)
 	var failures []error
 	for _, level := range levels {
-		z, err := startZygote(ctx, settings{level: level, report: report, limits: r.cfg.Limits, pool: r.cfg.PoolSize, boto3: true, logger: r.cfg.Logger})
-		if err == nil {
-			status.Level, status.Sentence = level, level.Sentence()
-			r.announce(status)
-			return z, status, nil
+		if err = r.start(ctx, l, level, report); err == nil {
+			l.status.Level, l.status.Sentence = level, level.Sentence()
+			r.announce(l.status)
+			return nil
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", level, err))
-		status.Reasons = append(status.Reasons, fmt.Sprintf("%s: %v", level, err))
+		l.status.Reasons = append(l.status.Reasons, fmt.Sprintf("%s: %v", level, err))
 	}
-	status.Sentence = Level("").Sentence()
-	return nil, status, fault.E(fault.Unavailable, "start the sandbox of scripts", errors.Join(failures...)).
-		WithHint("run: parry doctor")
+	l.groups.close()
+	l.groups = nil
+	return fault.E(fault.Unavailable, "start the sandbox of scripts", errors.Join(failures...)).WithHint("run: parry doctor")
+}
+
+// start starts the interpreter at a level. Where it is the control group that keeps
+// a script's process from coming up, there are none: they must not cost the sandbox.
+func (r *Runner) start(ctx context.Context, l *launch, level Level, report Report) error {
+	s := settings{level: level, report: report, limits: r.cfg.Limits, pool: r.cfg.PoolSize, boto3: true, groups: l.groups, logger: r.cfg.Logger}
+	z, err := startZygote(ctx, s)
+	if err != nil && s.groups != nil {
+		s.groups = nil
+		without, failed := startZygote(ctx, s)
+		if failed != nil {
+			return err
+		}
+		l.groups.close()
+		l.groups, l.status.Groups = nil, groupsStatus(nil, err)
+		z, err = without, nil
+	}
+	l.zygote = z
+	return err
+}
+
+func groupsStatus(g *groups, err error) Groups {
+	if err != nil {
+		return Groups{
+			Sentence: "scripts have no control groups of their own; address space, threads, files and time are limited all the same: " + err.Error(),
+			Next:     fault.HintOf(err),
+		}
+	}
+	return Groups{InForce: true, Sentence: g.sentence()}
 }
 
 func (r *Runner) announce(s Status) {
@@ -188,7 +238,7 @@ func (r *Runner) announce(s Status) {
 		r.cfg.Logger.Error("scripts run without a sandbox, as scripts.allow_unsandboxed says", "level", s.Level, "reasons", s.Reasons)
 		return
 	}
-	r.cfg.Logger.Info("scripts can run", "level", s.Level, "reasons", s.Reasons)
+	r.cfg.Logger.Info("scripts can run", "level", s.Level, "reasons", s.Reasons, "control_groups", s.Groups.InForce, "control_groups_are", s.Groups.Sentence)
 }
 
 // child gives a child that stands ready.

@@ -29,6 +29,7 @@ type settings struct {
 	limits Limits
 	pool   int
 	boto3  bool
+	groups *groups // nil = scripts have no control groups
 	logger *slog.Logger
 }
 
@@ -253,8 +254,17 @@ func (z *zygote) spawn(ctx context.Context) (*child, error) {
 			return nil, err
 		}
 	}
+	rights := []int{int(theirs.Fd())}
+	if z.groups != nil {
+		if c.group, err = z.groups.open(c.number); err != nil {
+			c.end()
+			return nil, fmt.Errorf("make the control group of a script: %w", err)
+		}
+		defer c.group.entered()
+		rights = append(rights, int(c.group.procs.Fd()))
+	}
 	raw := fmt.Appendf(nil, `{"spawn":%d}`, c.number)
-	if _, _, err := z.control.WriteMsgUnix(raw, unix.UnixRights(int(theirs.Fd())), nil); err != nil {
+	if _, _, err := z.control.WriteMsgUnix(raw, unix.UnixRights(rights...), nil); err != nil {
 		c.end()
 		return nil, err
 	}

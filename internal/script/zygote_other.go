@@ -16,12 +16,21 @@ type settings struct {
 	limits Limits
 	pool   int
 	boto3  bool
+	groups *groups
 	logger *slog.Logger
 }
 
 var errRefused = errors.New("scripts are refused on this system")
 
 type zygote struct{}
+
+// groups would be the control groups of scripts.
+type groups struct{}
+
+func openGroups(Limits) (*groups, error) { return nil, errRefused }
+
+func (*groups) close()           {}
+func (*groups) sentence() string { return "" }
 
 // child is one execution's process.
 type child struct{ conn net.Conn }

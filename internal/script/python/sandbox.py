@@ -34,9 +34,12 @@ def unshare_pid(own):
     check(libc.unshare(CLONE_NEWPID), "unshare pid namespace")
 
 
-def enter(cfg, sock, number):
+def enter(cfg, sock, number, group):
     """Drops everything but sock, which becomes descriptor 3. Gives the socket
-    and the folder that may be written."""
+    and the folder that may be written. group is the way into a control group."""
+    if group is not None:
+        # First of all: what this process takes from here on is counted there.
+        os.write(group, b"0")
     descriptor = _close_all_but(sock)
     tmp = cfg["own"] if cfg["namespaces"] else os.path.join(cfg["temp"], str(number))
     if cfg["namespaces"]:

@@ -74,7 +74,7 @@ class Zygote:
         self._control.sendmsg([json.dumps(message).encode()], ancillary)
 
     def _asked(self):
-        data, ancillary, _, _ = self._control.recvmsg(PACKET, socket.CMSG_SPACE(4))
+        data, ancillary, _, _ = self._control.recvmsg(PACKET, socket.CMSG_SPACE(8))
         if not data:
             return False
         number = json.loads(data)["spawn"]
@@ -82,30 +82,33 @@ class Zygote:
         for _, _, rights in ancillary:
             received.frombytes(rights[: len(rights) - len(rights) % received.itemsize])
         sock = socket.socket(fileno=received[0])
+        group = received[1] if len(received) > 1 else None
         try:
-            self._spawn(number, sock)
+            self._spawn(number, sock, group)
         except OSError as e:
             self._tell({"failed": number, "error": str(e)})
         finally:
             sock.close()
+            if group is not None:
+                os.close(group)
         return True
 
-    def _spawn(self, number, sock):
+    def _spawn(self, number, sock, group):
         if self._cfg["namespaces"]:
             sandbox.unshare_pid(self._cfg["pid_namespace"])
         pid = os.fork()
         if pid == 0:
-            self._child(number, sock)
+            self._child(number, sock, group)
         descriptor = os.pidfd_open(pid)
         self._children[descriptor] = (number, pid)
         self._poll.register(descriptor, select.POLLIN)
         self._tell({"spawned": number, "pid": pid}, [descriptor])
 
-    def _child(self, number, sock):
+    def _child(self, number, sock, group):
         status = 1
         self._control.detach()  # its number is taken over by the execution's socket
         try:
-            sock, tmp = sandbox.enter(self._cfg, sock, number)
+            sock, tmp = sandbox.enter(self._cfg, sock, number, group)
             runner.serve(sock, self._cfg, tmp, self._checks)
             status = 0
         except BaseException as e:
