@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +20,10 @@ const (
 	keepDelivered = 7 * 24 * time.Hour
 	// takeOverEvery is how soon after the end of its lease the messages of a dead
 	// node are taken over.
-	takeOverEvery  = 2 * time.Second
+	takeOverEvery = 2 * time.Second
+	// startDelay is how long after its start a node gives back the memory that only
+	// starting needed.
+	startDelay     = 10 * time.Second
 	keepDead       = 90 * 24 * time.Hour  // for people to look at
 	keepExecutions = 400 * 24 * time.Hour // a year and the audit after it
 	// keepBlobs is how long content is kept that nothing uses yet: between putting it
@@ -52,7 +56,19 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, expireEvery, h.expire) })
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
+	h.done.Go(func() { settle(ctx) })
 	return nil
+}
+
+// settle gives back to the system what only starting needed.
+func settle(ctx context.Context) {
+	t := time.NewTimer(startDelay)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+		debug.FreeOSMemory()
+	}
 }
 
 // Stop ends the rounds and waits for the one under way.

@@ -53,7 +53,7 @@ func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	values := url.Values{"_txlock": {"immediate"}}
 	for _, p := range []string{
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "trusted_schema(0)", "temp_store(2)",
-		"cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
+		"cache_size(-2000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
 	} {
 		values.Add("_pragma", p)
 	}

@@ -186,6 +186,10 @@ func measureWaiting(ctx context.Context, b *bench, rows map[string]*Row) error {
 	if err := n.awaitCount(ctx, db, "SELECT COUNT(*) FROM "+schema+"execution WHERE parked = 1 AND ended_at = 0 AND current_action = 'aws:approve'", waitingAll); err != nil {
 		return err
 	}
+	// What the steps' events are delivered with is not what waiting needs.
+	if err := n.awaitCount(ctx, db, "SELECT CASE WHEN EXISTS (SELECT 1 FROM "+schema+"outbox WHERE state = 0) THEN 0 ELSE 1 END", 1); err != nil {
+		return err
+	}
 	filled := time.Since(began)
 	now, peak, err := memory(n.cmd.Process.Pid)
 	if err != nil {

@@ -175,7 +175,7 @@ UPDATE approval SET state = $3, expires_at = $4, version = $2 + 1, doc = $5 WHER
 SELECT f.version, f.doc FROM approval f;
 
 -- name: ApprovalDue
-SELECT version, doc FROM approval WHERE state = 'pending' AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2;
+SELECT version, doc FROM approval INDEXED BY approval_due WHERE state = 'pending' AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2;
 
 -- name: ChangeInsert
 INSERT INTO change_record (id, remediation, outcome, sealed) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;

@@ -63,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	}
 	o := opener{cfg: cfg}
 	sc := store.Config{
-		Findings: o.file("findings", 16_000), Execution: o.file("execution", 4_000), Engine: o.engine("execution"),
+		Findings: o.file("findings", 16_000), Execution: o.file("execution", 2_000), Engine: o.engine("execution"),
 		Sealer: cfg.Sealer, Clock: cfg.Clock,
 	}
 	sc.Dialect = store.Dialect{
@@ -114,7 +114,7 @@ func (o *opener) file(file string, cacheKB int) store.Database {
 }
 
 func (o *opener) engine(file string) *sql.DB {
-	return o.pool(file, "immediate", 4, "cache_size(-8000)")
+	return o.pool(file, "immediate", 4, "cache_size(-2000)")
 }
 
 func (o *opener) pool(file, lock string, conns int, pragmas ...string) *sql.DB {
