@@ -70,6 +70,9 @@ func AdaptFacts(f script.Facts) runbook.ScriptFacts {
 	for _, c := range f.Calls {
 		out.Calls = append(out.Calls, runbook.ScriptCall{Service: c.Service, Operation: c.Operation, Line: c.Line})
 	}
+	for _, l := range f.Lists {
+		out.Lists = append(out.Lists, runbook.ScriptList{Function: l.Function, Line: l.Line, Items: l.Items})
+	}
 	for _, g := range f.Unresolved {
 		out.Unresolved = append(out.Unresolved, runbook.ScriptGap{Line: g.Line, What: g.What})
 	}

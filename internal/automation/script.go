@@ -233,6 +233,10 @@ func (x *execution) scriptRecord(c *call, j *journaling, out ScriptResult) recor
 	if text, err := runbook.Text(payload); err != nil || len(text) > maxPayload {
 		return record{Status: Failed, Failure: verificationFailure("The script returned %d bytes, the limit is %d.", len(text), maxPayload)}
 	}
+	if list, ok := payload.([]any); ok && len(list) > runbook.MaxPayloadItems {
+		// A step that goes on with part of a list would fix part of what it found.
+		return record{Status: Failed, Failure: verificationFailure("The script returned a list of %d items, the limit is %d: return a map that holds the list.", len(list), runbook.MaxPayloadItems)}
+	}
 	outputs, failure := x.selected(c.step, map[string]any{"Payload": payload})
 	if failure != nil {
 		return record{Status: Failed, Failure: failure}

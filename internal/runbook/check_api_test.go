@@ -194,11 +194,15 @@ mainSteps:
   outputs: [{Name: O, Selector: $.Value, Type: String}]
 `)
 	r := runbook.Check(d, runbook.CheckOptions{Models: models(t), Scripts: map[string]runbook.ScriptFacts{
-		"Good":   {Calls: []runbook.ScriptCall{{Service: "s3", Operation: "put_public_access_block", Line: 3}}, Imports: []string{"boto3"}},
+		"Good": {
+			Calls: []runbook.ScriptCall{{Service: "s3", Operation: "put_public_access_block", Line: 3}}, Imports: []string{"boto3"},
+			Lists: []runbook.ScriptList{{Function: "main", Line: 2, Items: 101}, {Function: "helper", Line: 3, Items: 200}, {Function: "main", Line: 3, Items: 100}},
+		},
 		"Broken": {Error: &runbook.ScriptError{Line: 1, Column: 8, Message: "'(' was never closed"}},
 		"Other":  {Calls: []runbook.ScriptCall{{Service: "s3", Operation: "explode", Line: 1}, {Service: "iam", Operation: "get_role", Line: 1}}, Imports: []string{"numpy"}, Unresolved: []runbook.ScriptGap{{Line: 1, What: "a client that is not known"}}},
 	}})
 	wantProblems(t, r.Problems, []string{
+		"script_return warning: line 2 returns a list of 101 items",
 		"script_syntax error: line 1, column 8: '(' was never closed", "old_runtime warning", "input warning: defines no function \"missing\"",
 		"script_call warning: s3.explode", `script_import warning: imports "numpy"`, "selector_shape warning: is in Payload",
 	})

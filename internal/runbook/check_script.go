@@ -39,6 +39,7 @@ func (c *checker) script(s *Step) {
 		c.handler(s, handler, source)
 	}
 	c.scriptCalls(s, facts)
+	c.scriptLists(s, handler, facts)
 	for _, name := range facts.Imports {
 		if !c.importable(name) {
 			c.add(CodeScriptImport, SeverityWarning, s.at("inputs", "Script"), path+".Script", fmt.Sprintf("the script imports %.60q, which is neither in Python's library nor of boto3 or dateutil", name), "attach the module, or install it into the interpreter of scripts.python")
@@ -74,6 +75,18 @@ func (c *checker) handler(s *Step, handler, source string) {
 	}
 	c.add(CodeInput, SeverityWarning, s.at("inputs", "Handler"), s.path+".inputs.Handler", fmt.Sprintf("the script defines no function %.60q", name), "name the function that is to be called")
 }
+
+// scriptLists warns of lists that are longer than the step can return.
+func (c *checker) scriptLists(s *Step, handler string, facts ScriptFacts) {
+	for _, l := range facts.Lists {
+		if l.Items > MaxPayloadItems && l.Function == handler[strings.LastIndex(handler, ".")+1:] {
+			c.add(CodeScriptReturn, SeverityWarning, s.scriptPos(l.Line), s.path+".inputs.Script", fmt.Sprintf("line %d returns a list of %d items, a script can return %d", l.Line, l.Items, MaxPayloadItems), listHint)
+		}
+	}
+}
+
+// listHint is what to do about a list that is too long.
+const listHint = "return a map that holds the list, such as {'Items': [...]}"
 
 // scriptCalls holds the operations that a script names against AWS's models.
 func (c *checker) scriptCalls(s *Step, facts ScriptFacts) {

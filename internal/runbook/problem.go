@@ -49,6 +49,7 @@ const (
 	CodeScriptSyntax       = "script_syntax"
 	CodeScriptImport       = "script_import"
 	CodeScriptCall         = "script_call"
+	CodeScriptReturn       = "script_return"
 )
 
 // Codes lists the codes of problems.
@@ -57,7 +58,7 @@ func Codes() []string {
 		CodeSyntax, CodeSchema, CodeUnknownKey, CodeUnknownAction, CodeUnsupportedRuntime, CodeUnsupportedInput, CodeOldRuntime, CodeParameter, CodePattern,
 		CodeUnknownStep, CodeStepScope, CodeOnCancel, CodeUnreachable, CodeNoExit, CodeReference, CodeUnknownReference, CodeNotAlwaysSet,
 		CodeTypeFit, CodeInput, CodeAPI, CodeUnknownMember, CodeMissingMember, CodeMemberType, CodeEnum, CodeSelector, CodeSelectorShape,
-		CodeOutputType, CodeAttachment, CodeScriptSyntax, CodeScriptImport, CodeScriptCall,
+		CodeOutputType, CodeAttachment, CodeScriptSyntax, CodeScriptImport, CodeScriptCall, CodeScriptReturn,
 	}
 }
 

@@ -17,6 +17,20 @@ type ScriptFacts struct {
 	Imports []string
 	// Unresolved are the places from which it may call more than Calls.
 	Unresolved []ScriptGap
+	// Lists are the lists that its functions return as they are written.
+	Lists []ScriptList
+}
+
+// MaxPayloadItems is how long a list may be that a script returns. Lists within what
+// it returns are not counted.
+//
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-action-executeScript.html
+const MaxPayloadItems = 100
+
+// ScriptList is a list that a function of a script returns.
+type ScriptList struct {
+	Function    string
+	Line, Items int
 }
 
 // ScriptGap is a place in a script that an analysis cannot follow.

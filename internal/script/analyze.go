@@ -30,6 +30,15 @@ type Facts struct {
 	Calls   []FactCall   `json:"calls"`   // by line
 	// Unresolved are the places from which the script may call more than Calls.
 	Unresolved []FactGap `json:"unresolved"`
+	// Lists are the lists that functions return as they are written, the longest 100.
+	Lists []FactList `json:"lists"`
+}
+
+// FactList is a list that a function returns. What is unpacked into it is not counted.
+type FactList struct {
+	Function string `json:"function"`
+	Line     int    `json:"line"`
+	Items    int    `json:"items"`
 }
 
 // SyntaxError is where and why a source does not parse; both count from 1.

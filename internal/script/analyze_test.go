@@ -124,3 +124,22 @@ func TestAnalyzeCorpus(t *testing.T) {
 		}
 	}
 }
+
+// TestAnalyzeFindsReturnedLists counts what is written, by the function that returns
+// it, and neither what is unpacked nor what other functions within return.
+func TestAnalyzeFindsReturnedLists(t *testing.T) {
+	t.Parallel()
+	long := "[" + strings.Repeat("1, ", 101) + "]"
+	source := "def main(e, c):\n    if e:\n        return " + long + "\n    def inner():\n        return [1, 2, 3, 4]\n    f = lambda: [1]\n    return (1, *e, 2)\n\nasync def other():\n    return []\n\nclass A:\n    def main(self):\n        return " + long + "\n"
+	facts, err := script.Analyze(t.Context(), pythonPath(t), map[string]string{"s": source, "many": strings.Repeat("def f():\n    return []\n", 200)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []script.FactList{{Function: "main", Line: 3, Items: 101}, {Function: "main", Line: 7, Items: 2}, {Function: "other", Line: 10, Items: 0}}
+	if diff := cmp.Diff(want, facts["s"].Lists); diff != "" {
+		t.Errorf("lists (-want +got):\n%s", diff)
+	}
+	if n := len(facts["many"].Lists); n != 100 {
+		t.Errorf("%d lists are told", n)
+	}
+}

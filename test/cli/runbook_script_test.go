@@ -98,6 +98,14 @@ func TestScriptsAreLookedInto(t *testing.T) {
 		}
 	}
 
+	// A list that AWS does not hand on is seen before it is returned.
+	long := write("long.yaml", "schemaVersion: '0.3'\nmainSteps:\n- name: A\n  action: aws:executeScript\n  inputs:\n    Runtime: python3.11\n    Handler: main\n    Script: |\n"+
+		"      def main(events, context):\n          return ["+strings.Repeat("0, ", 101)+"]\n")
+	if got := run(cli.ExitOK, "runbook", "check", long, "-o", "json", "--query", "[0].problems[0].[code, line, message]"); !strings.Contains(got, "script_return") ||
+		!strings.Contains(got, "10,") || !strings.Contains(got, "101 items") {
+		t.Errorf("the list gives %s", got)
+	}
+
 	// A script that is an attachment is found beside the document.
 	write("undo.py", "import boto3\ndef main(events, context):\n    boto3.client('iam').get_role(RoleName='r')\n")
 	attached := write("attached.yaml", "schemaVersion: '0.3'\nfiles: {undo.py: {}}\nmainSteps:\n"+

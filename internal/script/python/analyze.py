@@ -11,6 +11,7 @@ import lookup
 ROUNDS = 12
 MAX_SET = 40
 MAX_CALLS = 2000
+MAX_LISTS = 100
 CONTAINER = {"get", "values", "items", "pop", "setdefault", "copy", "append", "popitem", "keys"}
 NOT_OPERATIONS = {"can_paginate", "close", "generate_presigned_url", "generate_presigned_post", "waiter_names", "exceptions", "meta"}
 TRANSFER = {
@@ -35,6 +36,16 @@ def analyze(source):
         return _Analysis(tree).facts()
     except RecursionError:
         return {"unresolved": [{"line": 1, "what": "the script is nested too deep to be followed"}]}
+
+
+def _own(function):
+    """The nodes of a function without those of functions in it."""
+    todo = list(function.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            todo.extend(ast.iter_child_nodes(node))
 
 
 class _Scope:
@@ -78,7 +89,20 @@ class _Analysis:
             "imports": sorted(self._imports)[:500],
             "calls": sorted(calls, key=lambda c: (c["line"], c["service"], c["operation"]))[:MAX_CALLS],
             "unresolved": [{"line": line, "what": what} for (line, what) in sorted(self._unresolved)][:500],
+            "lists": self._lists(),
         }
+
+    def _lists(self):
+        """The lists that functions at the left margin return as they are written, longest first."""
+        found = []
+        for function in self._tree.body:
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for node in _own(function):
+                    if isinstance(node, ast.Return) and isinstance(node.value, (ast.List, ast.Tuple)):
+                        # What is unpacked into a list may be empty.
+                        items = sum(not isinstance(e, ast.Starred) for e in node.value.elts)
+                        found.append({"function": function.name, "line": node.lineno, "items": items})
+        return sorted(found, key=lambda f: -f["items"])[:MAX_LISTS]
 
     # What is known grows.
 
