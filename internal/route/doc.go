@@ -10,8 +10,8 @@
 //
 // For a playbook, one remediation.Request for every finding of the event that
 // the rule selects (topic plan). For a channel, one Notification for the event
-// (topic notify). All of an event goes out in one transaction, under ids that
-// are a function of the event, so that a repeated delivery is dropped.
+// (topic notify). All of a message goes out in one transaction, under ids that
+// are a function of the events, so that a repeated delivery is dropped.
 //
 // # States
 //

@@ -84,63 +84,67 @@ func (s *Stage) Use(t *Table) {
 	s.table.Store(t)
 }
 
-// Handle routes an event, or each of a list of them. It answers topic event. An
-// event of a list that is broken does not hold up the others.
+// Handle routes an event, or each of a list of them, and sends what they lead to in
+// one transaction. It answers topic event. An event of a list that is broken does
+// not hold up the others.
 func (s *Stage) Handle(ctx context.Context, payload []byte) error {
-	if !bytes.HasPrefix(payload, []byte("[")) {
-		return s.one(ctx, payload)
-	}
+	const op = "route event"
 	var events []json.RawMessage
-	if err := json.Unmarshal(payload, &events); err != nil {
-		return fault.Terminal(fault.E(fault.Invalid, "route events", err))
+	if !bytes.HasPrefix(payload, []byte("[")) {
+		events = append(events, payload)
+	} else if err := json.Unmarshal(payload, &events); err != nil {
+		return fault.Terminal(fault.E(fault.Invalid, op, err))
 	}
+	var eff store.Effects
 	var broken []error
-	for _, e := range events {
-		if err := s.one(ctx, e); err != nil {
-			if !fault.IsTerminal(err) {
-				return err // all come again; what was handed on is dropped as a repetition
-			}
+	for _, raw := range events {
+		more, err := s.one(ctx, raw)
+		if err != nil && !fault.IsTerminal(err) {
+			return err
+		}
+		if err != nil {
 			broken = append(broken, err)
+		}
+		eff.Outbox = append(eff.Outbox, more.Outbox...)
+	}
+	if len(eff.Outbox) > 0 {
+		if err := s.cfg.Store.Enqueue(ctx, store.Execution, eff); err != nil {
+			return fmt.Errorf("%s: %w", op, err)
 		}
 	}
 	if len(broken) > 0 {
-		return fault.Terminal(fault.E(fault.CodeOf(broken[0]), "route events", errors.Join(broken...)))
+		return fault.Terminal(fault.E(fault.CodeOf(broken[0]), op, errors.Join(broken...)))
 	}
 	return nil
 }
 
-// one routes one event.
-func (s *Stage) one(ctx context.Context, payload []byte) error {
-	const op = "route event"
+// one gives what one event leads to. With a terminal error it is what the rules that
+// could judge the event made of it.
+func (s *Stage) one(ctx context.Context, payload []byte) (store.Effects, error) {
 	var event bus.Event
 	if err := json.Unmarshal(payload, &event); err != nil || event.ID == "" {
-		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload is not an event: %v", err))
+		return store.Effects{}, fault.Terminal(fault.Errorf(fault.Invalid, "read event", "the payload is not an event: %v", err))
 	}
 	parsed, err := pattern.ParseEvent(payload)
 	if err != nil {
-		return fault.Terminal(fault.E(fault.CodeOf(err), op, err))
+		return store.Effects{}, fault.Terminal(fault.E(fault.CodeOf(err), "read event "+event.ID, err))
 	}
 	h := handling{stage: s, ctx: ctx, event: event, parsed: parsed, done: map[string]bool{}}
 	var broken []error
 	for _, rule := range s.table.Load().rules {
 		if err := h.rule(rule); err != nil {
 			if !fault.IsTerminal(err) {
-				return err
+				return store.Effects{}, fmt.Errorf("event %s: %w", event.ID, err)
 			}
 			broken = append(broken, fmt.Errorf("rule %q: %w", rule.ID, err))
-		}
-	}
-	if len(h.eff.Outbox) > 0 {
-		if err := s.cfg.Store.Enqueue(ctx, store.Execution, h.eff); err != nil {
-			return fmt.Errorf("%s %s: %w", op, event.ID, err)
 		}
 	}
 	if len(broken) > 0 {
 		err := errors.Join(broken...)
 		s.cfg.Logger.ErrorContext(ctx, "event not judged by every rule", "event", event.ID, "error", err)
-		return fault.Terminal(fault.E(fault.CodeOf(broken[0]), op, err))
+		return h.eff, fault.Terminal(fault.E(fault.CodeOf(broken[0]), "event "+event.ID, err))
 	}
-	return nil
+	return h.eff, nil
 }
 
 // handling is one event on its way through the rules.

@@ -45,7 +45,8 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 		writes[i], events[i], errs[i] = b.open[ids[i]].effects(b.now)
 	})
 	eff := b.eff
-	eff.Outbox = slices.Concat(append([][]store.Message{eff.Outbox}, events...)...)
+	// One event has one finding, and many events are one message.
+	eff.Outbox = append(slices.Clip(eff.Outbox), store.Bundle(slices.Concat(events...))...)
 	return writes, eff, errors.Join(errs...)
 }
 

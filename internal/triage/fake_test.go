@@ -108,15 +108,35 @@ func (f *fake) CommitFindings(_ context.Context, w []store.FindingWrite, done []
 	return nil
 }
 
-// topic gives the messages of one topic.
+// topic gives the messages of one topic, each event for itself.
 func (f *fake) topic(name string) []store.Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []store.Message
 	for _, m := range f.outbox {
 		if m.Topic == name {
-			out = append(out, m)
+			out = append(out, apart(m)...)
 		}
+	}
+	return out
+}
+
+// apart gives the events of a message that holds many as one message each.
+func apart(m store.Message) []store.Message {
+	if m.Topic != store.TopicEvent || m.Payload[0] != '[' {
+		return []store.Message{m}
+	}
+	var events []json.RawMessage
+	if err := json.Unmarshal(m.Payload, &events); err != nil {
+		panic(err)
+	}
+	var out []store.Message
+	for _, raw := range events {
+		var e struct{ ID string }
+		if err := json.Unmarshal(raw, &e); err != nil {
+			panic(err)
+		}
+		out = append(out, store.Message{ID: "finding-" + e.ID, Topic: m.Topic, Payload: raw})
 	}
 	return out
 }
