@@ -247,7 +247,7 @@ func (c children) Children(ctx context.Context, ids []string) ([]automation.Chil
 		}
 		out = append(out, automation.ChildState{
 			ID: id, Status: automation.Status(r.Status), Outputs: r.Result.Outputs, OutputOrder: r.Result.OutputOrder, Failure: r.Result.Failure,
-			Stopped: fault.Code(r.Result.Stopped),
+			Stopped: fault.Code(r.Result.Stopped), Refused: r.Result.Refused,
 		})
 	}
 	return out, nil

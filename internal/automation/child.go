@@ -157,14 +157,21 @@ func (x *execution) countEnded(ctx context.Context, c *call, fan *FanState, targ
 	}
 	for _, st := range states {
 		if i, runs := byID[st.ID]; runs && st.Status.Ended() {
-			if st.Stopped != "" && targets[i].Key == "" {
-				return st, fault.Errorf(st.Stopped, "run child "+st.ID, "%s", st.Failure)
+			// Whoever asks for what the plan does not hold was led astray, or wants to
+			// lead astray: no rate of errors covers that. A resource that changed after the
+			// plan, or an answer that was lost, is about its target alone.
+			if st.Stopped != "" && (st.Refused || targets[i].Key == "") {
+				return st, stopOf(st, targets[i])
 			}
 			last = st
 			fan.end(i, st.Status != Success, fmt.Sprintf("%s ended with %s: %s", childName(st, targets[i]), st.Status, st.Failure))
 		}
 	}
 	return last, nil
+}
+
+func stopOf(st ChildState, t Target) error {
+	return &ChildStopError{Err: fault.Errorf(st.Stopped, "run child "+childName(st, t), "%s", st.Failure), Refused: st.Refused}
 }
 
 func childName(st ChildState, t Target) string {

@@ -1,6 +1,7 @@
 package automation_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -187,6 +188,33 @@ func TestMaxErrors(t *testing.T) {
 				t.Errorf("%+v", o.Failure)
 			}
 		})
+	}
+}
+
+// A child that asks for what the plan does not hold ends the whole run, however
+// many may fail: nothing more begins, and the run says which child asked for what.
+// One whose resource changed has failed, as any other.
+func TestARefusedCallInAChildEndsTheRun(t *testing.T) {
+	t.Parallel()
+	for code, calls := range map[fault.Code]int{fault.Denied: 2, fault.Conflict: 5} {
+		w := fan(t, automation.FanSpec{MaxConcurrency: "1", MaxErrors: "100%"}, keys(5))
+		w.caller.answers["executeAutomation[t01]/Do:PutThing"] = []any{fault.Errorf(code, "apply step executeAutomation[t01]/Do", "s3:PutThing is refused")}
+		o := w.finish()
+		if len(w.caller.calls) != calls || (o.Abort != nil) != (code == fault.Denied) || (o.Status == automation.Failed) != (code == fault.Denied) {
+			t.Errorf("%s: %s after %v, %+v", code, o.Status, w.caller.calls, o.Failure)
+		}
+		if code != fault.Denied {
+			continue
+		}
+		var stop *automation.ChildStopError
+		if !errors.As(o.Abort, &stop) || !stop.Refused || !fault.Is(o.Abort, fault.Denied) {
+			t.Errorf("stopped by %v", o.Abort)
+		}
+		for _, part := range []string{"on t01", "executeAutomation[t01]/Do", "s3:PutThing"} {
+			if !strings.Contains(o.Failure.Message, part) {
+				t.Errorf("the run does not name %q: %s", part, o.Failure.Message)
+			}
+		}
 	}
 }
 

@@ -167,7 +167,25 @@ type ChildState struct {
 	// "" = it did not. A stopped child stops its parent, unless it is one of several on
 	// targets: there it counts as one that failed.
 	Stopped fault.Code
+	// Refused says that the child was stopped because it asked for what it may not do,
+	// such as a call outside of the plan. That stops its parent always.
+	Refused bool
 }
+
+// ChildStopError is the stop of a child as that of its parent.
+type ChildStopError struct {
+	Err     error
+	Refused bool // ChildState.Refused
+}
+
+// Error names the child and what it was stopped for.
+func (e *ChildStopError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the fault whose code is ChildState.Stopped.
+func (e *ChildStopError) Unwrap() error { return e.Err }
+
+// RefusedCall reports whether the child asked for what it may not do.
+func (e *ChildStopError) RefusedCall() bool { return e.Refused }
 
 // TargetQuery is Targets, TargetMaps and TargetLocations as AWS words them.
 type TargetQuery struct {

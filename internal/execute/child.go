@@ -102,10 +102,13 @@ func (s *Stage) orphan(ctx context.Context, r remediation.Remediation, j job) er
 	return s.giveUp(ctx, j, cancelled, fmt.Sprintf("the remediation %s is %s", r.ID, r.State))
 }
 
-// giveUp ends a child that cannot go on.
+// giveUp ends a child that cannot go on, and asks its own children to stop.
 func (s *Stage) giveUp(ctx context.Context, j job, status, why string) error {
 	e, err := s.Store.Execution(ctx, j.Execution)
 	if err != nil || !e.EndedAt.IsZero() {
+		return err
+	}
+	if err := s.cancelChildren(ctx, j.Execution); err != nil {
 		return err
 	}
 	now := s.Clock.Now()

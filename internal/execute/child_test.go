@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/execute"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 	"github.com/parry-security/parry/internal/store"
@@ -212,6 +214,38 @@ func TestChildrenEndWithTheirRemediation(t *testing.T) {
 	}
 	if e := w.executions["kid"]; e.Status != "Failed" || !strings.Contains(e.Result.Failure, "broken") {
 		t.Errorf("child = %+v", e)
+	}
+}
+
+// TestAStoppedChildStopsItsOwnChildren, and says whether it asked for what it may
+// not do: AWS's no is another one.
+func TestAStoppedChildStopsItsOwnChildren(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		abort   error
+		refused bool
+	}{
+		"for a call outside of the plan": {fault.Errorf(fault.Denied, "apply step Inner", "not in the plan"), true},
+		"by AWS":                         {fault.Errorf(fault.Denied, "assume role", "%w", &apimodel.APIError{Code: "AccessDenied"}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := aRun(t, parked(time.Time{}), parked(time.Time{}), execute.Result{Status: "Failed", Abort: c.abort})
+			w.begin(t)
+			grandchild := child("grandkid")
+			grandchild.Of.Parent, grandchild.Of.Depth = "kid", 2
+			if err := w.stage.StartChildren(t.Context(), []store.ExecutionRecord{child("kid"), grandchild}); err != nil {
+				t.Fatal(err)
+			}
+			w.run(t, w.input(t, "kid#1"))
+			w.run(t, mustJSON(t, map[string]any{"remediation": "rem-1", "execution": "kid", "segment": 2, "started_at": noon, "child": true}))
+			if e := w.executions["kid"]; e.Status != "Failed" || e.Result.Stopped != "denied" || e.Result.Refused != c.refused {
+				t.Errorf("child = %+v", e)
+			}
+			if got := w.signals["grandkid"]; len(got) != 1 || got[0].Kind != "Cancel" {
+				t.Errorf("signals = %+v", got)
+			}
+		})
 	}
 }
 

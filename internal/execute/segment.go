@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
@@ -211,10 +212,15 @@ func (s *Stage) finish(ctx context.Context, r remediation.Remediation, j job, re
 	}
 	if result.Abort != nil {
 		e.Result.Failure = "The execution was stopped: " + result.Abort.Error()
-		e.Result.Stopped = string(fault.CodeOf(result.Abort))
+		e.Result.Stopped, e.Result.Refused = string(fault.CodeOf(result.Abort)), awsapi.RefusedCall(result.Abort)
 	}
 	result.Write.DropScripts = true
 	if j.Child {
+		if result.Abort != nil { // what it waited for is of no more use
+			if err := s.cancelChildren(ctx, j.Execution); err != nil {
+				return err
+			}
+		}
 		result.Write.Effects.Signals = append(result.Write.Effects.Signals, ended(e, s.Clock.Now()))
 		return s.put(ctx, e, result.Write)
 	}

@@ -70,6 +70,9 @@ type ExecutionResult struct {
 	Failure     string   `json:"failure,omitempty"`
 	// Stopped is the fault code with which the gate stopped the execution; "" = it did not.
 	Stopped string `json:"stopped,omitempty"`
+	// Refused says that it was stopped for asking for what it may not do, and not
+	// because AWS refused or nobody can tell what became of a change.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // ExecutionEnd ends an execution that has not ended yet.
