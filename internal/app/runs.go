@@ -151,7 +151,7 @@ func (a attachments) Attachment(ctx context.Context, doc *runbook.Document, name
 		}
 		pinned := func(p remediation.Attachment) bool { return p.SHA256 == f.SHA256 && p.Name == name }
 		if a.pinned != nil && !slices.ContainsFunc(a.pinned, pinned) {
-			return nil, fault.Errorf(fault.Denied, op, "the plan does not hold attachment %s", name)
+			return nil, fault.Refused(fault.Errorf(fault.Denied, op, "the plan does not hold attachment %s", name))
 		}
 		content, err := a.store.Blob(ctx, f.SHA256)
 		if fault.Is(err, fault.NotFound) {
@@ -180,8 +180,8 @@ func (c children) Document(_ context.Context, name, version string) (*runbook.Do
 	if own := c.segment.Plan.Runbook; own.Name == name {
 		return runbook.Parse([]byte(own.Content))
 	}
-	return nil, fault.Errorf(fault.Denied, "start document "+name, "the plan does not hold it").
-		WithHint("start the run again: its plan is then made with it")
+	return nil, fault.Refused(fault.Errorf(fault.Denied, "start document "+name, "the plan does not hold it").
+		WithHint("start the run again: its plan is then made with it"))
 }
 
 // Start starts children; one whose id was started before is left alone.
@@ -274,7 +274,7 @@ func (c children) Targets(ctx context.Context, q automation.TargetQuery) ([]auto
 		return found, nil
 	}
 	if !p.Open {
-		return nil, fault.Errorf(fault.Denied, "find the targets", "the plan holds no such targets")
+		return nil, fault.Refused(fault.Errorf(fault.Denied, "find the targets", "the plan holds no such targets"))
 	}
 	return c.runs.targets.resolve(ctx, c.segment.Caller, q)
 }

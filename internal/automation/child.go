@@ -171,7 +171,11 @@ func (x *execution) countEnded(ctx context.Context, c *call, fan *FanState, targ
 }
 
 func stopOf(st ChildState, t Target) error {
-	return &ChildStopError{Err: fault.Errorf(st.Stopped, "run child "+childName(st, t), "%s", st.Failure), Refused: st.Refused}
+	err := fault.Errorf(st.Stopped, "run child "+childName(st, t), "%s", st.Failure)
+	if st.Refused {
+		return fault.Refused(err)
+	}
+	return err
 }
 
 func childName(st ChildState, t Target) string {

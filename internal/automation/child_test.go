@@ -1,7 +1,6 @@
 package automation_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -196,18 +195,25 @@ func TestMaxErrors(t *testing.T) {
 // One whose resource changed has failed, as any other.
 func TestARefusedCallInAChildEndsTheRun(t *testing.T) {
 	t.Parallel()
-	for code, calls := range map[fault.Code]int{fault.Denied: 2, fault.Conflict: 5} {
-		w := fan(t, automation.FanSpec{MaxConcurrency: "1", MaxErrors: "100%"}, keys(5))
-		w.caller.answers["executeAutomation[t01]/Do:PutThing"] = []any{fault.Errorf(code, "apply step executeAutomation[t01]/Do", "s3:PutThing is refused")}
-		o := w.finish()
-		if len(w.caller.calls) != calls || (o.Abort != nil) != (code == fault.Denied) || (o.Status == automation.Failed) != (code == fault.Denied) {
-			t.Errorf("%s: %s after %v, %+v", code, o.Status, w.caller.calls, o.Failure)
+	for name, stop := range map[string]error{
+		"a refused call": fault.Refused(fault.Errorf(fault.Denied, "apply step executeAutomation[t01]/Do", "s3:PutThing is refused")),
+		"AWS's own no":   fault.Errorf(fault.Denied, "assume role", "AccessDenied"),
+		"a drift":        fault.Errorf(fault.Conflict, "apply step Do", "superseded"),
+	} {
+		refused, calls := fault.IsRefused(stop), 5
+		if refused {
+			calls = 2
 		}
-		if code != fault.Denied {
+		w := fan(t, automation.FanSpec{MaxConcurrency: "1", MaxErrors: "100%"}, keys(5))
+		w.caller.answers["executeAutomation[t01]/Do:PutThing"] = []any{stop}
+		o := w.finish()
+		if len(w.caller.calls) != calls || (o.Abort != nil) != refused || (o.Status == automation.Failed) != refused {
+			t.Errorf("%s: %s after %v, %+v", name, o.Status, w.caller.calls, o.Failure)
+		}
+		if !refused {
 			continue
 		}
-		var stop *automation.ChildStopError
-		if !errors.As(o.Abort, &stop) || !stop.Refused || !fault.Is(o.Abort, fault.Denied) {
+		if !fault.IsRefused(o.Abort) || !fault.Is(o.Abort, fault.Denied) {
 			t.Errorf("stopped by %v", o.Abort)
 		}
 		for _, part := range []string{"on t01", "executeAutomation[t01]/Do", "s3:PutThing"} {

@@ -172,21 +172,6 @@ type ChildState struct {
 	Refused bool
 }
 
-// ChildStopError is the stop of a child as that of its parent.
-type ChildStopError struct {
-	Err     error
-	Refused bool // ChildState.Refused
-}
-
-// Error names the child and what it was stopped for.
-func (e *ChildStopError) Error() string { return e.Err.Error() }
-
-// Unwrap gives the fault whose code is ChildState.Stopped.
-func (e *ChildStopError) Unwrap() error { return e.Err }
-
-// RefusedCall reports whether the child asked for what it may not do.
-func (e *ChildStopError) RefusedCall() bool { return e.Refused }
-
 // TargetQuery is Targets, TargetMaps and TargetLocations as AWS words them.
 type TargetQuery struct {
 	Account, Region, Role string

@@ -248,7 +248,7 @@ func (w *world) Children(_ context.Context, ids []string) ([]automation.ChildSta
 		if e.outcome != nil {
 			st.Status, st.Outputs = e.outcome.Status, e.outcome.Outputs
 			if e.outcome.Abort != nil {
-				st.Stopped, st.Refused = fault.CodeOf(e.outcome.Abort), fault.Is(e.outcome.Abort, fault.Denied)
+				st.Stopped, st.Refused = fault.CodeOf(e.outcome.Abort), fault.IsRefused(e.outcome.Abort)
 			}
 			if e.outcome.Failure != nil {
 				st.Failure = e.outcome.Failure.Message

@@ -7,21 +7,14 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 )
 
-// refusal is the stop of another execution, which knows what it was stopped for.
-type refusal interface {
-	error
-	RefusedCall() bool
-}
-
-// RefusedCall reports whether err says that an execution asked for what it may not
-// do: a call outside of its plan, a role that is not listed, what a guard refuses.
-// AWS's own refusals, a resource that changed after the plan, and a change of which
-// nobody can tell what became of it are none.
-func RefusedCall(err error) bool {
-	var child refusal
-	if errors.As(err, &child) {
-		return child.RefusedCall()
-	}
+// marked marks an error as refused that says that whoever applies a plan asked for
+// what it may not do: a call outside of the plan, a role that is not listed, what a
+// guard refuses. AWS's own refusals, a stop that passes, a resource that changed
+// after the plan, and a change of which nobody can tell what became of it are none.
+func (s *Session) marked(err error) error {
 	var aws *apimodel.APIError
-	return fault.Is(err, fault.Denied) && !errors.As(err, &aws) && !errors.Is(err, ErrUncertain)
+	if s.mode != ModeApply || !fault.Is(err, fault.Denied) || errors.As(err, &aws) || errors.Is(err, ErrUncertain) || errors.Is(err, ErrStopped) {
+		return err
+	}
+	return fault.Refused(err)
 }

@@ -52,12 +52,12 @@ func (s *Session) Call(ctx context.Context, step string, c apimodel.Call) (apimo
 	if err != nil {
 		s.observe(r, start, err)
 		s.g.noteRefused(r, start, err)
-		return apimodel.Reply{}, err
+		return apimodel.Reply{}, s.marked(err)
 	}
 	reply, err := s.do(ctx, step, r)
 	s.observe(r, start, err)
 	s.g.noteRefused(r, start, err)
-	return reply, err
+	return reply, s.marked(err)
 }
 
 // request resolves a call as the session makes it: by whom, in which spelling,

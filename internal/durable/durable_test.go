@@ -237,7 +237,7 @@ func TestErrorsOfStepsAreKeptWithTheirClass(t *testing.T) {
 		e := p.start(t, "n1", func(ctx context.Context, x *durable.Exec) error {
 			_, err := x.Step(ctx, "refused", func(context.Context) ([]byte, error) {
 				ran.add("refused")
-				return nil, fault.Errorf(fault.Denied, "change", "not in the plan").WithHint("plan again")
+				return nil, fault.Refused(fault.Errorf(fault.Denied, "change", "not in the plan").WithHint("plan again"))
 			})
 			return err
 		}, func(c *durable.Config) {
@@ -253,7 +253,7 @@ func TestErrorsOfStepsAreKeptWithTheirClass(t *testing.T) {
 		await(t, e, "w", durable.Failed)
 		mu.Lock()
 		defer mu.Unlock()
-		if !fault.Is(told, fault.Denied) || fault.HintOf(told) != "plan again" || told.Error() != "in: change: not in the plan" {
+		if !fault.Is(told, fault.Denied) || !fault.IsRefused(told) || fault.HintOf(told) != "plan again" || told.Error() != "in: change: not in the plan" {
 			t.Errorf("told %v (hint %q)", told, fault.HintOf(told))
 		}
 		if ran.get("refused") != 1 {

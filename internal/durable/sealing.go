@@ -46,12 +46,13 @@ type errText struct {
 	Terminal  bool          `json:"terminal,omitempty"`
 	Transient bool          `json:"transient,omitempty"`
 	After     time.Duration `json:"after,omitempty"`
+	Refused   bool          `json:"refused,omitempty"`
 }
 
 func (e *Engine) sealOutcome(out []byte, err error, aad string) (string, error) {
 	o := outcome{Out: out}
 	if err != nil {
-		t := &errText{Code: fault.CodeOf(err), Message: err.Error(), Hint: fault.HintOf(err), Terminal: fault.IsTerminal(err)}
+		t := &errText{Code: fault.CodeOf(err), Message: err.Error(), Hint: fault.HintOf(err), Terminal: fault.IsTerminal(err), Refused: fault.IsRefused(err)}
 		t.After, t.Transient = fault.IsTransient(err)
 		o = outcome{Err: t}
 	}
@@ -78,13 +79,15 @@ func (e *Engine) openOutcome(text, aad string) (out []byte, stepErr, err error) 
 }
 
 func (t *errText) error() error {
-	coded := fault.E(t.Code, "", errors.New(t.Message))
-	coded.Hint = t.Hint
+	var err error = fault.E(t.Code, "", errors.New(t.Message)).WithHint("%s", t.Hint)
+	if t.Refused {
+		err = fault.Refused(err)
+	}
 	switch {
 	case t.Terminal:
-		return fault.Terminal(coded)
+		return fault.Terminal(err)
 	case t.Transient:
-		return fault.Transient(coded, t.After)
+		return fault.Transient(err, t.After)
 	}
-	return coded
+	return err
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/execute"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
@@ -225,8 +224,8 @@ func TestAStoppedChildStopsItsOwnChildren(t *testing.T) {
 		abort   error
 		refused bool
 	}{
-		"for a call outside of the plan": {fault.Errorf(fault.Denied, "apply step Inner", "not in the plan"), true},
-		"by AWS":                         {fault.Errorf(fault.Denied, "assume role", "%w", &apimodel.APIError{Code: "AccessDenied"}), false},
+		"for a call outside of the plan": {fault.Refused(fault.Errorf(fault.Denied, "apply step Inner", "not in the plan")), true},
+		"by AWS":                         {fault.Errorf(fault.Denied, "assume role", "AccessDenied"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

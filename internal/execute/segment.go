@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
@@ -65,6 +64,9 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 	}
 	plan, doc, err := s.admit(ctx, r, j, history)
 	if fault.IsTerminal(err) {
+		if fault.Is(err, fault.Denied) {
+			err = fault.Refused(err)
+		}
 		return s.finish(ctx, r, j, Result{Status: failed, Abort: err})
 	}
 	if err != nil {
@@ -212,7 +214,7 @@ func (s *Stage) finish(ctx context.Context, r remediation.Remediation, j job, re
 	}
 	if result.Abort != nil {
 		e.Result.Failure = "The execution was stopped: " + result.Abort.Error()
-		e.Result.Stopped, e.Result.Refused = string(fault.CodeOf(result.Abort)), awsapi.RefusedCall(result.Abort)
+		e.Result.Stopped, e.Result.Refused = string(fault.CodeOf(result.Abort)), fault.IsRefused(result.Abort)
 	}
 	result.Write.DropScripts = true
 	if j.Child {

@@ -64,8 +64,9 @@ type Error struct {
 	// Hint is the next command or setting, for the person who reads the error.
 	Hint string
 	// retry is the retry class; after is the earliest time to wait before it.
-	retry retryClass
-	after time.Duration
+	retry   retryClass
+	after   time.Duration
+	refused bool
 }
 
 type retryClass int
@@ -116,6 +117,27 @@ func Transient(err error, after time.Duration) error {
 
 // Terminal marks err as not worth another try.
 func Terminal(err error) error { return classed(err, retryTerminal, 0, CodeOf(err)) }
+
+// Refused marks err as the answer to something that was asked for against the rules:
+// no failure of what was done, but a reason to trust nothing that asked for it.
+func Refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Code: CodeOf(err), Err: err, Hint: HintOf(err), refused: true}
+}
+
+// IsRefused reports whether err was marked Refused.
+func IsRefused(err error) bool {
+	var e *Error
+	for errors.As(err, &e) {
+		if e.refused {
+			return true
+		}
+		err = e.Err
+	}
+	return false
+}
 
 func classed(err error, class retryClass, after time.Duration, fallback Code) error {
 	if err == nil {

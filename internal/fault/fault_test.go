@@ -34,6 +34,18 @@ func TestCodeHintAndRetryClassSurviveWrapping(t *testing.T) {
 	}
 }
 
+func TestRefusedSurvivesWrapping(t *testing.T) {
+	t.Parallel()
+	base := fault.Errorf(fault.Denied, "call", "not in the plan").WithHint("plan again")
+	err := fmt.Errorf("step: %w", fault.Terminal(fault.Refused(base)))
+	if !fault.IsRefused(err) || !fault.IsTerminal(err) || fault.CodeOf(err) != fault.Denied || fault.HintOf(err) != "plan again" || err.Error() != "step: call: not in the plan" {
+		t.Errorf("%v", err)
+	}
+	if fault.IsRefused(base) || fault.IsRefused(nil) || fault.IsRefused(io.EOF) || fault.Refused(nil) != nil {
+		t.Error("an error that was not marked is refused")
+	}
+}
+
 func TestErrorsWithoutACodeAreInternal(t *testing.T) {
 	t.Parallel()
 	if got := fault.CodeOf(io.EOF); got != fault.Internal {
