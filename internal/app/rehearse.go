@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/automation"
-	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/plan"
 	"github.com/parry-security/parry/internal/remediation"
@@ -57,7 +55,7 @@ func (i interpreter) Rehearse(ctx context.Context, r plan.Rehearsal) (plan.Rehea
 		// A script may go on without what planning could not tell it.
 		found.Open = o.Open()
 	}
-	if found.Beyond, err = i.beyond(ctx, r, seen, found.Open != ""); err != nil {
+	if err := i.beyond(ctx, r, run, out, seen, &found); err != nil {
 		return found, err
 	}
 	found.Documents = seen.pinned()
@@ -147,6 +145,13 @@ func (r *rehearsal) files(docs []*runbook.Document) ([]remediation.Attachment, e
 
 // Targets gives what a run is made on.
 func (r *rehearsal) Targets(ctx context.Context, q automation.TargetQuery) ([]automation.Target, error) {
+	if raw, ok := r.targets[hashOf(q)]; ok { // asked again, it is the same for the plan
+		var found []automation.Target
+		if err := json.Unmarshal(raw, &found); err != nil {
+			return nil, fmt.Errorf("read the targets: %w", err)
+		}
+		return found, nil
+	}
 	found, err := r.runs.targets.resolve(ctx, r.planner, q)
 	if err != nil {
 		return nil, err
@@ -195,80 +200,6 @@ func (s storedReader) Call(ctx context.Context, step string, c apimodel.Call) (a
 		}
 	}
 	return reply, nil
-}
-
-// beyond lists what an open plan may call after the point at which planning
-// stopped: everything that its documents may. For a plan that is not open that is
-// what ends a step that is cancelled, and the steps to which only a failure or a
-// cancellation leads.
-func (i interpreter) beyond(ctx context.Context, r plan.Rehearsal, seen *rehearsal, open bool) ([]remediation.Allowance, error) {
-	w := beyondWalk{i: i, r: r, seen: seen, all: open}
-	if err := w.document(ctx, r.Document, "", r.Role, 0, false); err != nil {
-		return nil, err
-	}
-	return w.out, nil
-}
-
-type beyondWalk struct {
-	i    interpreter
-	r    plan.Rehearsal
-	seen *rehearsal
-	out  []remediation.Allowance
-	all  bool // the plan is open
-}
-
-// assumer is a planner that knows which roles scripts took.
-type assumer interface{ Assumed() []string }
-
-// document adds what doc may call: all of it, or what planning does not come to.
-// escaped says that only a failure or a cancellation starts it.
-func (w *beyondWalk) document(ctx context.Context, doc *runbook.Document, prefix, role string, depth int, escaped bool) error {
-	run, escapes, all := w.r.Run, doc.Escapes(), w.all
-	var facts map[string]runbook.ScriptFacts
-	if w.i.runs.facts != nil && (all || escaped || escapesToScript(doc, escapes)) {
-		facts = w.i.runs.facts(ctx, doc)
-	}
-	calls, _ := doc.Calls(runbook.Where{Account: run.Account, Region: run.Region}, facts)
-	o := awsapi.BeyondOptions{Prefix: prefix, Account: run.Account, Region: run.Region, As: role, Identity: w.i.runs.identity}
-	if a, ok := w.r.Planner.(assumer); ok {
-		o.Roles = a.Assumed()
-	}
-	found, err := w.i.runs.beyond(calls, o)
-	if err != nil {
-		return err
-	}
-	for _, a := range found {
-		ends := strings.HasSuffix(a.Step, runbook.CancelLabel)
-		a.Escape = !ends && (escaped || escapes[strings.TrimPrefix(a.Step, prefix)])
-		if all || ends || a.Escape {
-			w.out = append(w.out, a)
-		}
-	}
-	for _, s := range doc.All() {
-		name, ok := s.Inputs["DocumentName"].(string)
-		if s.Action != runbook.ActionAutomation || !ok || strings.Contains(name, "{{") {
-			continue
-		}
-		if depth >= maxPlanDepth {
-			return fault.Errorf(fault.Exhausted, "plan run", "documents start each other more than %d deep", maxPlanDepth)
-		}
-		version, _ := s.Inputs["DocumentVersion"].(string)
-		child, err := w.seen.Document(ctx, name, version)
-		if fault.Is(err, fault.NotFound) {
-			continue // the step will fail when it comes to it
-		}
-		if err != nil {
-			return err
-		}
-		if err := w.document(ctx, child, prefix+s.Name+"/", role, depth+1, escaped || escapes[s.Name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func escapesToScript(doc *runbook.Document, escapes map[string]bool) bool {
-	return slices.ContainsFunc(doc.All(), func(s *runbook.Step) bool { return s.Action == runbook.ActionScript && escapes[s.Name] })
 }
 
 // fanned gives what a child or a run on targets interprets instead of its document.

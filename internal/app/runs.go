@@ -26,9 +26,9 @@ type runs struct {
 	approve   *approve.Stage
 	targets   *targets
 	scripts   automation.Scripts // nil = scripts are refused
-	// beyond lists what an open plan allows, facts what the scripts of a document call,
-	// by step; identity is that of the sessions that apply.
-	beyond   func(calls []runbook.StepCall, o awsapi.BeyondOptions) ([]remediation.Allowance, error)
+	// binds says whether a plan binds an allowance, facts what the scripts of a document
+	// call, by step; identity is that of the sessions that apply.
+	binds    func(calls []remediation.PlannedCall, a remediation.Allowance) bool
 	facts    func(ctx context.Context, doc *runbook.Document) map[string]runbook.ScriptFacts
 	identity awsapi.Identity
 	webhooks automation.Webhooks // nil = runbooks may post nowhere

@@ -162,7 +162,7 @@ func (s *Server) buildRemediation(t *stages) error {
 		return err
 	}
 	t.runs = &runs{
-		store: crashRuns(s.store), documents: documents, targets: &targets{s.cfg.Organization, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-targets"})}, beyond: s.gate.Beyond, webhooks: hooks,
+		store: crashRuns(s.store), documents: documents, targets: &targets{s.cfg.Organization, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-targets"})}, binds: s.gate.Binds, webhooks: hooks,
 		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole}, scripts: Scripts(runner), facts: s.scriptFacts,
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}

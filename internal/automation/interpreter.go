@@ -113,6 +113,10 @@ func (i *Interpreter) Run(ctx context.Context, run Run) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if run.Planning {
+		run.planned.end(&run, x.state)
+		o.ends = run.planned.ends
+	}
 	return o, x.compact(ctx)
 }
 

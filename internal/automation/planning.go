@@ -7,6 +7,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -16,6 +17,33 @@ type planned struct {
 	children  int
 	changed   bool // a step called what may have changed something, had it been sent
 	documents []UsedDocument
+	// ends are how the executions were left whose documents have steps that only a
+	// failure or a cancellation leads to, by the path of their prefix.
+	ends map[string]*plannedEnd
+}
+
+// plannedEnd is how planning left an execution.
+type plannedEnd struct {
+	execution string
+	state     *State
+	times     int // how often one was planned under the prefix
+}
+
+// end notes how an execution was left.
+func (p *planned) end(run *Run, state *State) {
+	if len(run.Document.Escapes()) == 0 {
+		return
+	}
+	if p.ends == nil {
+		p.ends = map[string]*plannedEnd{}
+	}
+	e := p.ends[remediation.PathOf(run.Prefix)]
+	if e == nil {
+		e = &plannedEnd{}
+		p.ends[remediation.PathOf(run.Prefix)] = e
+	}
+	e.execution, e.state = run.ExecutionID, state
+	e.times++
 }
 
 // use notes a document that a step starts.
@@ -58,13 +86,20 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 	}
 	x.run.planned.children += fan.Total
 	var last ChildState
+	var stuck *result // the first child that cannot be planned to its end
 	for _, t := range fan.List {
 		st, r, err := x.planChild(ctx, x.child(c, ask, t))
-		if err != nil || r != nil && (r.abort != nil || r.open != "") {
-			if r == nil {
-				r = &result{}
+		if err != nil {
+			return result{}, err
+		}
+		if r != nil {
+			if r.abort != nil {
+				return *r, nil
 			}
-			return *r, err
+			if stuck == nil {
+				stuck = r // what the others will do is told all the same
+			}
+			continue
 		}
 		fan.Launched++
 		last = st
@@ -77,6 +112,9 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 		if fan.halted() {
 			break
 		}
+	}
+	if stuck != nil {
+		return *stuck, nil
 	}
 	rec := x.fanRecord(c, ask, fan, last)
 	if err := x.observe(ctx, c, rec); err != nil {

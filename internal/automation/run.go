@@ -129,6 +129,8 @@ type Outcome struct {
 	Abort error
 	// Executed counts the step executions so far.
 	Executed int
+
+	ends map[string]*plannedEnd // for Reach
 }
 
 // UsedDocument is a document that a plan starts as a child.

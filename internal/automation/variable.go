@@ -41,11 +41,16 @@ func (x *execution) updateVariable(ctx context.Context, s *runbook.Step, sc scop
 	return result{status: Success, inputs: inputs, outputs: rec.Outputs, ended: now}, nil
 }
 
+// updated gives the name of the variable that a step of aws:updateVariable sets.
+func updated(s *runbook.Step) string {
+	text, _ := s.Inputs["Name"].(string)
+	return strings.TrimPrefix(strings.TrimSpace(text), "variable:")
+}
+
 // variable checks what the step gives. Name is the document's own text: "variable:x",
 // never a reference's value.
 func (x *execution) variable(s *runbook.Step, inputs map[string]any) (string, any, error) {
-	text, _ := s.Inputs["Name"].(string)
-	name := strings.TrimPrefix(strings.TrimSpace(text), "variable:")
+	name := updated(s)
 	declared, ok := x.run.Document.Variable(name)
 	if !ok {
 		return "", nil, fmt.Errorf("the runbook declares no variable %.60q", name)

@@ -49,7 +49,7 @@ func TestAScriptAssumesARole(t *testing.T) {
 	if _, err := p.Call(t.Context(), "Script", call); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{fixer}, p.Assumed()); diff != "" {
+	if diff := cmp.Diff(map[string][]string{"Script": {fixer}}, p.Assumed()); diff != "" {
 		t.Error(diff)
 	}
 	plan := w.planOf(p.Calls())

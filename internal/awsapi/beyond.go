@@ -1,7 +1,6 @@
 package awsapi
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,21 +10,33 @@ import (
 	"github.com/parry-security/parry/internal/runbook"
 )
 
-// maxAllowances bounds what an open plan may allow.
+// maxAllowances bounds what one document may add to a plan.
 const maxAllowances = 1000
 
 // BeyondOptions say where the calls of a document are made, and by whom.
 type BeyondOptions struct {
-	// Prefix stands before the step names: "Parent/" for a child of step Parent.
+	// Prefix stands before the step names: "Parent/" for a child of step Parent,
+	// "Fan[111122223333/eu-west-1]/" for one on a target.
 	Prefix string
 	// Account, Region and As are those of the run, for calls that name none.
 	Account, Region, As string
 	// Identity is that of the session that will apply: where As is its own role, the
 	// calls are the session's own.
 	Identity Identity
-	// Roles are ARNs of roles that the scripts of the document may act as besides:
+	// Roles are ARNs of roles that scripts may act as besides, by Allowance.Step:
 	// Planner.Assumed.
-	Roles []string
+	Roles map[string][]string
+	// CoerceStrings is PlanOptions.CoerceStrings of the plan.
+	CoerceStrings bool
+
+	unknown *unknowns // of the planner whose stand-ins the calls may hold
+}
+
+// Beyond is Gate.Beyond for calls that may hold stand-ins of p: they are written as
+// in the calls that were planned, and the roles are those that were taken.
+func (p *Planner) Beyond(calls []runbook.StepCall, o BeyondOptions) ([]remediation.Allowance, error) {
+	o.unknown, o.Roles, o.CoerceStrings = &p.unknown, p.Assumed(), p.s.lenient
+	return p.s.g.Beyond(calls, o)
 }
 
 // Beyond turns the calls that a document makes, as runbook.Document.Calls and
@@ -52,7 +63,7 @@ func (g *Gate) Beyond(calls []runbook.StepCall, o BeyondOptions) ([]remediation.
 		if c.Call.Input != nil || c.Call.As != "" {
 			continue
 		}
-		for _, arn := range o.Roles {
+		for _, arn := range o.Roles[a.Step] {
 			_, account, _, ok := parseRole(arn)
 			if ok {
 				a.As, a.Account = arn, account
@@ -92,7 +103,12 @@ func (g *Gate) allowance(c runbook.StepCall, o BeyondOptions) (remediation.Allow
 		a.FromOutputs, a.Irreversible = []string{anyMember}, class == apimodel.Change
 		return a, true
 	}
-	a.Input, a.FromOutputs = freed(call.Input)
+	if o.CoerceStrings && op.Input != nil { // as the call will be when it is made
+		if in, ok := coerce(apimodel.Member{Shape: op.Input}, call.Input, 0).(map[string]any); ok {
+			call.Input = in
+		}
+	}
+	a.Input, a.FromOutputs = o.freed(call.Input)
 	if c.Partial {
 		a.FromOutputs = append(a.FromOutputs, anyMember)
 	}
@@ -122,16 +138,58 @@ func first(texts ...string) string {
 }
 
 // freed writes what only running tells as an allowance has it, and lists where.
-func freed(input map[string]any) (map[string]any, []string) {
+func (o BeyondOptions) freed(input map[string]any) (map[string]any, []string) {
 	plain, err := plainValue(input)
 	if err != nil {
 		return nil, []string{anyMember}
 	}
 	var paths []string
-	eachTextAt("", plain, func(text string) bool { return strings.Contains(text, apimodel.Unknown) }, func(path string) { paths = append(paths, path) })
+	open := func(text string) bool {
+		return strings.Contains(text, apimodel.Unknown) || o.unknown != nil && strings.Contains(text, o.unknown.nonce)
+	}
+	eachTextAt("", plain, open, func(path string) { paths = append(paths, path) })
 	slices.Sort(paths)
-	out, _ := eachText(plain, func(text string) string { return strings.ReplaceAll(text, apimodel.Unknown, unknownPrefix+"*>") }).(map[string]any)
+	written := eachText(plain, func(text string) string { return strings.ReplaceAll(text, apimodel.Unknown, remediation.AnyValue) })
+	if o.unknown != nil {
+		written = o.unknown.clean(written)
+	}
+	out, _ := written.(map[string]any)
 	return out, paths
+}
+
+// Binds reports whether the plan of the calls binds what a lets be called: every
+// member is fixed, or is what a change of the plan answers. A token that AWS takes for
+// repeated requests says nothing of what is called.
+func (g *Gate) Binds(calls []remediation.PlannedCall, a remediation.Allowance) bool {
+	_, op, err := g.cfg.Models.Find(a.Service, a.Operation)
+	if err != nil || a.Input == nil {
+		return false
+	}
+	if slices.Contains(a.FromOutputs, anyMember) {
+		return false
+	}
+	token, _ := op.TokenMember()
+	for member, v := range a.Input {
+		if member != token && !bound(calls, v) {
+			return false
+		}
+	}
+	return true
+}
+
+// bound reports whether what stands in v for later values are answers to changes.
+func bound(calls []remediation.PlannedCall, v any) bool {
+	ok := true
+	eachText(v, func(text string) string {
+		for _, mark := range placeholder.FindAllString(text, -1) {
+			from := outputsIn(mark)
+			ok = ok && len(from) == 1 && slices.ContainsFunc(calls, func(c remediation.PlannedCall) bool {
+				return c.Step == from[0][0] && c.Class == apimodel.Change
+			})
+		}
+		return text
+	})
+	return ok
 }
 
 // isRestorable reports whether the table has a way back for the call, as far as
@@ -141,10 +199,21 @@ func isRestorable(c apimodel.Call) bool {
 	return ok && spec.Restores() != ""
 }
 
-// Assumed lists the ARNs of the roles that were taken while planning, sorted.
-func (p *Planner) Assumed() []string {
-	r := p.s.roles
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Compact(slices.Sorted(maps.Values(r.minted)))
+// Assumed lists the ARNs of the roles that were taken while planning, by the path of
+// the step that took them, each sorted.
+func (p *Planner) Assumed() map[string][]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[string][]string{}
+	for _, c := range p.calls {
+		if (request{Call: c.APICall()}).mints() && p.s.roles.took(c.Resource) {
+			step := remediation.PathOf(c.Step)
+			out[step] = append(out[step], c.Resource)
+		}
+	}
+	for step, arns := range out {
+		slices.Sort(arns)
+		out[step] = slices.Compact(arns)
+	}
+	return out
 }

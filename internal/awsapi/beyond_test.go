@@ -50,7 +50,7 @@ func TestBeyondListsWhatADocumentMayChange(t *testing.T) {
 		listed("Script", "ssm", "get_parameter", nil),
 		listed("Script", "nosuch", "thing", nil),
 		partial,
-	}, awsapi.BeyondOptions{Prefix: "Child/", Account: member, Region: region, Roles: []string{fixer}})
+	}, awsapi.BeyondOptions{Prefix: "Child/", Account: member, Region: region, Roles: map[string][]string{"Child/Script": {fixer}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,20 +127,34 @@ func TestOpenPlanAllowsNothingElse(t *testing.T) {
 		edit func(*remediation.Plan)
 		want bool
 	}{
-		"what it names":            {"Policy", good, nil, true},
-		"a later pass":             {"Policy#7", good, nil, true},
-		"another step":             {"Kms", good, nil, false},
-		"a step of a child":        {"Policy/Policy", good, nil, false},
-		"another operation":        {"Policy", s3("DeleteBucketPolicy", nil), nil, false},
-		"another account":          {"Policy", edited(good, func(c *apimodel.Call) { c.Account = hub }), nil, false},
-		"another region":           {"Policy", edited(good, func(c *apimodel.Call) { c.Region = "us-east-1" }), nil, false},
-		"another role":             {"Policy", edited(good, func(c *apimodel.Call) { c.As = fixer }), nil, false},
-		"another fixed member":     {"Policy", edited(good, func(c *apimodel.Call) { c.Input = map[string]any{"Bucket": "other", "Policy": `{"Id":"a"}`} }), nil, false},
-		"a member more":            {"Policy", s3("PutBucketPolicy", map[string]any{"Policy": `{"Id":"abc"}`, "ConfirmRemoveSelfBucketAccess": true}), nil, false},
-		"text around it":           {"Policy", policy(`{"Id":"abc","Statement":[]}`), nil, false},
-		"out of the quotes":        {"Policy", policy(`{"Id":"a","x":"b"}`), nil, false},
-		"a plan that is not open":  {"Policy", good, func(p *remediation.Plan) { p.Open = false }, false},
-		"when a step fails":        {"Policy", good, func(p *remediation.Plan) { p.Open, p.Beyond[0].Escape = false, true }, true},
+		"what it names":           {"Policy", good, nil, true},
+		"a later pass":            {"Policy#7", good, nil, true},
+		"another step":            {"Kms", good, nil, false},
+		"a step of a child":       {"Policy/Policy", good, nil, false},
+		"another operation":       {"Policy", s3("DeleteBucketPolicy", nil), nil, false},
+		"another account":         {"Policy", edited(good, func(c *apimodel.Call) { c.Account = hub }), nil, false},
+		"another region":          {"Policy", edited(good, func(c *apimodel.Call) { c.Region = "us-east-1" }), nil, false},
+		"another role":            {"Policy", edited(good, func(c *apimodel.Call) { c.As = fixer }), nil, false},
+		"another fixed member":    {"Policy", edited(good, func(c *apimodel.Call) { c.Input = map[string]any{"Bucket": "other", "Policy": `{"Id":"a"}`} }), nil, false},
+		"a member more":           {"Policy", s3("PutBucketPolicy", map[string]any{"Policy": `{"Id":"abc"}`, "ConfirmRemoveSelfBucketAccess": true}), nil, false},
+		"text around it":          {"Policy", policy(`{"Id":"abc","Statement":[]}`), nil, false},
+		"out of the quotes":       {"Policy", policy(`{"Id":"a","x":"b"}`), nil, false},
+		"a plan that is not open": {"Policy", good, func(p *remediation.Plan) { p.Open = false }, false},
+		"an escape that is loose": {"Policy", good, func(p *remediation.Plan) { p.Open, p.Beyond[0].Escape = false, true }, false},
+		"an escape that is bound": {"Policy", good, func(p *remediation.Plan) {
+			p.Open, p.Beyond[0].Escape, p.Beyond[0].FromOutputs = false, true, nil
+			p.Beyond[0].Input = map[string]any{"Bucket": "open", "Policy": `{"Id":"abc"}`}
+		}, true},
+		"what it is bound to, with another value": {"Policy", policy(`{"Id":"abd"}`), func(p *remediation.Plan) {
+			p.Open, p.Beyond[0].Escape, p.Beyond[0].FromOutputs = false, true, nil
+			p.Beyond[0].Input = map[string]any{"Bucket": "open", "Policy": `{"Id":"abc"}`}
+		}, false},
+		"on its target":            {"Fan#2[a]/Policy", good, func(p *remediation.Plan) { p.Beyond[0].Step = "Fan[a]/Policy" }, true},
+		"on another target":        {"Fan[b]/Policy", good, func(p *remediation.Plan) { p.Beyond[0].Step = "Fan[a]/Policy" }, false},
+		"on no target":             {"Fan/Policy", good, func(p *remediation.Plan) { p.Beyond[0].Step = "Fan[a]/Policy" }, false},
+		"on its target, elsewhere": {"Fan[a]/Policy", edited(good, func(c *apimodel.Call) { c.Account = hub }), func(p *remediation.Plan) { p.Beyond[0].Step = "Fan[a]/Policy" }, false},
+		"on any target":            {"Fan[b]/Policy", good, func(p *remediation.Plan) { p.Beyond[0].Step = "Fan[]/Policy" }, true},
+		"a label that never ends":  {"Policy[b", good, nil, false},
 		"irreversible, not so":     {"Kms", apimodel.Call{Service: "kms", Operation: "EnableKeyRotation", Account: member, Region: region, Input: map[string]any{"KeyId": "k", "RotationPeriodInDays": int64(100)}}, nil, false},
 		"beyond the most that may": {"Policy", good, func(p *remediation.Plan) { p.Beyond[0].Operation = "DeleteBucketPolicy" }, false},
 	} {

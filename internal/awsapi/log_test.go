@@ -14,6 +14,7 @@ import (
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/runbook"
 )
 
 // recording is a world whose gate keeps the record of calls in calls, but for
@@ -210,6 +211,10 @@ func TestSecretsStayOut(t *testing.T) {
 	rds := stepCall{"Rotate", apimodel.Call{Service: "rds", Operation: "ModifyDBCluster", Account: member, Region: region, Input: map[string]any{"DBClusterIdentifier": "db", "MasterUserPassword": secret}}}
 	plan := w.plan([]stepCall{set, rds})
 	plan.Parameters = map[string]any{"Password": secret, "Note": "the password is " + secret}
+	var err error
+	if plan.Beyond, err = w.gate.Beyond([]runbook.StepCall{{Step: "Back", Call: rds.call}}, awsapi.BeyondOptions{Account: member, Region: region}); err != nil || len(plan.Beyond) != 1 {
+		t.Fatal(plan.Beyond, err)
+	}
 	plan.Runbook.Content, plan.Violation = "content: "+secret, []remediation.CheckResult{{Detail: "found " + secret}}
 	var texts []string
 	add := func(v any) {
@@ -223,6 +228,10 @@ func TestSecretsStayOut(t *testing.T) {
 	add(shown)
 	for _, c := range plan.Calls {
 		add(c.Diff)
+	}
+	texts = append(texts, shown.Beyond[0].String())
+	if plan.Beyond[0].Input["MasterUserPassword"] != secret {
+		t.Error("the plan itself must keep what may be sent")
 	}
 	if !strings.Contains(texts[0], "[redacted hmac:") || !strings.Contains(texts[0], "the password is ") {
 		t.Errorf("nothing is marked: %s", texts[0])
@@ -240,7 +249,7 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 	other := set
 	other.call.Input = function(secret + was)
-	_, err := apply.Call(t.Context(), "Set", other.call)
+	_, err = apply.Call(t.Context(), "Set", other.call)
 	if !errors.Is(err, awsapi.ErrNotInPlan) {
 		t.Errorf("got %v", err)
 	}

@@ -89,6 +89,19 @@ func (g *Gate) Redacted(p remediation.Plan) remediation.Plan {
 			secrets = append(secrets, g.redact.Secrets(svc.Name, op, c.Input)...)
 		}
 	}
+	p.Beyond = slices.Clone(p.Beyond)
+	for i := range p.Beyond {
+		a := &p.Beyond[i]
+		svc, op, err := g.cfg.Models.Find(a.Service, a.Operation)
+		if err != nil {
+			a.Input = nil
+			continue
+		}
+		secrets = append(secrets, g.redact.Secrets(svc.Name, op, a.Input)...)
+		if a.Input != nil {
+			a.Input = g.redact.Input(svc.Name, op, a.Input)
+		}
+	}
 	parameters := g.redact.Free(p.Parameters)
 	secrets = append(secrets, g.redact.FreeSecrets(p.Parameters)...)
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
@@ -98,6 +111,9 @@ func (g *Gate) Redacted(p remediation.Plan) remediation.Plan {
 	p.Violation = slices.Clone(p.Violation)
 	for i := range p.Violation {
 		p.Violation[i].Detail = clean(p.Violation[i].Detail)
+	}
+	for i := range p.Beyond {
+		p.Beyond[i].Input, _ = eachText(p.Beyond[i].Input, clean).(map[string]any)
 	}
 	return p
 }

@@ -107,6 +107,18 @@ func (s *Session) mayAssume(op, arn, account, region string) error {
 	return s.g.guard.checkRole(s.g.subject(s.id, r))
 }
 
+// took reports whether the role was given to somebody.
+func (r *roles) took(arn string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.minted {
+		if a == arn {
+			return true
+		}
+	}
+	return false
+}
+
 // of gives the ARN of the role that an access key id stands for.
 func (r *roles) of(key string) (string, bool) {
 	r.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -59,11 +58,8 @@ func openScope(pc *remediation.PlannedCall, r request, made map[string]bool) str
 // keepOutputs takes from an answer what later calls of the plan are made of.
 func (p *applying) keepOutputs(pc remediation.PlannedCall, reply apimodel.Reply) map[string][]string {
 	var kept map[string][]string
-	for _, later := range p.auth.Plan.Calls {
-		if later.Seq <= pc.Seq || len(later.FromOutputs) == 0 {
-			continue
-		}
-		for _, from := range outputsIn(later.Input) {
+	keep := func(input map[string]any) {
+		for _, from := range outputsIn(input) {
 			if from[0] != pc.Step || kept[from[1]] != nil {
 				continue
 			}
@@ -73,7 +69,37 @@ func (p *applying) keepOutputs(pc remediation.PlannedCall, reply apimodel.Reply)
 			kept[from[1]] = textsAt(reply.Output, strings.Split(strings.ReplaceAll(from[1], "[0]", ".*"), "."))
 		}
 	}
+	for _, later := range p.auth.Plan.Calls {
+		if later.Seq > pc.Seq && len(later.FromOutputs) > 0 {
+			keep(later.Input)
+		}
+	}
+	// An allowance may name answers of its own execution and of those above it.
+	execution := executionOf(remediation.PathOf(pc.Step))
+	for _, a := range p.auth.Plan.Beyond {
+		if a.Escape && len(a.FromOutputs) > 0 && strings.HasPrefix(a.Step, execution) {
+			keep(a.Input)
+		}
+	}
 	return kept
+}
+
+// executionOf gives the prefix of the execution of which path names a step.
+func executionOf(path string) string {
+	depth := 0
+	for i := len(path) - 1; i >= 0; i-- {
+		switch path[i] {
+		case ']':
+			depth++
+		case '[':
+			depth--
+		case '/':
+			if depth == 0 {
+				return path[:i+1]
+			}
+		}
+	}
+	return ""
 }
 
 // textsAt follows a path; "*" takes every element of a list.
@@ -100,25 +126,38 @@ func textsAt(v any, path []string) []string {
 // answered, also before a restart. "" means that it is theirs.
 func (p *applying) inScope(ctx context.Context, pc remediation.PlannedCall, r request) (string, error) {
 	for _, m := range scopeMembers(pc.APICall(), r.op) {
-		planned := pc.Input[m]
-		for _, from := range outputsIn(planned) {
-			answers, changes, err := p.answers(ctx, pc, from)
-			if err != nil {
-				return "", err
-			}
-			if changes && !isMadeOf(planned, r.Input[m], answers) {
-				return m, nil
-			}
+		ok, err := p.isAnswer(ctx, pc.Seq, pc.Input[m], r.Input[m])
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return m, nil
 		}
 	}
 	return "", nil
 }
 
+// isAnswer reports whether actual is planned with, in the place of each placeholder,
+// what a change before seq of the step that it names has answered.
+func (p *applying) isAnswer(ctx context.Context, seq int, planned, actual any) (bool, error) {
+	answers := map[[2]string][]string{}
+	for _, from := range outputsIn(planned) {
+		out, changes, err := p.answers(ctx, seq, from)
+		if err != nil {
+			return false, err
+		}
+		if changes {
+			answers[from] = out
+		}
+	}
+	return len(answers) == 0 || isMadeOf(planned, actual, answers), nil
+}
+
 // answers gives what the applied changes of a step answered at a path, and
 // whether the plan holds changes of that step.
-func (p *applying) answers(ctx context.Context, pc remediation.PlannedCall, from [2]string) (out []string, changes bool, err error) {
+func (p *applying) answers(ctx context.Context, seq int, from [2]string) (out []string, changes bool, err error) {
 	for _, c := range p.auth.Plan.Calls {
-		if c.Step != from[0] || c.Seq >= pc.Seq || c.Class != apimodel.Change {
+		if c.Step != from[0] || c.Seq >= seq || c.Class != apimodel.Change {
 			continue
 		}
 		changes = true
@@ -136,25 +175,62 @@ func (p *applying) answers(ctx context.Context, pc remediation.PlannedCall, from
 	return out, changes, nil
 }
 
-// isMadeOf reports whether actual is planned with one of answers in the place of
-// each placeholder. Lists are held element by element.
-func isMadeOf(planned, actual any, answers []string) bool {
-	if list, ok := planned.([]any); ok {
+// isMadeOf reports whether actual is planned with one of the answers in the place of
+// each placeholder. One for which there is no list of answers is compared elsewhere.
+func isMadeOf(planned, actual any, answers map[[2]string][]string) bool {
+	switch want := planned.(type) {
+	case []any:
 		got, ok := actual.([]any)
-		if !ok || len(got) != len(list) {
+		if !ok || len(got) != len(want) {
 			return false
 		}
-		for i := range list {
-			if !isMadeOf(list[i], got[i], answers) {
+		for i := range want {
+			if !isMadeOf(want[i], got[i], answers) {
 				return false
 			}
 		}
-		return true
+	case map[string]any:
+		got, ok := actual.(map[string]any)
+		if !ok || len(got) != len(want) {
+			return false
+		}
+		for k := range want {
+			if v, given := got[k]; !given || !isMadeOf(want[k], v, answers) {
+				return false
+			}
+		}
+	case string:
+		got, isText := actual.(string)
+		return !placeholder.MatchString(want) || isText && isTextOf(want, got, answers)
 	}
-	text, ok := planned.(string)
-	got, isText := actual.(string)
-	if !ok || !isText || !placeholder.MatchString(text) {
-		return true // fixed, and compared as such
+	return true // what is fixed is compared as such
+}
+
+// isTextOf reports whether got is text with answers in the place of placeholders.
+func isTextOf(text, got string, answers map[[2]string][]string) bool {
+	var b strings.Builder
+	b.WriteString(`(?s)\A`)
+	for at := placeholder.FindStringIndex(text); at != nil; at = placeholder.FindStringIndex(text) {
+		b.WriteString(regexp.QuoteMeta(text[:at[0]]))
+		out, held := []string(nil), false
+		if from := outputsIn(text[at[0]:at[1]]); len(from) == 1 {
+			out, held = answers[from[0]]
+		}
+		switch {
+		case !held:
+			b.WriteString(`.+`)
+		case len(out) == 0:
+			return false // nothing was answered yet
+		default:
+			quoted := make([]string, len(out))
+			for i, a := range out {
+				quoted[i] = regexp.QuoteMeta(a)
+			}
+			b.WriteString("(?:" + strings.Join(quoted, "|") + ")")
+		}
+		text = text[at[1]:]
 	}
-	return slices.ContainsFunc(answers, func(a string) bool { return placeholder.ReplaceAllLiteralString(text, a) == got })
+	b.WriteString(regexp.QuoteMeta(text) + `\z`)
+	fits, err := regexp.Compile(b.String())
+	return err == nil && fits.MatchString(got)
 }

@@ -17,14 +17,17 @@ import (
 // is made as a planned one is: guards, stop switch, lease, budget, before-image,
 // intent and outcome. It is recorded with what planning would have said of it.
 
-// beyond finds the allowance that r is under. A plan that is not open lists what no
-// planning tells whether it comes: what ends a step that is cancelled, such as
-// ssm:CancelCommand, and the steps to which only a failure or a cancellation leads.
-func (p *applying) beyond(step string, r request) (due, bool) {
+// beyond finds the allowance that r is under.
+func (p *applying) beyond(ctx context.Context, step string, r request) (due, bool, error) {
 	plan := p.auth.Plan
-	name, at := remediation.StepOf(step), -1
+	path, at := remediation.PathOf(step), -1
 	for i, a := range plan.Beyond {
-		if a.Step != name || !plan.Open && !a.Escape && !strings.HasSuffix(name, runbook.CancelLabel) || !allows(a, r) {
+		if !a.Covers(path) || !allows(a, r) {
+			continue
+		}
+		if ok, err := p.binds(ctx, a, path, r); err != nil {
+			return due{}, false, err
+		} else if !ok {
 			continue
 		}
 		if at = i; a.Irreversible {
@@ -32,11 +35,11 @@ func (p *applying) beyond(step string, r request) (due, bool) {
 		}
 	}
 	if at < 0 {
-		return due{}, false
+		return due{}, false, nil
 	}
 	input, err := plainValue(r.Input)
 	if err != nil {
-		return due{}, false
+		return due{}, false, nil //nolint:nilerr // what cannot be written down is not allowed
 	}
 	d := due{i: -1, allowance: &plan.Beyond[at], scope: -1 - at, n: p.made[step] + 1}
 	d.pc = remediation.PlannedCall{
@@ -44,7 +47,24 @@ func (p *applying) beyond(step string, r request) (due, bool) {
 		As: r.As, Class: r.class, Irreversible: true, EffectUnknown: true,
 	}
 	d.pc.Input, _ = input.(map[string]any)
-	return d, true
+	return d, true, nil
+}
+
+// binds reports whether the plan is bound to let a be used for r. What an open plan
+// lists a person has agreed to as it is. One that is not open lists what no planning
+// tells whether it comes: what ends a step that is cancelled, such as
+// ssm:CancelCommand, and the steps to which only a failure or a cancellation leads.
+// Those may only do to what the plan names, or has itself made, what the plan says:
+// nobody may have looked at it, and what a step reads may be anybody's text.
+func (p *applying) binds(ctx context.Context, a remediation.Allowance, path string, r request) (bool, error) {
+	plan := p.auth.Plan
+	switch {
+	case plan.Open, strings.HasSuffix(path, runbook.CancelLabel):
+		return true, nil
+	case !a.Escape, !p.g.Binds(plan.Calls, a):
+		return false, nil
+	}
+	return p.isAnswer(ctx, lastSeq(plan)+1, any(a.Input), any(r.Input))
 }
 
 func lastSeq(plan *remediation.Plan) int {
@@ -146,7 +166,7 @@ func (p *applying) mayBeFinal(d due, pc remediation.PlannedCall) error {
 	if d.allowance == nil || !pc.Irreversible || d.allowance.Irreversible {
 		return nil
 	}
-	return fault.Errorf(fault.Denied, "apply step "+pc.Step, "%w: the open plan allows %s:%s only where it can be undone, and this cannot", ErrNotInPlan, pc.Service, pc.Operation).
+	return fault.Errorf(fault.Denied, "apply step "+pc.Step, "%w: the plan allows %s:%s only where it can be undone, and this cannot", ErrNotInPlan, pc.Service, pc.Operation).
 		WithHint("a new plan has to be made and approved")
 }
 

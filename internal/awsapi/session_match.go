@@ -53,7 +53,11 @@ func (p *applying) match(ctx context.Context, step string, r request) (due, erro
 			WithHint("a new plan has to be made and approved")
 		break
 	}
-	if d, ok := p.beyond(step, r); ok {
+	d, ok, err := p.beyond(ctx, step, r)
+	switch {
+	case err != nil:
+		return due{}, err
+	case ok:
 		return d, nil
 	}
 	return due{}, refused

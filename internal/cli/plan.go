@@ -79,11 +79,11 @@ func (t *sheet) allowances(p remediation.Plan) {
 		return
 	}
 	t.line("")
-	why := "planning could not go on"
+	title := "What may be called beyond that, with whatever the run then finds"
 	if !p.Open {
-		why = "when a step fails or is cancelled"
+		title = "What may be called beyond that, when a step fails or is cancelled"
 	}
-	t.paint(yellow, "What may be called beyond that: "+why)
+	t.paint(yellow, title)
 	for _, a := range p.Beyond {
 		t.paint(yellow, "  "+a.String())
 	}

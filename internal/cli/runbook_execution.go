@@ -12,7 +12,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/parry-security/parry/internal/automation"
-	"github.com/parry-security/parry/internal/remediation"
 )
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -126,7 +125,7 @@ func (s *shared) planSheet(w io.Writer, p proposal) {
 	t.problems(p.plan.Problems)
 	t.line("")
 	t.calls(p.plan.Calls)
-	t.beyond(p.plan.Beyond)
+	t.allowances(*p.plan)
 	t.line("")
 	t.line("%s", verdict(*p.plan, p.state))
 }
@@ -137,22 +136,6 @@ func (s *shared) printPlan(p proposal) error {
 		return nil
 	}
 	return s.print(s.Out, map[string]any{"hash": p.hash, "state": p.state, "plan": p.plan}, func() grid { return callGrid(p.plan.Calls) })
-}
-
-// beyond lists what an open plan allows after the point where planning stopped.
-func (t *sheet) beyond(list []remediation.Allowance) {
-	if len(list) == 0 {
-		return
-	}
-	t.line("")
-	t.paint(yellow, "What may be called beyond that, with whatever the run then finds")
-	for _, a := range list {
-		line := "      CHANGE  " + a.Service + ":" + a.Operation
-		if a.Irreversible {
-			line += "  cannot be undone"
-		}
-		t.line("%-60s step %s", line, a.Step)
-	}
 }
 
 // textOf gives a member that is text, or "".

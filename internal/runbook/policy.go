@@ -9,7 +9,12 @@ import (
 )
 
 // Where says in which account and region a document will run; "" = not known.
-type Where struct{ Account, Region string }
+type Where struct {
+	Account, Region string
+	// Known, if not nil, gives what is known of parameters, variables and outputs, and
+	// apimodel.Unknown for the rest.
+	Known Scope
+}
 
 // StepCall is a call that a step makes when it runs.
 type StepCall struct {
@@ -73,6 +78,9 @@ type callLister struct {
 
 // Lookup makes the lister the scope of a document that is not running.
 func (c *callLister) Lookup(r Ref) (any, error) {
+	if c.at.Known != nil {
+		return c.at.Known.Lookup(r)
+	}
 	if r.Kind == RefGlobal {
 		switch {
 		case r.Name == "ACCOUNT_ID" && c.at.Account != "":

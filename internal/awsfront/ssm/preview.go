@@ -38,7 +38,11 @@ type startPreviewOutput struct {
 func (h *Handler) startPreview(ctx context.Context, c Caller, in *previewInput) (any, error) {
 	start := &startInput{DocumentName: in.DocumentName, DocumentVersion: in.DocumentVersion, preview: true}
 	if a := in.ExecutionInputs.Automation; a != nil {
-		start.Parameters, start.TargetParameterName, start.Targets, start.TargetMaps = a.Parameters, a.TargetParameterName, a.Targets, a.TargetMaps
+		start.TargetParameterName, start.Targets, start.TargetMaps = a.TargetParameterName, a.Targets, a.TargetMaps
+		var err error
+		if start.Parameters, start.Tags, err = previewTags(a.Parameters); err != nil {
+			return nil, err
+		}
 		start.TargetLocations, start.TargetLocationsURL = a.TargetLocations, a.TargetLocationsURL
 	}
 	run, err := h.prepare(ctx, c, start)
@@ -47,6 +51,25 @@ func (h *Handler) startPreview(ctx context.Context, c Caller, in *previewInput) 
 	}
 	id, err := h.request(ctx, c, run)
 	return startPreviewOutput{id}, err
+}
+
+// previewTags takes the tags that say how Parry runs a document out of the
+// parameters: this operation takes no tags, and no parameter of a document has a colon
+// in its name.
+func previewTags(given map[string][]string) (parameters map[string][]string, tags []tag, err error) {
+	parameters = map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		values := given[name]
+		if name != AccountTag && name != WavesTag {
+			parameters[name] = values
+			continue
+		}
+		if len(values) != 1 {
+			return nil, nil, refuse("ValidationException", "The parameter %s stands for the tag of that name, which StartExecutionPreview has no member for. Give it one value.", name)
+		}
+		tags = append(tags, tag{Key: name, Value: values[0]})
+	}
+	return parameters, tags, nil
 }
 
 // previewError gives what is wrong with a request the one code that this

@@ -83,34 +83,47 @@ func TestPlaceOfARun(t *testing.T) {
 		"no role": {everywhere, object{"Parameters": object{"Bucket": []string{"my-bucket"}, "AutomationAssumeRole": []string{"root"}}},
 			"", "", "is not the ARN of a role"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, h := ready(t)
-			asked := ""
-			w.mayStart = func(p auth.Principal, document, account, role string) error {
-				asked = p.Name + " " + document + " " + account + " " + role
-				return nil
-			}
-			_, err := try(t, h, c.caller, "StartAutomationExecution", start(c.in))
-			switch {
-			case c.words != "" && (err == nil || !strings.Contains(err.Error(), c.words)):
-				t.Fatalf("%v, want %q", err, c.words)
-			case c.words != "":
-				if len(w.runs) > 0 {
-					t.Error("it was started")
+		for operation, in := range map[string]object{"StartAutomationExecution": start(c.in), "StartExecutionPreview": previewed(start(c.in))} {
+			t.Run(operation+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w, h := ready(t)
+				asked := ""
+				w.mayStart = func(p auth.Principal, document, account, role string) error {
+					asked = p.Name + " " + document + " " + account + " " + role
+					return nil
 				}
-				return
-			case err != nil:
-				t.Fatal(err)
-			}
-			if got := w.runs[0].Account; got != c.account {
-				t.Errorf("account %s", got)
-			}
-			if want := "olga Tag-Bucket " + c.account + " " + c.role; asked != want {
-				t.Errorf("asked for %q, want %q", asked, want)
-			}
-		})
+				_, err := try(t, h, c.caller, operation, in)
+				switch {
+				case c.words != "" && (err == nil || !strings.Contains(err.Error(), c.words)):
+					t.Fatalf("%v, want %q", err, c.words)
+				case c.words != "":
+					if len(w.runs) > 0 {
+						t.Error("it was started")
+					}
+					return
+				case err != nil:
+					t.Fatal(err)
+				}
+				if got := w.runs[0].Account; got != c.account {
+					t.Errorf("account %s", got)
+				}
+				if want := "olga Tag-Bucket " + c.account + " " + c.role; asked != want {
+					t.Errorf("asked for %q, want %q", asked, want)
+				}
+			})
+		}
 	}
+}
+
+// previewed words a start as a preview, which has no tags: Parry's own stand among the
+// parameters.
+func previewed(in object) object {
+	parameters := maps.Clone(in["Parameters"].(object))
+	tags, _ := in["Tags"].([]object)
+	for _, t := range tags {
+		parameters[t["Key"].(string)] = []string{t["Value"].(string)}
+	}
+	return object{"DocumentName": in["DocumentName"], "ExecutionInputs": object{"Automation": object{"Parameters": parameters}}}
 }
 
 func TestStartIsRefused(t *testing.T) {
@@ -279,6 +292,10 @@ func TestPreview(t *testing.T) {
 	refused(t, h, olga, "GetExecutionPreview", object{"ExecutionPreviewId": uuid2}, "ResourceNotFoundException")
 	refused(t, h, olga, "GetAutomationExecution", object{"AutomationExecutionId": id}, "AutomationExecutionNotFoundException")
 	if got := refused(t, h, olga, "StartExecutionPreview", object{"DocumentName": "Tag-Bucket"}, "ValidationException"); !strings.Contains(got, "Missing required parameter") {
+		t.Error(got)
+	}
+	two := object{"Automation": object{"Parameters": object{"Bucket": []string{"my-bucket"}, "parry:account": []string{dev, prod}}}}
+	if got := refused(t, h, olga, "StartExecutionPreview", object{"DocumentName": "Tag-Bucket", "ExecutionInputs": two}, "ValidationException"); !strings.Contains(got, "Give it one value") {
 		t.Error(got)
 	}
 	started := ask(t, h, olga, "StartAutomationExecution", start(nil))["AutomationExecutionId"]
