@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -32,9 +31,6 @@ type LocalConfig struct {
 	Region  string
 	Version string
 	Logger  *slog.Logger // default: discard
-	// Resume goes on with what an earlier process left unfinished in the data
-	// directory. Default false: such a directory is left alone.
-	Resume bool
 	// AnyAccount lets calls be made as roles in other accounts too, as far as AWS lets
 	// them. Default false.
 	AnyAccount bool
@@ -42,6 +38,9 @@ type LocalConfig struct {
 	// whatever the environment says.
 	Emulator *Emulator
 	Account  string
+
+	// resume is the directory of a run to go on with: see ResumeLocal.
+	resume string
 }
 
 // environment is what stands for the process's own environment and credentials;
@@ -104,19 +103,24 @@ func NewLocal(ctx context.Context, lc LocalConfig) (*Local, error) {
 		cfg.Organization.Accounts = append(cfg.Organization.Accounts, org.Account{ID: "*"})
 	}
 	cfg.Policies, cfg.Documents, cfg.BusRules, cfg.Channels, cfg.AutomationRules, cfg.Database = nil, nil, nil, nil, nil, ""
+	if lc.resume != "" {
+		cfg.DataDir = lc.resume
+		l.Server, err = newLocalServer(ctx, cfg, lc, models, env)
+		if fault.Is(err, fault.Conflict) {
+			return nil, fault.Errorf(fault.Conflict, "go on with the run", "another process does so, or uses %s", cfg.DataDir).WithHint("let it end, or stop it")
+		}
+		return l, err
+	}
 	base := cfg.DataDir
 	for n := range maxLocal {
-		cfg.DataDir = filepath.Join(base, "local")
-		if n > 0 {
-			cfg.DataDir = fmt.Sprintf("%s-%d", cfg.DataDir, n)
-		}
+		cfg.DataDir = localDir(base, n)
 		l.Server, err = newLocalServer(ctx, cfg, lc, models, env)
 		if err == nil || !fault.Is(err, fault.Conflict) {
 			return l, err
 		}
 	}
 	return nil, fault.Errorf(fault.Exhausted, "run documents in "+base, "%d other processes do so, or left runs unfinished", maxLocal).
-		WithHint("set PARRY_DATA_DIR to another directory")
+		WithHint("see: parry runbook executions; go on with a run, or end it: parry runbook resume EXECUTION; or set PARRY_DATA_DIR to another directory")
 }
 
 // whoAmI asks AWS whose credentials the process has.
@@ -162,7 +166,7 @@ func newLocalServer(ctx context.Context, cfg config.Config, lc LocalConfig, mode
 		released: map[string]bool{}, lock: lock, local: true, models: models, env: env,
 	}
 	s.node = s.ids.NewID("local")
-	if err = s.open(ctx); err == nil && !lc.Resume {
+	if err = s.open(ctx); err == nil && lc.resume == "" {
 		err = s.unfinished(ctx)
 	}
 	if err == nil {
@@ -183,7 +187,7 @@ func (s *Server) unfinished(ctx context.Context) error {
 			return err
 		}
 		if len(left) > 0 {
-			s.log.WarnContext(ctx, "an earlier run did not end and is left as it is", "remediation", left[0].ID, "state", state, "dir", s.cfg.DataDir)
+			s.log.WarnContext(ctx, "an earlier run did not end and is left as it is; see: parry runbook executions", "remediation", left[0].ID, "state", state, "dir", s.cfg.DataDir)
 			return fault.Errorf(fault.Conflict, "use "+s.cfg.DataDir, "%s is %s", left[0].ID, state)
 		}
 	}

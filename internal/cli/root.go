@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jmespath/go-jmespath"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -97,6 +98,11 @@ func (s *shared) root() *cobra.Command {
 func (s *shared) prepare() error {
 	if !slices.Contains([]string{"table", "json", "yaml", "csv"}, s.format) {
 		return usage("--output %q is not table, json, yaml or csv", s.format)
+	}
+	if s.query != "" { // before anything runs whose result could then not be shown
+		if _, err := jmespath.Compile(s.query); err != nil {
+			return usage("--query %q: %v", s.query, err)
+		}
 	}
 	if f, ok := s.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		s.color = true

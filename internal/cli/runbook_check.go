@@ -17,7 +17,7 @@ import (
 
 func (s *shared) runbookCommand() *cobra.Command {
 	c := &cobra.Command{Use: "runbook", Short: "Work with Systems Manager Automation documents"}
-	c.AddCommand(s.runbookCheckCommand(), s.runbookListCommand(), s.runbookShowCommand(), s.runbookStartCommand(), s.runbookTestCommand(), s.runbookAttachCommand(), s.runbookPolicyCommand())
+	c.AddCommand(s.runbookCheckCommand(), s.runbookListCommand(), s.runbookShowCommand(), s.runbookStartCommand(), s.runbookExecutionsCommand(), s.runbookResumeCommand(), s.runbookTestCommand(), s.runbookAttachCommand(), s.runbookPolicyCommand())
 	return c
 }
 

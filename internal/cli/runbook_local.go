@@ -142,6 +142,21 @@ func awsShape(shown any) (map[string]any, error) {
 	return e, nil
 }
 
+// until gives an execution as soon as it is as done wants it.
+func (x *localExecutions) until(ctx context.Context, id string, done func(map[string]any) bool) (map[string]any, error) {
+	for {
+		e, err := x.execution(ctx, id)
+		if err != nil || done(e) {
+			return e, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, interrupted(ctx, id, true)
+		case <-time.After(firstLook):
+		}
+	}
+}
+
 func (x *localExecutions) proposal(ctx context.Context, id string) (proposal, error) {
 	r, p, err := x.local.Planned(ctx, x.run)
 	x.planned = r

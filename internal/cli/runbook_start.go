@@ -36,6 +36,7 @@ type startFlags struct {
 	wait        bool
 	watch       bool
 	yes         bool
+	keep        bool // leave a run that nobody can approve here to somebody else
 }
 
 // executions is where documents run: a server, or this process.
@@ -110,14 +111,7 @@ func (s *shared) runbookStartCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = s.startRun(cmd.Context(), where, request, f)
-			// The command's context may have ended; closing has a limit of its own.
-			end, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), stopLimit)
-			defer cancel()
-			if closing := where.close(end); err == nil {
-				err = closing
-			}
-			return err
+			return s.closing(cmd.Context(), where, s.startRun(cmd.Context(), where, request, f))
 		},
 	}
 	flags := c.Flags()
@@ -137,6 +131,17 @@ func (s *shared) runbookStartCommand() *cobra.Command {
 	flags.BoolVar(&f.watch, "watch", false, "show steps on standard error as they begin and end")
 	flags.BoolVar(&f.yes, "yes", false, "approve the plan of a FILE as yourself")
 	return c
+}
+
+// closing closes what documents ran in, and gives err, or what went wrong with that.
+// The command's context may have ended; closing has a limit of its own.
+func (s *shared) closing(ctx context.Context, where executions, err error) error {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	if closing := where.close(end); err == nil {
+		err = closing
+	}
+	return err
 }
 
 // request checks the flags and reads what they name.
@@ -241,12 +246,20 @@ func (s *shared) startRun(ctx context.Context, where executions, r startRequest,
 			return err
 		}
 	}
-	e, err := s.follow(ctx, where, id, f, isLocal)
+	return s.finish(ctx, where, id, f, isLocal)
+}
+
+// finish follows a run to its end, or to where it waits, and prints it.
+func (s *shared) finish(ctx context.Context, where executions, id string, f startFlags, local bool) error {
+	e, err := s.follow(ctx, where, id, f, local)
 	if err != nil {
 		return err
 	}
 	if err := s.printExecution(e); err != nil {
 		return err
+	}
+	if local && !hasEnded(e) {
+		fmt.Fprintf(s.Err, "next:  parry runbook resume %s\n", id)
 	}
 	return exitOf(e)
 }
@@ -294,6 +307,9 @@ func (s *shared) propose(ctx context.Context, where executions, local proposer, 
 		return true, err
 	}
 	fmt.Fprintln(s.Err, "nothing was changed; to run it add --yes")
+	if f.keep {
+		return true, exit(ExitWaiting, nil)
+	}
 	return true, errors.Join(where.cancel(ctx, id), exit(ExitWaiting, nil))
 }
 
@@ -326,10 +342,19 @@ func (s *shared) follow(ctx context.Context, where executions, id string, f star
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, interrupted(ctx, id, local)
 		case <-time.After(pause):
 		}
 	}
+}
+
+// interrupted says what becomes of a run whose command was ended.
+func interrupted(ctx context.Context, id string, local bool) error {
+	err := fault.E(fault.Unavailable, "follow execution "+id, context.Cause(ctx))
+	if local {
+		return err.WithHint("it stands where it was; go on: parry runbook resume %s; end it: parry runbook resume %s --cancel", id, id)
+	}
+	return err.WithHint("it goes on at the server; end it: aws ssm stop-automation-execution --automation-execution-id %s", id)
 }
 
 // answer asks the person at the terminal what a step that waits for people asks,
@@ -368,7 +393,7 @@ func (s *shared) answer(ctx context.Context, a answerer, id string, e map[string
 // nobody says that a step goes on waiting.
 func (s *shared) nobody(asked bool, step string) error {
 	if !asked {
-		fmt.Fprintln(s.Err, printable(fmt.Sprintf("step %s waits for a person; run the document from a terminal, or on a server", step)))
+		fmt.Fprintln(s.Err, printable(fmt.Sprintf("step %s waits for a person, and there is no terminal to ask at: resume with --approve, --reject or --cancel", step)))
 	}
 	return nil
 }

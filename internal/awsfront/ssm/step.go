@@ -64,6 +64,9 @@ func stepOf(s remediation.StepExecution, doc *runbook.Document) stepShape {
 		StepName: s.Name, Action: s.Action, ExecutionStartTime: timestamp(s.StartedAt), ExecutionEndTime: timestamp(s.EndedAt), StepStatus: s.Status,
 		Inputs: inputTexts(s.Inputs), Outputs: outputTexts(s.Outputs), FailureMessage: s.Failure, StepExecutionID: s.ID,
 	}
+	if !automation.Status(s.Status).Ended() {
+		out.ExecutionEndTime = timestamp{} // a step that waits has ended a round, not itself
+	}
 	if s.FailureStage != "" || s.FailureType != "" || len(s.FailureDetails) > 0 {
 		out.FailureDetails = detailsOf(s)
 	}
