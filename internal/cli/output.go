@@ -179,23 +179,35 @@ func oneLine(cell string) string {
 const (
 	gap         = 2  // between two columns
 	leastColumn = 10 // a column is made no narrower
+	leastText   = 20 // nor one of sentences, while others can give way
 )
 
-// columns wraps the widest columns so that a row fits into width; 0 is any
-// width. Nothing is cut off: ids and commands are there to be copied.
+// columns wraps columns so that a row fits into width; 0 is any width. Nothing is cut
+// off: ids and commands are there to be copied. For that they should stay in one line,
+// so the widest columns of sentences give way first.
 func (g grid) columns(width int) []table.ColumnConfig {
-	widths := make([]int, len(g.header))
+	widths, sentences := make([]int, len(g.header)), make([]int, len(g.header))
 	total := 0
 	for i := range g.header {
 		for _, row := range append([][]string{g.header}, g.rows...) {
 			if i < len(row) {
-				widths[i] = max(widths[i], text.LongestLineLen(oneLine(row[i])))
+				cell := oneLine(row[i])
+				widths[i] = max(widths[i], text.LongestLineLen(cell))
+				sentences[i] = max(sentences[i], strings.Count(cell, " "))
 			}
 		}
 		total += widths[i] + gap
 	}
-	for width > 0 && total > width {
-		widest := slices.Index(widths, slices.Max(widths))
+	for width > 0 && total-gap > width {
+		widest := -1
+		for i, n := range widths {
+			if sentences[i] >= 2 && n > leastText && (widest < 0 || n > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			widest = slices.Index(widths, slices.Max(widths))
+		}
 		if widths[widest] <= leastColumn {
 			break
 		}

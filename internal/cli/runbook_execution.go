@@ -42,7 +42,22 @@ func (s *shared) printExecution(e map[string]any) error {
 	if t.err != nil {
 		return t.err
 	}
-	return stepsGrid(e).table(s.Out, s.output)
+	// Failures are sentences: below the table they have the whole width.
+	g := stepsGrid(e)
+	for i := range g.rows {
+		g.rows[i] = g.rows[i][:len(g.header)-1]
+	}
+	g.header = g.header[:len(g.header)-1]
+	if err := g.table(s.Out, s.output); err != nil {
+		return err
+	}
+	for _, st := range stepsOf(e) {
+		if why := memberText(st, "FailureMessage"); why != "" {
+			t.line("")
+			t.line("%s: %s", stepLabel(st), short(oneLine(why), 1000))
+		}
+	}
+	return t.err
 }
 
 // outputs lists the outputs of an execution.

@@ -12,6 +12,7 @@ import (
 	"github.com/parry-security/parry/internal/automation"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -47,6 +48,11 @@ func (s *shared) localExecutions(ctx context.Context, cfg config.Config, r start
 		return nil, err
 	}
 	x := &localExecutions{local: l, doc: doc}
+	if a := r.run.Account; a != "" && a != l.Account {
+		_ = l.Stop(context.WithoutCancel(ctx)) // the mistake says more
+		return nil, exit(ExitUsage, fault.Errorf(fault.Invalid, "", "--account %s: a FILE runs with your own credentials, which are of account %s", a, l.Account).
+			WithHint(`take credentials of that account, or a role in it: --target-locations '[{"Accounts":["%s"],"Regions":["%s"],"ExecutionRoleName":"ROLE"}]'`, a, region))
+	}
 	err = l.Start(ctx)
 	if err == nil {
 		err = x.attach(ctx, r.attachments)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,13 +82,16 @@ func shownRun(r app.LocalRun) localRun {
 }
 
 func runsGrid(runs []localRun) grid {
-	g := grid{header: []string{"Execution", "Document", "Status", "Step", "Account", "Started", "To do"}}
+	g := grid{header: []string{"Execution", "Document", "Status", "Step", "Started (UTC)"}}
 	for _, r := range runs {
-		todo := ""
+		status, started := r.Status, r.StartedAt
 		if r.Unfinished {
-			todo = "resume"
+			status += " (resume)"
 		}
-		g.rows = append(g.rows, []string{r.Execution, r.Document, r.Status, r.Step, r.Account, r.StartedAt, todo})
+		if at, err := time.Parse(runbook.TimeFormat, started); err == nil {
+			started = at.Format("01-02 15:04")
+		}
+		g.rows = append(g.rows, []string{r.Execution, r.Document, status, r.Step, started})
 	}
 	return g
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -381,13 +382,22 @@ func (s *shared) answer(ctx context.Context, a answerer, id string, e map[string
 			return false, a.resume(ctx, id, step)
 		}
 		inputs, _ := st["Inputs"].(map[string]any)
-		yes, asked := s.ask(oneLine(fmt.Sprintf("Step %s asks for approval: %s  Approve? [y/N] ", step, memberText(inputs, "Message"))))
+		yes, asked := s.ask(oneLine(fmt.Sprintf("Step %s asks for approval: %s  Approve? [y/N] ", step, inputText(inputs, "Message"))))
 		if !asked {
 			return true, s.nobody(asked, step)
 		}
 		return false, a.decide(ctx, id, step, yes)
 	}
 	return false, nil
+}
+
+// inputText gives an input that is text; a step's inputs are JSON.
+func inputText(inputs map[string]any, name string) string {
+	var text string
+	if raw := memberText(inputs, name); json.Unmarshal([]byte(raw), &text) != nil {
+		return raw
+	}
+	return text
 }
 
 // nobody says that a step goes on waiting.
