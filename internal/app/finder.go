@@ -4,14 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/filter"
-	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -42,33 +45,20 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 			return securityhub.Page{}, err
 		}
 	}
-	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit}
+	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit, Filter: criteria, At: f.clock.Now().UTC().Truncate(time.Microsecond)}
 	for _, s := range q.Sort {
-		column, ok := columns()[s.Field]
-		if !ok {
-			return securityhub.Page{}, fault.Errorf(fault.Invalid, "read SortCriteria", "findings cannot be sorted by %q", clipped(s.Field))
+		key, err := sortKey(s)
+		if err != nil {
+			return securityhub.Page{}, err
 		}
-		query.Sort = append(query.Sort, store.SortKey{Column: column, Descending: strings.EqualFold(s.SortOrder, "desc")})
-	}
-	var rest filter.Filter
-	for _, c := range criteria.Criteria {
-		if condition, ok := indexed(c); ok {
-			query.Where = append(query.Where, condition)
-			continue
-		}
-		rest.Criteria = append(rest.Criteria, c)
-	}
-	if len(rest.Criteria) > 0 {
-		now := f.clock.Now()
-		query.Match = func(r store.FindingRecord) bool {
-			doc, err := finding.Reopen(r.Doc)
-			return err == nil && rest.Match(doc, now)
-		}
+		query.Sort = append(query.Sort, key)
 	}
 	binding := tokenBinding(q)
-	var err error
-	if query.Cursor, err = openToken(q.Token, binding); err != nil {
-		return securityhub.Page{}, err
+	if q.Token != "" {
+		var err error
+		if query.Cursor, query.At, err = openToken(q.Token, binding); err != nil {
+			return securityhub.Page{}, err
+		}
 	}
 	page, err := f.page(ctx, query, binding)
 	if query.Cursor != "" && fault.Is(err, fault.Invalid) {
@@ -87,42 +77,39 @@ func (f finder) page(ctx context.Context, query store.FindingQuery, binding stri
 		page.Findings = append(page.Findings, r.Doc)
 	}
 	if found.Next != "" {
-		page.Next = base64.RawURLEncoding.EncodeToString([]byte(binding + found.Next))
+		page.Next = sealToken(binding, query.At, found.Next)
 	}
 	return page, nil
 }
 
-// columns gives the store's column for a field of the filters and of ASFF.
-func columns() map[string]string {
-	return map[string]string{
-		"AwsAccountId": "account", "Region": "region", "SeverityLabel": "severity", "SeverityNormalized": "severity_normalized", "Id": "id", "ProductArn": "product_arn",
-		"WorkflowStatus": "workflow", "RecordState": "record_state", "ComplianceStatus": "compliance", "GeneratorId": "generator",
-		"Title": "title", "CreatedAt": "created_at", "UpdatedAt": "updated_at", "ComplianceSecurityControlId": "control",
-	}
-}
-
-// indexed turns a criterion of plain equalities over a column into a condition.
-// A control is left to the document: the column also knows controls that the
-// finding does not name.
-func indexed(c filter.Criterion) (store.Condition, bool) {
-	column, ok := columns()[c.Field.Name]
-	if !ok || c.Field.Kind != filter.String || column == "control" {
-		return store.Condition{}, false
-	}
-	condition := store.Condition{Column: column, Op: store.OpEqual}
-	for _, t := range c.Strings {
-		if t.Comparison != filter.Equals || !asStored(t.Value) {
-			return store.Condition{}, false
+// sortKey reads a sort criterion: a field of the filters, or the member of ASFF
+// that the field reads, such as Severity.Label.
+func sortKey(s securityhub.SortCriterion) (store.SortKey, error) {
+	name := s.Field
+	if _, ok := filter.FieldNamed(name); !ok {
+		for _, f := range filter.Fields() {
+			if strings.Join(f.Paths[0], ".") == name && f.Kind != filter.Keyword {
+				name = f.Name
+			}
 		}
-		condition.Values = append(condition.Values, t.Value)
 	}
-	return condition, len(condition.Values) > 0
+	column, ok := sortColumns()[name]
+	if !ok {
+		return store.SortKey{}, fault.Errorf(fault.Invalid, "read SortCriteria", "findings cannot be sorted by %q", clipped(s.Field)).
+			WithHint("sort by one of %s", strings.Join(slices.Sorted(maps.Keys(sortColumns())), ", "))
+	}
+	return store.SortKey{Column: column, Descending: strings.EqualFold(s.SortOrder, "desc")}, nil
 }
 
-// asStored reports whether a column holds v as the document does: long text is
-// cut there, and what a database cannot keep is replaced.
-func asStored(v string) bool {
-	return len(v) <= 256 && !strings.ContainsAny(v, "\x00\uFFFD")
+// sortColumns gives the store's column for each field that findings can be
+// sorted by. Labels are sorted by how severe they are, resources by the first.
+func sortColumns() map[string]string {
+	return map[string]string{
+		"AwsAccountId": "account", "Region": "region", "SeverityLabel": "severity_normalized", "SeverityNormalized": "severity_normalized",
+		"Id": "id", "ProductArn": "product_arn", "ProductName": "product", "WorkflowStatus": "workflow", "RecordState": "record_state",
+		"ComplianceStatus": "compliance", "GeneratorId": "generator", "Title": "title", "CreatedAt": "created_at", "UpdatedAt": "updated_at",
+		"ComplianceSecurityControlId": "control", "ResourceId": "resource_id", "ResourceType": "resource_type",
+	}
 }
 
 // tokenBinding names the question that a page's token belongs to.
@@ -131,15 +118,20 @@ func tokenBinding(q securityhub.Query) string {
 	return string(sum[:8])
 }
 
-func openToken(token, binding string) (string, error) {
-	if token == "" {
-		return "", nil
-	}
+// sealToken makes the token of the page behind cursor. It carries the time from
+// which relative dates are measured, so that all pages answer one question.
+func sealToken(binding string, at time.Time, cursor string) string {
+	raw := binary.BigEndian.AppendUint64([]byte(binding), uint64(at.UnixMicro()))
+	return base64.RawURLEncoding.EncodeToString(append(raw, cursor...))
+}
+
+func openToken(token, binding string) (cursor string, at time.Time, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(raw) < len(binding) || string(raw[:len(binding)]) != binding {
-		return "", foreignToken()
+	if err != nil || len(raw) <= len(binding)+8 || string(raw[:len(binding)]) != binding {
+		return "", at, foreignToken()
 	}
-	return string(raw[len(binding):]), nil
+	raw = raw[len(binding):]
+	return string(raw[8:]), time.UnixMicro(int64(binary.BigEndian.Uint64(raw))).UTC(), nil
 }
 
 func foreignToken() error {

@@ -153,7 +153,7 @@ func stepOf(a remediation.Approval) string {
 // first. accounts is the scope of the caller: see AllAccounts.
 func (s *Store) ListApprovals(ctx context.Context, state remediation.ApprovalState, accounts []string, limit int, cursor string) ([]remediation.Approval, string, error) {
 	const op = "list approvals"
-	b := builder{columns: findingColumn}
+	b := builder{columns: findingColumn, dialect: s.dialect}
 	if err := b.scope(op, accounts); err != nil {
 		return nil, "", err
 	}

@@ -55,7 +55,7 @@ type placedCall struct {
 // Calls gives a page of the calls of a remediation, the first first. The caller
 // has checked that its account is within reach.
 func (s *Store) Calls(ctx context.Context, id remediation.ID, limit int, cursor string) ([]remediation.CallRecord, string, error) {
-	b := builder{columns: findingColumn}
+	b := builder{columns: findingColumn, dialect: s.dialect}
 	b.and("f.remediation = %s AND f.remediation <> ''", b.arg(text(string(id), maxID))) // the second finds the index
 	by := order{{"f.at", timeColumn, false}, {"f.seq", numberColumn, false}}
 	all, next, err := keyPage(ctx, s.execution.Read, s.q.CallPage, &b, by, limit, cursor, scanCall, func(c placedCall) []any {

@@ -18,6 +18,10 @@ type Dialect struct {
 	// OneWriter says that a file takes one write at a time, so that writes which wait
 	// for one another are committed together.
 	OneWriter bool
+	// Find names the function (text, part) that gives where part begins, 0 for nowhere.
+	Find string
+	// Partitioned says that a finding is found by its account and row number.
+	Partitioned bool
 	// Snapshot begins a transaction whose reads all see one moment.
 	Snapshot *sql.TxOptions
 	// Classify tells what an error of the driver means.
@@ -33,6 +37,8 @@ type Queries struct {
 	FindingRids, IdentityAppend, FindingCurrent, FindingInsert, FindingUpdate, DocPut string
 	FindingRead, FindingPage, DocsRead, EventAppend, EventPage, CountAdd, CountPage   string
 	CountAddKind, CountPageKind, CountAddAccount, CountPageAccount                    string
+	TextPut, TextDelete, ResourceAppend, ResourceDelete, ResourceCount                string
+	UnsearchedRead, UnsearchedSet, UnsearchedPage                                     string
 	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string

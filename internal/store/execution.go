@@ -281,7 +281,7 @@ const maxFilter = 50
 // ListExecutions gives a page of executions, the latest first unless f.Oldest.
 func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter, limit int, cursor string) ([]ExecutionRecord, string, error) {
 	const op = "list executions"
-	b := builder{columns: findingColumn}
+	b := builder{columns: findingColumn, dialect: s.dialect}
 	if err := b.scope(op, f.Accounts); err != nil {
 		return nil, "", err
 	}

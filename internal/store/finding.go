@@ -52,6 +52,9 @@ type FindingRecord struct {
 	Original json.RawMessage
 
 	rid int64
+	// createdAt and updatedAt are the columns: as a time, the year 1 would be
+	// taken for no time.
+	createdAt, updatedAt int64
 }
 
 // HistoryEntry is one change of a finding, as GetFindingHistory shows it.
@@ -71,6 +74,8 @@ type FindingWrite struct {
 	// ExpectRev is the Rev that was read, 0 for a finding that must be new.
 	ExpectRev int64
 	History   []HistoryEntry
+	// Search is what the finding is found by; nil reads it from the document.
+	Search *Search
 }
 
 // findingKey identifies a finding in a bounded number of bytes.
@@ -132,17 +137,17 @@ func unique[T comparable](in []T) []T {
 func scanFinding(r scanner, more ...any) (FindingRecord, error) {
 	var f FindingRecord
 	var touched string
-	var trusted, created, updated, stored int64
+	var trusted, stored int64
 	dest := append([]any{
 		&f.rid, &f.Account, &f.ID.ProductArn, &f.ID.Id, &f.Rev, &f.Region, &f.Control, &f.Generator, &f.Product,
 		&f.SeverityLabel, &f.SeverityNormalized, &f.Workflow, &f.RecordState, &f.Compliance, &f.ResourceID,
-		&f.ResourceType, &f.Title, &f.Source, &trusted, &touched, &created, &updated, &stored,
+		&f.ResourceType, &f.Title, &f.Source, &trusted, &touched, &f.createdAt, &f.updatedAt, &stored,
 	}, more...)
 	if err := r.Scan(dest...); err != nil {
 		return f, err
 	}
 	f.Trusted = trusted != 0
-	f.CreatedAt, f.UpdatedAt, f.StoredAt = fromMicros(created), fromMicros(updated), fromMicros(stored)
+	f.CreatedAt, f.UpdatedAt, f.StoredAt = fromMicros(f.createdAt), fromMicros(f.updatedAt), fromMicros(stored)
 	if touched == "" {
 		return f, nil
 	}
@@ -156,7 +161,7 @@ const (
 )
 
 // columns gives the values of FindingInsert and FindingUpdate.
-func (f FindingRecord) columns(now int64) ([]any, error) {
+func (f FindingRecord) columns(now int64, resources int) ([]any, error) {
 	touched := ""
 	if len(f.Touched) > 0 {
 		var err error
@@ -170,6 +175,6 @@ func (f FindingRecord) columns(now int64) ([]any, error) {
 		text(f.SeverityLabel, narrowColumn), int64(f.SeverityNormalized), text(f.Workflow, narrowColumn),
 		text(f.RecordState, narrowColumn), text(f.Compliance, narrowColumn), text(f.ResourceID, wideColumn),
 		text(f.ResourceType, narrowColumn), text(f.Title, wideColumn), text(f.Source, maxID), flag(f.Trusted),
-		text(touched, 1<<16), micros(f.CreatedAt), micros(f.UpdatedAt), now,
+		text(touched, 1<<16), micros(f.CreatedAt), micros(f.UpdatedAt), now, int64(resources),
 	}, nil
 }

@@ -35,8 +35,8 @@ func (f FindingRecord) kind() kind {
 
 // current is what a commit must know of a finding that is there.
 type current struct {
-	rid, rev int64
-	kind     kind
+	rid, rev, resources int64
+	kind                kind
 }
 
 // CommitFindings writes findings, their history and counters, takes doneInbox
@@ -69,6 +69,7 @@ func (s *Store) CommitFindings(ctx context.Context, w []FindingWrite, doneInbox 
 type prepared struct {
 	FindingWrite
 	key     string
+	found   Search
 	frame   []byte
 	history [][]byte
 }
@@ -115,7 +116,11 @@ func (s *Store) prepare(w FindingWrite) (prepared, error) {
 	if err := checkFinding(r); err != nil {
 		return prepared{}, err
 	}
-	out := prepared{FindingWrite: w, key: findingKey(r.ID), frame: s.docs.packPair(r.Doc, r.Original)}
+	found, err := w.search()
+	if err != nil {
+		return prepared{}, invalid("check finding", "the document of %q: %v", r.ID, err)
+	}
+	out := prepared{FindingWrite: w, key: findingKey(r.ID), found: found, frame: s.docs.packPair(r.Doc, r.Original)}
 	for _, h := range w.History {
 		h.At = h.At.UTC()
 		raw, err := json.Marshal(h)
@@ -206,7 +211,7 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 	_, err = collect(ctx, t, t.s.q.FindingCurrent, []any{arg}, func(r scanner) (struct{}, error) {
 		var key string
 		var c current
-		err := r.Scan(&key, &c.rid, &c.rev, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState)
+		err := r.Scan(&key, &c.rid, &c.rev, &c.resources, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState)
 		have[key] = c
 		return struct{}{}, err
 	})
@@ -216,6 +221,7 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 // batch gathers the rows of a commit, statement by statement.
 type batch struct {
 	identities, inserts, updates, docs, events [][]any
+	search                                     searchRows
 	delta                                      map[kind]int64
 }
 
@@ -231,7 +237,7 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 	}
 	b.count(r.kind(), 1)
 	r.Rev = p.ExpectRev + 1
-	row, err := r.columns(now)
+	row, err := r.columns(now, len(p.found.Resources))
 	if err != nil {
 		return err
 	}
@@ -241,6 +247,7 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 		b.inserts = append(b.inserts, row)
 	}
 	b.docs = append(b.docs, []any{r.Account, r.rid, p.frame})
+	b.search.add(r.Account, r.rid, p.found, known && cur.resources > 1)
 	for i, h := range p.history {
 		b.events = append(b.events, []any{r.rid, micros(p.History[i].At), h})
 	}
@@ -274,6 +281,9 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 		if step.all && n != int64(len(step.rows)) {
 			return conflict("write findings")
 		}
+	}
+	if err := b.search.run(ctx, t); err != nil {
+		return err
 	}
 	return t.addCounts(ctx, b.delta)
 }

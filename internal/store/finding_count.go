@@ -31,7 +31,7 @@ const maxGroups = 10_000
 // Without GroupBy it is one group, also when that is empty.
 func (s *Store) CountFindings(ctx context.Context, q CountQuery) ([]FindingCount, error) {
 	const op = "count findings"
-	b := builder{columns: countColumn}
+	b := builder{columns: countColumn, dialect: s.dialect}
 	if err := b.scope(op, q.Accounts); err != nil {
 		return nil, err
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
+	"time"
 
+	"github.com/parry-security/parry/internal/filter"
 	"github.com/parry-security/parry/internal/finding"
 )
 
@@ -18,10 +21,16 @@ type FindingQuery struct {
 	Accounts []string
 	// Where holds for every finding of the page: all conditions together.
 	Where []Condition
-	// Match decides on what no column holds. It sees the documents; it must not
-	// keep them. With it a page may be short, or empty, and still have a Next.
+	// Filter holds for every finding of the page too, by what the documents say,
+	// with relative dates measured from At; a zero At is the store's time. Where
+	// no column decides it, documents are read, and a page may be short, or empty,
+	// and still have a Next.
+	Filter filter.Filter
+	At     time.Time
+	// Match decides on what no filter can say. It sees the documents; it must not
+	// keep them. With it a page may be short, as with Filter.
 	Match func(FindingRecord) bool
-	// MaxScan bounds the rows that a page with Match looks at; 0 is 10,000.
+	// MaxScan bounds the rows that a page with Filter or Match looks at; 0 is 10,000.
 	MaxScan int
 	// Sort orders the page; default is the latest update first.
 	Sort []SortKey
@@ -54,6 +63,7 @@ func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage,
 		}
 		from = &p
 	}
+	q = s.compiled(q)
 	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
 	if err != nil {
 		return FindingPage{}, s.fail(op, err)
@@ -67,7 +77,6 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 	limit, chunk := pageSize(q.Limit), pageSize(q.Limit)
 	scan := limit
 	if q.Match != nil {
-		chunk = max(limit, 500)
 		if scan = q.MaxScan; scan <= 0 {
 			scan = defaultScan
 		}
@@ -103,6 +112,8 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 		if !more {
 			return page, nil
 		}
+		// Documents are worth reading ahead only when few of them match.
+		chunk = min(chunk*2, maxChunk)
 	}
 	if from == nil {
 		return page, nil
@@ -112,8 +123,32 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 	return page, err
 }
 
+// maxChunk bounds how many documents are in memory at a time.
+const maxChunk = 1000
+
+// compiled turns q's filter into conditions on columns and, for what these do
+// not decide, into a match on documents.
+func (s *Store) compiled(q FindingQuery) FindingQuery {
+	at := q.At
+	if at.IsZero() {
+		at = s.now()
+	}
+	at = at.Truncate(time.Microsecond) // as the columns are
+	where, rest := narrow(q.Filter, at)
+	q.Where = slices.Concat(q.Where, where)
+	if len(rest.Criteria) == 0 {
+		return q
+	}
+	match := q.Match
+	q.Match = func(r FindingRecord) bool {
+		doc, err := finding.Reopen(r.Doc)
+		return err == nil && rest.Match(doc, at) && (match == nil || match(r))
+	}
+	return q
+}
+
 func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by order, from *position, n int) ([]FindingRecord, error) {
-	b := builder{columns: findingColumn}
+	b := builder{columns: findingColumn, dialect: s.dialect}
 	if err := b.scope("query findings", q.Accounts); err != nil {
 		return nil, err
 	}
@@ -172,7 +207,7 @@ func findingOrder(keys []SortKey) (order, error) {
 	var by order
 	for _, k := range keys {
 		kind, _ := findingColumn(k.Column)
-		if kind == 0 {
+		if !kind.sortable() || k.Column == "resources" {
 			return nil, invalid("query findings", "there is no column %q to sort by", k.Column)
 		}
 		by = append(by, sortColumn{"f." + k.Column, kind, k.Descending})
@@ -229,9 +264,9 @@ func (f FindingRecord) column(name string) any {
 	case "f.trusted":
 		return flag(f.Trusted)
 	case "f.created_at":
-		return micros(f.CreatedAt)
+		return f.createdAt
 	case "f.updated_at":
-		return micros(f.UpdatedAt)
+		return f.updatedAt
 	}
 	return micros(f.StoredAt)
 }
@@ -239,18 +274,39 @@ func (f FindingRecord) column(name string) any {
 // FindingHistory gives a page of a finding's changes, latest first. A finding
 // that is not there has none.
 func (s *Store) FindingHistory(ctx context.Context, id finding.ID, limit int, cursor string) ([]HistoryEntry, string, error) {
+	return s.FindingHistoryWithin(ctx, HistoryQuery{ID: id, Limit: limit, Cursor: cursor})
+}
+
+// HistoryQuery asks for the changes of a finding.
+type HistoryQuery struct {
+	ID finding.ID
+	// From and To bound the time of the change, both included; zero is open.
+	From, To time.Time
+	// Limit is the size of the page: 50 by default, at most 1,000.
+	Limit  int
+	Cursor string
+}
+
+// FindingHistoryWithin is FindingHistory between two times.
+func (s *Store) FindingHistoryWithin(ctx context.Context, q HistoryQuery) ([]HistoryEntry, string, error) {
 	const op, by = "read finding history", "seq DESC"
-	before := int64(math.MaxInt64)
-	if cursor != "" {
-		p, err := decodePosition(cursor, by, []columnType{numberColumn})
+	before, from, to := int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64)
+	if !q.From.IsZero() {
+		from = q.From.Add(time.Microsecond - 1).UnixMicro() // the next whole microsecond
+	}
+	if !q.To.IsZero() {
+		to = q.To.UnixMicro()
+	}
+	if q.Cursor != "" {
+		p, err := decodePosition(q.Cursor, by, []columnType{numberColumn})
 		if err != nil {
 			return nil, "", err
 		}
 		before, _ = p.Values[0].(int64)
 	}
-	n := pageSize(limit)
+	n := pageSize(q.Limit)
 	last := []int64{}
-	entries, err := collect(ctx, s.findings.Read, s.q.EventPage, []any{findingKey(id), before, int64(n + 1)}, func(r scanner) (HistoryEntry, error) {
+	entries, err := collect(ctx, s.findings.Read, s.q.EventPage, []any{findingKey(q.ID), before, int64(n + 1), from, to}, func(r scanner) (HistoryEntry, error) {
 		var h HistoryEntry
 		var seq, at int64
 		var frame []byte

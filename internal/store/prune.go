@@ -202,7 +202,7 @@ func (t *tx) removeFindings(ctx context.Context, b batch, events, rows, keys [][
 	for _, step := range []struct {
 		query string
 		rows  [][]any
-	}{{q.EventDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
+	}{{q.EventDelete, events}, {q.TextDelete, events}, {q.ResourceDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
 		if _, err := t.bulk(ctx, step.query, step.rows); err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func (s *Store) Remediation(ctx context.Context, id remediation.ID) (remediation
 // ListRemediations gives a page of remediations, the latest first.
 func (s *Store) ListRemediations(ctx context.Context, f RemediationFilter, limit int, cursor string) ([]remediation.Remediation, string, error) {
 	const op = "list remediations"
-	b := builder{columns: findingColumn}
+	b := builder{columns: findingColumn, dialect: s.dialect}
 	if err := b.scope(op, f.Accounts); err != nil {
 		return nil, "", err
 	}

@@ -86,6 +86,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 			err = errors.Join(err, h.prepare(ctx, s.dialect))
 		}
 	}
+	if err == nil {
+		err = s.enterUnsearched(ctx)
+	}
 	return s.fail("migrate the database", err)
 }
 

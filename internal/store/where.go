@@ -30,7 +30,7 @@ const (
 
 // Condition is one clause over a column, or, when Or is set, the alternative of
 // several; the other fields are then unused. Values of a number column are
-// decimal, those of a time column RFC 3339.
+// decimal, those of a time column RFC 3339 or "@" and microseconds since 1970.
 type Condition struct {
 	Column string
 	Op     Op
@@ -51,7 +51,20 @@ const (
 	textColumn columnType = iota + 1
 	numberColumn
 	timeColumn
+	// A wordsColumn is the title and description of a finding, in any case, and a
+	// resourcesColumn the id of any of its resources: they are other tables.
+	wordsColumn
+	resourcesColumn
 )
+
+// The names of what is no column of finding itself.
+const (
+	columnWords       = "text"
+	columnAnyResource = "any_resource_id"
+)
+
+// sortable reports whether a list can be ordered by a column of kind k.
+func (k columnType) sortable() bool { return k == textColumn || k == numberColumn || k == timeColumn }
 
 // findingColumn is the allow-list: the only names that reach a statement.
 func findingColumn(name string) (columnType, int) {
@@ -62,7 +75,11 @@ func findingColumn(name string) (columnType, int) {
 		return textColumn, narrowColumn
 	case "generator", "resource_id", "title", "source":
 		return textColumn, wideColumn
-	case "severity_normalized", "trusted":
+	case columnWords:
+		return wordsColumn, wideColumn
+	case columnAnyResource:
+		return resourcesColumn, wideColumn
+	case "severity_normalized", "trusted", "resources":
 		return numberColumn, 0
 	case "created_at", "updated_at", "stored_at":
 		return timeColumn, 0
@@ -82,6 +99,7 @@ func countColumn(name string) (columnType, int) {
 // place that composes SQL: from the allow-list and placeholders, never from input.
 type builder struct {
 	columns func(string) (columnType, int)
+	dialect Dialect
 	where   []string
 	args    []any
 }
@@ -185,11 +203,20 @@ func (k columnType) value(v string, width int) (any, error) {
 		}
 		return n, nil
 	case timeColumn:
+		if micros, ok := strings.CutPrefix(v, "@"); ok {
+			n, err := strconv.ParseInt(micros, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%q is not a number of microseconds", v)
+			}
+			return n, nil
+		}
 		t, err := time.Parse(time.RFC3339Nano, v)
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a time of RFC 3339", v)
 		}
 		return micros(t), nil
+	case wordsColumn:
+		v = strings.ToLower(v)
 	}
 	return text(v, width), nil
 }
@@ -207,6 +234,14 @@ func (b *builder) compare(column string, kind columnType, op Op, args []any) (st
 		}
 		return "(" + strings.Join(parts, join) + ")"
 	}
+	switch {
+	case kind == wordsColumn && (op == OpContains || op == OpNotContains):
+		return b.words(op, marks), nil
+	case kind == resourcesColumn && op == OpEqual:
+		return b.anyResource(strings.Join(marks, ", ")), nil
+	case !kind.sortable():
+		return "", invalid("read filter", "operator %q does not fit %s", op, strings.TrimPrefix(column, "f."))
+	}
 	switch op {
 	case OpEqual:
 		return fmt.Sprintf("%s IN (%s)", column, strings.Join(marks, ", ")), nil
@@ -220,18 +255,45 @@ func (b *builder) compare(column string, kind columnType, op Op, args []any) (st
 		return fmt.Sprintf("%s BETWEEN %s AND %s", column, marks[0], marks[1]), nil
 	}
 	if kind == textColumn {
-		// Both databases know substr and replace; neither pattern syntax is used,
-		// so nothing in a value needs escaping.
+		// Neither database's pattern syntax is used, so nothing in a value needs
+		// escaping.
 		switch op {
 		case OpPrefix:
 			return each("substr(%[1]s, 1, length(%[2]s)) = %[2]s", " OR "), nil
 		case OpNotPrefix:
 			return each("substr(%[1]s, 1, length(%[2]s)) <> %[2]s", " AND "), nil
 		case OpContains:
-			return each("(length(%[2]s) = 0 OR replace(%[1]s, %[2]s, '') <> %[1]s)", " OR "), nil
+			return each(b.dialect.Find+"(%[1]s, %[2]s) > 0", " OR "), nil
 		case OpNotContains:
-			return each("(length(%[2]s) > 0 AND replace(%[1]s, %[2]s, '') = %[1]s)", " AND "), nil
+			return each(b.dialect.Find+"(%[1]s, %[2]s) = 0", " AND "), nil
 		}
 	}
 	return "", invalid("read filter", "operator %q does not fit %s with %d values", op, strings.TrimPrefix(column, "f."), len(args))
 }
+
+// words asks the table of texts, which is narrow and therefore read as a whole.
+func (b *builder) words(op Op, marks []string) string {
+	parts := make([]string, len(marks))
+	for i, m := range marks {
+		parts[i] = b.dialect.Find + "(t.text, " + m + ") > 0"
+	}
+	in := "IN"
+	if op == OpNotContains {
+		in = "NOT IN"
+	}
+	return fmt.Sprintf("f.rid %s (SELECT t.rid FROM finding_text t WHERE %s)", in, strings.Join(parts, " OR "))
+}
+
+// anyResource looks the ids up in the index of first resources and in that of
+// the others. Where findings are partitioned, the account finds the partition.
+func (b *builder) anyResource(marks string) string {
+	key, of := "f.rid", "%[1]s.rid"
+	if b.dialect.Partitioned {
+		key, of = "(f.account, f.rid)", "%[1]s.account, %[1]s.rid"
+	}
+	return fmt.Sprintf("%s IN (SELECT %s FROM finding a WHERE a.resource_id IN (%s) UNION SELECT %s FROM finding_further r WHERE r.resource_id IN (%s))",
+		key, fmt.Sprintf(of, "a"), marks, fmt.Sprintf(of, "r"), marks)
+}
+
+// atMicros writes a time for a condition exactly as it is stored.
+func atMicros(n int64) string { return "@" + strconv.FormatInt(n, 10) }

@@ -65,7 +65,8 @@ func (s *subject) effects(now time.Time) (store.FindingWrite, []store.Message, e
 			return store.FindingWrite{}, nil, err
 		}
 	}
-	return store.FindingWrite{Record: record, ExpectRev: rev, History: s.history}, events, nil
+	found := store.SearchOf(s.doc)
+	return store.FindingWrite{Record: record, ExpectRev: rev, History: s.history, Search: &found}, events, nil
 }
 
 // imported gives the message of the event "Security Hub Findings - Imported"

@@ -130,16 +130,7 @@ func (s *subject) change(p finding.Patch, source, by string, now time.Time) erro
 
 // stored gives the record as it is to be written.
 func (s *subject) stored() store.FindingRecord {
-	r, f := s.record, s.doc
-	r.ID = f.ID()
-	r.Account, r.Region, r.Control = f.Account(), f.Region(), f.Control()
-	r.Generator, r.Product = f.String("GeneratorId"), f.String("ProductName")
-	r.SeverityLabel, r.SeverityNormalized = string(f.SeverityLabel()), f.SeverityNormalized()
-	r.Workflow, r.RecordState, r.Compliance = string(f.Workflow()), string(f.Record()), string(f.Compliance())
-	if res := f.Resources(); len(res) > 0 {
-		r.ResourceID, r.ResourceType = res[0].ID, res[0].Type
-	}
-	r.Title, r.CreatedAt, r.UpdatedAt = f.Title(), f.CreatedAt(), f.UpdatedAt()
-	r.Doc = f.JSON()
+	r := s.record
+	r.Describe(s.doc)
 	return r
 }

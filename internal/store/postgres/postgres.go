@@ -84,7 +84,7 @@ func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, 
 		Execution: store.Database{Write: execution, Read: execution},
 		EngineURL: cfg.URL, Sealer: cfg.Sealer, Clock: cfg.Clock,
 		Dialect: store.Dialect{
-			Name: "postgres", Queries: q, Arrays: true, Classify: classify,
+			Name: "postgres", Queries: q, Arrays: true, Find: "strpos", Partitioned: true, Classify: classify,
 			Snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 			Migrate:  func(ctx context.Context) error { return migrate(ctx, pc, findings, execution) },
 		},

@@ -23,7 +23,7 @@ INSERT INTO finding_identity (key, account, rid)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
 JOIN finding f ON f.account = i.account AND f.rid = i.rid;
@@ -31,25 +31,56 @@ JOIN finding f ON f.account = i.account AND f.rid = i.rid;
 -- name: FindingInsert bulk
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[]);
+    trusted, touched, created_at, updated_at, stored_at, resources)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[]);
 
 -- name: FindingUpdate bulk
 UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, generator = u.generator,
     product = u.product, severity = u.severity, severity_normalized = u.severity_normalized, workflow = u.workflow,
     record_state = u.record_state, compliance = u.compliance, resource_id = u.resource_id,
     resource_type = u.resource_type, title = u.title, source = u.source, trusted = u.trusted, touched = u.touched,
-    created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[])
+    created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at, resources = u.resources
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[])
     AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
         workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
-        created_at, updated_at, stored_at)
+        created_at, updated_at, stored_at, resources)
 WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
 
 -- name: DocPut bulk
 INSERT INTO finding_doc (account, rid, docs)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
 ON CONFLICT (account, rid) DO UPDATE SET docs = excluded.docs;
+
+-- name: TextPut bulk
+INSERT INTO finding_text (rid, text)
+SELECT * FROM unnest($1::bigint[], $2::text[])
+ON CONFLICT (rid) DO UPDATE SET text = excluded.text WHERE finding_text.text <> excluded.text;
+
+-- name: TextDelete bulk
+DELETE FROM finding_text WHERE rid = ANY ($1::bigint[]);
+
+-- name: ResourceAppend bulk
+INSERT INTO finding_further (account, rid, resource_id)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[]) ON CONFLICT DO NOTHING;
+
+-- name: ResourceDelete bulk
+DELETE FROM finding_further WHERE rid = ANY ($1::bigint[]);
+
+-- name: UnsearchedRead
+SELECT rid FROM finding_unsearched;
+
+-- name: UnsearchedSet
+UPDATE finding_unsearched SET rid = $2 WHERE rid = $1;
+
+-- name: UnsearchedPage
+SELECT f.rid, f.account, d.docs
+FROM finding f JOIN finding_doc d ON d.account = f.account AND d.rid = f.rid
+WHERE f.rid <= $1 ORDER BY f.rid DESC LIMIT $2;
+
+-- name: ResourceCount bulk
+UPDATE finding f SET resources = u.resources
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS u (account, rid, resources)
+WHERE f.account = u.account AND f.rid = u.rid;
 
 -- name: EventAppend bulk
 INSERT INTO finding_event (rid, at, doc)
@@ -94,7 +125,7 @@ JOIN finding_doc d ON d.account = j.value ->> 0 AND d.rid = (j.value ->> 1)::big
 SELECT e.seq, e.at, e.doc
 FROM finding_identity i
 JOIN finding_event e ON e.rid = i.rid
-WHERE i.key = $1 AND e.seq < $2
+WHERE i.key = $1 AND e.seq < $2 AND e.at >= $4 AND e.at <= $5
 ORDER BY e.seq DESC LIMIT $3;
 
 -- name: CountPage

@@ -22,7 +22,7 @@ SELECT (SELECT COALESCE(MAX(rid), 0) FROM finding) + n FROM r;
 INSERT INTO finding_identity (key, account, rid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
 FROM json_each($1) j
 CROSS JOIN finding_identity i ON i.key = j.value
 CROSS JOIN finding f ON f.rid = i.rid;
@@ -30,19 +30,46 @@ CROSS JOIN finding f ON f.rid = i.rid;
 -- name: FindingInsert row
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23);
+    trusted, touched, created_at, updated_at, stored_at, resources)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
 
 -- name: FindingUpdate row
 UPDATE finding SET rev = $5, region = $6, control = $7, generator = $8, product = $9, severity = $10,
     severity_normalized = $11, workflow = $12, record_state = $13, compliance = $14, resource_id = $15,
     resource_type = $16, title = $17, source = $18, trusted = $19, touched = $20, created_at = $21,
-    updated_at = $22, stored_at = $23
+    updated_at = $22, stored_at = $23, resources = $24
 WHERE rid = $1 AND account = $2 AND rev = $5 - 1;
 
 -- name: DocPut row
 INSERT INTO finding_doc (rid, docs) VALUES ($2, $3)
 ON CONFLICT (rid) DO UPDATE SET docs = excluded.docs;
+
+-- name: TextPut row
+INSERT INTO finding_text (rid, text) VALUES ($1, $2)
+ON CONFLICT (rid) DO UPDATE SET text = excluded.text WHERE finding_text.text <> excluded.text;
+
+-- name: TextDelete row
+DELETE FROM finding_text WHERE rid = $1;
+
+-- name: ResourceAppend row
+INSERT INTO finding_further (resource_id, rid) VALUES ($3, $2) ON CONFLICT DO NOTHING;
+
+-- name: ResourceDelete row
+DELETE FROM finding_further WHERE rid = $1;
+
+-- name: UnsearchedRead
+SELECT rid FROM finding_unsearched;
+
+-- name: UnsearchedSet
+UPDATE finding_unsearched SET rid = $2 WHERE rid = $1;
+
+-- name: UnsearchedPage
+SELECT f.rid, f.account, d.docs
+FROM finding f CROSS JOIN finding_doc d ON d.rid = f.rid
+WHERE f.rid <= $1 ORDER BY f.rid DESC LIMIT $2;
+
+-- name: ResourceCount row
+UPDATE finding SET resources = $3 WHERE rid = $2 AND account = $1;
 
 -- name: EventAppend row
 INSERT INTO finding_event (rid, at, doc) VALUES ($1, $2, $3);
@@ -86,7 +113,7 @@ CROSS JOIN finding_doc d ON d.rid = json_extract(j.value, '$[1]');
 SELECT e.seq, e.at, e.doc
 FROM finding_identity i
 CROSS JOIN finding_event e ON e.rid = i.rid
-WHERE i.key = $1 AND e.seq < $2
+WHERE i.key = $1 AND e.seq < $2 AND e.at >= $4 AND e.at <= $5
 ORDER BY e.seq DESC LIMIT $3;
 
 -- name: CountPage

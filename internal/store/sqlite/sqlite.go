@@ -67,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		Sealer: cfg.Sealer, Clock: cfg.Clock,
 	}
 	sc.Dialect = store.Dialect{
-		Name: "sqlite", Queries: q, OneWriter: true, Snapshot: &sql.TxOptions{ReadOnly: true}, Classify: classify,
+		Name: "sqlite", Queries: q, OneWriter: true, Find: "instr", Snapshot: &sql.TxOptions{ReadOnly: true}, Classify: classify,
 		Migrate: func(ctx context.Context) error { return migrate(ctx, cfg, sc) },
 	}
 	if o.err == nil {

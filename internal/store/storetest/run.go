@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	t.Helper()
 	var all []conformance
 	for _, group := range [][]conformance{
-		inboxTests(), findingTests(), queryTests(), keyTests(), remediationTests(), approvalTests(), changeTests(), budgetTests(), callTests(),
+		inboxTests(), findingTests(), queryTests(), filterTests(), keyTests(), remediationTests(), approvalTests(), changeTests(), budgetTests(), callTests(),
 		executionTests(), documentTests(), outboxTests(), auditTests(), leaseTests(), throttleTests(), machineTests(), pruneTests(), effectTests(),
 	} {
 		all = append(all, group...)
@@ -80,7 +81,7 @@ func same(t testing.TB, want, got any, opts ...cmp.Option) {
 func cmpRecord() cmp.Option {
 	return cmp.FilterPath(func(p cmp.Path) bool {
 		f, is := p.Last().(cmp.StructField)
-		return is && f.Name() == "rid"
+		return is && slices.Contains([]string{"rid", "createdAt", "updatedAt"}, f.Name())
 	}, cmp.Ignore())
 }
 
