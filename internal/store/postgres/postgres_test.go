@@ -119,6 +119,25 @@ func TestTwoNodesMayStartTogether(t *testing.T) {
 	}
 }
 
+func TestFindingsOfAnEarlierSchemaAreSearched(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := open(t, url, storetest.Sealer(t))
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	storetest.Unsearched(t, s, func(statement string) {
+		if _, err := db.ExecContext(t.Context(), "SET search_path TO parry_findings; "+statement); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestTwoNodesShareTheWork(t *testing.T) {
 	t.Parallel()
 	url, sealer := storetest.Postgres(t), storetest.Sealer(t)

@@ -67,7 +67,7 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[]) ON CONFLICT DO NOTHIN
 DELETE FROM finding_further WHERE rid = ANY ($1::bigint[]);
 
 -- name: UnsearchedRead
-SELECT rid FROM finding_unsearched;
+SELECT rid FROM finding_unsearched FOR UPDATE;
 
 -- name: UnsearchedSet
 UPDATE finding_unsearched SET rid = $2 WHERE rid = $1;

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,25 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 			t.Errorf("%s has mode %o", filepath.Base(f), info.Mode().Perm())
 		}
 	}
+}
+
+func TestFindingsOfAnEarlierSchemaAreSearched(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, storetest.Sealer(t))
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "findings.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	storetest.Unsearched(t, s, func(statement string) {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestTwoProcessesMayStartTogether(t *testing.T) {

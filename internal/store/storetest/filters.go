@@ -202,3 +202,29 @@ func parsed(t testing.TB, text string) filter.Filter {
 	t.Helper()
 	return must(filter.Parse([]byte(text)))(t)
 }
+
+// Unsearched checks that findings of the schema before the search tables are
+// entered in them when the store is opened again. SQL runs a statement, apart
+// from the store; s is migrated and empty.
+func Unsearched(t *testing.T, s *store.Store, sql func(statement string)) {
+	t.Helper()
+	var writes []store.FindingWrite
+	for i := range 4100 { // more than two chunks
+		members := map[string]any{"Resources": []any{map[string]any{"Type": "Other", "Id": "a"}, map[string]any{"Type": "Other", "Id": fmt.Sprintf("r-%d", i)}}}
+		writes = append(writes, described(bucketFinding(t, fmt.Sprintf("f-%04d", i), members)))
+	}
+	ok(t, s.CommitFindings(t.Context(), writes, nil, store.Effects{}))
+	for _, statement := range []string{
+		"DELETE FROM finding_text", "DELETE FROM finding_further", "UPDATE finding SET resources = 2",
+		"UPDATE finding_unsearched SET rid = (SELECT MAX(rid) FROM finding)",
+	} {
+		sql(statement)
+	}
+	word := store.FindingQuery{Where: []store.Condition{{Column: "text", Op: store.OpContains, Values: []string{"anyone"}}}, Limit: 1}
+	further := store.FindingQuery{Filter: parsed(t, `{"ResourceId":[{"Value":"r-7","Comparison":"EQUALS"}]}`)}
+	same(t, []string(nil), found(t, s, word))
+	same(t, []string(nil), found(t, s, further))
+	ok(t, s.Migrate(t.Context()))
+	same(t, []string{"f-0000"}, found(t, s, word))
+	same(t, []string{"f-0007"}, found(t, s, further))
+}
