@@ -62,6 +62,12 @@ corpus: venv ## fetch public runbooks into an ignored folder; check them all, ru
 	$(VENV)/bin/python test/corpus/layout.py "$(PARRY_CORPUS_DIR)"
 	$(GO) test -count 1 -timeout 30m -v ./test/corpus/...
 
+.PHONY: cgroups
+cgroups: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
+cgroups: venv ## the tests of control groups on a kernel of their own (needs user-mode-linux)
+	$(GO) test -c -o bin/script.test ./internal/script
+	test/cgroups/run.sh bin/script.test
+
 .PHONY: lint
 lint: ## golangci-lint, at the pinned version (the first run builds it: minutes)
 	$(GO) run $(GOLANGCI) run ./...

@@ -106,7 +106,7 @@ func groupRunner(t *testing.T, level Level) *Runner {
 	if _, err := Find(t.Context(), python); err != nil {
 		t.Skip(err)
 	}
-	r, err := New(Config{Python: python, Level: level, Limits: Limits{Memory: 64 << 20}, Clock: service.SystemClock{}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	r, err := New(Config{Python: python, Level: level, AllowUnsandboxed: level == None, Limits: Limits{Memory: 64 << 20}, Clock: service.SystemClock{}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func runIn(t *testing.T, r *Runner, body string) Result {
 // TestScriptsInControlGroups runs what takes too much at each level.
 func TestScriptsInControlGroups(t *testing.T) {
 	within(t, func(t *testing.T) {
-		for _, level := range []Level{Namespaces, Landlock} {
+		for _, level := range []Level{Namespaces, Landlock, None} {
 			t.Run(string(level), func(t *testing.T) { scriptsInGroups(t, level) })
 		}
 	})
@@ -151,10 +151,8 @@ func scriptsInGroups(t *testing.T, level Level) {
 		t.Errorf("this process is in %s, %v", own, err)
 	}
 	top := r.now.groups
-	leaf := func() string {
-		below := groupsBelow(top.dir)
-		slices.SortFunc(below, func(a, b string) int { return number(a) - number(b) })
-		return below[0] // the oldest is at work, the others stand by
+	leaf := func() string { // what is at work has taken more than what stands by
+		return slices.MaxFunc(groupsBelow(top.dir), func(a, b string) int { return taken(a) - taken(b) })
 	}
 	t.Run("what a script needs", func(t *testing.T) {
 		got := runIn(t, r, "    import boto3\n    boto3.client('ec2'); boto3.client('s3')\n    open('x', 'wb').write(bytes(60 << 20))\n    return len(b'x' * (60 << 20))\n")
@@ -211,8 +209,12 @@ func scriptsInGroups(t *testing.T, level Level) {
 	}
 }
 
-func number(path string) int {
-	n, _ := strconv.Atoi(filepath.Base(path))
+func taken(dir string) int {
+	raw, err := os.ReadFile(filepath.Join(dir, "memory.current"))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(raw)))
 	return n
 }
 
@@ -408,5 +410,38 @@ func TestWithoutAControlGroup(t *testing.T) {
 	g, err := openGroups(Limits{}.filled())
 	if s := groupsStatus(g, err); g != nil || s.InForce || s.Sentence == "" || s.Next == "" {
 		t.Errorf("%v, %+v", g, s)
+	}
+}
+
+// TestAGroupThatCannotBeMadeCostsNoSandbox gives a runner a folder that is no control
+// group: scripts run without, and the status says so.
+func TestAGroupThatCannotBeMadeCostsNoSandbox(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds: an interpreter starts")
+	}
+	report, err := Find(t.Context(), os.Getenv("PARRY_PYTHON"))
+	if err != nil {
+		t.Skip(err)
+	}
+	r, err := New(Config{Python: report.Python, Clock: service.SystemClock{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	lock, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &launch{groups: &groups{dir: dir, lock: lock, limits: r.cfg.Limits}}
+	l.status.Groups = groupsStatus(l.groups, nil)
+	if err := r.start(t.Context(), l, Namespaces, report); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.end)
+	if s := l.status.Groups; s.InForce || !strings.Contains(s.Sentence, "make the control group of a script") {
+		t.Errorf("status %+v", s)
+	}
+	if _, err := lock.Stat(); l.groups != nil || !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the groups are kept: %v", err)
 	}
 }
