@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parry-security/parry/internal/durable"
 	"github.com/parry-security/parry/internal/execute"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
@@ -20,19 +22,58 @@ import (
 // nothing is held.
 const crashSocket = "PARRY_CRASH_SOCKET"
 
-// crashRoots has the execution at the top for each one that was seen.
-var crashRoots sync.Map
+// crashInlineLimit is the longest sleep that stays in memory, so that a test need not
+// wait a minute for one that is parked.
+const crashInlineLimit = "PARRY_CRASH_INLINE"
+
+// crashInline is zero, which is the default, where the environment says nothing.
+func crashInline() time.Duration {
+	text := os.Getenv(crashInlineLimit)
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		panic(fmt.Sprintf("%s is %q; it needs a duration such as 3s", crashInlineLimit, text))
+	}
+	return d
+}
+
+// crashPlace is where a process is, as the test reads it: one line of JSON.
+type crashPlace struct {
+	// Root is the execution at the top, Label that of the one which writes, "" at the
+	// top: executions that run at once each have an order of their own.
+	Root  string `json:"root"`
+	Label string `json:"label"`
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+	Side  string `json:"side"` // of the write: before or after
+}
+
+// crashSeen has the place of each execution that was seen: only Root and Label.
+var crashSeen sync.Map
+
+func crashPlaceOf(execution string) crashPlace {
+	if v, ok := crashSeen.Load(execution); ok {
+		p, _ := v.(crashPlace)
+		return p
+	}
+	return crashPlace{Root: execution}
+}
+
+func crashSee(execution string, of store.ExecutionOf) {
+	if of.Root != "" {
+		crashSeen.Store(execution, crashPlace{Root: of.Root, Label: strings.TrimSuffix(of.Prefix, "/")})
+	}
+}
 
 // crashPoint tells the test where the process is and waits for its word: one line
 // out, one byte back. A test that wants the process killed here does not answer.
-func crashPoint(execution, kind, name, side string) {
+func crashPoint(p crashPlace, kind, name, side string) {
+	p.Kind, p.Name, p.Side = kind, name, side
 	path := os.Getenv(crashSocket)
 	if path == "" {
 		return
-	}
-	root := execution
-	if v, ok := crashRoots.Load(execution); ok {
-		root, _ = v.(string)
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(context.Background(), "unix", path)
@@ -40,21 +81,21 @@ func crashPoint(execution, kind, name, side string) {
 		return // the test has ended
 	}
 	defer func() { _ = conn.Close() }()
-	if _, err := fmt.Fprintf(conn, "%s\t%s\t%s\t%s\n", root, kind, name, side); err != nil {
+	if err := json.NewEncoder(conn).Encode(p); err != nil {
 		return
 	}
 	_, _ = conn.Read(make([]byte, 1)) // a byte or the end: go on
 }
 
-// around holds before and after one durable write. That an execution is seen keeps
-// which one is at the top.
-func around(of store.ExecutionOf, execution, kind, name string, write func() error) error {
-	if of.Root != "" {
-		crashRoots.Store(execution, of.Root)
-	}
-	crashPoint(execution, kind, name, "before")
+// around holds before and after one durable write of an execution.
+func around(execution, kind, name string, write func() error) error {
+	return aroundAt(crashPlaceOf(execution), kind, name, write)
+}
+
+func aroundAt(p crashPlace, kind, name string, write func() error) error {
+	crashPoint(p, kind, name, "before")
 	err := write()
-	crashPoint(execution, kind, name, "after")
+	crashPoint(p, kind, name, "after")
 	return err
 }
 
@@ -74,11 +115,11 @@ func (h heldSteps) Step(ctx context.Context, name string, fn func(context.Contex
 	out, err := h.Stepper.Step(ctx, name, func(ctx context.Context) ([]byte, error) {
 		ran = true
 		out, err := fn(ctx)
-		crashPoint(h.execution, "checkpoint", name, "before")
+		crashPoint(crashPlaceOf(h.execution), "checkpoint", name, "before")
 		return out, err
 	})
 	if ran {
-		crashPoint(h.execution, "checkpoint", name, "after")
+		crashPoint(crashPlaceOf(h.execution), "checkpoint", name, "after")
 	}
 	return out, err
 }
@@ -90,16 +131,26 @@ type heldEngine struct{ execute.Engine }
 
 func (h heldEngine) Start(ctx context.Context, id string, input []byte) error {
 	execution, segment, _ := strings.Cut(id, "#")
-	return around(store.ExecutionOf{}, execution, "start", segment, func() error { return h.Engine.Start(ctx, id, input) })
+	return around(execution, "start", segment, func() error { return h.Engine.Start(ctx, id, input) })
 }
 
 func (h heldEngine) Schedule(ctx context.Context, at time.Time, id string, input []byte) error {
 	execution, segment, _ := strings.Cut(id, "#")
-	return around(store.ExecutionOf{}, execution, "timer", segment, func() error { return h.Engine.Schedule(ctx, at, id, input) })
+	return around(execution, "timer", segment, func() error { return h.Engine.Schedule(ctx, at, id, input) })
 }
 
-// crashExecutions holds around the boundaries of segments, and the start and the end
-// of children.
+// crashTimers holds around the end of a timer, whose segment was started just before.
+func crashTimers(x durable.Timers) durable.Timers { return heldTimers{x} }
+
+type heldTimers struct{ durable.Timers }
+
+func (h heldTimers) DeleteTimer(ctx context.Context, id string) error {
+	execution, segment, _ := strings.Cut(id, "#")
+	return around(execution, "fired", segment, func() error { return h.Timers.DeleteTimer(ctx, id) })
+}
+
+// crashExecutions holds around the boundaries of segments, the start and the end of
+// children, and the look for signals, after which an execution is parked.
 func crashExecutions(x execute.Store) execute.Store { return heldExecutions{x} }
 
 type heldExecutions struct{ execute.Store }
@@ -109,21 +160,31 @@ func (h heldExecutions) PutSegment(ctx context.Context, e store.ExecutionRecord,
 	if e.Of.Parent != "" && !e.EndedAt.IsZero() {
 		kind = "child-end"
 	}
-	return around(e.Of, e.ID, kind, fmt.Sprintf("%d %s", e.Segment, e.Status), func() error { return h.Store.PutSegment(ctx, e, w) })
+	crashSee(e.ID, e.Of)
+	return around(e.ID, kind, fmt.Sprintf("%d %s", e.Segment, e.Status), func() error { return h.Store.PutSegment(ctx, e, w) })
 }
 
+func (h heldExecutions) Signals(ctx context.Context, execution string, after int64) (out []store.Signal, err error) {
+	err = around(execution, "look", "", func() error {
+		out, err = h.Store.Signals(ctx, execution, after)
+		return err
+	})
+	return out, err
+}
+
+// CreateExecutions is a write of the parent.
 func (h heldExecutions) CreateExecutions(ctx context.Context, all []store.ExecutionRecord, eff store.Effects) error {
 	for _, e := range all {
-		crashRoots.Store(e.ID, e.Of.Root)
+		crashSee(e.ID, e.Of)
 	}
 	if len(all) == 0 {
 		return h.Store.CreateExecutions(ctx, all, eff)
 	}
-	return around(all[0].Of, all[0].ID, "child-start", fmt.Sprint(len(all)), func() error { return h.Store.CreateExecutions(ctx, all, eff) })
+	return around(all[0].Of.Parent, "child-start", fmt.Sprint(len(all)), func() error { return h.Store.CreateExecutions(ctx, all, eff) })
 }
 
 func (h heldExecutions) UpdateRemediation(ctx context.Context, r remediation.Remediation, eff store.Effects) error {
-	return around(store.ExecutionOf{}, r.Execution, "state", string(r.State), func() error { return h.Store.UpdateRemediation(ctx, r, eff) })
+	return around(r.Execution, "state", string(r.State), func() error { return h.Store.UpdateRemediation(ctx, r, eff) })
 }
 
 // crashRuns holds around the journal of scripts.
@@ -132,18 +193,31 @@ func crashRuns(x runStore) runStore { return heldRuns{x} }
 type heldRuns struct{ runStore }
 
 func (h heldRuns) AppendScriptCall(ctx context.Context, execution, key string, c store.ScriptCall) error {
-	return around(store.ExecutionOf{}, execution, "journal", fmt.Sprintf("%s %d", key, c.N), func() error { return h.runStore.AppendScriptCall(ctx, execution, key, c) })
+	return around(execution, "journal", fmt.Sprintf("%s %d", key, c.N), func() error { return h.runStore.AppendScriptCall(ctx, execution, key, c) })
 }
 
-// crashSessions holds around the intent and the outcome of every change.
+// crashSessions holds around the intent and the outcome of every change. A session is
+// that of the execution at the top; whose change it is says the step's label.
 func crashSessions(x sessionStore) sessionStore { return heldSessions{x} }
 
 type heldSessions struct{ sessionStore }
 
 func (h heldSessions) RecordIntent(ctx context.Context, c remediation.Change) error {
-	return around(store.ExecutionOf{}, c.Execution, "intent", c.Call.Step, func() error { return h.sessionStore.RecordIntent(ctx, c) })
+	return aroundAt(crashChange(c), "intent", c.Call.Step, func() error { return h.sessionStore.RecordIntent(ctx, c) })
 }
 
 func (h heldSessions) RecordOutcome(ctx context.Context, c remediation.Change) error {
-	return around(store.ExecutionOf{}, c.Execution, "outcome", c.Call.Step, func() error { return h.sessionStore.RecordOutcome(ctx, c) })
+	return aroundAt(crashChange(c), "outcome", c.Call.Step, func() error { return h.sessionStore.RecordOutcome(ctx, c) })
+}
+
+func crashChange(c remediation.Change) crashPlace {
+	out := crashPlace{Root: c.Execution}
+	crashSeen.Range(func(_, v any) bool {
+		p, _ := v.(crashPlace)
+		if p.Root == c.Execution && len(p.Label) > len(out.Label) && strings.HasPrefix(c.Call.Step, p.Label+"/") {
+			out.Label = p.Label
+		}
+		return true
+	})
+	return out
 }

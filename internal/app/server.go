@@ -138,7 +138,7 @@ func (s *Server) build(ctx context.Context) error {
 // newEngine opens the durable engine on the store's kind of database.
 func (s *Server) newEngine(ctx context.Context) (*durable.Engine, error) {
 	cfg := durable.Config{
-		Node: s.node, Sealer: s.seal, Timers: timers{s.store}, Lease: s.store, Clock: s.clock, Logger: s.log.With("component", "durable"),
+		Node: s.node, Sealer: s.seal, Timers: crashTimers(timers{s.store}), Lease: s.store, Clock: s.clock, Logger: s.log.With("component", "durable"),
 		Run: func(ctx context.Context, x *durable.Exec) error {
 			return s.stages.execute.Run(ctx, x.Input(), crashStepper(x.ID(), x))
 		},

@@ -142,7 +142,7 @@ func (s *Server) buildRoute(t *stages) error {
 // buildRemediation makes plan, approve, execute and verify. The durable engine
 // is given to execute when it is open.
 func (s *Server) buildRemediation(t *stages) error {
-	engine, err := automation.New(automation.Config{Clock: automation.RealClock{Clock: s.clock}, Logger: s.log, Class: s.models.ClassifyCall})
+	engine, err := automation.New(automation.Config{Clock: automation.RealClock{Clock: s.clock}, Logger: s.log, Class: s.models.ClassifyCall, Inline: crashInline()})
 	if err != nil {
 		return err
 	}

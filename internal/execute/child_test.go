@@ -140,6 +140,31 @@ func TestNoSignalIsLostBetweenReadingAndParking(t *testing.T) {
 	}
 }
 
+// TestNoSignalIsPutOffToTheTimeOfItsWait: whenever it comes while an execution is
+// parked until a time, the execution goes on at once.
+func TestNoSignalIsPutOffToTheTimeOfItsWait(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"parking", "scheduling", "looking"} {
+		t.Run("after "+when, func(t *testing.T) {
+			t.Parallel()
+			w := aRun(t, parked(noon.Add(7*24*time.Hour)))
+			w.after[when] = func() {
+				if err := w.stage.Signal(t.Context(), store.Signal{Execution: "exe", Kind: "Approve", By: "bob"}); err != nil {
+					t.Error(err)
+				}
+				w.wake(t, "exe")
+			}
+			w.begin(t)
+			if len(w.after) > 0 {
+				t.Fatal("it never came")
+			}
+			if diff := cmp.Diff(map[string]time.Time{"exe#2": noon}, w.engine.scheduled); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestAChildTellsItsParent(t *testing.T) {
 	t.Parallel()
 	w := aRun(t, parked(time.Time{}), success)

@@ -163,8 +163,9 @@ func (s *Stage) take(ctx context.Context, undo remediation.Remediation) error {
 
 // park stores where the execution stands and asks for the next segment.
 //
-// Invariant: the row is written before signals are looked for, and whoever puts a
-// signal writes it before it looks at the row; so one of the two sees the other.
+// Invariant: the row and the timer are written before signals are looked for, and
+// whoever puts a signal writes it before it looks at the row; so one of the two sees
+// the other. A timer written later would put off the one that a signal has set.
 func (s *Stage) park(ctx context.Context, j job, e store.ExecutionRecord, result Result) error {
 	next := store.ExecutionRecord{
 		ID: j.Execution, Remediation: j.Remediation, Segment: j.Segment + 1, Status: result.Status, State: result.State, StartedAt: j.StartedAt,
@@ -174,16 +175,16 @@ func (s *Stage) park(ctx context.Context, j job, e store.ExecutionRecord, result
 	if err := s.put(ctx, next, result.Write); err != nil {
 		return err
 	}
-	waiting, err := s.Store.Signals(ctx, j.Execution, result.Signal)
-	switch {
-	case err != nil:
-		return err
-	case len(waiting) > 0:
-		return s.next(ctx, j, s.Clock.Now())
-	case result.ResumeAt.IsZero():
-		return nil // a signal wakes it
+	if !result.ResumeAt.IsZero() { // else a signal wakes it
+		if err := s.next(ctx, j, result.ResumeAt); err != nil {
+			return err
+		}
 	}
-	return s.next(ctx, j, result.ResumeAt)
+	waiting, err := s.Store.Signals(ctx, j.Execution, result.Signal)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	return s.next(ctx, j, s.Clock.Now())
 }
 
 // next asks for the segment that follows j.

@@ -32,6 +32,14 @@ type memory struct {
 	effects      []store.Effects
 	joint        int // writes of an approval and its remediation together
 	fail         map[string]error
+	after        map[string]func() // runs once, after a write or a read of that name
+}
+
+func (m *memory) did(what string) {
+	if do := m.after[what]; do != nil {
+		delete(m.after, what)
+		do()
+	}
 }
 
 func absent(what string) error { return fault.E(fault.NotFound, "read "+what, store.ErrNotFound) }
@@ -102,6 +110,9 @@ func (m *memory) PutSegment(ctx context.Context, e store.ExecutionRecord, w stor
 		e.Of, e.StartedAt = was.Of, was.StartedAt
 	}
 	m.executions[e.ID] = e
+	if e.Parked {
+		defer m.did("parking")
+	}
 	return m.Enqueue(ctx, store.Execution, w.Effects)
 }
 
@@ -155,6 +166,7 @@ func (m *memory) Enqueue(_ context.Context, _ store.File, eff store.Effects) err
 }
 
 func (m *memory) Signals(_ context.Context, execution string, after int64) ([]store.Signal, error) {
+	defer m.did("looking")
 	return slices.DeleteFunc(slices.Clone(m.signals[execution]), func(g store.Signal) bool { return g.N <= after }), nil
 }
 
@@ -184,6 +196,7 @@ type engine struct {
 	started   map[string][]byte
 	scheduled map[string]time.Time
 	epoch     int64
+	memory    *memory
 }
 
 func (e *engine) Start(_ context.Context, id string, input []byte) error {
@@ -193,6 +206,7 @@ func (e *engine) Start(_ context.Context, id string, input []byte) error {
 
 func (e *engine) Schedule(ctx context.Context, at time.Time, id string, input []byte) error {
 	e.scheduled[id] = at
+	defer e.memory.did("scheduling")
 	return e.Start(ctx, id, input)
 }
 
@@ -257,6 +271,7 @@ func setup(t *testing.T, results ...execute.Result) *world {
 		clock: service.NewFixedClock(noon),
 	}
 	w.queue(t, remediation.Remediation{ID: "rem-1", Kind: remediation.KindFix})
+	w.engine.memory, w.after = w.memory, map[string]func(){}
 	var err error
 	w.stage, err = execute.New(execute.Config{Store: w.memory, Engine: w.engine, Gate: w.gate, Interpreter: w.script, Clock: w.clock})
 	if err != nil {

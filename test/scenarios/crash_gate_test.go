@@ -1,21 +1,46 @@
 package scenarios_test
 
 import (
-	"bufio"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// point is a durable write of a run, before or after it.
-type point struct{ kind, name, side string }
+// whileParked is the kind of the place at which a run is parked until a time: its timer
+// is written, and nothing of it runs.
+const whileParked = "parked"
 
-func (p point) String() string { return p.side + " " + p.kind + " " + p.name }
+// point is where an execution is: before or after a durable write.
+type point struct {
+	Label string `json:"label"` // of a child; "" = the execution at the top
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+	Side  string `json:"side"`
+}
+
+func (p point) String() string {
+	text := p.Side + " " + p.Kind + " " + p.Name
+	if p.Label != "" {
+		text += " of " + p.Label
+	}
+	return text
+}
+
+// place is one of a run's points: the nth of its like. Executions that run at once
+// come by in no order, but each one's own places are the same in every run.
+type place struct {
+	point
+
+	nth int
+}
+
+func (p place) String() string { return fmt.Sprintf("%s, no. %d", p.point, p.nth) }
 
 // crashGate is where a server that was built with the tag crashtest asks, at every
 // durable write of an execution, whether it may go on. It lets a run pass as many
@@ -63,8 +88,11 @@ func (g *crashGate) serve() {
 		}
 		g.wait.Go(func() {
 			defer func() { _ = conn.Close() }()
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if f := strings.Split(strings.TrimSpace(line), "\t"); err == nil && len(f) == 4 && g.pass(f[0], point{f[1], f[2], f[3]}) {
+			var at struct {
+				Root string `json:"root"`
+				point
+			}
+			if json.NewDecoder(conn).Decode(&at) == nil && g.pass(at.Root, at.point) {
 				_, _ = conn.Write([]byte{1}) // the process may be gone
 			}
 		})
@@ -81,21 +109,29 @@ func (g *crashGate) pass(execution string, p point) bool {
 	}
 	g.last = time.Now()
 	r := g.runs[execution]
-	if r == nil || g.open {
-		return true
+	if r == nil || g.open || p.Kind == "fired" && r.doc.rests == 0 {
+		return true // one loop of the server fires all timers: held, it would hold other runs
 	}
-	r.points = append(r.points, p)
-	if r.at == 0 || len(r.points) < r.at {
-		return true
-	}
-	if !r.held {
-		r.held, r.where = true, p
-	}
+	p.Label, p.Name = r.text(p.Label), r.text(p.Name)
+	at, n := r.arrive(p)
 	g.news.Broadcast()
-	for !g.open {
+	for !g.open && (r.held || !r.may(p, n)) {
 		g.news.Wait()
 	}
-	return false // by now it is killed
+	if !g.open && at == r.target {
+		r.hold(at)
+		g.news.Broadcast()
+	}
+	for !g.open && r.held {
+		g.news.Wait()
+	}
+	if g.open {
+		return false // by now it is killed
+	}
+	r.leave(p)
+	g.last = time.Now()
+	g.news.Broadcast()
+	return true
 }
 
 // set opens the gate, or closes it for the runs to come.
@@ -118,4 +154,18 @@ func (g *crashGate) state(r *crashRun) (held bool, quiet time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return r.held, time.Since(g.last)
+}
+
+// parked reports whether a run waits for a signal. Whoever then puts one says so
+// with took.
+func (g *crashGate) parked(r *crashRun) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.open || r.parked && !r.held
+}
+
+func (g *crashGate) took(r *crashRun) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.parked = false
 }

@@ -11,10 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/parry-security/parry/internal/apimodel"
-	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/test/awswall"
 )
 
@@ -40,7 +36,28 @@ func (r *crashRun) changes(t *testing.T) []string {
 	var out []string
 	for _, e := range r.calls {
 		if e.Changed() {
-			out = append(out, r.text(fmt.Sprint(e.Account, " ", e.Region, " ", e.Service, ":", e.Operation, " ", carried(t, e))))
+			out = append(out, r.text(fmt.Sprint(e.Account, " ", e.Region, " ", e.Service, ":", e.Operation, " ", members(t, e.Body))))
+		}
+	}
+	return out
+}
+
+// anyQueue is a queue of a document whose children run at once, as text gives it.
+var anyQueue = regexp.MustCompile(`<Url[A-Z]>`)
+
+// lanes gives changes in their order; those of a document whose children run at
+// once by the queue, which tells the child: among children there is no order. The
+// parent's own come last, and the last of all is a lane of its own.
+func (r *crashRun) lanes(changes []string) map[string][]string {
+	if len(r.doc.atOnce) == 0 {
+		return map[string][]string{"": changes}
+	}
+	out := map[string][]string{}
+	for i, c := range changes {
+		lane := "of " + anyQueue.FindString(c) + " "
+		out[lane] = append(out[lane], c)
+		if i == len(changes)-1 {
+			out["at last "] = []string{c}
 		}
 	}
 	return out
@@ -56,48 +73,49 @@ func (r *crashRun) reads() []string {
 	return out
 }
 
-// carried gives the values that a call carried, sorted: they are the same whatever the
-// wire format is. The token of a request is not among them.
-func carried(t *testing.T, e awswall.Entry) []string {
+// members gives what a request carries, member by member, each with its path on the
+// wire, sorted. The token of a request is not among them.
+func members(t *testing.T, body []byte) []string {
 	t.Helper()
 	var out []string
-	if !strings.HasPrefix(string(e.Body), "{") {
-		form, err := url.ParseQuery(string(e.Body))
+	if strings.HasPrefix(string(body), "{") {
+		out = paths("", decode[any](t, body))
+	} else {
+		form, err := url.ParseQuery(string(body))
 		if err != nil {
-			t.Fatalf("%s: %v", e.Operation, err)
+			t.Fatalf("%q: %v", body, err)
 		}
 		for k, v := range form {
-			if k != "Action" && k != "Version" && k != "ClientToken" {
-				out = append(out, v...)
-			}
+			out = append(out, k+"="+strings.Join(v, " and "))
 		}
-		slices.Sort(out)
-		return out
 	}
-	return leaves(decode[any](t, e.Body))
+	out = slices.DeleteFunc(out, func(m string) bool {
+		return strings.HasPrefix(m, "ClientToken=") || strings.HasPrefix(m, ".ClientToken=")
+	})
+	slices.Sort(out)
+	return out
 }
 
-// leaves gives the values of a document, and the keys of its maps that are data,
-// sorted.
-func leaves(v any) []string {
+// paths gives the values of a document, each behind its path. What is empty is a value.
+func paths(at string, v any) []string {
 	var out []string
 	switch v := v.(type) {
 	case map[string]any:
 		for k, item := range v {
-			if k != "ClientToken" {
-				out = append(out, leaves(item)...)
-			}
+			out = append(out, paths(at+"."+k, item)...)
+		}
+		if len(v) > 0 {
+			return out
 		}
 	case []any:
-		for _, item := range v {
-			out = append(out, leaves(item)...)
+		for i, item := range v {
+			out = append(out, paths(fmt.Sprintf("%s[%d]", at, i), item)...)
 		}
-	case nil:
-	default:
-		out = append(out, fmt.Sprint(v))
+		if len(v) > 0 {
+			return out
+		}
 	}
-	slices.Sort(out)
-	return out
+	return []string{fmt.Sprintf("%s=%#v", at, v)}
 }
 
 // once gives the change that changed holds once more than want, next to its like;
@@ -118,7 +136,7 @@ func once(changed, want []string) string {
 // did not know it, and it does no harm, because it carries a token or ends the same.
 func (r *crashRun) repeats(change string) bool {
 	harmless := strings.Contains(change, ":CreateVolume") || strings.Contains(change, ":StopInstances")
-	return r.where.kind == "outcome" && r.where.side == "before" && harmless
+	return r.where.Kind == "outcome" && r.where.Side == "before" && harmless
 }
 
 // differ gives what got has more than want, and what it lacks.
@@ -228,63 +246,4 @@ func picked(t *testing.T, body string, names ...string) []string {
 			at = ""
 		}
 	}
-}
-
-// planned holds the changes that an undisturbed run made against its plan: class,
-// operation, account, region and input are those that the plan has, in its order;
-// what an open plan did not foresee is among what it allows.
-func (c *crashWorld) planned(t *testing.T, r *crashRun) {
-	t.Helper()
-	p := r.plan
-	if p.Open != (r.doc.open != "") || !strings.Contains(p.OpenReason, r.doc.open) || p.Open == (p.OpenReason == "") {
-		t.Errorf("%s: the plan is open: %v, because %q; want it to name %q", r, p.Open, p.OpenReason, r.doc.open)
-	}
-	var want []string
-	for _, pc := range p.Calls {
-		if pc.Class == apimodel.Change {
-			want = append(want, r.text(fmt.Sprint(pc.Account, " ", pc.Region, " ", pc.Service, ":", pc.Operation, " ", planInput(t, pc.Input))))
-		}
-	}
-	changed := r.changes(t)
-	n := min(len(want), len(changed))
-	if diff := cmp.Diff(want, changed[:n]); diff != "" {
-		t.Errorf("%s: changes (-planned +made):\n%s", r, diff)
-	}
-	var beyond []awswall.Entry
-	for _, e := range r.calls {
-		if e.Changed() {
-			beyond = append(beyond, e)
-		}
-	}
-	for _, e := range beyond[n:] {
-		if !slices.ContainsFunc(p.Beyond, func(a remediation.Allowance) bool { return c.allows(t, r, a, e) }) {
-			t.Errorf("%s: %s:%s was made and neither planned nor allowed beyond: %+v", r, e.Service, e.Operation, p.Beyond)
-		}
-	}
-	if !p.Open && len(beyond) > n {
-		t.Errorf("%s: %d changes were made, %d planned", r, len(beyond), n)
-	}
-	reads := r.reads()
-	for _, pc := range p.Calls {
-		if pc.Class == apimodel.Read && !slices.Contains(reads, pc.Service+":"+pc.Operation) {
-			t.Errorf("%s: the planned read %s:%s was not made", r, pc.Service, pc.Operation)
-		}
-	}
-}
-
-// allows reports whether a call is one of an allowance.
-func (c *crashWorld) allows(t *testing.T, r *crashRun, a remediation.Allowance, e awswall.Entry) bool {
-	t.Helper()
-	return a.Class == apimodel.Change && a.Service == e.Service && a.Operation == e.Operation && a.Account == e.Account && a.Region == e.Region &&
-		(len(a.FromOutputs) > 0 || slices.Equal(planInput(t, a.Input), carried(t, e)))
-}
-
-// planInput gives the values of a planned input, as carried gives those of a call.
-func planInput(t *testing.T, in map[string]any) []string {
-	t.Helper()
-	raw, err := json.Marshal(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return leaves(decode[any](t, raw))
 }

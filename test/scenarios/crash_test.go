@@ -2,8 +2,10 @@ package scenarios_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,44 +15,64 @@ import (
 	"github.com/parry-security/parry/test/awswall"
 )
 
-// crashEverywhere, set in the environment, kills at every point of all documents
-// on SQLite; without it every third point of each is taken.
+// crashEverywhere, in the environment, kills at every point: of all documents where it
+// is "all", else of those that it lists, with commas. Without it some points of each
+// are taken.
 const crashEverywhere = "PARRY_TEST_CRASH"
 
-// crashBatch is how many runs are killed with one process: each is held at its own
-// point when the process dies. More would fill the workers that hold them.
-const crashBatch = 20
+// crashChoice gives what a test that takes every n-th point of docs is to take.
+func crashChoice(t *testing.T, docs []crashDocument, n int) ([]crashDocument, int) {
+	t.Helper()
+	text := os.Getenv(crashEverywhere)
+	switch text {
+	case "":
+		return docs, n
+	case "all":
+		return docs, 1
+	}
+	var some []crashDocument
+	for _, d := range docs {
+		if slices.Contains(strings.Split(text, ","), d.name) {
+			some = append(some, d)
+		}
+	}
+	if len(some) == 0 {
+		t.Skipf("%s names none of this test's documents", crashEverywhere)
+	}
+	return some, 1
+}
+
+// crashBatch is how many executions are killed with one process, children among them:
+// each run is held at its own point when the process dies. More would fill the workers
+// that hold them, and the machine.
+const crashBatch = 40
+
+// executions gives how many a run of a document is, itself and its children.
+func (d crashDocument) executions() int {
+	n := 1
+	for _, g := range d.atOnce {
+		n += len(g)
+	}
+	return n
+}
 
 // TestKilledAtEveryJournalPoint: wherever in its journal a run is when the process
 // dies, it comes to the same end as undisturbed: the same outputs, the same steps,
 // the same state in AWS, by the same calls. Undisturbed, it makes the calls of its plan.
 func TestKilledAtEveryJournalPoint(t *testing.T) {
 	t.Parallel()
-	c := crashing(t, "sqlite")
-	third := 3
-	if os.Getenv(crashEverywhere) != "" {
-		third = 1
-	}
-	c.killEverywhere(t, crashDocuments, third)
+	docs, n := crashChoice(t, crashDocuments, 3)
+	crashing(t, "sqlite").killEverywhere(t, docs, n)
 }
 
 // TestKilledAtJournalPointsOnPostgreSQL: a fresh process takes over when the lease of
 // the dead one has run out.
 func TestKilledAtJournalPointsOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	w := earth(t)
-	c := crashing(t, "postgresql", w.onPostgres(t))
-	third := 4
-	if os.Getenv(crashEverywhere) != "" {
-		third = 1
-	}
-	var some []crashDocument
-	for _, d := range crashDocuments {
-		if slices.Contains([]string{"script", "child", "people"}, d.name) {
-			some = append(some, d)
-		}
-	}
-	c.killEverywhere(t, some, third)
+	docs, n := crashChoice(t, slices.DeleteFunc(slices.Clone(crashDocuments), func(d crashDocument) bool {
+		return !slices.Contains([]string{"script", "child", "people", "wide", "rest"}, d.name)
+	}), 5)
+	crashing(t, "postgresql", earth(t).onPostgres(t)).killEverywhere(t, docs, n)
 }
 
 // killEverywhere kills the documents at every n-th of their points.
@@ -60,7 +82,7 @@ func (c *crashWorld) killEverywhere(t *testing.T, docs []crashDocument, n int) {
 	c.gate.set(false)
 	var first []*crashRun
 	for _, d := range docs {
-		first = append(first, c.run(t, d, 0))
+		first = append(first, c.run(t, target{doc: d}))
 	}
 	c.finish(t, first)
 	for _, r := range first {
@@ -68,72 +90,161 @@ func (c *crashWorld) killEverywhere(t *testing.T, docs []crashDocument, n int) {
 		c.planned(t, r)
 		t.Logf("%s: %d points, %d calls", r.doc.name, len(r.points), len(r.calls))
 	}
-	kinds := map[string]int{}
-	todo := crashPoints(docs, whole, n)
+	tally := newTally()
+	todo := crashTargets(docs, whole, n)
 	for len(todo) > 0 {
 		var missed []target
 		for _, batch := range spread(todo) {
-			missed = append(missed, c.killBatch(t, batch, whole, kinds)...)
+			missed = append(missed, c.killBatch(t, batch, 0, whole, tally)...)
 		}
 		todo = missed
 	}
-	t.Logf("killed at: %v", kinds)
-	if len(docs) < len(crashDocuments) && n > 1 {
-		c.settled()
+	for _, d := range docs {
+		if d.rests > 0 {
+			c.killParked(t, d, whole, tally)
+		}
+	}
+	tally.log(t, docs)
+	c.settled()
+	if len(docs) < len(crashDocuments) {
 		return
 	}
-	for _, kind := range []string{"checkpoint", "journal", "intent", "outcome", "segment", "child-start", "child-end", "start", "timer", "state"} {
-		if kinds[kind] == 0 {
+	for _, kind := range []string{"checkpoint", "journal", "intent", "outcome", "segment", "look", "child-start", "child-end", "start", "timer", "fired", whileParked, "state"} {
+		if tally.kinds[kind] == 0 {
 			t.Errorf("nothing was killed at any %s", kind)
 		}
 	}
-	c.settled()
 }
 
-// target is a point of a document, by its place.
+// tally counts the points at which runs were killed.
+type tally struct {
+	kinds, documents map[string]int
+	atOnce           int // of those with three children under way or more
+}
+
+func newTally() *tally { return &tally{kinds: map[string]int{}, documents: map[string]int{}} }
+
+func (y *tally) count(r *crashRun) {
+	y.kinds[r.where.Kind]++
+	y.documents[r.doc.name]++
+	if r.alive >= 3 {
+		y.atOnce++
+	}
+}
+
+func (y *tally) log(t *testing.T, docs []crashDocument) {
+	t.Helper()
+	all := 0
+	for _, d := range docs {
+		all += y.documents[d.name]
+	}
+	t.Logf("killed at %d points, %d of them with three children under way: %v, %v", all, y.atOnce, y.documents, y.kinds)
+}
+
+// target is a place of a document at which a run is killed.
 type target struct {
 	doc   crashDocument
-	at    int
+	at    place
+	pace  pace
 	tries int
 }
 
-// crashPoints lists every n-th point, those of all documents in turn.
-func crashPoints(docs []crashDocument, whole map[string]*crashRun, n int) []target {
+// crashTargets lists every n-th point, those of all documents in turn; of a document
+// with many children fewer. The points of the one loop that ends timers are left to
+// killParked: who is held there holds others.
+func crashTargets(docs []crashDocument, whole map[string]*crashRun, n int) []target {
 	var out []target
 	most := 0
 	for _, d := range docs {
 		most = max(most, len(whole[d.name].points))
 	}
-	for at := 1; at <= most; at++ {
-		for i, d := range docs {
-			if at <= len(whole[d.name].points) && (at+i)%n == 0 {
-				out = append(out, target{doc: d, at: at})
+	for i := range most {
+		for k, d := range docs {
+			step := n
+			if len(d.atOnce) > 0 && n > 1 {
+				step *= 5
+			}
+			if i >= len(whole[d.name].points) || (i+1+k)%step != 0 {
+				continue
+			}
+			if at := whole[d.name].points[i]; at.Kind != "fired" {
+				out = append(out, target{doc: d, at: at, pace: pace(i/step) % paces})
 			}
 		}
 	}
-	return out
+	return everyKind(out, docs, whole)
+}
+
+// everyKind adds a point of each kind that is not among some.
+func everyKind(some []target, docs []crashDocument, whole map[string]*crashRun) []target {
+	have := map[string]bool{"fired": true}
+	for _, g := range some {
+		have[g.at.Kind] = true
+	}
+	for _, d := range docs {
+		for _, at := range whole[d.name].points {
+			if !have[at.Kind] {
+				have[at.Kind] = true
+				some = append(some, target{doc: d, at: at})
+			}
+		}
+	}
+	return some
+}
+
+// killParked kills a document that rests while it is parked, once back before its time
+// and once after, and where its timer ends. Each has a process for itself.
+func (c *crashWorld) killParked(t *testing.T, d crashDocument, whole map[string]*crashRun, y *tally) {
+	t.Helper()
+	type kill struct {
+		at   place
+		down time.Duration
+	}
+	var kills []kill
+	for _, at := range whole[d.name].points {
+		switch {
+		case at.Kind == "fired":
+			kills = append(kills, kill{at, 0})
+		case at.Kind == "look" && at.Side == "after":
+			parked := place{point{Kind: whileParked}, at.nth}
+			kills = append(kills, kill{parked, 0}, kill{parked, d.rests + time.Second})
+		}
+	}
+	if len(kills) != 4 {
+		t.Fatalf("%s is parked at %d places, want 4: %v", d.name, len(kills), kills)
+	}
+	for _, k := range kills {
+		todo := []target{{doc: d, at: k.at}}
+		for len(todo) > 0 {
+			todo = c.killBatch(t, todo, k.down, whole, y)
+		}
+	}
 }
 
 // spread makes batches that hold few points of the same place: what starts segments
 // is handled by few workers, and those that are held start no others.
 func spread(todo []target) [][]target {
-	out := make([][]target, (len(todo)+crashBatch-1)/crashBatch)
+	weight := 0
+	for _, g := range todo {
+		weight += g.doc.executions()
+	}
+	out := make([][]target, (weight+crashBatch-1)/crashBatch)
 	for i, g := range todo {
 		out[i%len(out)] = append(out[i%len(out)], g)
 	}
 	return out
 }
 
-// killBatch starts a run for each target, kills the process when all are held, and
-// holds the ends of all runs against the undisturbed ones. It gives those targets
-// that were not reached, for another try.
-func (c *crashWorld) killBatch(t *testing.T, batch []target, whole map[string]*crashRun, kinds map[string]int) []target {
+// killBatch starts a run for each target, kills the process when all are held, has it
+// back after down, and holds the ends of all runs against the undisturbed ones. It gives
+// those targets that were not reached, for another try.
+func (c *crashWorld) killBatch(t *testing.T, batch []target, down time.Duration, whole map[string]*crashRun, y *tally) []target {
 	t.Helper()
 	began := time.Now()
 	c.gate.set(false)
 	runs := make([]*crashRun, 0, len(batch))
 	for _, g := range batch {
-		runs = append(runs, c.run(t, g.doc, g.at))
+		runs = append(runs, c.run(t, g))
 	}
 	deadline := time.Now().Add(patience)
 	for {
@@ -149,31 +260,30 @@ func (c *crashWorld) killBatch(t *testing.T, batch []target, whole map[string]*c
 		}
 		time.Sleep(30 * time.Millisecond)
 	}
-	short := map[*crashRun]bool{} // ended before their points
-	for _, r := range runs {
-		short[r] = r.ended
-	}
 	c.kill()
 	killed := time.Now()
 	c.gate.set(true)
+	time.Sleep(down)
 	c.start()
 	ready := time.Now()
 	c.finish(t, runs)
 	var missed []target
 	for i, r := range runs {
 		c.same(t, whole[r.doc.name], r)
-		if r.held {
-			kinds[r.where.kind]++
-		}
 		switch g := batch[i]; {
-		case r.held:
-		case short[r]: // two children may end between two looks, and wake their parent once
-			t.Logf("%s has no such point: the run had %d", r, len(r.points))
+		case r.held && !r.woken && (r.where.Kind != whileParked || r.due(t).After(ready) == (down == 0)):
+			y.count(r)
+			if r.alive < r.underWay() {
+				t.Errorf("%s: %d children were under way, want %d", r, r.alive, r.underWay())
+			}
+			if down > 0 {
+				r.overslept(t, ready)
+			}
 		case g.tries < 3: // too many of the batch were held by the same workers
 			g.tries++
 			missed = append(missed, g)
 		default:
-			t.Errorf("%s was never reached: the run had %d points", r, len(r.points))
+			t.Errorf("%s was never reached; the run came to %v", r, r.points)
 		}
 	}
 	t.Logf("%d runs killed, %d of them not at their points; held after %s, ready again %s later, all ended after %s",
@@ -210,10 +320,14 @@ func (c *crashWorld) look(t *testing.T, r *crashRun) (ended bool) {
 		r.told["plan"] = err == nil && d.Approval != nil
 	case e.Status == "Waiting" && r.doc.name == "people":
 		for signal, person := range map[string]string{"Approve": "alice", "Resume": "olga"} {
-			if !r.told[signal] {
-				_, err := c.ssm(ctx, person, "SendAutomationSignal", document{"AutomationExecutionId": r.execution, "SignalType": signal})
-				r.told[signal] = err == nil // else it is not yet, or no longer, that step's turn
+			if r.told[signal] || !c.gate.parked(r) {
+				continue
 			}
+			if _, err := c.ssm(ctx, person, "SendAutomationSignal", document{"AutomationExecutionId": r.execution, "SignalType": signal}); err != nil {
+				continue // it is not yet, or no longer, that step's turn
+			}
+			r.told[signal] = true
+			c.gate.took(r)
 		}
 	}
 	return r.ended
@@ -262,8 +376,40 @@ func (c *crashWorld) gather(t *testing.T, r *crashRun, log []awswall.Entry) {
 	shown, _ := e["AutomationExecution"].(map[string]any)
 	shown["state"] = string(p.State)
 	r.shown, _ = r.plain(shown).(map[string]any)
+	r.children = map[string]map[string]any{}
+	if slices.Contains([]string{"child", "fan", "wide"}, r.doc.name) {
+		c.gatherChildren(t, r)
+	}
 	r.calls = r.made(log)
 	r.after = c.left(t, r)
+}
+
+// gatherChildren reads what the children of a run left.
+func (c *crashWorld) gatherChildren(t *testing.T, r *crashRun) {
+	t.Helper()
+	list, err := c.ssm(t.Context(), "olga", "DescribeAutomationExecutions", document{
+		"Filters": []document{{"Key": "ParentExecutionId", "Values": []string{r.execution}}},
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", r, err)
+	}
+	rows, _ := list["AutomationExecutionMetadataList"].([]any)
+	for _, row := range rows {
+		m, _ := row.(map[string]any)
+		e, err := c.ssm(t.Context(), "olga", "GetAutomationExecution", document{"AutomationExecutionId": m["AutomationExecutionId"]})
+		if err != nil {
+			t.Fatalf("%s: %v", r, err)
+		}
+		target, _ := m["Target"].(string)
+		if r.children[r.text(target)] != nil {
+			t.Errorf("%s: two children have the target %q", r, target)
+		}
+		shown, _ := e["AutomationExecution"].(map[string]any)
+		r.children[r.text(target)], _ = r.plain(shown).(map[string]any)
+	}
+	if len(r.children) == 0 {
+		t.Errorf("%s: has no children", r)
+	}
 }
 
 // same holds a run that was killed against the undisturbed one.
@@ -272,16 +418,69 @@ func (c *crashWorld) same(t *testing.T, want, got *crashRun) {
 	if diff := cmp.Diff(want.shown, got.shown); diff != "" {
 		t.Errorf("%s: execution (-undisturbed +killed):\n%s", got, diff)
 	}
+	if diff := cmp.Diff(want.children, got.children); diff != "" {
+		t.Errorf("%s: executions of children (-undisturbed +killed):\n%s", got, diff)
+	}
 	if diff := cmp.Diff(want.after, got.after); diff != "" {
 		t.Errorf("%s: state in AWS (-undisturbed +killed):\n%s", got, diff)
 	}
-	wanted, changed := want.changes(t), got.changes(t)
-	if again := once(changed, wanted); again != "" && got.repeats(again) {
-		t.Logf("%s: %s was under way and sent again", got, again)
-	} else if diff := cmp.Diff(wanted, changed); diff != "" {
-		t.Errorf("%s: changes (-undisturbed +killed):\n%s", got, diff)
+	wanted, changed := want.lanes(want.changes(t)), got.lanes(got.changes(t))
+	for _, lane := range slices.Sorted(maps.Keys(merged(wanted, changed))) {
+		if again := once(changed[lane], wanted[lane]); again != "" && got.repeats(again) {
+			t.Logf("%s: %s was under way and sent again", got, again)
+		} else if diff := cmp.Diff(wanted[lane], changed[lane]); diff != "" {
+			t.Errorf("%s: changes %s(-undisturbed +killed):\n%s", got, lane, diff)
+		}
 	}
-	if extra, lost := differ(want.reads(), got.reads()); len(lost) > 0 || len(extra) > maxReadsAgain {
+	most := maxReadsAgain * max(1, got.alive) // each child that was under way
+	if extra, lost := differ(want.reads(), got.reads()); len(lost) > 0 || len(extra) > most {
 		t.Errorf("%s: reads made again %v, reads not made %v", got, extra, lost)
 	}
+	if got.doc.rests > 0 {
+		got.rested(t)
+	}
+}
+
+func merged[V any](a, b map[string]V) map[string]V {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
+
+// rested holds a run that rests between its two changes against the time that it took.
+func (r *crashRun) rested(t *testing.T) {
+	t.Helper()
+	if first, second := r.between(t); second.Sub(first) < r.doc.rests {
+		t.Errorf("%s: rested for %s, want %s or more", r, second.Sub(first), r.doc.rests)
+	}
+}
+
+// due gives the earliest time at which a run may have rested enough.
+func (r *crashRun) due(t *testing.T) time.Time {
+	t.Helper()
+	first, _ := r.between(t)
+	return first.Add(r.doc.rests)
+}
+
+// overslept fails the test when a run that had rested enough when the process was ready
+// again began to rest anew.
+func (r *crashRun) overslept(t *testing.T, ready time.Time) {
+	t.Helper()
+	if _, second := r.between(t); second.Sub(ready) >= r.doc.rests {
+		t.Errorf("%s: rested for %s more, after its time was over", r, second.Sub(ready))
+	}
+}
+
+func (r *crashRun) between(t *testing.T) (first, second time.Time) {
+	t.Helper()
+	var at []time.Time
+	for _, e := range r.calls {
+		if e.Changed() {
+			at = append(at, e.Time)
+		}
+	}
+	if len(at) != 2 {
+		t.Fatalf("%s: %d changes were made, want 2", r, len(at))
+	}
+	return at[0], at[1]
 }

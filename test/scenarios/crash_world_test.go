@@ -29,47 +29,64 @@ import (
 	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
-// crashDocument is one of the ten that are killed everywhere.
+// crashDocument is one of those that are killed everywhere.
 type crashDocument struct {
 	name       string   // of the file
 	parameters []string // that it takes, of those that every run has
 	open       string   // why its plan is open; "" = it is not
+	// atOnce are the labels of its children, those that run at the same time together.
+	atOnce [][]string
+	rests  time.Duration // how long it rests between its two changes, parked; 0 = it does not
 }
 
 var crashDocuments = []crashDocument{
-	{"steps", []string{"QueueUrl"}, ""},
-	{"script", []string{"QueueUrl"}, ""},
-	{"loop", []string{"QueueUrl"}, ""},
-	{"child", []string{"QueueUrl"}, ""},
-	{"fan", []string{"QueueUrl", "OtherUrl"}, ""},
-	{"open", []string{"QueueUrl", "Zone", "Name"}, "Decide"},
-	{"people", []string{"QueueUrl"}, ""},
-	{"mend", []string{"QueueUrl"}, ""},
-	{"state", []string{"InstanceId", "QueueUrl"}, ""},
-	{"rounds", []string{"QueueUrl"}, ""},
+	{name: "steps", parameters: []string{"QueueUrl"}},
+	{name: "script", parameters: []string{"QueueUrl"}},
+	{name: "loop", parameters: []string{"QueueUrl"}},
+	{name: "child", parameters: []string{"QueueUrl"}},
+	{name: "fan", parameters: []string{"QueueUrl", "OtherUrl"}},
+	{name: "open", parameters: []string{"QueueUrl", "Zone", "Name"}, open: "Decide"},
+	{name: "people", parameters: []string{"QueueUrl"}},
+	{name: "mend", parameters: []string{"QueueUrl"}},
+	{name: "state", parameters: []string{"InstanceId", "QueueUrl"}},
+	{name: "rounds", parameters: []string{"QueueUrl"}},
+	{
+		name: "wide", parameters: []string{"UrlA", "UrlB", "UrlC", "UrlD", "UrlE", "UrlF"},
+		// One, then two, and three once three have ended: D begins when B ends, E and F when C does.
+		atOnce: [][]string{fanned("UrlA"), fanned("UrlB", "UrlC"), fanned("UrlD", "UrlE", "UrlF")},
+	},
+	{name: "rest", parameters: []string{"QueueUrl"}, rests: 5 * time.Second},
 }
+
+// crashLeaves are the documents that only others start.
+var crashLeaves = []string{"leaf", "twig"}
 
 // crashRun is one run of one of them, on queues, or an instance, of its own.
 type crashRun struct {
 	doc         crashDocument
-	at          int // the point at which it is killed; 0 = it is not
+	target      place // where it is killed; the zero place = it is not
+	pace        pace
 	resources   map[string]string
 	execution   string
 	remediation remediation.ID
 	told        map[string]bool // what people have said
 
-	held   bool
-	where  point
-	points []point
+	order
 
-	ended bool
-	plan  remediation.Plan
-	shown map[string]any // the AutomationExecution
-	calls []awswall.Entry
-	after map[string]any // what is in AWS at the end
+	ended    bool
+	plan     remediation.Plan
+	shown    map[string]any            // the AutomationExecution
+	children map[string]map[string]any // those of its children, by target
+	calls    []awswall.Entry
+	after    map[string]any // what is in AWS at the end
 }
 
-func (r *crashRun) String() string { return fmt.Sprintf("%s at %d (%s)", r.doc.name, r.at, r.where) }
+func (r *crashRun) String() string {
+	if r.target == (place{}) {
+		return r.doc.name + " undisturbed"
+	}
+	return fmt.Sprintf("%s at %s (pace %d)", r.doc.name, r.target, r.pace)
+}
 
 // crashWorld is an installation whose server is held where the gate says, and the
 // account in which its documents act.
@@ -117,7 +134,7 @@ func crashing(t *testing.T, name string, edits ...func(document)) *crashWorld {
 		cfg["guards"] = document{"budgets": document{"per_account_hour": 100000, "per_hour": 100000}}
 	})
 	i := w.install(t, edits...)
-	i.program, i.environ = program, []string{"PARRY_CRASH_SOCKET=" + gate.path}
+	i.program, i.environ = program, []string{"PARRY_CRASH_SOCKET=" + gate.path, "PARRY_CRASH_INLINE=2s"}
 	c := &crashWorld{node: i.serve(t), gate: gate, name: name}
 	c.admin = c.administrator(t)
 	crashSetup.Do(func() { c.allow(t) })
@@ -180,7 +197,7 @@ func (c *crashWorld) sqs(t *testing.T, operation string, in map[string]any) map[
 func (c *crashWorld) create(t *testing.T) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", "runbooks", "*.yaml"))
-	if err != nil || len(files) != len(crashDocuments)+1 {
+	if err != nil || len(files) != len(crashDocuments)+len(crashLeaves) {
 		t.Fatalf("%d documents (%v)", len(files), err)
 	}
 	for _, file := range files {
@@ -197,18 +214,19 @@ func (c *crashWorld) create(t *testing.T) {
 }
 
 // run makes what a run needs, and starts it.
-func (c *crashWorld) run(t *testing.T, doc crashDocument, at int) *crashRun {
+func (c *crashWorld) run(t *testing.T, g target) *crashRun {
 	t.Helper()
 	c.made++
-	r := &crashRun{doc: doc, at: at, told: map[string]bool{}, resources: map[string]string{
+	doc := g.doc
+	r := &crashRun{doc: doc, target: g.at, pace: g.pace, order: newOrder(), told: map[string]bool{}, resources: map[string]string{
 		"Name": fmt.Sprintf("%s-%s-%d", c.name, doc.name, c.made), "Zone": c.w.env.Estate.Region + "a",
 	}}
 	given := document{}
 	for _, p := range doc.parameters {
-		switch p {
-		case "QueueUrl", "OtherUrl":
-			r.resources[p], _ = c.sqs(t, "CreateQueue", document{"QueueName": r.resources["Name"] + "-" + p[:1]})["QueueUrl"].(string)
-		case "InstanceId":
+		switch {
+		case strings.Contains(p, "Url"):
+			r.resources[p], _ = c.sqs(t, "CreateQueue", document{"QueueName": r.resources["Name"] + "-" + p})["QueueUrl"].(string)
+		case p == "InstanceId":
 			body := c.query(t, "ec2", "2016-11-15", "RunInstances", "ImageId", "ami-12c6146b", "MinCount", "1", "MaxCount", "1", "InstanceType", "t3.micro")
 			if m := instanceID.FindStringSubmatch(body); m != nil {
 				r.resources[p] = m[1]
