@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -288,15 +289,22 @@ func (s *shared) propose(ctx context.Context, where executions, local proposer, 
 		return false, local.approve(ctx, p)
 	}
 	s.planSheet(s.Err, p)
-	granted, asked := s.ask("Run it? [y/N] ")
+	granted, asked, err := s.ask(ctx, "Run it? [y/N] ")
 	switch {
 	case granted:
 		return false, local.approve(ctx, p)
 	case asked:
-		if err := where.cancel(ctx, id); err != nil {
+		why := errors.New("nothing was changed")
+		if errors.Is(err, errInterrupted) {
+			why = fmt.Errorf("%w; %w", err, why)
+		}
+		// Whoever interrupts it leaves no plan behind that waits.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+		defer cancel()
+		if err := where.cancel(end, id); err != nil {
 			return true, err
 		}
-		return true, exit(ExitError, errors.New("nothing was changed"))
+		return true, exit(ExitError, why)
 	}
 	// Without a terminal nobody can be asked; and this process, which alone could
 	// go on with the run, ends now.
@@ -333,6 +341,9 @@ func (s *shared) follow(ctx context.Context, where executions, id string, f star
 		}
 		if a, ok := where.(answerer); ok && status == automation.Waiting {
 			waits, err := s.answer(ctx, a, id, e, answered)
+			if errors.Is(err, errInterrupted) {
+				return nil, interrupted(ctx, id, local)
+			}
 			if err != nil || waits {
 				return e, err
 			}
@@ -374,19 +385,23 @@ func (s *shared) answer(ctx context.Context, a answerer, id string, e map[string
 			return false, nil
 		}
 		answered[key] = true
-		if action == runbook.ActionPause {
-			yes, asked := s.ask(printable(fmt.Sprintf("Step %s pauses. Go on? [y/N] ", step)))
-			if !yes {
-				return true, s.nobody(asked, step)
-			}
+		question := printable(fmt.Sprintf("Step %s pauses. Go on? [y/N] ", step))
+		if action == runbook.ActionApprove {
+			inputs, _ := st["Inputs"].(map[string]any)
+			question = oneLine(fmt.Sprintf("Step %s asks for approval: %s  Approve? [y/N] ", step, inputText(inputs, "Message")))
+		}
+		yes, asked, err := s.ask(ctx, question)
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil // that is no answer: the step goes on waiting
+		case err != nil || !asked:
+			return true, errors.Join(err, s.nobody(asked, step))
+		case action == runbook.ActionApprove:
+			return false, a.decide(ctx, id, step, yes)
+		case yes:
 			return false, a.resume(ctx, id, step)
 		}
-		inputs, _ := st["Inputs"].(map[string]any)
-		yes, asked := s.ask(oneLine(fmt.Sprintf("Step %s asks for approval: %s  Approve? [y/N] ", step, inputText(inputs, "Message"))))
-		if !asked {
-			return true, s.nobody(asked, step)
-		}
-		return false, a.decide(ctx, id, step, yes)
+		return true, nil
 	}
 	return false, nil
 }
@@ -420,17 +435,39 @@ func exitOf(e map[string]any) error {
 	}
 }
 
+// maxLine is the longest line that a terminal gives at once.
+const maxLine = 4096
+
+// errInterrupted is what a question ends with on Ctrl-C.
+var errInterrupted = errors.New("interrupted")
+
 // ask asks on a terminal. It reports whether the answer was yes, and whether
-// there was anybody to ask.
-func (s *shared) ask(question string) (yes, asked bool) {
+// there was anybody to ask. The end of the input is io.EOF, and no; the end of
+// ctx, which is Ctrl-C, is errInterrupted.
+func (s *shared) ask(ctx context.Context, question string) (yes, asked bool, err error) {
 	in, ok := s.In.(*os.File)
 	if !ok || !isTerminal(in) {
-		return false, false
+		return false, false, nil
 	}
 	fmt.Fprint(s.Err, question)
-	var answer string
-	_, _ = fmt.Fscanln(in, &answer) // an empty answer is no
-	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"), true
+	line := make(chan string, 1)
+	go func() { // nothing ends a read of a terminal; it ends with the process
+		buf := make([]byte, maxLine)
+		n, _ := in.Read(buf) // the end of the input is an answer without a line
+		line <- string(buf[:n])
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(s.Err)
+		return false, true, errInterrupted
+	case text := <-line:
+		if text == "" {
+			fmt.Fprintln(s.Err)
+			return false, true, io.EOF
+		}
+		answer := strings.TrimSpace(text)
+		return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"), true, nil
+	}
 }
 
 // noServer says what a name needs.
