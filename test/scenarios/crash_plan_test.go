@@ -119,3 +119,34 @@ func (c *crashWorld) allows(t *testing.T, a remediation.Allowance, e awswall.Ent
 	})
 	return same && left <= len(a.FromOutputs)
 }
+
+// TestMembersOfRequests: what a plan and a call are compared by tells members that
+// were swapped, moved, emptied or added, and no tokens or spellings of JSON.
+func TestMembersOfRequests(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		planned, made string
+		same          bool
+	}{
+		"the same":             {`{"A":"1","B":["x","y"]}`, `{"B": ["x", "y"], "A": "1"}`, true},
+		"a token":              {`{"A":"1"}`, `{"A":"1","ClientToken":"abc"}`, true},
+		"swapped members":      {`{"A":"1","B":"2"}`, `{"A":"2","B":"1"}`, false},
+		"swapped items":        {`{"A":["x","y"]}`, `{"A":["y","x"]}`, false},
+		"a moved value":        {`{"A":{"B":"1"}}`, `{"B":{"A":"1"}}`, false},
+		"text for a number":    {`{"A":1}`, `{"A":"1"}`, false},
+		"emptied":              {`{"A":{}}`, `{}`, false},
+		"added":                {`{"A":"1"}`, `{"A":"1","B":""}`, false},
+		"a form":               {"Action=Stop&A.1=x&A.2=y", "A.2=y&Action=Stop&A.1=x", true},
+		"a form with a token":  {"Action=Stop", "Action=Stop&ClientToken=abc", true},
+		"swapped in a form":    {"Action=Stop&A.1=x&A.2=y", "Action=Stop&A.1=y&A.2=x", false},
+		"another of two forms": {"Action=Stop&Force=true", "Action=Stop&Hibernate=true", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			planned, made := members(t, []byte(c.planned)), members(t, []byte(c.made))
+			if same := slices.Equal(planned, made); same != c.same {
+				t.Errorf("the same: %v, want %v: %q and %q", same, c.same, planned, made)
+			}
+		})
+	}
+}
