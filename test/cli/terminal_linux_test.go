@@ -143,7 +143,7 @@ mainSteps:
   - name: Ask
     action: aws:approve
     onFailure: Abort
-    inputs: {Approvers: [somebody], Message: Make it?}
+    inputs: {Approvers: [moto], Message: Make it now.}
   - name: Make
     action: aws:executeAwsApi
     inputs: {Service: sqs, Api: CreateQueue, QueueName: '{{ Name }}'}
@@ -166,7 +166,7 @@ func TestOnATerminalAChangeIsAskedFor(t *testing.T) {
 	}
 	t.Cleanup(moto.Stop)
 
-	run, pause, approve := "Run it? [y/N] ", "Step Halt pauses. Go on? [y/N] ", "Step Ask asks for approval: Make it?  Approve? [y/N] "
+	run, pause, approve := "Run it? [y/N] ", "Step Halt pauses. Go on? [y/N] ", "Step Ask asks for approval: Make it now.  Approve? [y/N] "
 	for name, c := range map[string]struct {
 		document string
 		asked    []string // and what is typed to each
