@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,38 +176,56 @@ func (s *shared) printCases(reports []rehearse.CaseReport, f testFlags) error {
 	if f.failing {
 		shown = slices.DeleteFunc(slices.Clone(reports), func(r rehearse.CaseReport) bool { return r.Passed })
 	}
-	if err := s.print(s.Out, shown, func() grid { return caseGrid(shown) }); err != nil {
+	if s.format != "table" || s.query != "" {
+		return s.print(s.Out, shown, func() grid { return caseGrid(shown) })
+	}
+	// Problems are sentences: below the table they have the whole width.
+	g := grid{header: []string{"Document", "Case", "Result", "ms"}}
+	for _, r := range shown {
+		g.rows = append(g.rows, []string{documentOf(r), r.Case, resultOf(r), fmt.Sprint(r.MS)})
+	}
+	if err := g.table(s.Out, s.output); err != nil {
 		return err
 	}
-	if s.format == "table" && s.query == "" {
-		passed := 0
-		for _, r := range reports {
-			if r.Passed {
-				passed++
+	t := &sheet{w: s.Out, color: s.color}
+	for _, r := range shown {
+		for i, p := range r.Problems {
+			if i == 0 {
+				t.line("")
+				t.paint(red, strings.TrimSuffix(documentOf(r)+": "+r.Case, ": "))
 			}
+			t.line("  %s", short(oneLine(p), 1000))
 		}
-		fmt.Fprintf(s.Out, "%d of %d cases passed.\n", passed, len(reports))
 	}
-	return nil
+	passed := 0
+	for _, r := range reports {
+		if r.Passed {
+			passed++
+		}
+	}
+	t.line("")
+	t.line("%d of %d cases passed.", passed, len(reports))
+	return t.err
+}
+
+func documentOf(r rehearse.CaseReport) string { return cmp.Or(r.Document, r.Dir) }
+
+func resultOf(r rehearse.CaseReport) string {
+	if r.Passed {
+		return "ok"
+	}
+	return "FAIL"
 }
 
 // caseGrid shows a case in a row, and each of its problems in one of its own.
 func caseGrid(reports []rehearse.CaseReport) grid {
 	g := grid{header: []string{"Document", "Case", "Result", "ms", "Problem"}}
 	for _, r := range reports {
-		result := "ok"
-		if !r.Passed {
-			result = "FAIL"
-		}
 		first := ""
 		if len(r.Problems) > 0 {
 			first = r.Problems[0]
 		}
-		name := r.Document
-		if name == "" {
-			name = r.Dir
-		}
-		g.rows = append(g.rows, []string{name, r.Case, result, fmt.Sprint(r.MS), short(first, 1000)})
+		g.rows = append(g.rows, []string{documentOf(r), r.Case, resultOf(r), fmt.Sprint(r.MS), short(first, 1000)})
 		for i := 1; i < len(r.Problems); i++ {
 			g.rows = append(g.rows, []string{"", "", "", "", short(r.Problems[i], 1000)})
 		}
