@@ -150,12 +150,17 @@ func (s ImageSpec) ARN() string {
 	return out
 }
 
-// printedName prints the value of an identity member; a list of one is its element.
+// printedName prints the value of an identity member; a list as its elements.
 func printedName(v any) string {
-	if list := listOf(v); len(list) == 1 {
-		v = list[0]
+	list := listOf(v)
+	if len(list) == 0 {
+		return fmt.Sprint(v)
 	}
-	return fmt.Sprint(v)
+	names := make([]string, len(list))
+	for i, x := range list {
+		names[i] = fmt.Sprint(x)
+	}
+	return strings.Join(names, ",")
 }
 
 // Resource names what the call changes for people: "arn:aws:s3:::bucket (bucket policy)".

@@ -46,9 +46,26 @@ func image(v any) (Image, bool) {
 	return Image{Exists: true, Data: data}, true
 }
 
-// Repeatable reports whether the table says that the call may be made again though
-// nobody can foretell what it leaves.
-func (s ImageSpec) Repeatable() bool { return s.op.Repeatable && s.accounted() }
+// MayRepeat reports whether a call may be made again though nobody can foretell what
+// it leaves and it is not known whether it was made: what it changes is on the way
+// that the table says it leads, or is as it was before, untouched by anybody.
+func (s ImageSpec) MayRepeat(before, now Image) bool {
+	r := s.op.Repeat
+	if r == nil || !s.accounted() || !now.Exists {
+		return false
+	}
+	if is, ok := lookup(now.Data, r.Member); ok && slices.Contains(r.Through, fmt.Sprint(is)) {
+		return true
+	}
+	for _, m := range r.Witness {
+		was, _ := lookup(before.Data, m)
+		is, _ := lookup(now.Data, m)
+		if compact(was) != compact(is) {
+			return false
+		}
+	}
+	return s.Equal(before, now)
+}
 
 // opaque reports whether the call has a member whose effect the row cannot tell.
 func (s ImageSpec) opaque() bool {

@@ -1,6 +1,7 @@
 package apimodel_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -186,23 +187,78 @@ func TestReadFollowsPages(t *testing.T) {
 	}
 }
 
-// What is opaque may be made again only where the table says so, and only when the
-// call has nothing that the table does not know.
-func TestRepeatable(t *testing.T) {
+// What is opaque may be made again only where the table says so, when the call has
+// nothing that the table does not know, and when nobody else was there meanwhile.
+func TestMayRepeat(t *testing.T) {
 	t.Parallel()
 	one := []any{"i-1"}
+	at := func(state, launched string) apimodel.Image {
+		return exists(map[string]any{"State": map[string]any{"Name": state}, "LaunchTime": launched})
+	}
+	stop, start := map[string]any{"InstanceIds": one, "Force": true}, map[string]any{"InstanceIds": one}
 	for name, tt := range map[string]struct {
-		call string
-		in   map[string]any
-		want bool
+		call        string
+		in          map[string]any
+		before, now apimodel.Image
+		want        bool
 	}{
-		"stop":                  {"ec2:StopInstances", map[string]any{"InstanceIds": one, "Force": true}, true},
-		"start":                 {"ec2:StartInstances", map[string]any{"InstanceIds": one}, true},
-		"stop with another way": {"ec2:StopInstances", map[string]any{"InstanceIds": one, "Hibernate": true}, false},
-		"monitor":               {"ec2:MonitorInstances", map[string]any{"InstanceIds": one}, false},
+		"stop, as before":          {"ec2:StopInstances", stop, at("running", "1"), at("running", "1"), true},
+		"stop, on the way":         {"ec2:StopInstances", stop, at("running", "1"), at("stopping", "1"), true},
+		"stop, done":               {"ec2:StopInstances", stop, at("running", "1"), at("stopped", "1"), true},
+		"stop, started again":      {"ec2:StopInstances", stop, at("running", "1"), at("running", "2"), false},
+		"stop, being started":      {"ec2:StopInstances", stop, at("running", "1"), at("pending", "2"), false},
+		"stop, being terminated":   {"ec2:StopInstances", stop, at("running", "1"), at("shutting-down", "1"), false},
+		"stop, terminated":         {"ec2:StopInstances", stop, at("running", "1"), at("terminated", "1"), false},
+		"stop, gone":               {"ec2:StopInstances", stop, at("running", "1"), apimodel.Image{}, false},
+		"start, as before":         {"ec2:StartInstances", start, at("stopped", "1"), at("stopped", "1"), true},
+		"start, done":              {"ec2:StartInstances", start, at("stopped", "1"), at("running", "2"), true},
+		"start, stopped again":     {"ec2:StartInstances", start, at("stopped", "1"), at("stopped", "2"), false},
+		"start, being stopped":     {"ec2:StartInstances", start, at("stopped", "1"), at("stopping", "2"), false},
+		"stop with another way":    {"ec2:StopInstances", map[string]any{"InstanceIds": one, "Hibernate": true}, at("running", "1"), at("running", "1"), false},
+		"what the table says not":  {"ec2:MonitorInstances", start, at("running", "1"), at("running", "1"), false},
+		"a start of an older save": {"ec2:StartInstances", start, exists(map[string]any{"State": map[string]any{"Name": "stopped"}}), at("stopped", "1"), false},
 	} {
-		if got := specOf(t, call(tt.call, tt.in)).Repeatable(); got != tt.want {
+		if got := specOf(t, call(tt.call, tt.in)).MayRepeat(tt.before, tt.now); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// Tags of a call are elements for each of its resources, taken back one by one.
+func TestTagsOfSeveralResources(t *testing.T) {
+	t.Parallel()
+	tag := func(id, key, value string) map[string]any {
+		return map[string]any{"ResourceId": id, "ResourceType": "instance", "Key": key, "Value": value}
+	}
+	before := exists(map[string]any{"Tags": []any{tag("i-1", "Stage", "dev"), tag("i-2", "Owner", "me"), tag("i-2", "Stage", "prod")}})
+	spec := specOf(t, call("ec2:CreateTags", map[string]any{"Resources": []any{"i-1", "i-2"}, "Tags": []any{map[string]any{"Key": "Stage", "Value": "prod"}, map[string]any{"Key": "Owner", "Value": "me"}}}))
+	after, known := spec.Expected(before)
+	if !known || !spec.Equal(after, exists(map[string]any{"Tags": []any{tag("i-2", "Owner", "me"), tag("i-1", "Stage", "prod"), tag("i-2", "Stage", "prod"), tag("i-1", "Owner", "me")}})) {
+		t.Errorf("%+v, known %v", after, known)
+	}
+	if again, known := spec.Expected(after); !known || !spec.Equal(again, after) {
+		t.Error("tags that are put twice are put once")
+	}
+	inverse, restores := spec.Inverse(before)
+	got := []string{}
+	for _, c := range inverse {
+		got = append(got, fmt.Sprint(c.Operation, c.Input))
+	}
+	want := []string{
+		"DeleteTags" + fmt.Sprint(map[string]any{"Resources": []any{"i-1"}, "Tags": []any{map[string]any{"Key": "Owner", "Value": "me"}}}),
+		"CreateTags" + fmt.Sprint(map[string]any{"Resources": []any{"i-1"}, "Tags": []any{map[string]any{"Key": "Stage", "Value": "dev"}}}),
+	}
+	if diff := cmp.Diff(want, got); diff != "" || restores == "" {
+		t.Errorf("%q %s", restores, diff)
+	}
+	if spec.Resource() != "arn:aws:ec2:eu-west-1:111122223333:*/i-1,i-2 (tags)" {
+		t.Error(spec.Resource())
+	}
+	many := make([]any, 201)
+	for i := range many {
+		many[i] = fmt.Sprint("i-", i)
+	}
+	if _, ok := apimodel.ImageOf(call("ec2:CreateTags", map[string]any{"Resources": many, "Tags": []any{}})); ok {
+		t.Error("more resources than DescribeTags filters by have a row")
 	}
 }

@@ -108,6 +108,14 @@ func (c *rowCheck) read() {
 	}
 	if row.Set != nil {
 		c.before(row.Set.Member)
+		for m := range row.Set.Across {
+			c.before(row.Set.Member + "[]." + m)
+		}
+	}
+	if r := c.spec.op.Repeat; r != nil {
+		for _, path := range append([]string{r.Member}, r.Witness...) {
+			c.before(path)
+		}
 	}
 }
 
@@ -297,7 +305,8 @@ func TestTableRefusesWhatItDoesNotKnow(t *testing.T) {
 		"no effect":                {`{"aspect":"a","changes":{"PutX":{}}}`, `PutX: it says nothing about its effect`},
 		"two effects":              {`{"aspect":"a","changes":{"PutX":{"update":{"A":"A"},"add":"$input.B"}}}`, `more than one`},
 		"set effect without a set": {`{"aspect":"a","changes":{"PutX":{"add":"$input.B"}}}`, `need a set`},
-		"repeatable, not opaque":   {`{"aspect":"a","changes":{"PutX":{"update":{"A":"A"},"repeatable":true}}}`, `repeatable is for opaque`},
+		"repeat, not opaque":       {`{"aspect":"a","changes":{"PutX":{"update":{"A":"A"},"repeat":{"member":"A","through":["a"]}}}}`, `repeat is for opaque`},
+		"repeat without a way":     {`{"aspect":"a","changes":{"PutX":{"opaque":["*"],"repeat":{"member":"A"}}}}`, `repeat needs a member`},
 		"same thing twice":         {`{"aspect":"a",` + change + `},{"aspect":"a",` + change + `}`, `row 2 (a): another row`},
 		"no JSON":                  {`{`, `images/s3.json: invalid character`},
 	}

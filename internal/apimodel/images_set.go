@@ -68,7 +68,30 @@ func (s ImageSpec) fromCall(t any, before Image) ([]any, bool) {
 	if !ok {
 		flat = nil // the call leaves the member out
 	}
-	return s.elements(flat), err == nil
+	out := s.elements(flat)
+	for member, t := range s.row.Set.Across {
+		out = s.across(out, member, t)
+	}
+	return out, err == nil
+}
+
+// across gives, for each element, one with each value that the call lists.
+func (s ImageSpec) across(elements []any, member, t string) []any {
+	v, _ := s.template(nil).text(t)
+	values := listOf(v)
+	out := make([]any, 0, len(elements)*len(values))
+	for _, value := range values {
+		for _, e := range elements {
+			m, _ := e.(map[string]any)
+			m = maps.Clone(m)
+			if m == nil {
+				m = map[string]any{}
+			}
+			m[member] = value
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // elements lists what a set holds. A map is a list of Key and Value, and a list

@@ -62,6 +62,9 @@ type imageSet struct {
 	Unkeyed []string `json:"unkeyed"` // members, at any depth, that do not tell elements apart
 	Explode []string `json:"explode"` // list members of an element, each item of which is an element of its own
 	Blank   bool     `json:"blank"`   // an element added with an empty Value is taken out
+	// Across gives members that the elements of a call lack: template of the list of
+	// their values, each of which makes an element of its own.
+	Across map[string]string `json:"across"`
 }
 
 // operation says what one operation does to an aspect: at most one of Expected,
@@ -76,11 +79,18 @@ type operation struct {
 	Opaque   []string          `json:"opaque"`   // input members whose effect the row cannot tell; "*" = all others
 	Neutral  []string          `json:"neutral"`  // input members that change nothing that the image shows
 	Restore  *restore          `json:"restore"`  // instead of the row's
-	// Repeatable says of an opaque operation that making it again ends as making it
-	// once, wherever the first time got to: what is stopped stays stopped.
-	Repeatable bool `json:"repeatable"`
+	// Repeat says of an opaque operation that making it again ends as making it once,
+	// wherever the first time got to: what is stopped stays stopped.
+	Repeat *repeat `json:"repeat"`
 
 	mentioned map[string]bool // input paths that the operation accounts for
+}
+
+// repeat says how what an operation leads through tells whether it may be made again.
+type repeat struct {
+	Member  string   `json:"member"`  // path in the image
+	Through []string `json:"through"` // its printed values on the way and at the end
+	Witness []string `json:"witness"` // members of the image that change when somebody undoes it: a start time
 }
 
 type expectation struct {
@@ -211,8 +221,10 @@ func (o operation) check(row *aspect) error {
 		return errors.New("add and remove need a set")
 	case effects == 0 && len(o.Opaque) == 0:
 		return errors.New("it says nothing about its effect; name what is opaque")
-	case o.Repeatable && len(o.Opaque) == 0:
-		return errors.New("repeatable is for opaque operations; of others it can be told")
+	case o.Repeat != nil && len(o.Opaque) == 0:
+		return errors.New("repeat is for opaque operations; of others it can be told")
+	case o.Repeat != nil && (o.Repeat.Member == "" || len(o.Repeat.Through) == 0):
+		return errors.New("repeat needs a member, and the values that it goes through")
 	}
 	return nil
 }
@@ -243,6 +255,11 @@ func mentions(row *aspect, o operation) map[string]bool {
 	}
 	for _, t := range []any{o.Add, o.Remove, row.Read.Input} {
 		add(inputPaths(t)...)
+	}
+	if row.Set != nil {
+		for _, t := range row.Set.Across {
+			add(inputPaths(t)...)
+		}
 	}
 	return out
 }

@@ -2,9 +2,7 @@ package awsapi
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -53,21 +51,6 @@ func (p *applying) change(ctx context.Context, d due, r request) (apimodel.Reply
 		}
 	}
 	return apimodel.Reply{}, fault.Terminal(fault.Errorf(fault.Exhausted, "apply step "+pc.Step, "AWS refused %s:%s %d times", r.Service, r.Operation, maxAttempts))
-}
-
-// fillToken gives an operation with an idempotency token one that a restart
-// makes again, so that AWS itself recognises a repeated request.
-func (p *applying) fillToken(d due, r request) {
-	member, ok := r.op.TokenMember()
-	if !ok || r.Input[member] != nil {
-		return
-	}
-	named := fmt.Sprint(d.pc.Seq)
-	if d.i < 0 {
-		named = p.changeID(d, 0)
-	}
-	s := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", p.auth.Execution, d.pc.Step, named))
-	r.Input[member] = fmt.Sprintf("%x-%x-%x-%x-%x", s[0:4], s[4:6], s[6:8], s[8:10], s[10:16])
 }
 
 // fresh makes a change for the first time: the before-image is read again and
@@ -172,7 +155,8 @@ func (p *applying) deliver(ctx context.Context, d due, r request, rec remediatio
 		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)
 		var done *apimodel.Reply
 		var unread error
-		if done, again, unread = p.settled(ctx, r, rec); done != nil {
+		if done, again, unread = p.settled(ctx, d, r, rec); done != nil {
+			p.keepFound(&rec, r, *done)
 			return *done, p.outcome(ctx, rec, remediation.Applied, "", nil)
 		}
 		if unread != nil {
@@ -210,10 +194,11 @@ func joined(err, other error) error {
 // Reading that nothing has happened is no licence to repeat: the first request
 // may still be on its way. Only a change that ends the same when it is made
 // twice is sent again.
-func (p *applying) settled(ctx context.Context, r request, rec remediation.Change) (done *apimodel.Reply, again bool, err error) {
+func (p *applying) settled(ctx context.Context, d due, r request, rec remediation.Change) (done *apimodel.Reply, again bool, err error) {
 	spec, ok := apimodel.ImageOf(r.Call)
 	if !ok || rec.Before == nil {
-		return nil, repeatable(r, rec), nil
+		done, err := p.found(ctx, d, r, rec)
+		return done, done == nil && err == nil && repeatable(r, rec), err
 	}
 	now, err := p.g.readImage(ctx, p.forImage(spec, r), spec, r.by)
 	if err != nil {
@@ -227,7 +212,7 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 		return &apimodel.Reply{Output: map[string]any{"ResponseMetadata": responseMetadata("")}}, false, nil
 	}
 	// What is half way, as an instance that stops, is neither before nor after.
-	return nil, spec.Repeatable() || spec.Equal(now, before) && repeatable(r, rec), nil
+	return nil, spec.MayRepeat(before, now) || spec.Equal(now, before) && repeatable(r, rec), nil
 }
 
 // repeatable reports whether sending r twice ends as sending it once: the table
@@ -235,9 +220,6 @@ func (p *applying) settled(ctx context.Context, r request, rec remediation.Chang
 // so; or it carries the very token under which it may have been sent.
 func repeatable(r request, rec remediation.Change) bool {
 	if spec, ok := apimodel.ImageOf(r.Call); ok && rec.Before != nil {
-		if spec.Repeatable() {
-			return true
-		}
 		once, known := spec.Expected(fromImage(rec.Before))
 		twice, knownAgain := spec.Expected(once)
 		if known && knownAgain && spec.Equal(once, twice) {
@@ -248,14 +230,23 @@ func repeatable(r request, rec remediation.Change) bool {
 	return ok && r.Input[member] != nil && r.Input[member] == rec.Call.Input[member]
 }
 
+// keepFound keeps the answer of a call that was found again. What a read of the
+// resource tells is none.
+func (p *applying) keepFound(rec *remediation.Change, r request, done apimodel.Reply) {
+	if len(done.Output) > 1 {
+		rec.Outputs, rec.Answer = p.keepOutputs(rec.Call, done), keptAnswer(r.op, done)
+	}
+}
+
 // resume decides a change that an earlier run recorded without a final outcome.
 func (p *applying) resume(ctx context.Context, d due, r request, rec remediation.Change) (apimodel.Reply, error) {
 	pc := d.pc
-	done, again, unread := p.settled(ctx, r, rec)
+	done, again, unread := p.settled(ctx, d, r, rec)
 	switch {
 	case unread != nil:
 		return apimodel.Reply{}, unread
 	case done != nil:
+		p.keepFound(&rec, r, *done)
 		if err := p.outcome(ctx, rec, remediation.Applied, rec.RequestID, nil); err != nil {
 			return apimodel.Reply{}, err
 		}
