@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,6 +45,7 @@ type document struct {
 	CreatedAt   string            `json:"CreatedAt,omitempty"`
 	UpdatedAt   string            `json:"UpdatedAt,omitempty"`
 	CreatedBy   string            `json:"CreatedBy,omitempty"`
+	ExpiresAt   string            `json:"ExpiresAt,omitempty"` // Parry's own
 	Tags        map[string]string `json:"Tags,omitempty"`
 }
 
@@ -78,6 +83,12 @@ func Parse(raw []byte) (Rule, error) {
 		return Rule{}, err
 	}
 	if r.UpdatedAt, err = stamp("UpdatedAt", d.UpdatedAt); err != nil {
+		return Rule{}, err
+	}
+	if r.ExpiresAt, err = stamp("ExpiresAt", d.ExpiresAt); err != nil {
+		return Rule{}, err
+	}
+	if r.Tags, err = tags(d.Tags); err != nil {
 		return Rule{}, err
 	}
 	if len(d.Criteria) == 0 {
@@ -121,7 +132,7 @@ func text(path, s string, most int) error {
 	return nil
 }
 
-func order(n *json.Number) (int, error) {
+func order(n *json.Number) (float64, error) {
 	if n == nil {
 		return 0, refuse("RuleOrder", "is missing")
 	}
@@ -129,7 +140,35 @@ func order(n *json.Number) (int, error) {
 	if err != nil || v < 1 || v > MaxOrder {
 		return 0, refuse("RuleOrder", "should be an integer from 1 to %d", MaxOrder)
 	}
-	return int(v), nil
+	return float64(v), nil
+}
+
+// The limits of tags: AWS's TagMap.
+const (
+	maxTags     = 50
+	maxTagKey   = 128
+	maxTagValue = 256
+)
+
+// tagKey is AWS's pattern of a tag's key, but for the prefix aws:.
+var tagKey = regexp.MustCompile(`^[a-zA-Z+-=._:/]{1,128}$`)
+
+func tags(in map[string]string) (map[string]string, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	if len(in) > maxTags {
+		return nil, refuse("Tags", "%d tags are more than the limit of %d", len(in), maxTags)
+	}
+	for _, k := range slices.Sorted(maps.Keys(in)) {
+		switch {
+		case strings.HasPrefix(k, "aws:") || !tagKey.MatchString(k):
+			return nil, refuse("Tags", "a key should be 1 to %d letters, digits or + - = . _ : /, and not begin with aws:", maxTagKey)
+		case utf8.RuneCountInString(in[k]) > maxTagValue:
+			return nil, refuse("Tags", "the value of %s has more than %d characters", k, maxTagValue)
+		}
+	}
+	return in, nil
 }
 
 func enabled(status string) (bool, error) {
@@ -192,19 +231,21 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	number := json.Number(fmt.Sprint(r.Order))
+	number := json.Number(strconv.FormatFloat(r.Order, 'f', -1, 64))
 	d := document{
 		RuleArn: r.ARN, RuleName: r.Name, Description: r.Description, RuleOrder: &number, RuleStatus: "DISABLED",
 		IsTerminal: r.Terminal, Criteria: criteria, Actions: []json.RawMessage{act}, CreatedBy: r.CreatedBy,
+		CreatedAt: written(r.CreatedAt), UpdatedAt: written(r.UpdatedAt), ExpiresAt: written(r.ExpiresAt), Tags: r.Tags,
 	}
 	if r.Enabled {
 		d.RuleStatus = "ENABLED"
 	}
-	if !r.CreatedAt.IsZero() {
-		d.CreatedAt = r.CreatedAt.UTC().Format(time.RFC3339Nano)
-	}
-	if !r.UpdatedAt.IsZero() {
-		d.UpdatedAt = r.UpdatedAt.UTC().Format(time.RFC3339Nano)
-	}
 	return json.Marshal(d)
+}
+
+func written(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }

@@ -16,9 +16,9 @@ type Rule struct {
 	ARN         string
 	Name        string
 	Description string
-	// Order is 1..1000. Rules are applied in ascending order, so that of two
-	// rules that set the same attribute the higher number wins.
-	Order int
+	// Order is 1..1000, whole for version 1. Rules are applied in ascending order,
+	// so that of two rules that set the same attribute the higher number wins.
+	Order float64
 	// Terminal stops later rules for a finding that this rule matched.
 	Terminal bool
 	Enabled  bool
@@ -28,6 +28,15 @@ type Rule struct {
 	UpdatedAt time.Time
 	CreatedAt time.Time
 	CreatedBy string
+	// ExpiresAt is Parry's own: from then on the rule is as good as disabled.
+	// Zero means never.
+	ExpiresAt time.Time
+	Tags      map[string]string
+}
+
+// Active reports whether the rule takes part at time now.
+func (r Rule) Active(now time.Time) bool {
+	return r.Enabled && (r.ExpiresAt.IsZero() || now.Before(r.ExpiresAt))
 }
 
 // ID gives the rule's ARN, or its name where it has none.
@@ -45,7 +54,7 @@ type Trace []Step
 type Step struct {
 	Rule    string           `json:"rule"` // ARN or name
 	Name    string           `json:"name"`
-	Order   int              `json:"order"`
+	Order   float64          `json:"order"`
 	Matched bool             `json:"matched"`
 	Reasons []filter.Reason  `json:"reasons"`
 	Updates []finding.Update `json:"updates,omitempty"`
@@ -64,33 +73,54 @@ func Sort(rules []Rule) []Rule {
 	return out
 }
 
-// Apply runs the enabled rules over a finding at time now.
+// Apply runs the active rules over a finding at time now.
 //
 // Criteria see original, the provider's finding as finding.Create gives it;
 // neither the customer's changes nor those of earlier rules. Actions change
-// current, which becomes the result.
+// current, which becomes the result. The trace has a step for every rule that
+// was asked; Set.Apply does the same for many findings.
 func Apply(rules []Rule, original, current finding.Finding, now time.Time) (finding.Finding, Trace) {
-	var trace Trace
-	before := current
+	run := newRun(original, current, now)
 	for _, r := range Sort(rules) {
-		if !r.Enabled {
+		if !r.Active(now) {
 			continue
 		}
-		step := Step{Rule: r.ID(), Name: r.Name, Order: r.Order}
-		step.Matched = r.Criteria.Match(original, now)
-		if step.Matched {
-			changed := r.Update.Apply(current, now)
-			step.Updates = finding.Diff(current, changed)
-			current = changed
-			step.Stopped = r.Terminal
+		if !run.ask(&r) {
+			run.trace = append(run.trace, Step{Rule: r.ID(), Name: r.Name, Order: r.Order})
 		}
-		trace = append(trace, step)
-		if step.Stopped {
+		if run.stopped {
 			break
 		}
 	}
-	return current.SameNote(before), trace
+	return run.result(), run.trace
 }
+
+// run is one finding on its way through the rules.
+type run struct {
+	original, before, current finding.Finding
+	now                       time.Time
+	trace                     Trace
+	stopped                   bool
+}
+
+func newRun(original, current finding.Finding, now time.Time) *run {
+	return &run{original: original, before: current, current: current, now: now}
+}
+
+// ask applies r if its criteria hold, and reports whether they do.
+func (x *run) ask(r *Rule) bool {
+	if !r.Criteria.Match(x.original, x.now) {
+		return false
+	}
+	changed := r.Update.Apply(x.current, x.now)
+	x.trace = append(x.trace, Step{
+		Rule: r.ID(), Name: r.Name, Order: r.Order, Matched: true, Updates: finding.Diff(x.current, changed), Stopped: r.Terminal,
+	})
+	x.current, x.stopped = changed, r.Terminal
+	return true
+}
+
+func (x *run) result() finding.Finding { return x.current.SameNote(x.before) }
 
 // Explain is Apply with the reasons of every criterion: for a person who asks
 // why. It costs more than Apply, so triage does not use it.

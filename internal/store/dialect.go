@@ -43,6 +43,10 @@ type Queries struct {
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
+	RuleRevision, RuleRevisionNext, RuleInsert, RuleUpdate, RuleDelete, RuleTotal, RuleAll, RulesRead, RuleToken, RulePage string
+	RuleHitAdd, RuleHits, RuleHitDelete                                                                                    string
+	RuleRunInsert, RuleRunUpdate, RuleRunRead, RuleRunOpen, RuleRunPage, RuleRunPrune                                      string
+
 	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead            string
 	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalOfStep, ApprovalUpdate, ApprovalPage, ApprovalDue string
 	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                                      string

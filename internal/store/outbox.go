@@ -27,7 +27,7 @@ type DeadMessage struct {
 
 // packed are effects as rows, checked and compressed: work that needs no lock.
 type packed struct {
-	messages, audits [][]any
+	messages, audits, hits [][]any
 }
 
 // packFrom is the size from which payloads are compressed. A frame is told from
@@ -69,6 +69,7 @@ func (s *Store) pack(eff Effects) (packed, error) {
 		}
 		p.audits = append(p.audits, []any{doc})
 	}
+	p.hits = hitRows(eff.RuleHits)
 	return p, nil
 }
 
@@ -95,6 +96,9 @@ func (t *tx) sendPacked(ctx context.Context, p packed) error {
 		return err
 	}
 	t.wake = t.wake || n > 0
+	if _, err := t.bulk(ctx, t.s.q.RuleHitAdd, p.hits); err != nil {
+		return err
+	}
 	_, err = t.bulk(ctx, t.s.q.AuditEnqueue, p.audits)
 	return err
 }

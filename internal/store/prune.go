@@ -22,12 +22,13 @@ type Cutoffs struct {
 	Archived   time.Time // archived findings by their last update
 	Active     time.Time // other findings by their last update
 	Calls      time.Time // calls, by when they were made
+	RuleRuns   time.Time // runs of automation rules that ended
 	MaxCalls   int64     // the latest calls that are kept whatever their age; 0 keeps all
 }
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -97,6 +98,11 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 	}
 	if p.Calls, err = s.pruneCalls(ctx, c); err != nil {
 		return p, err
+	}
+	if !c.RuleRuns.IsZero() {
+		if p.RuleRuns, err = s.pruneRows(ctx, Findings, s.q.RuleRunPrune, micros(c.RuleRuns), int64(pruneChunk)); err != nil {
+			return p, err
+		}
 	}
 	for _, one := range []struct {
 		before time.Time

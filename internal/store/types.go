@@ -14,6 +14,8 @@ type Effects struct {
 	// are of the Execution file.
 	Signals []Signal
 	Ends    []ExecutionEnd
+	// RuleHits are counted for automation rules; they are of the Findings file.
+	RuleHits []RuleHit
 }
 
 // Message is one job or event handed from a stage to the next.

@@ -163,6 +163,66 @@ ON CONFLICT (digest) DO UPDATE SET until = excluded.until WHERE seen_signature.u
 -- name: SignaturePrune
 DELETE FROM seen_signature WHERE until <= $1;
 
+-- name: RuleRevision
+SELECT rev FROM automation_rule_revision WHERE one = 1;
+
+-- name: RuleRevisionNext
+UPDATE automation_rule_revision SET rev = rev + 1 WHERE one = 1;
+
+-- name: RuleInsert
+INSERT INTO automation_rule (id, arn, version, token, created_at, rev, size, doc) VALUES ($1, $2, $3, $4, $5, 1, $6, $7)
+ON CONFLICT DO NOTHING;
+
+-- name: RuleUpdate
+UPDATE automation_rule SET rev = rev + 1, size = $3, doc = $4 WHERE id = $1 AND rev = $2;
+
+-- name: RuleDelete
+DELETE FROM automation_rule WHERE id = $1;
+
+-- name: RuleHitDelete
+DELETE FROM automation_rule_hit WHERE rule = $1;
+
+-- name: RuleTotal
+SELECT COUNT(*), COALESCE(SUM(size), 0) FROM automation_rule;
+
+-- name: RuleAll
+SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule ORDER BY created_at, id;
+
+-- name: RulesRead
+SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule WHERE id IN (SELECT value FROM json_each($1));
+
+-- name: RuleToken
+SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule WHERE token = $1;
+
+-- name: RulePage
+SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule f;
+
+-- name: RuleHitAdd row
+INSERT INTO automation_rule_hit (rule, matched, changed, last_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (rule) DO UPDATE SET matched = automation_rule_hit.matched + excluded.matched,
+    changed = automation_rule_hit.changed + excluded.changed, last_at = MAX(automation_rule_hit.last_at, excluded.last_at);
+
+-- name: RuleHits
+SELECT rule, matched, changed, last_at FROM automation_rule_hit WHERE rule IN (SELECT value FROM json_each($1));
+
+-- name: RuleRunInsert
+INSERT INTO automation_rule_run (id, rule, created_at, ended_at, rev, doc) VALUES ($1, $2, $3, 0, 1, $4) ON CONFLICT DO NOTHING;
+
+-- name: RuleRunUpdate
+UPDATE automation_rule_run SET rev = rev + 1, ended_at = $3, doc = $4 WHERE id = $1 AND rev = $2 AND ended_at = 0;
+
+-- name: RuleRunRead
+SELECT id, rule, created_at, ended_at, rev, doc FROM automation_rule_run WHERE id = $1;
+
+-- name: RuleRunOpen
+SELECT id, rule, created_at, ended_at, rev, doc FROM automation_rule_run WHERE ended_at = 0 ORDER BY created_at, id LIMIT $1;
+
+-- name: RuleRunPage
+SELECT id, rule, created_at, ended_at, rev, doc FROM automation_rule_run f;
+
+-- name: RuleRunPrune
+DELETE FROM automation_rule_run WHERE id IN (SELECT id FROM automation_rule_run WHERE ended_at > 0 AND ended_at < $1 ORDER BY ended_at, id LIMIT $2);
+
 -- name: RemediationInsert
 INSERT INTO remediation (id, undo_of, finding, control, account, state, created_at, version, doc)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
