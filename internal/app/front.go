@@ -22,7 +22,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	}
 	find := finder{s.store, s.stages.triage.Drain, s.clock}
 	hub, err := securityhub.New(securityhub.Config{
-		Importer: s.stages.intake, Updater: s.stages.triage, Finder: find,
+		Importer: s.stages.intake, Updater: s.stages.triage, Finder: find, Rules: s.stages.rules,
 		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, Logger: s.log,
 	})
 	if err != nil {

@@ -143,7 +143,7 @@ func (h *housekeeping) prune(ctx context.Context) error {
 	now := h.s.clock.Now()
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
-		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls,
+		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, RuleRuns: now.Add(-keepExecutions),
 	})
 	return err
 }

@@ -31,6 +31,7 @@ import (
 type stages struct {
 	intake  *ingesthttp.Intake
 	triage  *triage.Triage
+	rules   *triage.RuleDesk
 	route   *route.Stage
 	plan    *plan.Stage
 	desk    *plan.Desk
@@ -77,9 +78,16 @@ func (s *Server) buildIntake(t *stages) error {
 	for _, a := range s.cfg.Organization.Accounts {
 		names[a.ID] = a.Name
 	}
+	book := triage.NewRulebook(s.store, rules, s.log)
 	if t.triage, err = triage.New(triage.Config{
-		Store: s.store, Rules: triage.StaticRules(rules), Clock: s.clock, Logger: s.log,
+		Store: s.store, Rules: book, Clock: s.clock, Logger: s.log,
 		AccountName: func(id string) string { return names[id] },
+	}); err != nil {
+		return err
+	}
+	if t.rules, err = triage.NewRuleDesk(triage.RuleDeskConfig{
+		Triage: t.triage, Book: book, Rules: s.store, Runs: s.store, Pages: s.store, Account: s.cfg.Organization.HubAccount,
+		Partition: s.cfg.Organization.Partition, Node: s.node, Lease: s.store, IDs: s.ids, Clock: s.clock, Logger: s.log,
 	}); err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ const (
 	// DocumentWrite is for an administrator: whoever may start a document by its
 	// name starts what its author wrote.
 	DocumentWrite Action = "document.write" // installation
+	// Automation rules decide over the findings of all accounts.
+	RuleRead  Action = "rule.read"  // installation
+	RuleWrite Action = "rule.write" // installation
 )
 
 // Actions lists them all.
@@ -70,7 +73,7 @@ func Actions() []Action {
 	return []Action{
 		FindingRead, FindingImport, FindingUpdate, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
-		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl,
+		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite,
 	}
 }
 
@@ -93,7 +96,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead}, action)
 }
 
 // ParseRoles checks a list of role names.

@@ -68,7 +68,7 @@ func Parse(raw []byte) (Rule, error) {
 	if err := strict(raw, &d); err != nil {
 		return Rule{}, refuse("rule", "%w", err)
 	}
-	r := Rule{ARN: d.RuleArn, Name: d.RuleName, Description: d.Description, Terminal: d.IsTerminal, CreatedBy: d.CreatedBy}
+	r := Rule{ARN: d.RuleArn, Version: 1, Name: d.RuleName, Description: d.Description, Terminal: d.IsTerminal, CreatedBy: d.CreatedBy}
 	if err := errors.Join(text("RuleName", d.RuleName, maxName), text("Description", d.Description, maxText)); err != nil {
 		return Rule{}, firstOf(err)
 	}
@@ -99,6 +99,14 @@ func Parse(raw []byte) (Rule, error) {
 	}
 	r.Update, err = update(d.Actions)
 	return r, err
+}
+
+// ParseVersion reads a rule of version 1 or 2.
+func ParseVersion(version int, raw []byte) (Rule, error) {
+	if version != 1 {
+		return Rule{}, refuse("rule", "version %d is not one that this program knows", version)
+	}
+	return Parse(raw)
 }
 
 // firstOf takes the first of joined errors: a person mends one at a time.

@@ -13,7 +13,9 @@ import (
 type Rule struct {
 	// ARN identifies the rule in traces and history. A rule from a file without
 	// one is identified by its name.
-	ARN         string
+	ARN string
+	// Version is 1 or 2: whose criteria and actions the rule has.
+	Version     int
 	Name        string
 	Description string
 	// Order is 1..1000, whole for version 1. Rules are applied in ascending order,
@@ -62,14 +64,17 @@ type Step struct {
 	Stopped bool `json:"stopped,omitempty"`
 }
 
+// Compare orders rules as they are applied. Equal order and equal time fall back
+// on the identifier, so that the result never depends on where the rules came
+// from.
+func Compare(a, b Rule) int {
+	return cmp.Or(cmp.Compare(a.Order, b.Order), a.UpdatedAt.Compare(b.UpdatedAt), cmp.Compare(a.ID(), b.ID()))
+}
+
 // Sort gives rules in the order of application; the input is left alone.
-// Equal order and equal time fall back on the identifier, so that the result
-// never depends on where the rules came from.
 func Sort(rules []Rule) []Rule {
 	out := slices.Clone(rules)
-	slices.SortStableFunc(out, func(a, b Rule) int {
-		return cmp.Or(cmp.Compare(a.Order, b.Order), a.UpdatedAt.Compare(b.UpdatedAt), cmp.Compare(a.ID(), b.ID()))
-	})
+	slices.SortStableFunc(out, Compare)
 	return out
 }
 

@@ -43,9 +43,9 @@ type Queries struct {
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
-	RuleRevision, RuleRevisionNext, RuleInsert, RuleUpdate, RuleDelete, RuleTotal, RuleAll, RulesRead, RuleToken, RulePage string
-	RuleHitAdd, RuleHits, RuleHitDelete                                                                                    string
-	RuleRunInsert, RuleRunUpdate, RuleRunRead, RuleRunOpen, RuleRunPage, RuleRunPrune                                      string
+	RuleRevision, RuleRevisionNext, RuleInsert, RuleUpdate, RuleDelete, RuleTotal, RuleAll string
+	RuleHitAdd, RuleHits, RuleHitDelete                                                    string
+	RuleRunInsert, RuleRunUpdate, RuleRunRead, RuleRunOpen, RuleRunPage, RuleRunPrune      string
 
 	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead            string
 	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalOfStep, ApprovalUpdate, ApprovalPage, ApprovalDue string

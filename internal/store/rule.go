@@ -148,29 +148,6 @@ func (s *Store) DeleteRules(ctx context.Context, rules []AutomationRule, eff Eff
 	})
 }
 
-// RulesByID gives the rules among ids that exist, in no particular order.
-func (s *Store) RulesByID(ctx context.Context, ids []string) ([]AutomationRule, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	clean := make([]string, len(ids))
-	for i, id := range ids {
-		clean[i] = text(id, maxID)
-	}
-	arg, err := list(unique(clean))
-	if err != nil {
-		return nil, err
-	}
-	rules, err := collect(ctx, s.findings.Read, s.q.RulesRead, []any{arg}, s.scanRule)
-	return rules, s.fail("read automation rules", err)
-}
-
-// RuleByToken gives the rule that was created with token.
-func (s *Store) RuleByToken(ctx context.Context, token string) (AutomationRule, error) {
-	r, err := one(ctx, s.findings.Read, s.q.RuleToken, []any{text(token, maxID)}, s.scanRule)
-	return r, s.fail("read automation rule", err)
-}
-
 func (s *Store) scanRule(r scanner) (AutomationRule, error) {
 	var rule AutomationRule
 	var created int64
@@ -204,47 +181,6 @@ func (s *Store) AllRules(ctx context.Context) ([]AutomationRule, int64, error) {
 		rules, err = collect(ctx, raw, s.q.RuleAll, nil, s.scanRule)
 	}
 	return rules, rev, s.fail(op, errors.Join(err, raw.Rollback()))
-}
-
-// ListRules gives a page of the rules of a version, the oldest first; version 0
-// is all. The cursor of the next page is "" on the last.
-func (s *Store) ListRules(ctx context.Context, version int64, limit int, cursor string) ([]AutomationRule, string, error) {
-	b := builder{}
-	if version != 0 {
-		b.and("f.version = %s", b.arg(version))
-	}
-	return keyed(ctx, s, &b, keyedList[AutomationRule]{
-		op: "list automation rules", query: s.q.RulePage, scan: s.scanRule,
-		key: func(r AutomationRule) (int64, string) { return micros(r.CreatedAt), r.ID },
-	}, limit, cursor)
-}
-
-// keyedList says how a list by time of creation and id is read.
-type keyedList[T any] struct {
-	op, query string
-	latest    bool // the latest first
-	scan      func(scanner) (T, error)
-	key       func(T) (int64, string)
-}
-
-func keyed[T any](ctx context.Context, s *Store, b *builder, l keyedList[T], limit int, cursor string) ([]T, string, error) {
-	by := order{{"f.created_at", numberColumn, l.latest}, {"f.id", textColumn, l.latest}}
-	if cursor != "" {
-		p, err := decodePosition(cursor, by.String(), by.kinds())
-		if err != nil {
-			return nil, "", err
-		}
-		b.after(by, p)
-	}
-	n := pageSize(limit)
-	query := l.query + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n+1))
-	items, err := collect(ctx, s.findings.Read, query, b.args, l.scan)
-	if err != nil || len(items) <= n {
-		return items, "", s.fail(l.op, err)
-	}
-	created, id := l.key(items[n-1])
-	next, err := position{Order: by.String(), Values: []any{created, id}}.encode()
-	return items[:n], next, s.fail(l.op, err)
 }
 
 // RuleHit is how often a rule applied to findings that came in or that a run of

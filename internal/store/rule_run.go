@@ -96,14 +96,27 @@ func (s *Store) OpenRuleRuns(ctx context.Context, limit int) ([]RuleRun, error) 
 // ListRuleRuns gives a page of the runs of a rule, or of all for "", the latest
 // first. The cursor of the next page is "" on the last.
 func (s *Store) ListRuleRuns(ctx context.Context, rule string, limit int, cursor string) ([]RuleRun, string, error) {
+	const op = "list rule runs"
+	by := order{{"f.created_at", numberColumn, true}, {"f.id", textColumn, true}}
 	b := builder{}
 	if rule != "" {
 		b.and("f.rule = %s", b.arg(text(rule, maxID)))
 	}
-	return keyed(ctx, s, &b, keyedList[RuleRun]{
-		op: "list rule runs", query: s.q.RuleRunPage, latest: true, scan: s.scanRun,
-		key: func(r RuleRun) (int64, string) { return micros(r.CreatedAt), r.ID },
-	}, limit, cursor)
+	if cursor != "" {
+		p, err := decodePosition(cursor, by.String(), by.kinds())
+		if err != nil {
+			return nil, "", err
+		}
+		b.after(by, p)
+	}
+	n := pageSize(limit)
+	query := s.q.RuleRunPage + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n+1))
+	runs, err := collect(ctx, s.findings.Read, query, b.args, s.scanRun)
+	if err != nil || len(runs) <= n {
+		return runs, "", s.fail(op, err)
+	}
+	next, err := position{Order: by.String(), Values: []any{micros(runs[n-1].CreatedAt), runs[n-1].ID}}.encode()
+	return runs[:n], next, s.fail(op, err)
 }
 
 func (s *Store) scanRun(r scanner) (RuleRun, error) {

@@ -47,7 +47,25 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 	eff := b.eff
 	// One event has one finding, and many events are one message.
 	eff.Outbox = append(slices.Clip(eff.Outbox), store.Bundle(slices.Concat(events...))...)
+	eff.RuleHits = b.hits(ids)
 	return writes, eff, errors.Join(errs...)
+}
+
+// hits counts for each rule what it applied to.
+func (b *batch) hits(ids []finding.ID) []store.RuleHit {
+	byRule := map[string]store.RuleHit{}
+	for _, id := range ids {
+		for _, step := range b.open[id].applied {
+			h := byRule[step.Rule]
+			h.Rule, h.LastAt = step.Rule, b.now
+			h.Matched++
+			if len(step.Updates) > 0 {
+				h.Changed++
+			}
+			byRule[step.Rule] = h
+		}
+	}
+	return slices.Collect(maps.Values(byRule))
 }
 
 // effects gives the write of one finding and an event for each of its versions.

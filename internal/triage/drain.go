@@ -177,7 +177,7 @@ func inRow(err error) bool {
 }
 
 // commit makes one commit of rows.
-func (t *Triage) commit(ctx context.Context, rows []arrival, rules []rule.Rule) error {
+func (t *Triage) commit(ctx context.Context, rows []arrival, rules *rule.Set) error {
 	b, err := t.assemble(ctx, rows, rules)
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func pause(ctx context.Context, n int) error {
 
 // assemble runs rows over the findings that are stored, in order; several rows
 // of one finding build on each other.
-func (t *Triage) assemble(ctx context.Context, rows []arrival, rules []rule.Rule) (*batch, error) {
+func (t *Triage) assemble(ctx context.Context, rows []arrival, rules *rule.Set) (*batch, error) {
 	b := &batch{now: t.cfg.Clock.Now(), open: map[finding.ID]*subject{}}
 	ids := make([]finding.ID, 0, len(rows))
 	for _, a := range rows {
@@ -235,14 +235,20 @@ func (t *Triage) assemble(ctx context.Context, rows []arrival, rules []rule.Rule
 			continue
 		}
 		s := b.subject(a.doc.ID())
-		if name := t.cfg.AccountName(a.doc.Account()); name != "" && !a.doc.Has("AwsAccountName") {
-			a.doc = a.doc.With("AwsAccountName", name)
-		}
+		a.doc = t.withAccountName(a.doc)
 		if err := s.receive(a.InboxRow, a.doc, rules, b.now); err != nil {
 			b.refuse(a.InboxRow, err)
 		}
 	}
 	return b, nil
+}
+
+// withAccountName fills in the name of the account, which rules may ask for.
+func (t *Triage) withAccountName(f finding.Finding) finding.Finding {
+	if name := t.cfg.AccountName(f.Account()); name != "" && !f.Has("AwsAccountName") {
+		return f.With("AwsAccountName", name)
+	}
+	return f
 }
 
 // load opens the findings among ids that exist.

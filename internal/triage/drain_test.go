@@ -148,9 +148,9 @@ func TestRuleFiresOverTheCustomersStatus(t *testing.T) {
 	s := start(t)
 	s.give(t, asff("f1", 1))
 	s.update(t, `{"Workflow":{"Status":"NOTIFIED"}}`, "f1")
-	tr, err := triage.New(triage.Config{Store: s.store, Clock: s.clock, Rules: triage.StaticRules{
+	tr, err := triage.New(triage.Config{Store: s.store, Clock: s.clock, Rules: triage.FixedRules(
 		ruleOf(t, "suppress", 1, `{"WorkflowStatus":[{"Value":"NEW","Comparison":"EQUALS"}]}`, `{"Workflow":{"Status":"SUPPRESSED"}}`),
-	}})
+	)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func TestRowsStayWhenTheStoreIsAway(t *testing.T) {
 
 type brokenRules struct{}
 
-func (brokenRules) Rules(context.Context) ([]rule.Rule, error) {
+func (brokenRules) Rules(context.Context) (*rule.Set, error) {
 	return nil, fault.Errorf(fault.Unavailable, "read rules", "gone")
 }
 
@@ -494,7 +494,7 @@ func TestAccountNameIsFilledBeforeRules(t *testing.T) {
 	f := newFake()
 	tr, err := triage.New(triage.Config{
 		Store: f, AccountName: func(string) string { return "development" },
-		Rules: triage.StaticRules{ruleOf(t, "dev", 1, `{"AwsAccountName":[{"Value":"development","Comparison":"EQUALS"}]}`, `{"Severity":{"Label":"LOW"}}`)},
+		Rules: triage.FixedRules(ruleOf(t, "dev", 1, `{"AwsAccountName":[{"Value":"development","Comparison":"EQUALS"}]}`, `{"Severity":{"Label":"LOW"}}`)),
 	})
 	if err != nil {
 		t.Fatal(err)

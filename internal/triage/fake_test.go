@@ -226,7 +226,7 @@ type setup struct {
 func start(t testing.TB, rules ...rule.Rule) setup {
 	t.Helper()
 	s := setup{store: newFake(), clock: service.NewFixedClock(epoch())}
-	tr, err := triage.New(triage.Config{Store: s.store, Rules: triage.StaticRules(rules), Clock: s.clock, Poll: time.Hour})
+	tr, err := triage.New(triage.Config{Store: s.store, Rules: triage.FixedRules(rules...), Clock: s.clock, Poll: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

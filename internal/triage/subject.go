@@ -24,13 +24,15 @@ type subject struct {
 	doc     finding.Finding
 	exists  bool // there is a version, stored or made earlier in this batch
 	history []store.HistoryEntry
+	// applied are the rules that matched, with what of their changes lasted.
+	applied rule.Trace
 	// versions are the documents of the accepted writes: one event for each.
 	versions []finding.Finding
 }
 
 // receive takes a provider's version of the finding. An older or equal version
 // is ignored; the error says why a version is refused.
-func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules []rule.Rule, now time.Time) (err error) {
+func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *rule.Set, now time.Time) (err error) {
 	// A finding whose handling panics would stop the service again at every
 	// start; it becomes a refused row instead.
 	defer func() {
@@ -65,8 +67,8 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules []
 
 // write makes merged the next version, after the rules, which see original.
 // Before is nil for a finding that did not exist.
-func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, original finding.Finding, rules []rule.Rule, now time.Time) {
-	result, trace := rule.Apply(rules, original, merged, now)
+func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, original finding.Finding, rules *rule.Set, now time.Time) {
+	result, trace := rules.Apply(original, merged, now)
 	result = settle(result).With("ProcessedAt", finding.FormatTime(now))
 	s.note(row.Source, merged, before, result, trace, now)
 	s.doc, s.exists = result, true
@@ -104,6 +106,7 @@ func (s *subject) note(source string, merged finding.Finding, before *finding.Fi
 			trace[i].Updates = lasting(trace[i].Updates)
 		}
 	}
+	s.applied = append(s.applied, trace...)
 	for _, step := range trace {
 		s.remember(ByRule, step.Rule, step.Updates, now)
 	}
@@ -117,14 +120,21 @@ func (s *subject) remember(source, identity string, updates []finding.Update, no
 
 // change applies a customer's or Parry's own patch.
 func (s *subject) change(p finding.Patch, source, by string, now time.Time) error {
-	next := p.Apply(s.doc, now)
+	if err := s.become(p.Apply(s.doc, now), source, by, now); err != nil {
+		return err
+	}
+	s.record.Touched = finding.Touched(s.record.Touched).With(p.Attributes()...)
+	return nil
+}
+
+// become makes next, which is no provider's, the next version.
+func (s *subject) become(next finding.Finding, source, by string, now time.Time) error {
 	if n := len(next.JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
 		return fault.Errorf(fault.Exhausted, "update finding", "the finding would have %d bytes, more than the limit of %d", n, finding.MaxBytes)
 	}
 	s.remember(source, by, finding.Diff(s.doc, next), now)
 	s.doc = next.With("ProcessedAt", finding.FormatTime(now))
 	s.versions = append(s.versions, s.doc)
-	s.record.Touched = finding.Touched(s.record.Touched).With(p.Attributes()...)
 	return nil
 }
 

@@ -26,14 +26,17 @@ type Store interface {
 
 // RuleSource gives the automation rules in force.
 type RuleSource interface {
-	Rules(ctx context.Context) ([]rule.Rule, error)
+	Rules(ctx context.Context) (*rule.Set, error)
 }
 
-// StaticRules is a RuleSource that never changes.
-type StaticRules []rule.Rule
+// fixedRules is a RuleSource that never changes.
+type fixedRules struct{ set *rule.Set }
 
-// Rules gives r.
-func (r StaticRules) Rules(context.Context) ([]rule.Rule, error) { return r, nil }
+// FixedRules gives a RuleSource that never changes; Rulebook is one that does.
+func FixedRules(rules ...rule.Rule) RuleSource { return fixedRules{rule.Compile(rules)} }
+
+// Rules gives the rules that r was made of.
+func (r fixedRules) Rules(context.Context) (*rule.Set, error) { return r.set, nil }
 
 // Config is what New needs.
 type Config struct {
@@ -72,7 +75,7 @@ func New(cfg Config) (*Triage, error) {
 		return nil, fault.Errorf(fault.Internal, "make triage", "store is required")
 	}
 	if cfg.Rules == nil {
-		cfg.Rules = StaticRules(nil)
+		cfg.Rules = FixedRules()
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = service.SystemClock{}

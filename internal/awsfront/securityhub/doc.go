@@ -1,5 +1,6 @@
 // Package securityhub answers AWS Security Hub's API: BatchImportFindings,
-// GetFindings, BatchUpdateFindings, EnableSecurityHub and DescribeHub, in
+// GetFindings, BatchUpdateFindings, EnableSecurityHub, DescribeHub and the
+// operations of automation rules (rules.go) and their tags (tags.go), in
 // rest-json, with AWS's field casing and error codes.
 //
 // It checks the form of a request and what its caller may do, and hands on to

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -68,6 +69,8 @@ type Config struct {
 	Importer Importer // required
 	Updater  Updater  // required
 	Finder   Finder   // required
+	// Rules are the automation rules. Default: their operations are not served.
+	Rules Rules
 	// Account is the one that Parry runs for: the security account. Required.
 	Account string
 	// Partition of the ARNs. Default: aws.
@@ -96,22 +99,27 @@ func New(cfg Config) (*Handler, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{cfg: cfg, log: cfg.Logger.With("component", "awsfront.securityhub"), mux: http.NewServeMux()}
-	for pattern, answer := range map[string]operation{
+	operations := map[string]operation{
 		"POST /findings/import":       h.importFindings,
 		"POST /findings":              h.getFindings,
 		"PATCH /findings/batchupdate": h.updateFindings,
 		"POST /accounts":              h.enable,
 		"GET /accounts":               h.describe,
-		"/":                           unserved,
-	} {
+		"/":                           h.unserved,
+	}
+	if cfg.Rules != nil {
+		maps.Copy(operations, h.ruleOperations())
+	}
+	for pattern, answer := range operations {
 		h.mux.HandleFunc(pattern, h.serve(answer))
 	}
 	return h, nil
 }
 
-// Reads reports whether r changes nothing. GetFindings is a POST.
+// Reads reports whether r changes nothing. GetFindings and BatchGetAutomationRules
+// are POSTs.
 func (h *Handler) Reads(r *http.Request) bool {
-	return r.Method == http.MethodGet || r.Method == http.MethodPost && r.URL.Path == "/findings"
+	return r.Method == http.MethodGet || r.Method == http.MethodPost && (r.URL.Path == "/findings" || r.URL.Path == "/automationrules/get")
 }
 
 // MaxBody is AWS's 6 MB and what is around the findings.
@@ -171,10 +179,14 @@ func errorOf(err error) *protocol.Error {
 	}
 }
 
-func unserved(r *http.Request) (any, error) {
+func (h *Handler) unserved(r *http.Request) (any, error) {
+	served := "BatchImportFindings, GetFindings, BatchUpdateFindings, EnableSecurityHub and DescribeHub"
+	if h.cfg.Rules != nil {
+		served += ", and the operations of automation rules and their tags"
+	}
 	return nil, &protocol.Error{
 		Status: http.StatusNotImplemented, Code: "UnknownOperationException",
-		Message: "Parry does not serve " + r.Method + " on this path. It serves BatchImportFindings, GetFindings, BatchUpdateFindings, EnableSecurityHub and DescribeHub.",
+		Message: "Parry does not serve " + r.Method + " on this path. It serves " + served + ".",
 	}
 }
 

@@ -202,15 +202,6 @@ SELECT COUNT(*), COALESCE(SUM(size), 0)::bigint FROM automation_rule;
 -- name: RuleAll
 SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule ORDER BY created_at, id;
 
--- name: RulesRead
-SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule WHERE id IN (SELECT v FROM jsonb_array_elements_text($1::text::jsonb) v);
-
--- name: RuleToken
-SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule WHERE token = $1;
-
--- name: RulePage
-SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule f;
-
 -- name: RuleHitAdd bulk
 INSERT INTO automation_rule_hit (rule, matched, changed, last_at)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])

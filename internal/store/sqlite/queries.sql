@@ -188,15 +188,6 @@ SELECT COUNT(*), COALESCE(SUM(size), 0) FROM automation_rule;
 -- name: RuleAll
 SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule ORDER BY created_at, id;
 
--- name: RulesRead
-SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule WHERE id IN (SELECT value FROM json_each($1));
-
--- name: RuleToken
-SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule WHERE token = $1;
-
--- name: RulePage
-SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule f;
-
 -- name: RuleHitAdd row
 INSERT INTO automation_rule_hit (rule, matched, changed, last_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (rule) DO UPDATE SET matched = automation_rule_hit.matched + excluded.matched,

@@ -12,7 +12,6 @@ CREATE TABLE automation_rule (
     size       BIGINT NOT NULL,
     doc        BYTEA NOT NULL
 );
-CREATE INDEX automation_rule_page ON automation_rule (version, created_at, id);
 CREATE UNIQUE INDEX automation_rule_token ON automation_rule (token) WHERE token <> '';
 
 -- Moves with every change of a rule, so that a node sees by one row whether the
