@@ -106,6 +106,7 @@ type Config struct {
 	Switch    Switch
 	Keys      Keys
 	Attacher  Attacher
+	Rules     Rules
 	// Executions are those of Systems Manager's API.
 	Executions Executions
 	// Guards says which guards are in force, and what is used of the budgets.
@@ -122,7 +123,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "executions": c.Executions == nil, "guards": c.Guards == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "executions": c.Executions == nil, "guards": c.Guards == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
@@ -171,6 +172,7 @@ func build(cfg Config) *API {
 	a.registerGuards()
 	a.registerKeys()
 	a.registerDocuments()
+	a.registerRules()
 	// The schema of huma's own errors: reword gives ours instead.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")

@@ -289,7 +289,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Executions: v, Guards: v.guards,
+		Findings: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Guards: v.guards,
 	})
 	if err != nil {
 		t.Fatal(err)
