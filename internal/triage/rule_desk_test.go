@@ -174,14 +174,24 @@ func (w world) events(t testing.TB) []string {
 	}
 	var out []string
 	for _, m := range got {
-		var e struct {
+		type event struct {
 			Detail struct{ Findings []finding.Finding }
 		}
-		if err := json.Unmarshal(m.Payload, &e); err != nil || len(e.Detail.Findings) != 1 {
+		var list []event
+		raw := []byte(m.Payload)
+		if raw[0] != '[' {
+			raw = append(append([]byte("["), raw...), ']')
+		}
+		if err := json.Unmarshal(raw, &list); err != nil {
 			t.Fatalf("%v: %s", err, m.Payload)
 		}
-		f := e.Detail.Findings[0]
-		out = append(out, f.ID().Id+" "+string(f.Workflow()))
+		for _, e := range list {
+			if len(e.Detail.Findings) != 1 {
+				t.Fatalf("an event of %d findings", len(e.Detail.Findings))
+			}
+			f := e.Detail.Findings[0]
+			out = append(out, f.ID().Id+" "+string(f.Workflow()))
+		}
 	}
 	slices.Sort(out)
 	return out

@@ -246,6 +246,7 @@ func (d *RuleDesk) step(ctx context.Context, run runDoc) (ended bool, err error)
 func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) ([]store.FindingWrite, error) {
 	hit := store.RuleHit{Rule: run.Rule, LastAt: b.now}
 	var writes []store.FindingWrite
+	var events []store.Message
 	for _, a := range attempts {
 		run.Scanned++
 		if a.err != nil {
@@ -268,13 +269,13 @@ func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) ([]store.F
 		}
 		run.Changed++
 		hit.Changed++
-		w, events, err := s.effects(b.now)
+		w, of, err := s.effects(b.now)
 		if err != nil {
 			return nil, err
 		}
-		writes = append(writes, w)
-		b.eff.Outbox = append(b.eff.Outbox, events...)
+		writes, events = append(writes, w), append(events, of...)
 	}
+	b.eff.Outbox = store.Bundle(events)
 	if hit.Matched > 0 {
 		b.eff.RuleHits = []store.RuleHit{hit}
 	}
