@@ -8,6 +8,7 @@ import (
 
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/finding/ocsf"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -102,7 +103,11 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			return &findingOutput{FindingDetail{findingOf(r), r.Doc}}, nil
+			f, err := finding.Reopen(r.Doc)
+			if err != nil {
+				return nil, err
+			}
+			return &findingOutput{FindingDetail{findingOf(r), f.Bare().JSON(), ocsf.JSON(ocsf.Export(f))}}, nil
 		})
 	register(a, operation{id: "list-finding-history", method: http.MethodGet, path: "/v1/findings/{key}/history", summary: "List what changed on a finding, the latest first", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *historyInput) (*page[store.HistoryEntry], error) {

@@ -52,6 +52,7 @@ type Finding struct {
 type FindingDetail struct {
 	Finding
 	Document json.RawMessage `json:"document" doc:"The finding in AWS Security Finding Format."`
+	OCSF     json.RawMessage `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`
 }
 
 // FindingKey names a finding in a path.

@@ -15,6 +15,7 @@ import (
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/filter"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -74,7 +75,7 @@ func (f finder) page(ctx context.Context, query store.FindingQuery, binding stri
 	}
 	page := securityhub.Page{Findings: make([]json.RawMessage, 0, len(found.Records))}
 	for _, r := range found.Records {
-		page.Findings = append(page.Findings, r.Doc)
+		page.Findings = append(page.Findings, finding.Bare(r.Doc))
 	}
 	if found.Next != "" {
 		page.Next = sealToken(binding, query.At, found.Next)

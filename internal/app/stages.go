@@ -15,7 +15,7 @@ import (
 	"github.com/parry-security/parry/internal/execute"
 	"github.com/parry-security/parry/internal/fault"
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
-	"github.com/parry-security/parry/internal/normalize/asff"
+	"github.com/parry-security/parry/internal/normalize"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/plan"
 	"github.com/parry-security/parry/internal/remediation"
@@ -91,7 +91,7 @@ func (s *Server) buildIntake(t *stages) error {
 	}); err != nil {
 		return err
 	}
-	t.intake, err = ingesthttp.New(ingesthttp.Config{Inbox: s.store, Normalizer: asff.Normalizer{}, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake})
+	t.intake, err = ingesthttp.New(ingesthttp.Config{Inbox: s.store, Normalizer: normalize.Finding{}, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake})
 	return err
 }
 

@@ -70,9 +70,14 @@ func (s *shared) findingListCommand() *cobra.Command {
 }
 
 func (s *shared) findingShowCommand() *cobra.Command {
-	return &cobra.Command{
+	format := "parry"
+	c := &cobra.Command{
 		Use: "show ID", Short: "Show a finding whole", Args: cobra.ExactArgs(1),
+		Example: "  parry finding show ID --format ocsf -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("--format", &format, "PARRY", "ASFF", "OCSF"); err != nil {
+				return err
+			}
 			c, err := s.client()
 			if err != nil {
 				return err
@@ -85,9 +90,17 @@ func (s *shared) findingShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			switch format {
+			case "ASFF":
+				return s.print(s.Out, detail.Document, func() grid { return findingGrid(detail) })
+			case "OCSF":
+				return s.print(s.Out, detail.OCSF, func() grid { return findingGrid(detail) })
+			}
 			return s.print(s.Out, detail, func() grid { return findingGrid(detail) })
 		},
 	}
+	c.Flags().StringVar(&format, "format", format, "document of -o json and yaml: parry (columns and both documents), asff or ocsf")
+	return c
 }
 
 func findingGrid(d api.FindingDetail) grid {

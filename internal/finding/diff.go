@@ -16,7 +16,8 @@ type Update struct {
 
 // Diff gives what changed from old to new, by top-level attribute in
 // alphabetical order. Top-level timestamps are left out, as AWS does: they
-// change with every write and say nothing.
+// change with every write and say nothing. So is the document that a finding
+// came as: what it says differently, other attributes say too.
 func Diff(before, after Finding) []Update {
 	names := slices.Collect(maps.Keys(before.doc))
 	for k := range after.doc {
@@ -28,7 +29,7 @@ func Diff(before, after Finding) []Update {
 	var out []Update
 	for _, name := range names {
 		a, b := before.doc[name], after.doc[name]
-		if isTimestamp(name) || equalValue(a, b) {
+		if isTimestamp(name) || name == OCSF || equalValue(a, b) {
 			continue
 		}
 		out = append(out, describe(name, a, b))

@@ -3,7 +3,7 @@
 //
 // # Takes
 //
-// One message of one source, as it came: ASFF now; OCSF and the events of
+// One message of one source, as it came: ASFF and OCSF; the events of
 // AWS's detectors join it.
 //
 // # Gives

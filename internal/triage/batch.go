@@ -75,8 +75,8 @@ func (s *subject) effects(now time.Time) (store.FindingWrite, []store.Message, e
 	events := make([]store.Message, len(s.versions))
 	for i, version := range s.versions {
 		doc := record.Doc
-		if i < len(s.versions)-1 {
-			doc = version.JSON()
+		if i < len(s.versions)-1 || version.Has(finding.OCSF) {
+			doc = version.Bare().JSON()
 		}
 		var err error
 		if events[i], err = imported(version, doc, rev+1, i, now); err != nil {

@@ -129,7 +129,7 @@ func (s *subject) change(p finding.Patch, source, by string, now time.Time) erro
 
 // become makes next, which is no provider's, the next version.
 func (s *subject) become(next finding.Finding, source, by string, now time.Time) error {
-	if n := len(next.JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
+	if n := len(next.Bare().JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
 		return fault.Errorf(fault.Exhausted, "update finding", "the finding would have %d bytes, more than the limit of %d", n, finding.MaxBytes)
 	}
 	s.remember(source, by, finding.Diff(s.doc, next), now)

@@ -23,7 +23,7 @@ func (Normalizer) Normalize(raw json.RawMessage) (finding.Finding, *finding.Impo
 	if err := f.Validate(); err != nil {
 		return finding.Finding{}, finding.Refuse(f.String("Id"), finding.CodeInvalidInput, err.Error())
 	}
-	return fill(f), nil
+	return fill(f.Bare()), nil
 }
 
 // sentence words a parse error after "data".

@@ -1,0 +1,21 @@
+package normalize
+
+import (
+	"encoding/json"
+
+	"github.com/parry-security/parry/internal/finding"
+	format "github.com/parry-security/parry/internal/finding/ocsf"
+	"github.com/parry-security/parry/internal/normalize/asff"
+	"github.com/parry-security/parry/internal/normalize/ocsf"
+)
+
+// Finding reads one finding in the format that it is in: OCSF or ASFF.
+type Finding struct{}
+
+// Normalize reads, validates and completes one finding.
+func (Finding) Normalize(raw json.RawMessage) (finding.Finding, *finding.ImportError) {
+	if format.Is(raw) {
+		return ocsf.Normalizer{}.Normalize(raw)
+	}
+	return asff.Normalizer{}.Normalize(raw)
+}

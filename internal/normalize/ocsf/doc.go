@@ -1,0 +1,2 @@
+// Package ocsf takes findings in OCSF.
+package ocsf
