@@ -27,6 +27,7 @@ import (
 	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/plan"
+	"github.com/parry-security/parry/internal/triage"
 )
 
 // MaxSize is the largest configuration file that is read, in bytes.
@@ -49,6 +50,8 @@ type Config struct {
 	Organization org.Organization `yaml:"organization"`
 	// AutomationRules are Security Hub automation rules (V1), as its API takes them.
 	AutomationRules []Document `yaml:"automation_rules"`
+	// Priority says what makes a finding urgent.
+	Priority triage.Priority `yaml:"priority"`
 	// BusRules are event patterns with targets.
 	BusRules []BusRule `yaml:"bus_rules"`
 	// Policies say how plans are approved; the first that matches decides.
@@ -297,7 +300,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority} {
 		if err := check(); err != nil {
 			return err
 		}

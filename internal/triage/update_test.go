@@ -229,23 +229,3 @@ func TestAnnotateRefuses(t *testing.T) {
 		t.Errorf("note of %d characters", n)
 	}
 }
-
-func TestScore(t *testing.T) {
-	t.Parallel()
-	for more, want := range map[string]int{
-		`"Severity":{"Label":"HIGH"}`:                                    70,
-		`"Severity":{"Label":"HIGH"},"Criticality":100`:                  80,
-		`"Severity":{"Label":"HIGH"},"Criticality":0`:                    60,
-		`"Severity":{"Normalized":95},"Criticality":100`:                 100,
-		`"Severity":{"Label":"HIGH"},"Workflow":{"Status":"SUPPRESSED"}`: 0,
-		`"Severity":{"Label":"HIGH"},"RecordState":"ARCHIVED"`:           0,
-	} {
-		f, err := finding.Parse([]byte(asff("f", 1, more)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := triage.ScoreOf(finding.Create(f)); got.Value != want || len(got.Reasons) == 0 {
-			t.Errorf("%s: %+v", more, got)
-		}
-	}
-}
