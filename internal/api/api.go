@@ -16,6 +16,7 @@ import (
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/triage"
 )
 
 const (
@@ -32,6 +33,12 @@ type Findings interface {
 	QueryFindings(ctx context.Context, q store.FindingQuery) (store.FindingPage, error)
 	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
 	FindingHistory(ctx context.Context, id finding.ID, limit int, cursor string) ([]store.HistoryEntry, string, error)
+	TopResources(ctx context.Context, accounts []string, n int) ([]store.Resource, error)
+}
+
+// Ranker explains priorities.
+type Ranker interface {
+	Explain(ctx context.Context, r store.FindingRecord) (triage.Score, error)
 }
 
 // Remediations reads remediations and their plans.
@@ -95,6 +102,7 @@ type Keys interface {
 // Config is what New needs. Everything without a default is required.
 type Config struct {
 	Findings     Findings
+	Ranker       Ranker
 	Remediations Remediations
 	Journal      Journal
 	// Redact gives a plan as people may see it, without secret values.
@@ -122,7 +130,7 @@ type Config struct {
 
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
-		"findings": c.Findings == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
+		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
 		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "executions": c.Executions == nil, "guards": c.Guards == nil,
 	} {
 		if missing {

@@ -20,6 +20,7 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/triage"
 )
 
 const (
@@ -122,6 +123,20 @@ func (v *vault) Findings(_ context.Context, ids []finding.ID) ([]store.FindingRe
 		}
 	}
 	return out, nil
+}
+
+func (v *vault) Explain(_ context.Context, r store.FindingRecord) (triage.Score, error) {
+	return triage.Score{Value: r.Priority, Reasons: []triage.Reason{{Points: r.Priority, Text: "severity"}}}, nil
+}
+
+// TopResources gives one resource for each finding in scope.
+func (v *vault) TopResources(ctx context.Context, accounts []string, n int) ([]store.Resource, error) {
+	page, err := v.QueryFindings(ctx, store.FindingQuery{Accounts: accounts, Limit: n})
+	var out []store.Resource
+	for _, r := range page.Records {
+		out = append(out, store.Resource{ID: r.ResourceID, Account: r.Account, Priority: r.Priority, Open: 1})
+	}
+	return out, err
 }
 
 func (v *vault) FindingHistory(_ context.Context, id finding.ID, _ int, _ string) ([]store.HistoryEntry, string, error) {
@@ -289,7 +304,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Guards: v.guards,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Guards: v.guards,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -46,6 +46,17 @@ type findingsInput struct {
 	ResourceID  string `query:"resource_id" maxLength:"1024"`
 	ID          string `query:"id" maxLength:"512" doc:"The finding's Id; several products may use the same."`
 	ProductArn  string `query:"product_arn" maxLength:"2048"`
+	Overdue     bool   `query:"overdue" doc:"Only findings whose deadline has passed."`
+	Sort        string `query:"sort" enum:"updated,priority" default:"updated" doc:"The latest update first, or the most urgent."`
+}
+
+// order gives the order of the list; with equal priority the latest update is first.
+func (in *findingsInput) order() []store.SortKey {
+	latest := store.SortKey{Column: "updated_at", Descending: true}
+	if in.Sort == "priority" {
+		return []store.SortKey{{Column: "priority", Descending: true}, latest}
+	}
+	return []store.SortKey{latest}
 }
 
 func (in *findingsInput) where() []store.Condition {
@@ -66,6 +77,9 @@ func (in *findingsInput) where() []store.Condition {
 			where = append(where, store.Condition{Column: c.column, Op: store.OpEqual, Values: []string{c.value}})
 		}
 	}
+	if in.Overdue {
+		where = append(where, store.Condition{Column: "overdue", Op: store.OpEqual, Values: []string{"1"}})
+	}
 	return where
 }
 
@@ -83,10 +97,10 @@ type historyInput struct {
 }
 
 func (a *API) registerFindings() {
-	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update first", tag: "findings"}, auth.FindingRead,
+	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update or the most urgent first", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *findingsInput) (*page[Finding], error) {
 			found, err := a.cfg.Findings.QueryFindings(ctx, store.FindingQuery{
-				Accounts: auth.Scope(p), Where: in.where(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true,
+				Accounts: auth.Scope(p), Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true,
 			})
 			if err != nil {
 				return nil, err
@@ -107,8 +121,13 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			return &findingOutput{FindingDetail{findingOf(r), f.Bare().JSON(), ocsf.JSON(ocsf.Export(f))}}, nil
+			score, err := a.cfg.Ranker.Explain(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			return &findingOutput{FindingDetail{findingOf(r), score.Reasons, f.Bare().JSON(), ocsf.JSON(ocsf.Export(f))}}, nil
 		})
+	a.registerResources()
 	register(a, operation{id: "list-finding-history", method: http.MethodGet, path: "/v1/findings/{key}/history", summary: "List what changed on a finding, the latest first", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *historyInput) (*page[store.HistoryEntry], error) {
 			r, err := a.finding(ctx, p, in.Key)
@@ -120,6 +139,27 @@ func (a *API) registerFindings() {
 				return nil, err
 			}
 			return pageOf(entries, next), nil
+		})
+}
+
+type resourcesInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many resources."`
+}
+
+// registerResources lists what findings are about. There is no next page: it is what
+// to begin with, not an inventory.
+func (a *API) registerResources() {
+	register(a, operation{id: "list-resources", method: http.MethodGet, path: "/v1/resources", summary: "List the resources that need attention first", tag: "findings"}, auth.FindingRead,
+		func(ctx context.Context, p auth.Principal, in *resourcesInput) (*page[Resource], error) {
+			found, err := a.cfg.Findings.TopResources(ctx, auth.Scope(p), in.Limit)
+			if err != nil {
+				return nil, err
+			}
+			out := make([]Resource, len(found))
+			for i, r := range found {
+				out[i] = Resource(r)
+			}
+			return pageOf(out, ""), nil
 		})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/triage"
 )
 
 func problemType() reflect.Type { return reflect.TypeFor[Problem]() }
@@ -44,6 +45,9 @@ type Finding struct {
 	Title        string    `json:"title" doc:"Untrusted text."`
 	Source       string    `json:"source" doc:"The key that brought it."`
 	Trusted      bool      `json:"trusted" doc:"Whether the source may start automatic remediation."`
+	Priority     int       `json:"priority" doc:"How urgent it is, 0 to 100; 0 needs no work."`
+	DueAt        time.Time `json:"due_at,omitzero" doc:"Until when it should be dealt with; absent without a deadline."`
+	Overdue      bool      `json:"overdue" doc:"Whether that has passed."`
 	CreatedAt    time.Time `json:"created_at"`
 	UpdatedAt    time.Time `json:"updated_at"`
 }
@@ -51,8 +55,21 @@ type Finding struct {
 // FindingDetail is a finding with its document.
 type FindingDetail struct {
 	Finding
+	Reasons  []triage.Reason `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
 	Document json.RawMessage `json:"document" doc:"The finding in AWS Security Finding Format."`
 	OCSF     json.RawMessage `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`
+}
+
+// Resource is a resource with the findings that are open on it.
+type Resource struct {
+	ID         string           `json:"id"`
+	Type       string           `json:"type"`
+	Account    string           `json:"account"`
+	Region     string           `json:"region"`
+	Priority   int              `json:"priority" doc:"That of its most urgent finding."`
+	Open       int64            `json:"open" doc:"Findings that are active, and new or notified."`
+	Overdue    int64            `json:"overdue"`
+	BySeverity map[string]int64 `json:"by_severity"`
 }
 
 // FindingKey names a finding in a path.
@@ -62,7 +79,8 @@ func findingOf(r store.FindingRecord) Finding {
 	return Finding{
 		Key: FindingKey(r.ID), ProductArn: r.ID.ProductArn, ID: r.ID.Id, Account: r.Account, Region: r.Region, Control: r.Control,
 		Severity: r.SeverityLabel, Workflow: r.Workflow, RecordState: r.RecordState, Compliance: r.Compliance, ResourceID: r.ResourceID,
-		ResourceType: r.ResourceType, Title: r.Title, Source: r.Source, Trusted: r.Trusted, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		ResourceType: r.ResourceType, Title: r.Title, Source: r.Source, Trusted: r.Trusted,
+		Priority: r.Priority, DueAt: r.DueAt, Overdue: r.Overdue, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 const (
 	expireEvery = 5 * time.Second
 	pruneEvery  = time.Hour
+	// overdueEvery is how soon after its deadline a finding is told to be overdue.
+	overdueEvery = time.Minute
 	// keepDelivered is how long a delivered message is remembered, which is how
 	// long a repetition of it is recognised.
 	keepDelivered = 7 * 24 * time.Hour
@@ -56,6 +58,7 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, expireEvery, h.expire) })
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
+	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
 	h.done.Go(func() { settle(ctx) })
 	return nil
 }
@@ -101,6 +104,11 @@ func (h *housekeeping) every(ctx context.Context, d time.Duration, fn func(conte
 
 func (h *housekeeping) expire(ctx context.Context) error {
 	_, err := h.s.stages.approve.Expire(ctx, 100)
+	return err
+}
+
+func (h *housekeeping) overdue(ctx context.Context) error {
+	_, err := h.s.stages.triage.MarkOverdue(ctx)
 	return err
 }
 

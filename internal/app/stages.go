@@ -79,8 +79,12 @@ func (s *Server) buildIntake(t *stages) error {
 		names[a.ID] = a.Name
 	}
 	book := triage.NewRulebook(s.store, rules, s.log)
+	scorer, err := triage.NewScorer(s.cfg.Priority, s.cfg.Organization.Account)
+	if err != nil {
+		return err
+	}
 	if t.triage, err = triage.New(triage.Config{
-		Store: s.store, Rules: book, Clock: s.clock, Logger: s.log,
+		Store: s.store, Scorer: scorer, Rules: book, Clock: s.clock, Logger: s.log,
 		AccountName: func(id string) string { return names[id] },
 	}); err != nil {
 		return err
@@ -212,6 +216,7 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 	handlers := map[store.File]map[string]bus.Handler{
 		store.Findings: {
 			store.TopicEvent:  func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			triage.TopicRank:  func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleRank(ctx, d.Payload) },
 			triage.TopicInbox: func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleInbox(ctx, d.Payload) },
 		},
 		store.Execution: {

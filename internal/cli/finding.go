@@ -26,12 +26,13 @@ func (s *shared) findingListCommand() *cobra.Command {
 	var f client.FindingFilter
 	var limit int
 	c := &cobra.Command{
-		Use: "list", Short: "List findings, the latest update first", Args: cobra.NoArgs,
-		Example: "  parry finding list --severity CRITICAL --workflow NEW",
+		Use: "list", Short: "List findings, the latest update or the most urgent first", Args: cobra.NoArgs,
+		Example: "  parry finding list --sort priority --workflow NEW\n  parry finding list --overdue --account 111122223333",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(
 				checkLimit(limit), oneOf("--severity", &f.Severity, "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"),
 				oneOf("--workflow", &f.Workflow, "NEW", "NOTIFIED", "SUPPRESSED", "RESOLVED"), oneOf("--state", &f.RecordState, "ACTIVE", "ARCHIVED"),
+				checkSort(f.Sort),
 			); err != nil {
 				return err
 			}
@@ -46,13 +47,13 @@ func (s *shared) findingListCommand() *cobra.Command {
 				return err
 			}
 			return s.print(s.Out, items, func() grid {
-				g := grid{header: []string{"Severity", "Control", "Title", "Account", "Region", "Resource", "Workflow", "Updated", "Id"}}
+				g := grid{header: []string{"Priority", "Severity", "Control", "Title", "Account", "Region", "Resource", "Workflow", "Updated", "Id"}}
 				for _, v := range items {
 					workflow := v.Workflow
 					if v.RecordState == "ARCHIVED" {
 						workflow += " (archived)"
 					}
-					g.rows = append(g.rows, []string{v.Severity, v.Control, short(v.Title, 60), v.Account, v.Region, shortARN(v.ResourceID), workflow, moment(v.UpdatedAt), v.ID})
+					g.rows = append(g.rows, []string{priorityText(v), v.Severity, v.Control, short(v.Title, 60), v.Account, v.Region, shortARN(v.ResourceID), workflow, moment(v.UpdatedAt), v.ID})
 				}
 				return g
 			})
@@ -65,7 +66,74 @@ func (s *shared) findingListCommand() *cobra.Command {
 	flags.StringVar(&f.Severity, "severity", "", "only INFORMATIONAL, LOW, MEDIUM, HIGH or CRITICAL")
 	flags.StringVar(&f.Workflow, "workflow", "", "only NEW, NOTIFIED, SUPPRESSED or RESOLVED")
 	flags.StringVar(&f.RecordState, "state", "", "only ACTIVE or ARCHIVED")
+	flags.BoolVar(&f.Overdue, "overdue", false, "only those whose deadline has passed")
+	flags.StringVar(&f.Sort, "sort", "updated", "updated or priority")
 	limitFlag(c, &limit)
+	return c
+}
+
+func checkSort(v string) error {
+	if v == "updated" || v == "priority" {
+		return nil
+	}
+	return usage("--sort is %q, not updated or priority", v)
+}
+
+// priorityText gives a finding's priority, marked when it is overdue.
+func priorityText(f api.Finding) string {
+	if f.Overdue {
+		return fmt.Sprintf("%d overdue", f.Priority)
+	}
+	return fmt.Sprint(f.Priority)
+}
+
+// reasonsText gives the sum of a priority.
+func reasonsText(d api.FindingDetail) string {
+	parts := make([]string, len(d.Reasons))
+	for i, r := range d.Reasons {
+		parts[i] = fmt.Sprintf("%+d %s", r.Points, r.Text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func dueText(f api.Finding) string {
+	if f.DueAt.IsZero() {
+		return ""
+	}
+	return moment(f.DueAt)
+}
+
+func (s *shared) resourceCommand() *cobra.Command {
+	c := &cobra.Command{Use: "resource", Short: "See which resources need attention first"}
+	var limit int
+	list := &cobra.Command{
+		Use: "list", Short: "List resources by their most urgent finding, with what is open on each", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 || limit > api.MaxLimit {
+				return usage("--limit is %d, not a number from 1 to %d", limit, api.MaxLimit)
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			items, err := c.Resources(cmd.Context(), limit)
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, items, func() grid {
+				g := grid{header: []string{"Priority", "Resource", "Type", "Account", "Region", "Open", "Critical", "High", "Medium", "Low", "Overdue"}}
+				for _, r := range items {
+					n := func(label string) string { return fmt.Sprint(r.BySeverity[label]) }
+					g.rows = append(g.rows, []string{
+						fmt.Sprint(r.Priority), shortARN(r.ID), r.Type, r.Account, r.Region, fmt.Sprint(r.Open), n("CRITICAL"), n("HIGH"), n("MEDIUM"), n("LOW"), fmt.Sprint(r.Overdue),
+					})
+				}
+				return g
+			})
+		},
+	}
+	list.Flags().IntVar(&limit, "limit", 50, "at most this many")
+	c.AddCommand(list)
 	return c
 }
 
@@ -115,6 +183,9 @@ func findingGrid(d api.FindingDetail) grid {
 		{"Title", d.Title},
 		{"Description", doc.Description},
 		{"Severity", d.Severity},
+		{"Priority", priorityText(d.Finding)},
+		{"Because", reasonsText(d)},
+		{"Due", dueText(d.Finding)},
 		{"Control", d.Control},
 		{"Compliance", d.Compliance},
 		{"Workflow", d.Workflow},

@@ -47,16 +47,30 @@ type FindingFilter struct {
 
 	ID         string
 	ProductArn string
+	// Overdue selects those whose deadline has passed. Sort is "updated", the default,
+	// or "priority".
+	Overdue bool
+	Sort    string
 }
 
-// Findings lists findings, the latest update first.
+// Resources lists up to n resources that need attention first.
+func (c *Client) Resources(ctx context.Context, n int) ([]api.Resource, error) {
+	var out api.Page[api.Resource]
+	err := c.call(ctx, http.MethodGet, "/v1/resources", Paging{Limit: n}.values(), nil, &out)
+	return out.Items, err
+}
+
+// Findings lists findings, the latest update or the most urgent first.
 func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.Page[api.Finding], error) {
 	v := p.values()
 	for name, value := range map[string]string{
 		"account": f.Account, "region": f.Region, "control": f.Control, "severity": f.Severity, "workflow": f.Workflow,
-		"record_state": f.RecordState, "compliance": f.Compliance, "resource_id": f.ResourceID, "id": f.ID, "product_arn": f.ProductArn,
+		"record_state": f.RecordState, "compliance": f.Compliance, "resource_id": f.ResourceID, "id": f.ID, "product_arn": f.ProductArn, "sort": f.Sort,
 	} {
 		set(v, name, value)
+	}
+	if f.Overdue {
+		v.Set("overdue", "true")
 	}
 	var out api.Page[api.Finding]
 	err := c.call(ctx, http.MethodGet, "/v1/findings", v, nil, &out)

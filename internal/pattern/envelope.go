@@ -39,6 +39,7 @@ const (
 	SourceParry        = "parry"
 	RemediationChanged = "Parry Remediation State Change" // detail: remediation.StateChange
 	ApprovalAsked      = "Parry Approval Asked"           // detail: remediation.Question
+	FindingOverdue     = "Parry Finding Overdue"          // detail: priority, reasons, dueAt, findings
 
 	SourceSSM        = "aws.ssm"
 	ExecutionChanged = "EC2 Automation Execution Status-change Notification"

@@ -39,6 +39,13 @@ type FindingRecord struct {
 	// Touched names the attributes that a customer set, which a provider may
 	// not overwrite.
 	Touched []string
+	// Priority is 0 to 100; DueAt is until when the finding should be dealt with,
+	// zero without a deadline, and Overdue says that it has passed. Threat says that
+	// the finding itself is of an active threat.
+	Priority int
+	DueAt    time.Time
+	Overdue  bool
+	Threat   bool
 	// CreatedAt and UpdatedAt are the document's, to the microsecond: compare
 	// the text of the document when more matters.
 	CreatedAt time.Time
@@ -137,17 +144,19 @@ func unique[T comparable](in []T) []T {
 func scanFinding(r scanner, more ...any) (FindingRecord, error) {
 	var f FindingRecord
 	var touched string
-	var trusted, stored int64
+	var trusted, stored, due, overdue, threat int64
 	dest := append([]any{
 		&f.rid, &f.Account, &f.ID.ProductArn, &f.ID.Id, &f.Rev, &f.Region, &f.Control, &f.Generator, &f.Product,
 		&f.SeverityLabel, &f.SeverityNormalized, &f.Workflow, &f.RecordState, &f.Compliance, &f.ResourceID,
 		&f.ResourceType, &f.Title, &f.Source, &trusted, &touched, &f.createdAt, &f.updatedAt, &stored,
+		&f.Priority, &due, &overdue, &threat,
 	}, more...)
 	if err := r.Scan(dest...); err != nil {
 		return f, err
 	}
-	f.Trusted = trusted != 0
+	f.Trusted, f.Overdue, f.Threat = trusted != 0, overdue != 0, threat != 0
 	f.CreatedAt, f.UpdatedAt, f.StoredAt = fromMicros(f.createdAt), fromMicros(f.updatedAt), fromMicros(stored)
+	f.DueAt = fromMicros(due)
 	if touched == "" {
 		return f, nil
 	}
@@ -176,5 +185,6 @@ func (f FindingRecord) columns(now int64, resources int) ([]any, error) {
 		text(f.RecordState, narrowColumn), text(f.Compliance, narrowColumn), text(f.ResourceID, wideColumn),
 		text(f.ResourceType, narrowColumn), text(f.Title, wideColumn), text(f.Source, maxID), flag(f.Trusted),
 		text(touched, 1<<16), micros(f.CreatedAt), micros(f.UpdatedAt), now, int64(resources),
+		int64(f.Priority), micros(f.DueAt), flag(f.Overdue), flag(f.Threat),
 	}, nil
 }

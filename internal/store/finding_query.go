@@ -263,6 +263,14 @@ func (f FindingRecord) column(name string) any {
 		return f.Source
 	case "f.trusted":
 		return flag(f.Trusted)
+	case "f.priority":
+		return int64(f.Priority)
+	case "f.overdue":
+		return flag(f.Overdue)
+	case "f.threat":
+		return flag(f.Threat)
+	case "f.due_at":
+		return micros(f.DueAt)
 	case "f.created_at":
 		return f.createdAt
 	case "f.updated_at":

@@ -79,9 +79,9 @@ func findingColumn(name string) (columnType, int) {
 		return wordsColumn, wideColumn
 	case columnAnyResource:
 		return resourcesColumn, wideColumn
-	case "severity_normalized", "trusted", "resources":
+	case "severity_normalized", "trusted", "resources", "priority", "overdue", "threat":
 		return numberColumn, 0
-	case "created_at", "updated_at", "stored_at":
+	case "created_at", "updated_at", "stored_at", "due_at":
 		return timeColumn, 0
 	}
 	return 0, 0

@@ -24,6 +24,11 @@ type batch struct {
 	open map[finding.ID]*subject
 	done []int64
 	eff  store.Effects
+
+	scorer *Scorer
+	// threatened are the resources that an active threat was seen on, the findings
+	// of the batch not counted.
+	threatened map[string]bool
 }
 
 func (b *batch) subject(id finding.ID) *subject {
@@ -42,13 +47,15 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 	ids = slices.DeleteFunc(ids, func(id finding.ID) bool { return len(b.open[id].versions) == 0 })
 	writes, events, errs := make([]store.FindingWrite, len(ids)), make([][]store.Message, len(ids)), make([]error, len(ids))
 	parallel(len(ids), func(i int) {
-		writes[i], events[i], errs[i] = b.open[ids[i]].effects(b.now)
+		writes[i], events[i], errs[i] = b.open[ids[i]].effects(b)
 	})
 	eff := b.eff
 	// One event has one finding, and many events are one message.
 	eff.Outbox = append(slices.Clip(eff.Outbox), store.Bundle(slices.Concat(events...))...)
 	eff.RuleHits = b.hits(ids)
-	return writes, eff, errors.Join(errs...)
+	ranks, err := b.ranks(ids)
+	eff.Outbox = append(eff.Outbox, ranks...)
+	return writes, eff, errors.Join(append(errs, err)...)
 }
 
 // hits counts for each rule what it applied to.
@@ -69,9 +76,9 @@ func (b *batch) hits(ids []finding.ID) []store.RuleHit {
 }
 
 // effects gives the write of one finding and an event for each of its versions.
-func (s *subject) effects(now time.Time) (store.FindingWrite, []store.Message, error) {
+func (s *subject) effects(b *batch) (store.FindingWrite, []store.Message, error) {
 	rev := s.record.Rev
-	record := s.stored()
+	record := b.rank(s.stored(), s.doc)
 	events := make([]store.Message, len(s.versions))
 	for i, version := range s.versions {
 		doc := record.Doc
@@ -79,7 +86,7 @@ func (s *subject) effects(now time.Time) (store.FindingWrite, []store.Message, e
 			doc = version.Bare().JSON()
 		}
 		var err error
-		if events[i], err = imported(version, doc, rev+1, i, now); err != nil {
+		if events[i], err = imported(version, doc, rev+1, i, b.now); err != nil {
 			return store.FindingWrite{}, nil, err
 		}
 	}
@@ -181,11 +188,8 @@ func (t *Triage) HandleInbox(ctx context.Context, payload json.RawMessage) error
 		if len(b.eff.Outbox) > 0 {
 			return fault.Terminal(fault.Errorf(fault.Invalid, "triage finding", "%s", reasonOf(b.eff.Outbox[0])))
 		}
-		writes, eff, err := b.effects()
-		if err != nil {
-			return err
-		}
-		return t.cfg.Store.CommitFindings(ctx, writes, nil, eff)
+		b.done = nil // it left the inbox when it was refused
+		return t.write(ctx, b)
 	})
 	if err != nil && inRow(err) {
 		return fault.Terminal(err)

@@ -182,6 +182,24 @@ func (t *Triage) commit(ctx context.Context, rows []arrival, rules *rule.Set) er
 	if err != nil {
 		return err
 	}
+	return t.write(ctx, b)
+}
+
+// weigh tells b what the priority of its findings depends on.
+func (t *Triage) weigh(ctx context.Context, b *batch) error {
+	b.scorer = t.cfg.Scorer
+	var err error
+	if b.threatened, err = t.cfg.Store.Threatened(ctx, b.resources()); err != nil {
+		return fmt.Errorf("read threats: %w", err)
+	}
+	return nil
+}
+
+// write ranks what the batch holds and commits it.
+func (t *Triage) write(ctx context.Context, b *batch) error {
+	if err := t.weigh(ctx, b); err != nil {
+		return err
+	}
 	writes, eff, err := b.effects()
 	if err != nil {
 		return err

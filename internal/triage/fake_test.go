@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +71,49 @@ func (f *fake) Findings(_ context.Context, ids []finding.ID) ([]store.FindingRec
 		}
 	}
 	return out, nil
+}
+
+func (f *fake) Threatened(_ context.Context, resources []string) (map[string]bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[string]bool{}
+	for _, r := range f.records {
+		if r.Threat && slices.Contains(resources, r.ResourceID) {
+			out[r.ResourceID] = true
+		}
+	}
+	return out, nil
+}
+
+func (f *fake) QueryFindings(context.Context, store.FindingQuery) (store.FindingPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return store.FindingPage{Records: slices.Collect(maps.Values(f.records))}, nil
+}
+
+func (f *fake) DueFindings(_ context.Context, now time.Time, n int) ([]finding.ID, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []finding.ID
+	for _, r := range f.records {
+		if !r.Overdue && !r.DueAt.IsZero() && !r.DueAt.After(now) && len(out) < n {
+			out = append(out, r.ID)
+		}
+	}
+	return out, nil
+}
+
+func (f *fake) RankFindings(_ context.Context, records []store.FindingRecord, eff store.Effects) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range records {
+		if have := f.records[r.ID]; have.Rev == r.Rev {
+			have.Priority, have.DueAt, have.Overdue = r.Priority, r.DueAt, r.Overdue
+			f.records[r.ID] = have
+		}
+	}
+	f.outbox = append(f.outbox, eff.Outbox...)
+	return nil
 }
 
 func (f *fake) CommitFindings(_ context.Context, w []store.FindingWrite, done []int64, eff store.Effects) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/rule"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -224,29 +225,34 @@ func (d *RuleDesk) step(ctx context.Context, run runDoc) (ended bool, err error)
 	if err != nil {
 		return false, err
 	}
-	b := &batch{now: d.cfg.Clock.Now()}
-	writes, err := d.applied(b, &run, d.tried(r, page.Records))
+	b := &batch{now: d.cfg.Clock.Now(), open: map[finding.ID]*subject{}}
+	hit := d.applied(b, &run, d.tried(r, page.Records))
+	if err := d.cfg.Triage.weigh(ctx, b); err != nil {
+		return false, err
+	}
+	writes, eff, err := b.effects()
 	if err != nil {
 		_, err = d.end(ctx, run, RunFailed, run.RequestedBy, err)
 		return true, err
 	}
+	if hit.Matched > 0 {
+		eff.RuleHits = []store.RuleHit{hit}
+	}
 	run.Cursor, run.UpdatedAt = page.Next, d.now()
 	if page.Next == "" {
 		run.State, run.EndedAt = RunDone, run.UpdatedAt
-		b.eff.Audit = append(b.eff.Audit, auditRun("rule.run_ended", run.RequestedBy, run.UpdatedAt, run).Audit...)
+		eff.Audit = append(eff.Audit, auditRun("rule.run_ended", run.RequestedBy, run.UpdatedAt, run).Audit...)
 	}
 	row, err := run.packed()
 	if err != nil {
 		return false, err
 	}
-	return run.State != RunRunning, d.cfg.Runs.CommitRuleRun(ctx, row, writes, b.eff)
+	return run.State != RunRunning, d.cfg.Runs.CommitRuleRun(ctx, row, writes, eff)
 }
 
-// applied gives the writes of the findings that the rule changes, and counts.
-func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) ([]store.FindingWrite, error) {
+// applied puts the findings that the rule changes into b, and counts.
+func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) store.RuleHit {
 	hit := store.RuleHit{Rule: run.Rule, LastAt: b.now}
-	var writes []store.FindingWrite
-	var events []store.Message
 	for _, a := range attempts {
 		run.Scanned++
 		if a.err != nil {
@@ -269,17 +275,9 @@ func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) ([]store.F
 		}
 		run.Changed++
 		hit.Changed++
-		w, of, err := s.effects(b.now)
-		if err != nil {
-			return nil, err
-		}
-		writes, events = append(writes, w), append(events, of...)
+		b.open[a.record.ID] = s
 	}
-	b.eff.Outbox = store.Bundle(events)
-	if hit.Matched > 0 {
-		b.eff.RuleHits = []store.RuleHit{hit}
-	}
-	return writes, nil
+	return hit
 }
 
 // runner is the background work of a RuleDesk.

@@ -22,6 +22,10 @@ type Store interface {
 	PeekInboxAfter(ctx context.Context, seq int64, n int) ([]store.InboxRow, error)
 	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
 	CommitFindings(ctx context.Context, w []store.FindingWrite, doneInbox []int64, eff store.Effects) error
+	Threatened(ctx context.Context, resources []string) (map[string]bool, error)
+	QueryFindings(ctx context.Context, q store.FindingQuery) (store.FindingPage, error)
+	DueFindings(ctx context.Context, now time.Time, n int) ([]finding.ID, error)
+	RankFindings(ctx context.Context, records []store.FindingRecord, eff store.Effects) error
 }
 
 // RuleSource gives the automation rules in force.
@@ -42,6 +46,7 @@ func (r fixedRules) Rules(context.Context) (*rule.Set, error) { return r.set, ni
 type Config struct {
 	Store  Store         // required
 	Rules  RuleSource    // default: none
+	Scorer *Scorer       // default: that of an empty Priority
 	Clock  service.Clock // default: the system's
 	Logger *slog.Logger  // default: discard
 	// Batch is how many rows of the inbox go into one commit; as many again are
@@ -76,6 +81,12 @@ func New(cfg Config) (*Triage, error) {
 	}
 	if cfg.Rules == nil {
 		cfg.Rules = FixedRules()
+	}
+	if cfg.Scorer == nil {
+		var err error
+		if cfg.Scorer, err = NewScorer(Priority{}, nil); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = service.SystemClock{}

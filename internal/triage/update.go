@@ -152,11 +152,7 @@ func (t *Triage) update(ctx context.Context, req UpdateRequest, by string, accou
 	if len(result.Processed) == 0 {
 		return result, nil
 	}
-	writes, eff, err := b.effects()
-	if err != nil {
-		return result, err
-	}
-	return result, t.cfg.Store.CommitFindings(ctx, writes, nil, eff)
+	return result, t.write(ctx, b)
 }
 
 func (r *UpdateResult) unprocessed(id finding.ID, code, message string) {
@@ -216,11 +212,7 @@ func (t *Triage) annotate(ctx context.Context, a finding.Annotation, p finding.P
 	if err := s.change(p, ByRemediation, a.By, b.now); err != nil {
 		return fault.Terminal(err)
 	}
-	writes, eff, err := b.effects()
-	if err != nil {
-		return err
-	}
-	return t.cfg.Store.CommitFindings(ctx, writes, nil, eff)
+	return t.write(ctx, b)
 }
 
 // HandleAnnotate handles topic annotate.

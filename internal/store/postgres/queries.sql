@@ -31,19 +31,20 @@ JOIN finding f ON f.account = i.account AND f.rid = i.rid;
 -- name: FindingInsert bulk
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[]);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[]);
 
 -- name: FindingUpdate bulk
 UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, generator = u.generator,
     product = u.product, severity = u.severity, severity_normalized = u.severity_normalized, workflow = u.workflow,
     record_state = u.record_state, compliance = u.compliance, resource_id = u.resource_id,
     resource_type = u.resource_type, title = u.title, source = u.source, trusted = u.trusted, touched = u.touched,
-    created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at, resources = u.resources
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[])
+    created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at, resources = u.resources,
+    priority = u.priority, due_at = u.due_at, overdue = u.overdue, threat = u.threat
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
     AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
         workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
-        created_at, updated_at, stored_at, resources)
+        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat)
 WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
 
 -- name: DocPut bulk
@@ -104,16 +105,30 @@ ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = findin
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, d.docs
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, d.docs
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
 JOIN finding f ON f.account = i.account AND f.rid = i.rid
 JOIN finding_doc d ON d.account = f.account AND d.rid = f.rid;
 
+-- name: FindingRank bulk
+UPDATE finding f SET priority = u.priority, due_at = u.due_at, overdue = u.overdue
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u (rid, account, rev, priority, due_at, overdue)
+WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev;
+
+-- name: FindingDue
+SELECT product_arn, id FROM finding WHERE overdue = 0 AND due_at > 0 AND due_at <= $1 ORDER BY due_at, rid LIMIT $2;
+
+-- name: FindingThreats
+SELECT DISTINCT f.resource_id FROM jsonb_array_elements_text($1::text::jsonb) j JOIN finding f ON f.resource_id = j.value AND f.threat = 1;
+
+-- name: ResourceTotals
+SELECT f.resource_id, f.severity, COUNT(*), SUM(f.overdue)::bigint FROM finding f;
+
 -- name: FindingPage
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat
 FROM finding f;
 
 -- name: DocsRead

@@ -30,14 +30,14 @@ CROSS JOIN finding f ON f.rid = i.rid;
 -- name: FindingInsert row
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28);
 
 -- name: FindingUpdate row
 UPDATE finding SET rev = $5, region = $6, control = $7, generator = $8, product = $9, severity = $10,
     severity_normalized = $11, workflow = $12, record_state = $13, compliance = $14, resource_id = $15,
     resource_type = $16, title = $17, source = $18, trusted = $19, touched = $20, created_at = $21,
-    updated_at = $22, stored_at = $23, resources = $24
+    updated_at = $22, stored_at = $23, resources = $24, priority = $25, due_at = $26, overdue = $27, threat = $28
 WHERE rid = $1 AND account = $2 AND rev = $5 - 1;
 
 -- name: DocPut row
@@ -92,16 +92,28 @@ ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = findin
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, d.docs
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, d.docs
 FROM json_each($1) j
 CROSS JOIN finding_identity i ON i.key = j.value
 CROSS JOIN finding f ON f.rid = i.rid
 CROSS JOIN finding_doc d ON d.rid = f.rid;
 
+-- name: FindingRank row
+UPDATE finding SET priority = $4, due_at = $5, overdue = $6 WHERE rid = $1 AND account = $2 AND rev = $3;
+
+-- name: FindingDue
+SELECT product_arn, id FROM finding INDEXED BY finding_due WHERE overdue = 0 AND due_at > 0 AND due_at <= $1 ORDER BY due_at, rid LIMIT $2;
+
+-- name: FindingThreats
+SELECT DISTINCT f.resource_id FROM json_each($1) j CROSS JOIN finding f INDEXED BY finding_threat ON f.resource_id = j.value AND f.threat = 1;
+
+-- name: ResourceTotals
+SELECT f.resource_id, f.severity, COUNT(*), SUM(f.overdue) FROM finding f;
+
 -- name: FindingPage
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat
 FROM finding f;
 
 -- name: DocsRead
