@@ -248,7 +248,12 @@ func TestStartRights(t *testing.T) {
 	}, asked); diff != "" {
 		t.Error(diff)
 	}
-	if len(w.runs) != 1 {
+	asked = nil
+	ask(t, h, admin(), "StartAutomationExecution", start(object{"TargetLocations": []object{{"Accounts": []string{dev}, "Regions": []string{"eu-west-1"}}}}))
+	if diff := cmp.Diff([]string{hub + " ", dev + " "}, asked); diff != "" {
+		t.Errorf("a location without a role is run as the member role: %s", diff)
+	}
+	if len(w.runs) != 2 {
 		t.Errorf("%d runs", len(w.runs))
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/parry-security/parry/internal/runbook"
 )
 
-// defaultExecutionRole is the role of a target location that names none.
-const defaultExecutionRole = "AWS-SystemsManager-AutomationExecutionRole"
 
 // checkTargets checks what of rate control and of runs over several accounts can
 // be told beforehand, and that the caller may run the document on every account
@@ -101,10 +99,9 @@ func (h *Handler) checkLocation(c Caller, run *remediation.Run, l map[string]any
 	if l["TargetLocationAlarmConfiguration"] != nil {
 		return noAlarms("TargetLocationAlarmConfiguration")
 	}
+	// A location that names no role is run as a document without one is: as the member
+	// role. AWS's default, AWS-SystemsManager-AutomationExecutionRole, has to be named.
 	role, _ := l["ExecutionRoleName"].(string)
-	if role == "" {
-		role = defaultExecutionRole
-	}
 	if nested, ok := l["Targets"].([]any); ok {
 		if err := nestedTargets(nested); err != nil {
 			return err
@@ -148,7 +145,10 @@ func (h *Handler) mayRunAt(c Caller, run *remediation.Run, where, role string) e
 	if err := auth.Authorize(c.Principal, auth.ExecutionStart, account); err != nil {
 		return err
 	}
-	return h.cfg.Rights.MayStart(c.Principal, run.Document.Name, account, "arn:"+h.cfg.Partition+":iam::"+account+":role/"+role)
+	if role != "" {
+		role = "arn:" + h.cfg.Partition + ":iam::" + account + ":role/" + role
+	}
+	return h.cfg.Rights.MayStart(c.Principal, run.Document.Name, account, role)
 }
 
 // texts gives a list of texts that has been checked against the model.
