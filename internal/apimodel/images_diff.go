@@ -43,6 +43,9 @@ func (s ImageSpec) canonical(img Image) any {
 	}
 	c := s.clean("", s.exploded(flat))
 	fillDefaults(c, s.row.Defaults)
+	if m, ok := c.(map[string]any); ok && s.row.Moot != nil && !s.template(nil).hold([]string{s.row.Moot.Unless}, m) {
+		return without(m, s.row.Moot.Members)
+	}
 	return c
 }
 
@@ -85,6 +88,9 @@ func (s ImageSpec) clean(name string, v any) any {
 	case string:
 		if slices.Contains(s.row.Documents, name) {
 			return canonicalPolicy(v)
+		}
+		if ending := s.row.Endings[name]; ending != "" && v != "" && !strings.HasSuffix(v, ending) {
+			return v + ending
 		}
 	}
 	return v

@@ -11,6 +11,30 @@ import (
 // where the table cannot tell: nothing may then be assumed about the image but
 // that it may have changed.
 func (s ImageSpec) Expected(before Image) (after Image, known bool) {
+	after, known = s.expected(before)
+	if known && s.op.Whole && (!before.Exists || !names(after.Data, before.Data)) {
+		return Image{}, false
+	}
+	return after, known
+}
+
+// names reports whether v has every member of was, at any depth below maps.
+func names(v, was map[string]any) bool {
+	for k, old := range was {
+		x, ok := v[k]
+		if !ok {
+			return false
+		}
+		m, isMap := old.(map[string]any)
+		now, _ := x.(map[string]any)
+		if isMap && !names(now, m) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s ImageSpec) expected(before Image) (after Image, known bool) {
 	if !s.accounted() || s.opaque() {
 		return Image{}, false
 	}

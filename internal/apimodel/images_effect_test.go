@@ -262,3 +262,81 @@ func TestTagsOfSeveralResources(t *testing.T) {
 		t.Error("more resources than DescribeTags filters by have a row")
 	}
 }
+
+// What waits for a maintenance window is what the members will be, and what a plan
+// answers a read with says so in one place.
+func TestPendingMembersAreTheImage(t *testing.T) {
+	t.Parallel()
+	spec := specOf(t, call("rds:ModifyDBInstance", map[string]any{"DBInstanceIdentifier": "db", "MultiAZ": true}))
+	db := func(now bool, later map[string]any) apimodel.Reply {
+		return apimodel.Reply{Output: map[string]any{"DBInstances": []any{map[string]any{"DBInstanceIdentifier": "db", "MultiAZ": now, "PendingModifiedValues": later}}}}
+	}
+	asked, err := spec.ImageFrom(db(false, map[string]any{"MultiAZ": true, "Port": int64(1)}), nil)
+	if err != nil || asked.Data["MultiAZ"] != true {
+		t.Fatalf("%+v, %v", asked, err)
+	}
+	before, err := spec.ImageFrom(db(false, map[string]any{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, known := spec.Expected(before); !known || !spec.Equal(after, asked) {
+		t.Errorf("a standby that is to come is not what was asked for: %+v", after)
+	}
+	if calls, _ := spec.Inverse(before); len(calls) != 1 || calls[0].Input["MultiAZ"] != false || calls[0].Input["ApplyImmediately"] != true {
+		t.Errorf("back by %+v", calls)
+	}
+	shown, err := spec.Answer(spec.ReadCall(), before, db(false, map[string]any{"MultiAZ": true, "Port": int64(1)}))
+	if again, _ := spec.ImageFrom(shown, err); !spec.Equal(again, before) {
+		t.Errorf("a plan answers %+v", shown.Output)
+	}
+}
+
+// Where AWS fills in what a call leaves out, the effect is known only of a call that
+// names all that is there.
+func TestWholeEffects(t *testing.T) {
+	t.Parallel()
+	before := exists(map[string]any{"DistributionConfig": map[string]any{"Comment": "a", "Logging": map[string]any{"Enabled": false, "Bucket": ""}}})
+	for name, tt := range map[string]struct {
+		config map[string]any
+		want   bool
+	}{
+		"all of it":        {map[string]any{"Comment": "b", "Logging": map[string]any{"Enabled": true, "Bucket": "x"}, "HttpVersion": "http2"}, true},
+		"a member less":    {map[string]any{"Comment": "b"}, false},
+		"a member's less":  {map[string]any{"Comment": "b", "Logging": map[string]any{"Enabled": true}}, false},
+		"another's member": {map[string]any{"Comment": "b", "Logging": "x"}, false},
+	} {
+		spec := specOf(t, call("cloudfront:UpdateDistribution", map[string]any{"Id": "E1", "IfMatch": "e", "DistributionConfig": tt.config}))
+		after, known := spec.Expected(before)
+		if known != tt.want || known && !spec.Equal(after, exists(map[string]any{"DistributionConfig": tt.config})) {
+			t.Errorf("%s: %+v, known %v", name, after, known)
+		}
+		if _, restores := spec.Inverse(before); restores == "" {
+			t.Errorf("%s: no way back", name)
+		}
+	}
+	create := specOf(t, call("config:PutConfigurationRecorder", map[string]any{"ConfigurationRecorder": map[string]any{"name": "default", "roleARN": "r"}}))
+	if _, known := create.Expected(apimodel.Image{}); known {
+		t.Error("what AWS fills in for a new recorder is taken for known")
+	}
+}
+
+func TestEndingsAndMootMembers(t *testing.T) {
+	t.Parallel()
+	logging := specOf(t, call("redshift:EnableLogging", map[string]any{"ClusterIdentifier": "c", "BucketName": "b", "S3KeyPrefix": "x"}))
+	at := func(prefix string) apimodel.Image {
+		return exists(map[string]any{"LoggingEnabled": true, "BucketName": "b", "S3KeyPrefix": prefix})
+	}
+	if !logging.Equal(at("x"), at("x/")) || logging.Equal(at("x"), at("y/")) || logging.Equal(at(""), at("x/")) {
+		t.Error("a prefix is compared with its slash")
+	}
+	rotate := specOf(t, call("secretsmanager:RotateSecret", map[string]any{"SecretId": "s"}))
+	rotation := func(on bool, arn string) apimodel.Image {
+		return exists(map[string]any{"RotationEnabled": on, "RotationLambdaARN": arn})
+	}
+	if !rotate.Equal(rotation(false, "a"), exists(map[string]any{})) || rotate.Equal(rotation(true, "a"), rotation(true, "b")) || rotate.Equal(rotation(true, "a"), rotation(false, "a")) {
+		t.Error("a function that rotates nothing means nothing; one that does means all")
+	}
+	if _, known := rotate.Expected(rotation(false, "a")); known {
+		t.Error("a rotation at once puts a value in that nobody knows")
+	}
+}

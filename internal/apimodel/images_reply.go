@@ -26,8 +26,12 @@ func (s ImageSpec) ImageFrom(r Reply, err error) (Image, error) {
 			return found, true // the first one counts
 		}
 		img.Exists, img.Data = true, map[string]any{}
+		later, _ := found[s.row.Pending].(map[string]any)
 		for _, m := range s.row.Members {
-			v, ok := found[m]
+			v, ok := later[m]
+			if !ok {
+				v, ok = found[m]
+			}
 			if !ok || v == nil {
 				continue
 			}
@@ -195,9 +199,20 @@ func (s ImageSpec) Answer(read Call, img Image, base Reply) (Reply, error) {
 				found[m] = s.decoded(m, v)
 			}
 		}
+		if later, ok := found[s.row.Pending].(map[string]any); ok {
+			found[s.row.Pending] = without(later, s.row.Members)
+		}
 		return found, true
 	})
 	return Reply{Output: out}, nil
+}
+
+func without(m map[string]any, names []string) map[string]any {
+	out := maps.Clone(m)
+	for _, name := range names {
+		delete(out, name)
+	}
+	return out
 }
 
 // encoded makes text again of a document that boto3 hands out decoded: text is

@@ -37,7 +37,14 @@ type aspect struct {
 	Ignore    []string       `json:"ignore"`    // members that mean nothing
 	Defaults  map[string]any `json:"defaults"`  // what a missing member stands for
 	AbsentAs  map[string]any `json:"absent_as"` // the image that AWS shows instead of "there is none"
-	Switches  string         `json:"switches"`  // member whose booleans, when true, refuse other operations
+	// Pending is a member of what the read selects that holds what members will be:
+	// the image is that.
+	Pending string `json:"pending"`
+	// Endings are texts in which AWS lets members end whether they were given so or not.
+	Endings map[string]string `json:"endings"`
+	// Moot are members that mean nothing as long as a term does not hold.
+	Moot     *moot  `json:"moot"`
+	Switches string `json:"switches"` // member whose booleans, when true, refuse other operations
 
 	Set     *imageSet            `json:"set"` // the part that "add" and "remove" change
 	Changes map[string]operation `json:"changes"`
@@ -45,6 +52,11 @@ type aspect struct {
 
 	Restores    string `json:"restores"`
 	NotRestored string `json:"not_restored"`
+}
+
+type moot struct {
+	Unless  string   `json:"unless"` // a term as in operation.If, over the image
+	Members []string `json:"members"`
 }
 
 // imageRead is the read that shows an aspect.
@@ -78,7 +90,10 @@ type operation struct {
 	Remove   any               `json:"remove"`   // template: elements (or their keys) taken out of the set
 	Opaque   []string          `json:"opaque"`   // input members whose effect the row cannot tell; "*" = all others
 	Neutral  []string          `json:"neutral"`  // input members that change nothing that the image shows
-	Restore  *restore          `json:"restore"`  // instead of the row's
+	// Whole says that AWS fills in what the call leaves out: the effect is known where
+	// the call names every member that the image has.
+	Whole   bool     `json:"whole"`
+	Restore *restore `json:"restore"` // instead of the row's
 	// Repeat says of an opaque operation that making it again ends as making it once,
 	// wherever the first time got to: what is stopped stays stopped.
 	Repeat *repeat `json:"repeat"`

@@ -10,7 +10,6 @@ import (
 	"github.com/parry-security/parry/internal/runbook"
 )
 
-
 // checkTargets checks what of rate control and of runs over several accounts can
 // be told beforehand, and that the caller may run the document on every account
 // that is named.
