@@ -23,7 +23,8 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	find := finder{s.store, s.stages.triage.Drain, s.clock}
 	hub, err := securityhub.New(securityhub.Config{
 		Importer: s.stages.intake, Updater: s.stages.triage, Finder: find, Rules: s.stages.rules,
-		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, Logger: s.log,
+		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, History: s.store,
+		Accounts: s.cfg.Organization.Accounts, Region: s.cfg.Organization.HomeRegion, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err

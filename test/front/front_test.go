@@ -31,6 +31,7 @@ func TestOnSQLite(t *testing.T) {
 	t.Run("REST", s.rest)
 	t.Run("foreign is unknown", s.foreign)
 	t.Run("AWS clients", s.clients)
+	t.Run("hub", s.hub)
 	t.Run("Systems Manager", s.systemsManager)
 	t.Run("still works", s.works)
 }

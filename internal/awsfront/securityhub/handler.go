@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/parry-security/parry/internal/auth"
@@ -15,6 +16,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/triage"
 )
 
@@ -69,6 +71,12 @@ type Config struct {
 	Importer Importer // required
 	Updater  Updater  // required
 	Finder   Finder   // required
+	// History tells of changes. Default: GetFindingHistory is not served.
+	History Historian
+	// Accounts are the members. Default: none.
+	Accounts []org.Account
+	// Region is where findings are aggregated. Default: us-east-1.
+	Region string
 	// Rules are the automation rules. Default: their operations are not served.
 	Rules Rules
 	// Account is the one that Parry runs for: the security account. Required.
@@ -92,6 +100,9 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Importer == nil || cfg.Updater == nil || cfg.Finder == nil || cfg.Account == "" {
 		return nil, fault.Errorf(fault.Internal, "make Security Hub", "importer, updater, finder and account are required")
 	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
 	}
@@ -107,6 +118,10 @@ func New(cfg Config) (*Handler, error) {
 		"GET /accounts":               h.describe,
 		"/":                           h.unserved,
 	}
+	maps.Copy(operations, h.organizationOperations())
+	if cfg.History != nil {
+		operations["POST /findingHistory/get"] = h.historyOf
+	}
 	if cfg.Rules != nil {
 		maps.Copy(operations, h.ruleOperations())
 	}
@@ -116,10 +131,12 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// Reads reports whether r changes nothing. GetFindings and BatchGetAutomationRules
-// are POSTs.
+// readingPosts are the paths of POSTs that change nothing.
+var readingPosts = []string{"/findings", "/automationrules/get", "/findingHistory/get", "/members/get"} //nolint:gochecknoglobals // a constant
+
+// Reads reports whether r changes nothing.
 func (h *Handler) Reads(r *http.Request) bool {
-	return r.Method == http.MethodGet || r.Method == http.MethodPost && (r.URL.Path == "/findings" || r.URL.Path == "/automationrules/get")
+	return r.Method == http.MethodGet || r.Method == http.MethodPost && slices.Contains(readingPosts, r.URL.Path)
 }
 
 // MaxBody is AWS's 6 MB and what is around the findings.
@@ -180,7 +197,7 @@ func errorOf(err error) *protocol.Error {
 }
 
 func (h *Handler) unserved(r *http.Request) (any, error) {
-	served := "BatchImportFindings, GetFindings, BatchUpdateFindings, EnableSecurityHub and DescribeHub"
+	served := "BatchImportFindings, GetFindings, BatchUpdateFindings, GetFindingHistory, EnableSecurityHub, DescribeHub and the reads of members, administrator and aggregator"
 	if h.cfg.Rules != nil {
 		served += ", and the operations of automation rules and their tags"
 	}
