@@ -16,7 +16,6 @@ import (
 	"github.com/parry-security/parry/internal/store/postgres"
 	"github.com/parry-security/parry/internal/store/seal"
 	"github.com/parry-security/parry/internal/store/sqlite"
-	"github.com/parry-security/parry/internal/triage"
 )
 
 // place is a new database: a directory, and the URL of a PostgreSQL database.
@@ -184,7 +183,7 @@ func drain(ctx context.Context, s *store.Store, seed uint64, n int) (rate float6
 			return 0, "", err
 		}
 	}
-	stage, err := triage.New(triage.Config{Store: s, Clock: service.SystemClock{}})
+	stage, err := newTriage(ctx, s)
 	if err != nil {
 		return 0, "", err
 	}
