@@ -45,7 +45,7 @@ func (r *Reason) collect(kind Kind, doc finding.Finding, path []string) {
 		return true
 	}
 	if kind == Map {
-		doc.Pairs(path, func(k, v string) bool { return add(k + "=" + v) })
+		doc.NamedPairs(path, func(k, v string) bool { return add(k + "=" + v) })
 		slices.Sort(have) // a map has no order of its own
 	} else {
 		doc.Values(path, func(v any) bool { return add(fmt.Sprint(v)) })

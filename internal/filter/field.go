@@ -1,6 +1,10 @@
 package filter
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/parry-security/parry/internal/finding"
+)
 
 // Kind is the type of a field's tests.
 type Kind string
@@ -23,6 +27,9 @@ type Field struct {
 	// Paths are the members of a finding that the field reads; arrays on the
 	// way are entered. Only Keyword has more than one.
 	Paths [][]string
+	// Named says that a map may also be a list of objects with name and value, as
+	// OCSF writes tags.
+	Named bool
 	// RuleMax is the number of values that an automation rule may list; 0 means
 	// that a rule may not use the field.
 	RuleMax int
@@ -189,3 +196,12 @@ ResourceTags Resources.Tags rule
 ResourceDetailsOther Resources.Details.Other rule
 `
 )
+
+// Pairs calls yield for every key and value of a map field, until it gives false.
+func (f Field) Pairs(doc finding.Finding, yield func(key, value string) bool) {
+	if f.Named {
+		doc.NamedPairs(f.Paths[0], yield)
+		return
+	}
+	doc.Pairs(f.Paths[0], yield)
+}

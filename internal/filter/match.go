@@ -84,7 +84,7 @@ func (c Criterion) matchMaps(doc finding.Finding) bool {
 	positive, needed := false, false
 	for _, t := range c.Maps {
 		hit := false
-		doc.Pairs(c.Field.Paths[0], func(k, v string) bool {
+		c.Field.Pairs(doc, func(k, v string) bool {
 			hit = k == t.Key && compare(t.Comparison, v, t.Value)
 			return !hit
 		})

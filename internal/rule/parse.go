@@ -103,10 +103,13 @@ func Parse(raw []byte) (Rule, error) {
 
 // ParseVersion reads a rule of version 1 or 2.
 func ParseVersion(version int, raw []byte) (Rule, error) {
-	if version != 1 {
-		return Rule{}, refuse("rule", "version %d is not one that this program knows", version)
+	switch version {
+	case 1:
+		return Parse(raw)
+	case 2:
+		return ParseV2(raw)
 	}
-	return Parse(raw)
+	return Rule{}, refuse("rule", "version %d is not one that this program knows", version)
 }
 
 // firstOf takes the first of joined errors: a person mends one at a time.
@@ -227,6 +230,9 @@ func update(actions []json.RawMessage) (finding.Patch, error) {
 
 // MarshalJSON writes the rule in AWS's form.
 func (r Rule) MarshalJSON() ([]byte, error) {
+	if r.second != nil {
+		return r.marshalV2()
+	}
 	criteria, err := json.Marshal(r.Criteria)
 	if err != nil {
 		return nil, err
@@ -241,14 +247,18 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	}
 	number := json.Number(strconv.FormatFloat(r.Order, 'f', -1, 64))
 	d := document{
-		RuleArn: r.ARN, RuleName: r.Name, Description: r.Description, RuleOrder: &number, RuleStatus: "DISABLED",
+		RuleArn: r.ARN, RuleName: r.Name, Description: r.Description, RuleOrder: &number, RuleStatus: r.status(),
 		IsTerminal: r.Terminal, Criteria: criteria, Actions: []json.RawMessage{act}, CreatedBy: r.CreatedBy,
 		CreatedAt: written(r.CreatedAt), UpdatedAt: written(r.UpdatedAt), ExpiresAt: written(r.ExpiresAt), Tags: r.Tags,
 	}
-	if r.Enabled {
-		d.RuleStatus = "ENABLED"
-	}
 	return json.Marshal(d)
+}
+
+func (r Rule) status() string {
+	if r.Enabled {
+		return "ENABLED"
+	}
+	return "DISABLED"
 }
 
 func written(t time.Time) string {

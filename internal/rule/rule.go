@@ -2,6 +2,7 @@ package rule
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ type Rule struct {
 	// Terminal stops later rules for a finding that this rule matched.
 	Terminal bool
 	Enabled  bool
+	// Criteria are those of version 1.
 	Criteria filter.Filter
 	Update   finding.Patch
 	// UpdatedAt breaks ties of Order: the rule edited last is applied last.
@@ -34,6 +36,40 @@ type Rule struct {
 	// Zero means never.
 	ExpiresAt time.Time
 	Tags      map[string]string
+
+	second *second // of version 2
+}
+
+// Matches reports whether the provider's finding meets the criteria at time now.
+func (r *Rule) Matches(original finding.Finding, now time.Time) bool {
+	if r.second != nil {
+		return r.second.composite.match(viewOf(original), now)
+	}
+	return r.Criteria.Match(original, now)
+}
+
+// Reasons says of each criterion whether it holds, and why.
+func (r *Rule) Reasons(original finding.Finding, now time.Time) []filter.Reason {
+	if r.second != nil {
+		return r.second.composite.explain(viewOf(original), now)
+	}
+	return r.Criteria.Explain(original, now)
+}
+
+// CriteriaJSON gives the criteria in AWS's form.
+func (r *Rule) CriteriaJSON() ([]byte, error) {
+	if r.second != nil {
+		return r.second.criteria, nil
+	}
+	return json.Marshal(r.Criteria)
+}
+
+// decisive gives the criteria of which each must hold.
+func (r *Rule) decisive() []filter.Criterion {
+	if r.second != nil {
+		return r.second.composite.decisive()
+	}
+	return r.Criteria.Criteria
 }
 
 // Active reports whether the rule takes part at time now.
@@ -103,6 +139,7 @@ func Apply(rules []Rule, original, current finding.Finding, now time.Time) (find
 // run is one finding on its way through the rules.
 type run struct {
 	original, before, current finding.Finding
+	seen                      finding.Finding // original in OCSF
 	now                       time.Time
 	trace                     Trace
 	stopped                   bool
@@ -114,7 +151,7 @@ func newRun(original, current finding.Finding, now time.Time) *run {
 
 // ask applies r if its criteria hold, and reports whether they do.
 func (x *run) ask(r *Rule) bool {
-	if !r.Criteria.Match(x.original, x.now) {
+	if !x.meets(r) {
 		return false
 	}
 	changed := r.Update.Apply(x.current, x.now)
@@ -123,6 +160,22 @@ func (x *run) ask(r *Rule) bool {
 	})
 	x.current, x.stopped = changed, r.Terminal
 	return true
+}
+
+// meets is r.Matches with one view of the finding for all rules of version 2.
+func (x *run) meets(r *Rule) bool {
+	if r.second == nil {
+		return r.Criteria.Match(x.original, x.now)
+	}
+	return r.second.composite.match(x.view(), x.now)
+}
+
+// view gives the finding in OCSF, made when the first rule asks for it.
+func (x *run) view() finding.Finding {
+	if x.seen.IsZero() {
+		x.seen = viewOf(x.original)
+	}
+	return x.seen
 }
 
 func (x *run) result() finding.Finding { return x.current.SameNote(x.before) }
@@ -136,7 +189,8 @@ func Explain(rules []Rule, original, current finding.Finding, now time.Time) (fi
 		byID[r.ID()] = r
 	}
 	for i := range trace {
-		trace[i].Reasons = byID[trace[i].Rule].Criteria.Explain(original, now)
+		r := byID[trace[i].Rule]
+		trace[i].Reasons = r.Reasons(original, now)
 	}
 	return result, trace
 }

@@ -21,6 +21,7 @@ type Set struct {
 // selector finds rules by the values of one field.
 type selector struct {
 	field filter.Field
+	ocsf  bool // the field is one of OCSF
 	rules map[string][]int32
 }
 
@@ -45,7 +46,7 @@ func Compile(rules []Rule) *Set {
 		if !known {
 			n = len(s.selectors)
 			at[best.Field.Name] = n
-			s.selectors = append(s.selectors, selector{best.Field, map[string][]int32{}})
+			s.selectors = append(s.selectors, selector{best.Field, s.rules[i].second != nil, map[string][]int32{}})
 		}
 		for _, v := range wanted(best) {
 			s.selectors[n].rules[v] = append(s.selectors[n].rules[v], int32(i)) //nolint:gosec // see above
@@ -64,7 +65,7 @@ func (s *Set) Apply(original, current finding.Finding, now time.Time) (finding.F
 	}
 	var room [64]int32
 	run := newRun(original, current, now)
-	for _, i := range s.candidates(original, room[:0]) {
+	for _, i := range s.candidates(run, room[:0]) {
 		if r := &s.rules[i]; r.Active(now) && run.ask(r) && run.stopped {
 			break
 		}
@@ -72,12 +73,16 @@ func (s *Set) Apply(original, current finding.Finding, now time.Time) (finding.F
 	return run.result(), run.trace
 }
 
-// candidates gives the rules that may match doc, in the order of application.
-func (s *Set) candidates(doc finding.Finding, out []int32) []int32 {
+// candidates gives the rules that may match, in the order of application.
+func (s *Set) candidates(x *run, out []int32) []int32 {
 	out = append(out, s.always...)
 	for _, sel := range s.selectors {
+		doc := x.original
+		if sel.ocsf {
+			doc = x.view()
+		}
 		if sel.field.Kind == filter.Map {
-			doc.Pairs(sel.field.Paths[0], func(k, v string) bool {
+			sel.field.Pairs(doc, func(k, v string) bool {
 				out = append(out, sel.rules[pair(k, v)]...)
 				return true
 			})
@@ -99,7 +104,7 @@ func (s *Set) candidates(doc finding.Finding, out []int32) []int32 {
 func mostSelective(r *Rule, values map[string]int) (filter.Criterion, bool) {
 	var best filter.Criterion
 	least, found := 0.0, false
-	for _, c := range r.Criteria.Criteria {
+	for _, c := range r.decisive() {
 		n := len(wanted(c))
 		if n == 0 {
 			continue
@@ -138,7 +143,7 @@ func pair(key, value string) string { return key + "\x00" + value }
 func cardinalities(rules []Rule) map[string]int {
 	seen := map[string]map[string]bool{}
 	for i := range rules {
-		for _, c := range rules[i].Criteria.Criteria {
+		for _, c := range rules[i].decisive() {
 			name := c.Field.Name
 			if seen[name] == nil {
 				seen[name] = map[string]bool{}
@@ -160,11 +165,12 @@ func cardinalities(rules []Rule) map[string]int {
 // ACTIVE.
 func usualValues(field string) int {
 	switch field {
-	case "Id":
+	case "Id", "finding_info.uid":
 		return 1_000_000
-	case "ResourceId", "RelatedFindingsId":
+	case "ResourceId", "RelatedFindingsId", "resources.uid":
 		return 100_000
-	case "AwsAccountId", "AwsAccountName", "ResourceOwnerAccountId", "ComplianceSecurityControlId", "GeneratorId", "Title", "Description", "SourceUrl":
+	case "AwsAccountId", "AwsAccountName", "ResourceOwnerAccountId", "ComplianceSecurityControlId", "GeneratorId", "Title", "Description", "SourceUrl",
+		"cloud.account.uid", "cloud.account.name", "compliance.control", "finding_info.title":
 		return 200
 	case "ResourceTags", "UserDefinedFields", "ResourceDetailsOther":
 		return 100

@@ -400,7 +400,7 @@ func (d *RuleDesk) audit(action, by string, at time.Time, r StoredRule) (store.E
 	if !r.ExpiresAt.IsZero() {
 		detail["expires_at"] = r.ExpiresAt
 	}
-	criteria, err := json.Marshal(r.Criteria)
+	criteria, err := r.CriteriaJSON()
 	if err != nil {
 		return store.Effects{}, fault.E(fault.Internal, "audit "+action, err)
 	}

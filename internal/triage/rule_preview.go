@@ -153,7 +153,7 @@ func (d *RuleDesk) try(r rule.Rule, record store.FindingRecord, now time.Time) (
 		a.err = fmt.Errorf("read original of %s: %w", record.ID, err)
 		return a
 	}
-	if !r.Criteria.Match(provided, now) {
+	if !r.Matches(provided, now) {
 		return a
 	}
 	a.matched = true

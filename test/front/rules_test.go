@@ -72,6 +72,11 @@ func (s *server) ruleStory(t *testing.T, python string) {
 		"no change":         "InvalidInputException 400: Actions[0].FindingFieldsUpdate: changes nothing",
 		"blank name":        "InvalidInputException 400: RuleName: a text that is not blank is needed",
 		"foreign token":     "InvalidInputException 400: read token: the token does not belong to this list",
+		"v2 token":          "ConflictException 409: create automation rule: the client token was used for another rule",
+		"v2 reader":         "AccessDeniedException 403: check permission: reader (roles: reader) may not do rule.write",
+		"v2 limited key":    "AccessDeniedException 403: check permission: rule.read concerns the whole installation",
+		"v2 connector":      "ValidationException 400: Actions[0].Type: Parry has no connectors",
+		"v2 deleted":        "ResourceNotFoundException 404: find automation rule: there is no such automation rule",
 		"tags of nothing":   "ResourceNotFoundException 404: find resource: there is no automation rule with this ARN",
 	} {
 		if text, _ := got[name].(string); !strings.Contains(text, want) {
@@ -89,6 +94,11 @@ func (s *server) ruleStory(t *testing.T, python string) {
 		"terminal": "MEDIUM", "terminal for its own only": "CRITICAL", "switched off": []any{2.0, "CRITICAL"},
 		"rule by rule": []any{true, []any{[]any{400.0, "InvalidInputException"}, []any{400.0, "InvalidInputException"}}},
 		"pages":        []any{[]any{"last word", "renamed", "page 4"}, []any{"page 3", "page 2", "page 1"}, []any{"page 0"}},
+		"v2":           []any{"arn:aws:securityhub:eu-central-1:" + hubAccount + ":automation-rulev2", true, 1.5, "ENABLED", true, true},
+		// The note is of a rule of version 1 with a higher order: both are one order.
+		"v2 applies":   []any{"SUPPRESSED", "tagged prod", "NEW"},
+		"v2 updated":   []any{"NEW", []any{[]any{"second", 2.25, "DISABLED", []any{map[string]any{"Type": "FINDING_FIELDS_UPDATE"}}}}},
+		"v2 in v1":     []any{0.0, 404.0},
 		"tags":         map[string]any{"cost-center": "x"}, "cleaned": []any{7.0, []any{}}, "after": "LOW",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

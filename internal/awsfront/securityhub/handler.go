@@ -124,6 +124,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	if cfg.Rules != nil {
 		maps.Copy(operations, h.ruleOperations())
+		maps.Copy(operations, h.ruleOperationsV2())
 	}
 	for pattern, answer := range operations {
 		h.mux.HandleFunc(pattern, h.serve(answer))

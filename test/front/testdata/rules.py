@@ -155,6 +155,31 @@ ADMIN.untag_resource(ResourceArn=raised, TagKeys=["team"])
 OUT["tags"] = ADMIN.list_tags_for_resource(ResourceArn=raised)["Tags"]
 OUT["tags of nothing"] = refused(ADMIN.list_tags_for_resource, ResourceArn="arn:aws:securityhub:us-east-1:1:hub/default")
 
+# Version 2, on the same engine: criteria over OCSF, fractions as order, a client token.
+V2 = {
+    "RuleName": "second", "Description": "d", "RuleOrder": 1.5,
+    "Criteria": {"OcsfFindingCriteria": {"CompositeOperator": "AND", "CompositeFilters": [
+        {"StringFilters": [{"FieldName": "finding_info.uid", "Filter": {"Value": "v2-", "Comparison": "PREFIX"}}], "NumberFilters": [{"FieldName": "severity_id", "Filter": {"Lte": 2}}], "Operator": "AND"},
+        {"MapFilters": [{"FieldName": "resources.tags", "Filter": {"Key": "env", "Value": "prod", "Comparison": "EQUALS"}}]},
+    ]}},
+    "Actions": [{"Type": "FINDING_FIELDS_UPDATE", "FindingFieldsUpdate": {"StatusId": 3, "Comment": "accepted"}}],
+}
+made = ADMIN.create_automation_rule_v2(**V2, ClientToken="one")
+again = ADMIN.create_automation_rule_v2(**V2, ClientToken="one")
+got = ADMIN.get_automation_rule_v2(Identifier=made["RuleArn"])
+OUT["v2"] = [made["RuleArn"].rsplit("/", 1)[0], again["RuleId"] == made["RuleId"], got["RuleOrder"], got["RuleStatus"], got["Criteria"] == V2["Criteria"], got["Actions"] == V2["Actions"]]
+suppressed = send("v2-one")
+OUT["v2 applies"] = [suppressed["Workflow"]["Status"], suppressed["Note"]["Text"], send("v2-two", Severity={"Label": "HIGH"})["Workflow"]["Status"]]
+ADMIN.update_automation_rule_v2(Identifier=made["RuleId"], RuleStatus="DISABLED", RuleOrder=2.25)
+OUT["v2 updated"] = [send("v2-three")["Workflow"]["Status"], [(r["RuleName"], r["RuleOrder"], r["RuleStatus"], r["Actions"]) for r in ADMIN.list_automation_rules_v2()["Rules"]]]
+OUT["v2 in v1"] = [len([r for r in ADMIN.list_automation_rules()["AutomationRulesMetadata"] if r["RuleName"] == "second"]), ADMIN.batch_get_automation_rules(AutomationRulesArns=[made["RuleArn"]])["UnprocessedAutomationRules"][0]["ErrorCode"]]
+OUT["v2 token"] = refused(ADMIN.create_automation_rule_v2, **{**V2, "RuleName": "another"}, ClientToken="one")
+OUT["v2 reader"] = refused(READER.create_automation_rule_v2, **V2)
+OUT["v2 limited key"] = refused(DEV.get_automation_rule_v2, Identifier=made["RuleId"])
+OUT["v2 connector"] = refused(ADMIN.create_automation_rule_v2, **{**V2, "Actions": [{"Type": "EXTERNAL_INTEGRATION", "ExternalIntegrationConfiguration": {"ConnectorArn": "arn:aws:x"}}]})
+ADMIN.delete_automation_rule_v2(Identifier=made["RuleId"])
+OUT["v2 deleted"] = refused(ADMIN.get_automation_rule_v2, Identifier=made["RuleId"])
+
 everything = [r["RuleArn"] for r in ADMIN.list_automation_rules()["AutomationRulesMetadata"]]
 OUT["cleaned"] = [len(ADMIN.batch_delete_automation_rules(AutomationRulesArns=everything)["ProcessedAutomationRules"]), ADMIN.list_automation_rules()["AutomationRulesMetadata"]]
 OUT["after"] = send("bucket-5")["Severity"]["Label"]
