@@ -42,6 +42,10 @@ type Queries struct {
 	UnsearchedRead, UnsearchedSet, UnsearchedPage                                     string
 	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
 
+	RejectedPut, RejectedPage, RejectedRead, RejectedDelete, RejectedPrune, RejectedTrim string
+	SourceStateRead, SourceStatePut                                                      string
+	LinkPut, LinkDelete, LinkList                                                        string
+
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
 	RuleRevision, RuleRevisionNext, RuleInsert, RuleUpdate, RuleDelete, RuleTotal, RuleAll string

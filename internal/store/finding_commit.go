@@ -37,6 +37,7 @@ func (f FindingRecord) kind() kind {
 type current struct {
 	rid, rev, resources int64
 	kind                kind
+	link                link
 }
 
 // CommitFindings writes findings, their history and counters, takes doneInbox
@@ -211,7 +212,9 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 	_, err = collect(ctx, t, t.s.q.FindingCurrent, []any{arg}, func(r scanner) (struct{}, error) {
 		var key string
 		var c current
-		err := r.Scan(&key, &c.rid, &c.rev, &c.resources, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState)
+		err := r.Scan(&key, &c.rid, &c.rev, &c.resources, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState,
+			&c.link.resource, &c.link.generator)
+		c.link.kind = c.kind
 		have[key] = c
 		return struct{}{}, err
 	})
@@ -220,9 +223,9 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 
 // batch gathers the rows of a commit, statement by statement.
 type batch struct {
-	identities, inserts, updates, docs, events [][]any
-	search                                     searchRows
-	delta                                      map[kind]int64
+	identities, inserts, updates, docs, events, links [][]any
+	search                                            searchRows
+	delta                                             map[kind]int64
 }
 
 func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int64) error {
@@ -245,6 +248,9 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 		b.updates = append(b.updates, row)
 	} else {
 		b.inserts = append(b.inserts, row)
+	}
+	if l := r.link(); known && l != cur.link || !known && l.key() != "" {
+		b.links = append(b.links, l.row(r.rid))
 	}
 	b.docs = append(b.docs, []any{r.Account, r.rid, p.frame})
 	b.search.add(r.Account, r.rid, p.found, known && cur.resources > 1)
@@ -273,6 +279,7 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 		{q.FindingUpdate, b.updates, true},
 		{q.DocPut, b.docs, false},
 		{q.EventAppend, b.events, false},
+		{q.LinkPut, b.links, false},
 	} {
 		n, err := t.bulk(ctx, step.query, step.rows)
 		if err != nil {

@@ -37,6 +37,8 @@ type FindingQuery struct {
 	// Limit is the size of the page: 50 by default, at most 1,000.
 	Limit  int
 	Cursor string
+	// MainOnly leaves out findings that another one stands for, see LinkedFindings.
+	MainOnly bool
 	// ColumnsOnly leaves the documents out.
 	ColumnsOnly bool
 }
@@ -154,6 +156,9 @@ func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by 
 	}
 	if err := b.conditions(q.Where); err != nil {
 		return nil, err
+	}
+	if q.MainOnly {
+		b.where = append(b.where, mainOnly)
 	}
 	if from != nil {
 		b.after(by, *from)

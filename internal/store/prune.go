@@ -23,12 +23,15 @@ type Cutoffs struct {
 	Active     time.Time // other findings by their last update
 	Calls      time.Time // calls, by when they were made
 	RuleRuns   time.Time // runs of automation rules that ended
-	MaxCalls   int64     // the latest calls that are kept whatever their age; 0 keeps all
+	Rejected   time.Time // rejected messages, by when they came last
+	// MaxRejected are the latest rejected messages that are kept; 0 keeps all.
+	MaxRejected int64
+	MaxCalls    int64 // the latest calls that are kept whatever their age; 0 keeps all
 }
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Rejected int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -95,6 +98,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		if p.Blobs, err = s.pruneRows(ctx, Execution, s.q.BlobPrune, micros(c.Blobs), int64(pruneChunk)); err != nil {
 			return p, err
 		}
+	}
+	if p.Rejected, err = s.pruneRejected(ctx, c); err != nil {
+		return p, err
 	}
 	if p.Calls, err = s.pruneCalls(ctx, c); err != nil {
 		return p, err
@@ -203,12 +209,21 @@ func (s *Store) pruneFindings(ctx context.Context, state string, before time.Tim
 	}
 }
 
+// only gives one column of rows.
+func only(rows [][]any, column int) [][]any {
+	out := make([][]any, len(rows))
+	for i, r := range rows {
+		out[i] = []any{r[column]}
+	}
+	return out
+}
+
 func (t *tx) removeFindings(ctx context.Context, b batch, events, rows, keys [][]any) error {
 	q := t.s.q
 	for _, step := range []struct {
 		query string
 		rows  [][]any
-	}{{q.EventDelete, events}, {q.TextDelete, events}, {q.ResourceDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
+	}{{q.LinkDelete, only(rows, 1)}, {q.EventDelete, events}, {q.TextDelete, events}, {q.ResourceDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
 		if _, err := t.bulk(ctx, step.query, step.rows); err != nil {
 			return err
 		}

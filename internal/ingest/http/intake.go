@@ -8,9 +8,13 @@ import (
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/ingest"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
+
+// Source is who sent a batch, as the edge has authenticated it.
+type Source = ingest.Source
 
 // The limits of one batch. The edge checks MaxBody before it reads the body.
 const (
@@ -80,7 +84,7 @@ func (i *Intake) Import(ctx context.Context, source Source, batch []json.RawMess
 	for _, raw := range batch {
 		f, refused := i.cfg.Normalizer.Normalize(raw)
 		if refused == nil {
-			if why := source.refusal(f); why != "" {
+			if why := source.Refusal(f); why != "" {
 				refused = finding.Refuse(f.String("Id"), finding.CodeInvalidAccess, why)
 			}
 		}

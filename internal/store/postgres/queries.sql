@@ -23,7 +23,7 @@ INSERT INTO finding_identity (key, account, rid)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
 JOIN finding f ON f.account = i.account AND f.rid = i.rid;
@@ -620,3 +620,46 @@ DELETE FROM aws_call WHERE seq IN (SELECT seq FROM aws_call WHERE at < $1 ORDER 
 -- name: CallTrim
 DELETE FROM aws_call WHERE seq IN
     (SELECT seq FROM aws_call WHERE seq <= (SELECT max(seq) FROM aws_call) - $1 ORDER BY seq LIMIT $2);
+
+-- name: RejectedPut bulk
+INSERT INTO rejected (id, source, place, finding_id, code, reason, at, cut, body, times)
+SELECT u.*, 1 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
+    AS u (id, source, place, finding_id, code, reason, at, cut, body) ORDER BY u.id
+ON CONFLICT (id) DO UPDATE SET place = excluded.place, reason = excluded.reason, code = excluded.code,
+    at = greatest(rejected.at, excluded.at), times = rejected.times + 1;
+
+-- name: RejectedPage
+SELECT f.id, f.source, f.place, f.finding_id, f.code, f.reason, f.at, f.times, f.cut FROM rejected f;
+
+-- name: RejectedRead
+SELECT id, source, place, finding_id, code, reason, at, times, cut, body FROM rejected WHERE id = $1;
+
+-- name: RejectedDelete
+DELETE FROM rejected WHERE id = $1;
+
+-- name: RejectedPrune
+DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE at < $1 ORDER BY at, id LIMIT $2);
+
+-- name: RejectedTrim
+DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY at, id
+    LIMIT (SELECT least($2::bigint, greatest(0, COUNT(*) - $1::bigint)) FROM rejected));
+
+-- name: SourceStateRead
+SELECT doc FROM source_state WHERE name = $1;
+
+-- name: SourceStatePut
+INSERT INTO source_state (name, doc, at) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, at = excluded.at;
+
+-- name: LinkPut bulk
+INSERT INTO finding_link (rid, account, key, rank)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])
+ON CONFLICT (rid) DO UPDATE SET key = excluded.key, rank = excluded.rank;
+
+-- name: LinkDelete bulk
+DELETE FROM finding_link WHERE rid = ANY ($1::bigint[]);
+
+-- name: LinkList
+SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
+JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.account = o.account AND f.rid = o.rid
+WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;

@@ -22,7 +22,7 @@ SELECT (SELECT COALESCE(MAX(rid), 0) FROM finding) + n FROM r;
 INSERT INTO finding_identity (key, account, rid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator
 FROM json_each($1) j
 CROSS JOIN finding_identity i ON i.key = j.value
 CROSS JOIN finding f ON f.rid = i.rid;
@@ -593,3 +593,42 @@ DELETE FROM aws_call WHERE seq IN (SELECT seq FROM aws_call WHERE at < $1 ORDER 
 -- name: CallTrim
 DELETE FROM aws_call WHERE seq IN
     (SELECT seq FROM aws_call WHERE seq <= (SELECT max(seq) FROM aws_call) - $1 ORDER BY seq LIMIT $2);
+
+-- name: RejectedPut row
+INSERT INTO rejected (id, source, place, finding_id, code, reason, at, cut, body, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)
+ON CONFLICT (id) DO UPDATE SET place = excluded.place, reason = excluded.reason, code = excluded.code, at = max(at, excluded.at), times = times + 1;
+
+-- name: RejectedPage
+SELECT f.id, f.source, f.place, f.finding_id, f.code, f.reason, f.at, f.times, f.cut FROM rejected f;
+
+-- name: RejectedRead
+SELECT id, source, place, finding_id, code, reason, at, times, cut, body FROM rejected WHERE id = $1;
+
+-- name: RejectedDelete
+DELETE FROM rejected WHERE id = $1;
+
+-- name: RejectedPrune
+DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE at < $1 ORDER BY at, id LIMIT $2);
+
+-- name: RejectedTrim
+DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY at, id
+    LIMIT (SELECT min($2, max(0, COUNT(*) - $1)) FROM rejected));
+
+-- name: SourceStateRead
+SELECT doc FROM source_state WHERE name = $1;
+
+-- name: SourceStatePut
+INSERT INTO source_state (name, doc, at) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, at = excluded.at;
+
+-- name: LinkPut row
+INSERT INTO finding_link (rid, account, key, rank) VALUES ($1, $2, $3, $4)
+ON CONFLICT (rid) DO UPDATE SET key = excluded.key, rank = excluded.rank;
+
+-- name: LinkDelete row
+DELETE FROM finding_link WHERE rid = $1;
+
+-- name: LinkList
+SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
+JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.rid = o.rid
+WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;

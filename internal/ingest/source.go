@@ -1,4 +1,4 @@
-package http
+package ingest
 
 import (
 	"fmt"
@@ -10,7 +10,8 @@ import (
 // Any, as an account or a product, stands for all of them.
 const Any = "*"
 
-// Source is who sent a batch, as the edge has authenticated it.
+// Source is who reports findings: a key, as the edge has authenticated it, or a
+// queue, a pull or a file, as they are configured.
 type Source struct {
 	// Name travels with every finding of the source.
 	Name string
@@ -23,18 +24,27 @@ type Source struct {
 	Products []string
 	// Trusted marks a source whose findings may lead to automatic remediation.
 	Trusted bool
+	// Setting is where its accounts and products are set, for those who are
+	// refused. Default: "its key".
+	Setting string
 }
 
-// refusal gives the reason why the source may not report f, or "".
-func (s Source) refusal(f finding.Finding) string {
+// Refusal gives the reason why the source may not report f, or "". Whoever can
+// write a finding must not thereby speak for an account that is not his
+// (design.md section 7).
+func (s Source) Refusal(f finding.Finding) string {
+	setting := s.Setting
+	if setting == "" {
+		setting = "its key"
+	}
 	account := f.Account()
 	if !s.speaksFor(account) {
-		return fmt.Sprintf("The source %q may not report findings for account %s. Ask an administrator to add the account to its key.", s.Name, account)
+		return fmt.Sprintf("The source %q may not report findings for account %s. Ask an administrator to add the account to %s.", s.Name, account, setting)
 	}
 	arn := f.String("ProductArn")
 	product, ok := finding.ParseProductARN(arn)
 	if !ok || !s.speaksAs(arn, product) {
-		return fmt.Sprintf("The source %q may not report findings of the product %q. Ask an administrator to add the product to its key.", s.Name, arn)
+		return fmt.Sprintf("The source %q may not report findings of the product %q. Ask an administrator to add the product to %s.", s.Name, arn, setting)
 	}
 	// A private product belongs to the account in its ARN. Without this check a
 	// source for one account could write under another's product.
