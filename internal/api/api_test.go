@@ -304,7 +304,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Guards: v.guards,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,9 @@ func guards(cfg config.Config) awsapi.Guards {
 			g.OwnResources = append(g.OwnResources, ch.Topic)
 		}
 	}
+	for _, q := range cfg.Sources.Queues {
+		g.OwnResources = append(g.OwnResources, q.ARN())
+	}
 	return g
 }
 

@@ -16,13 +16,16 @@ import (
 )
 
 // ownTraffic lists what Parry may do without a plan: publishing to the topics
-// of the configured channels. The list is hashed and audited at every start.
+// of the configured channels, and collecting from the configured queues. The list is hashed and audited at every start.
 func (s *Server) ownTraffic() []awsapi.Grant {
 	grants := []awsapi.Grant{}
 	for _, c := range s.cfg.Channels {
 		if c.Kind == "sns" {
 			grants = append(grants, awsapi.Grant{Service: "sns", Operation: "Publish", ARN: c.Topic})
 		}
+	}
+	for _, q := range s.cfg.Sources.Queues {
+		grants = append(grants, queueGrants(q)...)
 	}
 	return grants
 }

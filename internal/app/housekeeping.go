@@ -33,6 +33,8 @@ const (
 	keepBlobs = 24 * time.Hour
 	// maxCalls bounds the record of calls: about 1 GB.
 	maxCalls = 2_000_000
+	// maxRejected bounds what sources sent in vain: about 1 GB at a few KB each.
+	maxRejected = 200_000
 )
 
 // housekeeping ends approvals whose time has passed, takes over the messages of
@@ -151,7 +153,7 @@ func (h *housekeeping) prune(ctx context.Context) error {
 	now := h.s.clock.Now()
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
-		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, RuleRuns: now.Add(-keepExecutions),
+		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions),
 	})
 	return err
 }

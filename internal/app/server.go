@@ -121,6 +121,11 @@ func (s *Server) build(ctx context.Context) error {
 	// The record of calls starts first and stops last: everything else calls.
 	s.services = append([]service.Service{s.calls, s.scripts, s.steps, s.engine.Service(), s.stages.triage, s.stages.rules}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
+	if !s.local {
+		for _, c := range s.stages.collectors {
+			s.services = append(s.services, c)
+		}
+	}
 	if s.cfg.Database != "" {
 		s.services = append(s.services, s.client.ShareRates(sharedRates{s.store}))
 	}

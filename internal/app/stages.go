@@ -41,6 +41,8 @@ type stages struct {
 	notify  *notify.Stage
 	audit   *audit.Appender
 	grants  []awsapi.Grant
+	// collectors are the sources that read by themselves.
+	collectors []collector
 
 	runs      *runs
 	documents *documents
@@ -60,7 +62,7 @@ func (d deskRuns) Resolve(ctx context.Context, name, version string) (remediatio
 
 func (s *Server) newStages() (*stages, error) {
 	t := &stages{grants: s.ownTraffic()}
-	for _, build := range []func(*stages) error{s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit} {
+	for _, build := range []func(*stages) error{s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources} {
 		if err := build(t); err != nil {
 			return nil, err
 		}

@@ -60,6 +60,9 @@ const (
 	KeyRead   Action = "key.read"   // installation
 	KeyWrite  Action = "key.write"  // installation
 	HubEnable Action = "hub.enable" // installation
+
+	SourceRead  Action = "source.read"  // installation: sources and what they sent in vain
+	SourceWrite Action = "source.write" // installation: send it in again, or forget it
 	// DocumentWrite is for an administrator: whoever may start a document by its
 	// name starts what its author wrote.
 	DocumentWrite Action = "document.write" // installation
@@ -73,7 +76,7 @@ func Actions() []Action {
 	return []Action{
 		FindingRead, FindingImport, FindingUpdate, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
-		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite,
+		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
 	}
 }
 
@@ -83,7 +86,7 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite}, action)
 	case RoleApprover:
 		return reads(action) || action == ApprovalDecide || action == SwitchOn
 	case RoleReader:
@@ -96,7 +99,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead}, action)
 }
 
 // ParseRoles checks a list of role names.

@@ -29,7 +29,8 @@ func ownMembers(service, operation string) (ownMember, bool) {
 	switch service + ":" + operation {
 	case "sns:Publish":
 		return ownMember{member: "TopicArn", forbid: []string{"TargetArn", "PhoneNumber"}}, true
-	case "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes":
+	case "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibility",
+		"sqs:ChangeMessageVisibilityBatch", "sqs:GetQueueAttributes":
 		return ownMember{member: "QueueUrl", queue: true}, true
 	case "securityhub:BatchUpdateFindings":
 		return ownMember{member: "FindingIdentifiers[].ProductArn"}, true

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -148,7 +149,11 @@ func (s *Session) observe(r request, start time.Time, err error) {
 		})
 	}
 	if r.class.NeedsApproval() && s.mode != ModePlan {
-		s.g.log.Info("call that needs approval", "mode", s.mode, "service", r.Service, "operation", r.Operation,
+		level := slog.LevelInfo
+		if s.mode == ModeOwn {
+			level = slog.LevelDebug // A queue is asked all day; the record of calls has it.
+		}
+		s.g.log.Log(context.Background(), level, "call that needs approval", "mode", s.mode, "service", r.Service, "operation", r.Operation,
 			"account", r.Account, "region", r.Region, "session", s.id.SessionName, "outcome", outcome)
 	}
 }

@@ -50,6 +50,8 @@ var documented = map[string]Limit{
 	"securityhub:UpdateFindings":         {1, 5},
 	"securityhub:UpdateStandardsControl": {1, 5},
 	"securityhub":                        {10, 30},
+	// Amazon SQS message quotas: a standard queue has no limit of calls.
+	"sqs": {1000, 1000},
 	// Account Management quotas: the least of its reads.
 	"account": {3, 3},
 	// Service Quotas quotas.

@@ -18,7 +18,7 @@ import (
 
 func (s *shared) findingCommand() *cobra.Command {
 	c := &cobra.Command{Use: "finding", Short: "See findings and have them remediated"}
-	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingHistoryCommand(), s.findingRemediateCommand())
+	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingRemediateCommand())
 	return c
 }
 

@@ -280,3 +280,46 @@ func (c *Client) on(ctx context.Context, method, prefix, id, suffix string, in, 
 	}
 	return c.call(ctx, method, p, nil, in, out)
 }
+
+// Sources lists queues and hubs with what they brought to the node that answers.
+func (c *Client) Sources(ctx context.Context) (api.Page[api.Source], error) {
+	var out api.Page[api.Source]
+	err := c.call(ctx, http.MethodGet, "/v1/sources", nil, nil, &out)
+	return out, err
+}
+
+// RejectedList lists what could not be accepted, the latest first; source "" is all.
+func (c *Client) RejectedList(ctx context.Context, source string, p Paging) (api.Page[api.Rejected], error) {
+	v := p.values()
+	set(v, "source", source)
+	var out api.Page[api.Rejected]
+	err := c.call(ctx, http.MethodGet, "/v1/rejected", v, nil, &out)
+	return out, err
+}
+
+// Rejected gives what could not be accepted, whole.
+func (c *Client) Rejected(ctx context.Context, id string) (api.Rejected, error) {
+	var out api.Rejected
+	err := c.on(ctx, http.MethodGet, "/v1/rejected/", id, "", nil, &out)
+	return out, err
+}
+
+// RetryRejected sends it in again.
+func (c *Client) RetryRejected(ctx context.Context, id string) error {
+	return c.on(ctx, http.MethodPost, "/v1/rejected/", id, "/retry", nil, nil)
+}
+
+// DropRejected forgets it.
+func (c *Client) DropRejected(ctx context.Context, id string) error {
+	return c.on(ctx, http.MethodDelete, "/v1/rejected/", id, "", nil, nil)
+}
+
+// Import sends documents of a file, at most 500 and api.MaxBody bytes.
+func (c *Client) Import(ctx context.Context, documents []api.ImportDocument) (api.ImportResult, error) {
+	in := struct {
+		Documents []api.ImportDocument `json:"documents"`
+	}{documents}
+	var out api.ImportResult
+	err := c.call(ctx, http.MethodPost, "/v1/imports", nil, in, &out)
+	return out, err
+}

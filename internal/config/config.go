@@ -62,6 +62,8 @@ type Config struct {
 	Guards    Guards              `yaml:"guards"`
 	AWS       AWS                 `yaml:"aws"`
 	Scripts   Scripts             `yaml:"scripts"`
+	// Sources are queues and hubs that findings are read from.
+	Sources Sources `yaml:"sources"`
 	// Webhooks say where steps of aws:invokeWebhook may post to. None: nowhere.
 	Webhooks Webhooks `yaml:"webhooks"`
 }
@@ -300,7 +302,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -176,6 +176,8 @@ func (c *call) action() string {
 		if a, ok := s3Actions[op]; ok {
 			op = a
 		}
+	case "sqs": // SQS asks for the action of one message, however many there are
+		op = strings.TrimSuffix(op, "Batch")
 	}
 	return prefix + ":" + op
 }
