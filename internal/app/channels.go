@@ -16,7 +16,8 @@ import (
 )
 
 // ownTraffic lists what Parry may do without a plan: publishing to the topics
-// of the configured channels, and collecting from the configured queues. The list is hashed and audited at every start.
+// of the configured channels, and collecting from the configured queues, and writing
+// back to the configured hubs. The list is hashed and audited at every start.
 func (s *Server) ownTraffic() []awsapi.Grant {
 	grants := []awsapi.Grant{}
 	for _, c := range s.cfg.Channels {
@@ -26,6 +27,9 @@ func (s *Server) ownTraffic() []awsapi.Grant {
 	}
 	for _, q := range s.cfg.Sources.Queues {
 		grants = append(grants, queueGrants(q)...)
+	}
+	for _, h := range s.cfg.Sources.Hubs {
+		grants = append(grants, hubGrants(h)...)
 	}
 	return grants
 }

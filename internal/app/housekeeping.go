@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/durable"
+	"github.com/parry-security/parry/internal/notify/writeback"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -151,6 +152,9 @@ func (s *Server) release(ctx context.Context, at time.Time) error {
 
 func (h *housekeeping) prune(ctx context.Context) error {
 	now := h.s.clock.Now()
+	if _, err := h.s.store.PruneSourceState(ctx, writeback.StatePrefix, now.Add(-keepDelivered)); err != nil {
+		return err
+	}
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
 		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions),

@@ -11,8 +11,10 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/ingest"
+	"github.com/parry-security/parry/internal/ingest/pull"
 	"github.com/parry-security/parry/internal/ingest/sqs"
 	"github.com/parry-security/parry/internal/normalize/eventbridge"
+	"github.com/parry-security/parry/internal/notify/writeback"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -42,8 +44,61 @@ func queueSource(q config.QueueSource) ingest.Source {
 	return ingest.Source{Name: q.Name, Accounts: q.Accounts, Products: q.Products, Trusted: q.Trusted, Setting: "sources.queues in parry.yaml"}
 }
 
+// hubGrants are what writing back to a hub is: see ownTraffic.
+func hubGrants(h config.HubSource) []awsapi.Grant {
+	var grants []awsapi.Grant
+	if h.WriteBack {
+		for _, arn := range h.ProductARNs() {
+			grants = append(grants, awsapi.Grant{Service: "securityhub", Operation: "BatchUpdateFindings", ARN: arn})
+		}
+	}
+	return grants
+}
+
+func hubSource(h config.HubSource) ingest.Source {
+	return ingest.Source{Name: h.Name, Accounts: h.Accounts, Products: h.Products, Trusted: h.Trusted, Setting: "sources.hubs in parry.yaml"}
+}
+
+// hubIdentity is as whom a hub is asked: the process itself, or the member role
+// of the account whose hub it is.
+func (s *Server) hubIdentity(h config.HubSource, session string) awsapi.Identity {
+	id := awsapi.Identity{SessionName: session}
+	if h.Account != "" && h.Account != s.cfg.Organization.HubAccount {
+		id.Role = s.cfg.Organization.MemberRole
+	}
+	return id
+}
+
+// buildWriteBack makes the stage that tells hubs what was decided here. It comes
+// before triage, which asks it what concerns it.
+func (s *Server) buildWriteBack(t *stages) error {
+	var hubs []writeback.Hub
+	for _, h := range s.cfg.Sources.Hubs {
+		if h.WriteBack {
+			hubs = append(hubs, writeback.Hub{
+				Region: h.Region, Account: h.Account, Products: h.ProductARNs(),
+				Reads:  s.gate.ReadOnly(s.hubIdentity(h, "parry-writeback")),
+				Writes: s.gate.OwnTraffic(s.hubIdentity(h, "parry-writeback"), t.grants),
+			})
+		}
+	}
+	var err error
+	t.writeback, err = writeback.New(writeback.Config{Hubs: hubs, Store: s.store, Clock: s.clock, Logger: s.log})
+	return err
+}
+
 // buildSources makes the collectors of the configured queues and hubs.
 func (s *Server) buildSources(t *stages) error {
+	for _, h := range s.cfg.Sources.Hubs {
+		c, err := pull.New(pull.Config{
+			Source: hubSource(h), Region: h.Region, Account: h.Account, Products: h.ProductARNs(), Caller: s.gate.ReadOnly(s.hubIdentity(h, "parry-collect")),
+			Store: s.store, Read: readDocument, Every: h.Every, Reconcile: h.Reconcile, Owner: s.node, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake,
+		})
+		if err != nil {
+			return err
+		}
+		t.collectors = append(t.collectors, c)
+	}
 	for _, q := range s.cfg.Sources.Queues {
 		c, err := sqs.New(sqs.Config{
 			URL: q.URL, Region: q.Region, Source: queueSource(q), Store: s.store, Read: readDocument, Forward: q.Events, Receivers: q.Receivers,
@@ -70,6 +125,9 @@ func (s *Server) newSources() *sources {
 	out := &sources{store: s.store, clock: s.clock, wake: s.stages.triage.Wake, all: s.stages.collectors, byID: map[string]ingest.Source{}}
 	for _, q := range s.cfg.Sources.Queues {
 		out.byID[q.Name] = queueSource(q)
+	}
+	for _, h := range s.cfg.Sources.Hubs {
+		out.byID[h.Name] = hubSource(h)
 	}
 	return out
 }

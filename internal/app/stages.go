@@ -17,6 +17,7 @@ import (
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
 	"github.com/parry-security/parry/internal/normalize"
 	"github.com/parry-security/parry/internal/notify"
+	"github.com/parry-security/parry/internal/notify/writeback"
 	"github.com/parry-security/parry/internal/plan"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/route"
@@ -43,6 +44,7 @@ type stages struct {
 	grants  []awsapi.Grant
 	// collectors are the sources that read by themselves.
 	collectors []collector
+	writeback  *writeback.Stage
 
 	runs      *runs
 	documents *documents
@@ -62,7 +64,7 @@ func (d deskRuns) Resolve(ctx context.Context, name, version string) (remediatio
 
 func (s *Server) newStages() (*stages, error) {
 	t := &stages{grants: s.ownTraffic()}
-	for _, build := range []func(*stages) error{s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources} {
+	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources} {
 		if err := build(t); err != nil {
 			return nil, err
 		}
@@ -87,7 +89,7 @@ func (s *Server) buildIntake(t *stages) error {
 	}
 	if t.triage, err = triage.New(triage.Config{
 		Store: s.store, Scorer: scorer, Rules: book, Clock: s.clock, Logger: s.log,
-		AccountName: func(id string) string { return names[id] },
+		AccountName: func(id string) string { return names[id] }, WriteBack: t.writeback.Concerns,
 	}); err != nil {
 		return err
 	}
@@ -217,9 +219,10 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 	t := s.stages
 	handlers := map[store.File]map[string]bus.Handler{
 		store.Findings: {
-			store.TopicEvent:  func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
-			triage.TopicRank:  func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleRank(ctx, d.Payload) },
-			triage.TopicInbox: func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleInbox(ctx, d.Payload) },
+			store.TopicEvent:      func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			triage.TopicRank:      func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleRank(ctx, d.Payload) },
+			triage.TopicInbox:     func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleInbox(ctx, d.Payload) },
+			triage.TopicWriteBack: func(ctx context.Context, d bus.Delivery) error { return t.writeback.Handle(ctx, d.Payload) },
 		},
 		store.Execution: {
 			store.TopicEvent:    func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },

@@ -54,6 +54,9 @@ func (s Source) Refusal(f finding.Finding) string {
 	return ""
 }
 
+// Covers reports whether the source may report for account.
+func (s Source) Covers(account string) bool { return s.speaksFor(account) }
+
 func (s Source) speaksFor(account string) bool {
 	return account != "" && (slices.Contains(s.Accounts, account) || slices.Contains(s.Accounts, Any))
 }

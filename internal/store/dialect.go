@@ -43,7 +43,7 @@ type Queries struct {
 	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
 
 	RejectedPut, RejectedPage, RejectedRead, RejectedDelete, RejectedPrune, RejectedTrim string
-	SourceStateRead, SourceStatePut                                                      string
+	SourceStateRead, SourceStatePut, SourceStatePrune                                    string
 	LinkPut, LinkDelete, LinkList                                                        string
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 )
 
 // SourceState reads how far a source has come into v; it is untouched when there
@@ -37,4 +38,10 @@ func (s *Store) PutSourceState(ctx context.Context, name string, v any) error {
 		_, err := t.changed(ctx, s.q.SourceStatePut, name, doc, micros(s.now()))
 		return err
 	})
+}
+
+// PruneSourceState forgets what was stored under names that begin with prefix,
+// and not since before.
+func (s *Store) PruneSourceState(ctx context.Context, prefix string, before time.Time) (int64, error) {
+	return s.pruneRows(ctx, Findings, s.q.SourceStatePrune, prefix, micros(before), int64(pruneChunk))
 }

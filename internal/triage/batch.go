@@ -21,6 +21,7 @@ import (
 // batch is what one commit will hold.
 type batch struct {
 	now  time.Time
+	tell func(finding.ID) bool // whether a decision is written back
 	open map[finding.ID]*subject
 	done []int64
 	eff  store.Effects
@@ -53,6 +54,13 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 	// One event has one finding, and many events are one message.
 	eff.Outbox = append(slices.Clip(eff.Outbox), store.Bundle(slices.Concat(events...))...)
 	eff.RuleHits = b.hits(ids)
+	for i, id := range ids {
+		if s := b.open[id]; s.decided && b.tell(id) {
+			// Strings always marshal.
+			payload, _ := json.Marshal(id)
+			eff.Outbox = append(eff.Outbox, store.Message{ID: "writeback-" + eventID(id, writes[i].ExpectRev+1, 0), Topic: TopicWriteBack, Payload: payload})
+		}
+	}
 	ranks, err := b.ranks(ids)
 	eff.Outbox = append(eff.Outbox, ranks...)
 	return writes, eff, errors.Join(append(errs, err)...)
@@ -155,7 +163,7 @@ func (b *batch) refuse(row store.InboxRow, why error) {
 
 // setAside takes one row out of the inbox and sends it to topic inbox.
 func (t *Triage) setAside(ctx context.Context, row store.InboxRow, why error) error {
-	b := &batch{now: t.cfg.Clock.Now()}
+	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack}
 	b.refuse(row, why)
 	t.log.ErrorContext(ctx, "finding refused", "seq", row.Seq, "source", row.Source, "error", why)
 	if err := t.cfg.Store.CommitFindings(ctx, nil, []int64{row.Seq}, b.eff); err != nil {

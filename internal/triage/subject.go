@@ -2,6 +2,7 @@ package triage
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -28,6 +29,9 @@ type subject struct {
 	applied rule.Trace
 	// versions are the documents of the accepted writes: one event for each.
 	versions []finding.Finding
+	// decided says that workflow or note were changed here: by a person, a rule or
+	// a remediation, not by the provider.
+	decided bool
 }
 
 // receive takes a provider's version of the finding. An older or equal version
@@ -71,6 +75,9 @@ func (s *subject) write(row store.InboxRow, merged finding.Finding, before *find
 	result, trace := rules.Apply(original, merged, now)
 	result = settle(result).With("ProcessedAt", finding.FormatTime(now))
 	s.note(row.Source, merged, before, result, trace, now)
+	for _, step := range trace {
+		s.decide(step.Updates)
+	}
 	s.doc, s.exists = result, true
 	s.versions = append(s.versions, result)
 	// The next version in this batch is held against these two.
@@ -112,6 +119,15 @@ func (s *subject) note(source string, merged finding.Finding, before *finding.Fi
 	}
 }
 
+// decide notes updates of what is told to where the finding came from.
+func (s *subject) decide(updates []finding.Update) {
+	for _, u := range updates {
+		if strings.HasPrefix(u.UpdatedField, "Workflow") || strings.HasPrefix(u.UpdatedField, "Note") {
+			s.decided = true
+		}
+	}
+}
+
 func (s *subject) remember(source, identity string, updates []finding.Update, now time.Time) {
 	if len(updates) > 0 {
 		s.history = append(s.history, store.HistoryEntry{At: now, Source: source, Identity: identity, Updates: updates})
@@ -132,7 +148,9 @@ func (s *subject) become(next finding.Finding, source, by string, now time.Time)
 	if n := len(next.Bare().JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
 		return fault.Errorf(fault.Exhausted, "update finding", "the finding would have %d bytes, more than the limit of %d", n, finding.MaxBytes)
 	}
-	s.remember(source, by, finding.Diff(s.doc, next), now)
+	updates := finding.Diff(s.doc, next)
+	s.decide(updates)
+	s.remember(source, by, updates, now)
 	s.doc = next.With("ProcessedAt", finding.FormatTime(now))
 	s.versions = append(s.versions, s.doc)
 	return nil

@@ -17,6 +17,10 @@ import (
 // HandleInbox handles it.
 const TopicInbox = "inbox"
 
+// TopicWriteBack is the outbox topic of findings whose workflow or note was
+// changed here. The payload is their identity.
+const TopicWriteBack = "writeback"
+
 // Store is what triage reads and writes.
 type Store interface {
 	PeekInboxAfter(ctx context.Context, seq int64, n int) ([]store.InboxRow, error)
@@ -56,6 +60,9 @@ type Config struct {
 	// itself, for rows that another process or an earlier run left.
 	// Default: 1 s.
 	Poll time.Duration
+	// WriteBack says whether what is decided about a finding here is to be told to
+	// where it came from: a message of TopicWriteBack is sent. Default: never.
+	WriteBack func(id finding.ID) bool
 	// AccountName gives the name of an account, "" when unknown. Default: none.
 	AccountName func(account string) string
 }
@@ -99,6 +106,9 @@ func New(cfg Config) (*Triage, error) {
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second
+	}
+	if cfg.WriteBack == nil {
+		cfg.WriteBack = func(finding.ID) bool { return false }
 	}
 	if cfg.AccountName == nil {
 		cfg.AccountName = func(string) string { return "" }

@@ -651,6 +651,9 @@ SELECT doc FROM source_state WHERE name = $1;
 INSERT INTO source_state (name, doc, at) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, at = excluded.at;
 
+-- name: SourceStatePrune
+DELETE FROM source_state WHERE name IN (SELECT name FROM source_state WHERE starts_with(name, $1::text) AND at < $2 LIMIT $3);
+
 -- name: LinkPut bulk
 INSERT INTO finding_link (rid, account, key, rank)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])

@@ -621,6 +621,9 @@ SELECT doc FROM source_state WHERE name = $1;
 INSERT INTO source_state (name, doc, at) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, at = excluded.at;
 
+-- name: SourceStatePrune
+DELETE FROM source_state WHERE name IN (SELECT name FROM source_state WHERE substr(name, 1, length($1)) = $1 AND at < $2 LIMIT $3);
+
 -- name: LinkPut row
 INSERT INTO finding_link (rid, account, key, rank) VALUES ($1, $2, $3, $4)
 ON CONFLICT (rid) DO UPDATE SET key = excluded.key, rank = excluded.rank;

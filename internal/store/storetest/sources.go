@@ -96,6 +96,11 @@ func sourceState(t *testing.T, s *store.Store) {
 	ok(t, s.PutSourceState(t.Context(), "hub", state{"b"}))
 	ok(t, s.SourceState(t.Context(), "hub", &got))
 	same(t, state{"b"}, got)
+	ok(t, s.PutSourceState(t.Context(), "write/a", state{"c"}))
+	same(t, int64(0), must(s.PruneSourceState(t.Context(), "write/", Start()))(t))
+	same(t, int64(1), must(s.PruneSourceState(t.Context(), "write/", Start().Add(time.Hour)))(t))
+	ok(t, s.SourceState(t.Context(), "hub", &got))
+	same(t, state{"b"}, got)
 }
 
 // linked is a finding of one control and resource by a standard.
