@@ -32,6 +32,7 @@ const (
 type Findings interface {
 	QueryFindings(ctx context.Context, q store.FindingQuery) (store.FindingPage, error)
 	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
+	LinkedFindings(ctx context.Context, id finding.ID) ([]finding.ID, error)
 	FindingHistory(ctx context.Context, id finding.ID, limit int, cursor string) ([]store.HistoryEntry, string, error)
 	TopResources(ctx context.Context, accounts []string, n int) ([]store.Resource, error)
 }

@@ -139,6 +139,10 @@ func (v *vault) TopResources(ctx context.Context, accounts []string, n int) ([]s
 	return out, err
 }
 
+func (v *vault) LinkedFindings(_ context.Context, id finding.ID) ([]finding.ID, error) {
+	return []finding.ID{{ProductArn: id.ProductArn, Id: "main"}, id}, nil
+}
+
 func (v *vault) FindingHistory(_ context.Context, id finding.ID, _ int, _ string) ([]store.HistoryEntry, string, error) {
 	return []store.HistoryEntry{{Created: true, Source: "BATCH_IMPORT_FINDINGS", Identity: id.Id}}, "", nil
 }

@@ -46,6 +46,7 @@ type findingsInput struct {
 	ResourceID  string `query:"resource_id" maxLength:"1024"`
 	ID          string `query:"id" maxLength:"512" doc:"The finding's Id; several products may use the same."`
 	ProductArn  string `query:"product_arn" maxLength:"2048"`
+	Unique      bool   `query:"unique" doc:"Leave out findings that another one about the same control and resource stands for."`
 	Overdue     bool   `query:"overdue" doc:"Only findings whose deadline has passed."`
 	Sort        string `query:"sort" enum:"updated,priority" default:"updated" doc:"The latest update first, or the most urgent."`
 }
@@ -100,7 +101,7 @@ func (a *API) registerFindings() {
 	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update or the most urgent first", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *findingsInput) (*page[Finding], error) {
 			found, err := a.cfg.Findings.QueryFindings(ctx, store.FindingQuery{
-				Accounts: auth.Scope(p), Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true,
+				Accounts: auth.Scope(p), Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true, MainOnly: in.Unique,
 			})
 			if err != nil {
 				return nil, err
@@ -125,7 +126,18 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			return &findingOutput{FindingDetail{findingOf(r), score.Reasons, f.Bare().JSON(), ocsf.JSON(ocsf.Export(f))}}, nil
+			// Those of a group are of one account, so whoever may see one may see all.
+			linked, err := a.cfg.Findings.LinkedFindings(ctx, r.ID)
+			if err != nil {
+				return nil, err
+			}
+			out := &findingOutput{FindingDetail{Finding: findingOf(r), Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Linked: []LinkedFinding{}}}
+			for i, id := range linked {
+				if id != r.ID {
+					out.Body.Linked = append(out.Body.Linked, LinkedFinding{Key: id.Key(), ID: id.Id, ProductArn: id.ProductArn, Main: i == 0})
+				}
+			}
+			return out, nil
 		})
 	a.registerResources()
 	register(a, operation{id: "list-finding-history", method: http.MethodGet, path: "/v1/findings/{key}/history", summary: "List what changed on a finding, the latest first", tag: "findings"}, auth.FindingRead,

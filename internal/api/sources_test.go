@@ -10,6 +10,7 @@ import (
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/ingest"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -109,5 +110,15 @@ func TestImportIsASourcesRight(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"import 1 as source for [" + dev + "]"}, b.calls); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A finding names the others about its control and resource.
+func TestAFindingNamesThoseLinkedToIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	got, err := b.as(t, "reader", "*").Finding(t.Context(), finding.ID{ProductArn: arn, Id: "dev"})
+	if err != nil || len(got.Linked) != 1 || got.Linked[0].ID != "main" || !got.Linked[0].Main {
+		t.Errorf("%+v, %v", got.Linked, err)
 	}
 }

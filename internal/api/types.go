@@ -58,6 +58,16 @@ type FindingDetail struct {
 	Reasons  []triage.Reason `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
 	Document json.RawMessage `json:"document" doc:"The finding in AWS Security Finding Format."`
 	OCSF     json.RawMessage `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`
+	Linked   []LinkedFinding `json:"linked" nullable:"false" doc:"Other findings of the same control on the same resource."`
+}
+
+// LinkedFinding is one about the same control and resource, of another standard
+// or region.
+type LinkedFinding struct {
+	Key        string `json:"key"`
+	ID         string `json:"id"`
+	ProductArn string `json:"product_arn"`
+	Main       bool   `json:"main" doc:"Whether it stands for all of them."`
 }
 
 // Resource is a resource with the findings that are open on it.

@@ -65,6 +65,7 @@ func (s *shared) findingListCommand() *cobra.Command {
 	flags.StringVar(&f.Control, "control", "", "only this control, such as S3.8")
 	flags.StringVar(&f.Severity, "severity", "", "only INFORMATIONAL, LOW, MEDIUM, HIGH or CRITICAL")
 	flags.StringVar(&f.Workflow, "workflow", "", "only NEW, NOTIFIED, SUPPRESSED or RESOLVED")
+	flags.BoolVar(&f.Unique, "unique", false, "of the findings of one control on one resource only the main one")
 	flags.StringVar(&f.RecordState, "state", "", "only ACTIVE or ARCHIVED")
 	flags.BoolVar(&f.Overdue, "overdue", false, "only those whose deadline has passed")
 	flags.StringVar(&f.Sort, "sort", "updated", "updated or priority")
@@ -202,6 +203,13 @@ func findingGrid(d api.FindingDetail) grid {
 		{"Id", d.ID},
 	} {
 		g.rows = append(g.rows, []string{row[0], row[1]})
+	}
+	for _, l := range d.Linked {
+		what := "Linked"
+		if l.Main {
+			what = "Main"
+		}
+		g.rows = append(g.rows, []string{what, l.ID})
 	}
 	return g
 }

@@ -51,6 +51,8 @@ type FindingFilter struct {
 	// or "priority".
 	Overdue bool
 	Sort    string
+	// Unique leaves out findings that another one stands for.
+	Unique bool
 }
 
 // Resources lists up to n resources that need attention first.
@@ -71,6 +73,9 @@ func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.P
 	}
 	if f.Overdue {
 		v.Set("overdue", "true")
+	}
+	if f.Unique {
+		v.Set("unique", "true")
 	}
 	var out api.Page[api.Finding]
 	err := c.call(ctx, http.MethodGet, "/v1/findings", v, nil, &out)

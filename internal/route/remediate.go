@@ -61,6 +61,9 @@ func (h *handling) request(r compiled, playbook string, f finding.Finding) (stri
 	if why != "" {
 		return why, nil
 	}
+	if why, err := h.stage.linked(h, f.ID(), playbook); why != "" || err != nil {
+		return why, err
+	}
 	id := RequestID(f.ID(), playbook, last.ID)
 	return "", h.send(store.TopicPlan, string(id), remediation.Request{
 		ID: id, Kind: remediation.KindFix, Finding: f.ID(), Playbook: playbook, RequestedBy: "rule/" + r.ID,
@@ -96,6 +99,32 @@ func (s *Stage) last(h *handling, id finding.ID, playbook string) (remediation.R
 		}
 		cursor = next
 	}
+}
+
+// maxLinked bounds how many linked findings are looked at.
+const maxLinked = 20
+
+// linked says which remediation of another finding of the same control on the
+// same resource is under way: another standard's copy of a finding asks for the
+// same change.
+func (s *Stage) linked(h *handling, id finding.ID, playbook string) (string, error) {
+	others, err := s.cfg.Store.LinkedFindings(h.ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("look for findings linked to %s: %w", id, err)
+	}
+	for _, other := range others[:min(len(others), maxLinked)] {
+		if other == id {
+			continue
+		}
+		last, err := s.last(h, other, playbook)
+		if err != nil {
+			return "", err
+		}
+		if last.ID != "" && !last.State.Final() {
+			return "remediation " + string(last.ID) + " of the linked finding " + other.Id + " is " + string(last.State), nil
+		}
+	}
+	return "", nil
 }
 
 // settled says why the last remediation leaves nothing to do, "" when a report

@@ -27,6 +27,8 @@ const DefaultQuiet = 7 * 24 * time.Hour
 
 // Store is what routing reads and writes.
 type Store interface {
+	// LinkedFindings gives the findings of the same control on the same resource.
+	LinkedFindings(ctx context.Context, id finding.ID) ([]finding.ID, error)
 	ListRemediations(ctx context.Context, f store.RemediationFilter, limit int, cursor string) ([]remediation.Remediation, string, error)
 	Enqueue(ctx context.Context, f store.File, eff store.Effects) error
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,15 +28,23 @@ import (
 // first. A message id is taken once, as in the store.
 type fakeStore struct {
 	remediations []remediation.Remediation
+	linked       map[finding.ID]remediation.Remediation // other findings of the control on the resource
 	sent         []store.Message
 	ids          map[string]bool
 	calls        int
 	err          error
 }
 
-func (f *fakeStore) ListRemediations(_ context.Context, _ store.RemediationFilter, _ int, cursor string) ([]remediation.Remediation, string, error) {
+func (f *fakeStore) LinkedFindings(context.Context, finding.ID) ([]finding.ID, error) {
+	return slices.Collect(maps.Keys(f.linked)), f.err
+}
+
+func (f *fakeStore) ListRemediations(_ context.Context, q store.RemediationFilter, _ int, cursor string) ([]remediation.Remediation, string, error) {
 	if f.err != nil {
 		return nil, "", f.err
+	}
+	if r, ok := f.linked[q.Finding]; ok {
+		return []remediation.Remediation{r}, "", nil
 	}
 	// Pages of one, so that paging is exercised.
 	var at int
@@ -152,6 +162,29 @@ func stage(t *testing.T, s *fakeStore, rules ...route.Rule) *route.Stage {
 		t.Fatal(err)
 	}
 	return st
+}
+
+// What another standard's finding of the same control on the same resource is
+// having fixed is not fixed a second time; once that has ended, it is.
+func TestALinkedFindingsRemediationIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[remediation.State]int{remediation.AwaitingApproval: 0, remediation.Running: 0, remediation.Failed: 1, remediation.Verified: 1} {
+		other := finding.ID{ProductArn: product, Id: "cis"}
+		s := &fakeStore{linked: map[finding.ID]remediation.Remediation{other: {ID: "rem-cis", Kind: remediation.KindFix, Playbook: "S3.8", State: state}}}
+		if err := stage(t, s, s38).Handle(t.Context(), event(t, nil, report{})); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(s.requests(t)); got != want {
+			t.Errorf("%s: %d requests, want %d", state, got, want)
+		}
+		s.linked[other] = remediation.Remediation{ID: "rem-cis", Kind: remediation.KindFix, Playbook: "another", State: state}
+		if err := stage(t, s, s38).Handle(t.Context(), event(t, nil, report{})); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(s.requests(t)); got != 1 {
+			t.Errorf("%s by another playbook: %d requests", state, got)
+		}
+	}
 }
 
 func TestAFindingBecomesOneRequest(t *testing.T) {
