@@ -27,11 +27,11 @@ func TestRoleTable(t *testing.T) {
 	t.Parallel()
 	read := []auth.Action{
 		auth.FindingRead, auth.RemediationRead, auth.PlanRead, auth.ApprovalRead, auth.SwitchRead, auth.HubRead, auth.AuditRead,
-		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead,
+		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead,
 	}
 	want := map[auth.Role][]auth.Action{
 		auth.RoleAdmin:    auth.Actions(),
-		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl}, read...),
+		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite}, read...),
 		auth.RoleApprover: append([]auth.Action{auth.ApprovalDecide, auth.SwitchOn}, read...),
 		auth.RoleReader:   read,
 		auth.RoleSource:   {auth.FindingRead, auth.FindingImport, auth.FindingUpdate, auth.HubRead},
