@@ -44,7 +44,7 @@ func (s *shared) findingImportCommand() *cobra.Command {
 	var rejected string
 	c := &cobra.Command{
 		Use: "import FILE...", Short: "Import findings from files of JSON or JSON lines, compressed or not", Args: cobra.MinimumNArgs(1),
-		Long: "Reads findings in ASFF (as Prowler writes them too), events of EventBridge and findings of GuardDuty from files: one document, a list,\n" +
+		Long: "Reads findings in ASFF and OCSF (Prowler writes both), events of EventBridge and findings of GuardDuty from files: one document, a list,\n" +
 			"the output of get-findings, or one document a line; with gzip or not; - is standard input. The key must be allowed to report for the\n" +
 			"accounts and products of the findings. What is refused is listed with its place and reason, and kept: parry source rejected.\n" +
 			"Exits 4 when some were refused, 1 when all were.",

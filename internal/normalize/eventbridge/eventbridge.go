@@ -6,6 +6,8 @@ import (
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/finding/ocsf"
+	"github.com/parry-security/parry/internal/normalize"
 	"github.com/parry-security/parry/internal/normalize/accessanalyzer"
 	"github.com/parry-security/parry/internal/normalize/asff"
 	"github.com/parry-security/parry/internal/normalize/config"
@@ -27,6 +29,7 @@ const (
 	KindCloudTrail = "cloudtrail"
 	KindEvent      = "event"
 	KindASFF       = "asff"
+	KindOCSF       = "ocsf"
 )
 
 // Message is what one document says.
@@ -57,6 +60,10 @@ func Read(raw []byte) (Message, error) {
 	_ = json.Unmarshal(raw, &peek)
 	switch {
 	case peek.DetailType != nil:
+	case ocsf.Is(raw):
+		m := Message{Kind: KindOCSF}
+		m.add(normalize.Finding{}.Normalize(raw))
+		return m, nil
 	case peek.ProductArn != nil || peek.SchemaVersion == "2018-10-08":
 		m := Message{Kind: KindASFF}
 		m.add(asff.Normalizer{}.Normalize(raw))
@@ -162,11 +169,14 @@ func (m *Message) one(kind string, e event.Event, read func(event.Event) (map[st
 	return nil
 }
 
+// importedV2 is Security Hub's event with a finding in OCSF.
+const importedV2 = "Findings Imported V2"
+
 // securityHub adds the findings of Security Hub's own events.
 // https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-cwe-event-formats.html
 func (m *Message) securityHub(e event.Event) error {
 	m.Kind = KindImported
-	if e.DetailType == pattern.FindingsImported {
+	if e.DetailType == pattern.FindingsImported || e.DetailType == importedV2 {
 		// What Parry stores is announced by Parry itself, after its own rules.
 		m.Event = nil
 	}
@@ -185,10 +195,7 @@ func (m *Message) securityHub(e event.Event) error {
 		if err != nil {
 			return fault.Errorf(fault.Invalid, "read event", "%w", err)
 		}
-		if o, ok := f.(map[string]any); ok && o["class_uid"] != nil {
-			continue // OCSF, of "Findings Imported V2": the event goes to the bus.
-		}
-		m.add(asff.Normalizer{}.Normalize(raw))
+		m.add(normalize.Finding{}.Normalize(raw)) // OCSF in "Findings Imported V2"
 	}
 	return nil
 }

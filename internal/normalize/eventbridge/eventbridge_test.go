@@ -250,3 +250,39 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Prowler's OCSF is a list of documents; each is a finding, and so is the one of
+// Security Hub's event in OCSF.
+func TestOCSFIsTaken(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../finding/ocsf/testdata/prowler.ocsf.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.NewReplacer("<account_uid>", "111122223333", "<region>", "eu-west-1", "<resource_uid>", "arn:aws:s3:::b", "<finding_uid>", "prowler-1").Replace(string(text)))
+	var all []json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil || len(all) == 0 {
+		t.Fatal(err)
+	}
+	for i, raw := range all {
+		m, err := eventbridge.Read(raw)
+		if err != nil || m.Kind != "ocsf" || len(m.Findings)+len(m.Refused) != 1 {
+			t.Errorf("%d: %+v %v", i, m, err)
+		}
+	}
+	one, err := eventbridge.Read(all[0])
+	if err != nil || len(one.Findings) != 1 {
+		t.Fatalf("%+v, %v", one.Refused, err)
+	}
+	event, err := json.Marshal(map[string]any{
+		"version": "0", "id": "1", "detail-type": "Findings Imported V2", "source": "aws.securityhub", "account": "111122223333", "region": "eu-west-1",
+		"detail": map[string]any{"findings": all[:1]},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := eventbridge.Read(event)
+	if err != nil || len(m.Findings) != 1 || m.Event != nil || m.Findings[0].ID() != one.Findings[0].ID() {
+		t.Errorf("%+v %v", m, err)
+	}
+}
