@@ -34,8 +34,9 @@ func (a *API) registerHealth() {
 	})
 }
 
-type findingsInput struct {
-	Paging
+// FindingColumns selects findings by what lists show; an empty member does not
+// restrict. It is exported because huma skips embedded fields that are not.
+type FindingColumns struct {
 	Account     string `query:"account" maxLength:"64"`
 	Region      string `query:"region" maxLength:"64"`
 	Control     string `query:"control" maxLength:"128" doc:"Security control id: S3.8."`
@@ -52,7 +53,7 @@ type findingsInput struct {
 }
 
 // order gives the order of the list; with equal priority the latest update is first.
-func (in *findingsInput) order() []store.SortKey {
+func (in FindingColumns) order() []store.SortKey {
 	latest := store.SortKey{Column: "updated_at", Descending: true}
 	if in.Sort == "priority" {
 		return []store.SortKey{{Column: "priority", Descending: true}, latest}
@@ -60,7 +61,12 @@ func (in *findingsInput) order() []store.SortKey {
 	return []store.SortKey{latest}
 }
 
-func (in *findingsInput) where() []store.Condition {
+type findingsInput struct {
+	Paging
+	FindingColumns
+}
+
+func (in FindingColumns) where() []store.Condition {
 	var where []store.Condition
 	for _, c := range []struct{ column, value string }{
 		{"account", in.Account},
@@ -98,6 +104,7 @@ type historyInput struct {
 }
 
 func (a *API) registerFindings() {
+	a.registerSearch()
 	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update or the most urgent first", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *findingsInput) (*page[Finding], error) {
 			found, err := a.cfg.Findings.QueryFindings(ctx, store.FindingQuery{
@@ -106,11 +113,7 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			out := &page[Finding]{Page[Finding]{Items: make([]Finding, 0, len(found.Records)), Next: found.Next}}
-			for _, r := range found.Records {
-				out.Body.Items = append(out.Body.Items, findingOf(r))
-			}
-			return out, nil
+			return findingsPage(found), nil
 		})
 	register(a, operation{id: "get-finding", method: http.MethodGet, path: "/v1/findings/{key}", summary: "Show a finding with its document", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *FindingPath) (*findingOutput, error) {

@@ -2,15 +2,10 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/fault"
@@ -46,7 +41,7 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 			return securityhub.Page{}, err
 		}
 	}
-	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit, Filter: criteria, At: f.clock.Now().UTC().Truncate(time.Microsecond)}
+	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit, Filter: criteria, At: f.clock.Now(), Cursor: q.Token}
 	for _, s := range q.Sort {
 		key, err := sortKey(s)
 		if err != nil {
@@ -54,31 +49,16 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 		}
 		query.Sort = append(query.Sort, key)
 	}
-	binding := tokenBinding(q)
-	if q.Token != "" {
-		var err error
-		if query.Cursor, query.At, err = openToken(q.Token, binding); err != nil {
-			return securityhub.Page{}, err
-		}
-	}
-	page, err := f.page(ctx, query, binding)
+	found, err := f.store.QueryFindings(ctx, query)
 	if query.Cursor != "" && fault.Is(err, fault.Invalid) {
 		return securityhub.Page{}, foreignToken() // everything else of the question was read before
 	}
-	return page, err
-}
-
-func (f finder) page(ctx context.Context, query store.FindingQuery, binding string) (securityhub.Page, error) {
-	found, err := f.store.QueryFindings(ctx, query)
 	if err != nil {
 		return securityhub.Page{}, err
 	}
-	page := securityhub.Page{Findings: make([]json.RawMessage, 0, len(found.Records))}
+	page := securityhub.Page{Findings: make([]json.RawMessage, 0, len(found.Records)), Next: found.Next}
 	for _, r := range found.Records {
 		page.Findings = append(page.Findings, finding.Bare(r.Doc))
-	}
-	if found.Next != "" {
-		page.Next = sealToken(binding, query.At, found.Next)
 	}
 	return page, nil
 }
@@ -111,28 +91,6 @@ func sortColumns() map[string]string {
 		"ComplianceStatus": "compliance", "GeneratorId": "generator", "Title": "title", "CreatedAt": "created_at", "UpdatedAt": "updated_at",
 		"ComplianceSecurityControlId": "control", "ResourceId": "resource_id", "ResourceType": "resource_type",
 	}
-}
-
-// tokenBinding names the question that a page's token belongs to.
-func tokenBinding(q securityhub.Query) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", q.Accounts, q.Filters, q.Sort))
-	return string(sum[:8])
-}
-
-// sealToken makes the token of the page behind cursor. It carries the time from
-// which relative dates are measured, so that all pages answer one question.
-func sealToken(binding string, at time.Time, cursor string) string {
-	raw := binary.BigEndian.AppendUint64([]byte(binding), uint64(at.UnixMicro()))
-	return base64.RawURLEncoding.EncodeToString(append(raw, cursor...))
-}
-
-func openToken(token, binding string) (cursor string, at time.Time, err error) {
-	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(raw) <= len(binding)+8 || string(raw[:len(binding)]) != binding {
-		return "", at, foreignToken()
-	}
-	raw = raw[len(binding):]
-	return string(raw[8:]), time.UnixMicro(int64(binary.BigEndian.Uint64(raw))).UTC(), nil
 }
 
 func foreignToken() error {

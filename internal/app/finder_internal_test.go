@@ -1,7 +1,6 @@
 package app
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -222,7 +221,6 @@ func TestAQuestionIsRefused(t *testing.T) {
 	if err != nil || page.Next == "" {
 		t.Fatalf("next %q, %v", page.Next, err)
 	}
-	binding := tokenBinding(asked)
 	for name, c := range map[string]struct {
 		edit func(*securityhub.Query)
 		want string
@@ -232,7 +230,7 @@ func TestAQuestionIsRefused(t *testing.T) {
 		"token of another order": {func(q *securityhub.Query) { q.Sort = []securityhub.SortCriterion{{Field: "Id"}} }, "does not belong to these filters"},
 		"no base64":              {func(q *securityhub.Query) { q.Token = "!" }, "does not belong to these filters"},
 		"too short":              {func(q *securityhub.Query) { q.Token = "AAAA" }, "does not belong to these filters"},
-		"made up":                {func(q *securityhub.Query) { q.Token = base64.RawURLEncoding.EncodeToString([]byte(binding + "x")) }, "does not belong to these filters"},
+		"cut":                    {func(q *securityhub.Query) { q.Token = q.Token[:len(q.Token)-8] }, "does not belong to these filters"},
 		"sorted by what is no key": {func(q *securityhub.Query) {
 			q.Sort, q.Token = []securityhub.SortCriterion{{Field: strings.Repeat("x", 100)}}, ""
 		}, "cannot be sorted by"},

@@ -18,16 +18,17 @@ import (
 
 func (s *shared) findingCommand() *cobra.Command {
 	c := &cobra.Command{Use: "finding", Short: "See findings and have them remediated"}
-	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingRemediateCommand())
+	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingExplainCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingRemediateCommand())
 	return c
 }
 
 func (s *shared) findingListCommand() *cobra.Command {
 	var f client.FindingFilter
+	var filters, text string
 	var limit int
 	c := &cobra.Command{
 		Use: "list", Short: "List findings, the latest update or the most urgent first", Args: cobra.NoArgs,
-		Example: "  parry finding list --sort priority --workflow NEW\n  parry finding list --overdue --account 111122223333",
+		Example: "  parry finding list --sort priority --workflow NEW\n  parry finding list --overdue --account 111122223333\n  parry finding list --text 'public bucket'\n  parry finding list --filter @filter.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(
 				checkLimit(limit), oneOf("--severity", &f.Severity, "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"),
@@ -36,12 +37,19 @@ func (s *shared) findingListCommand() *cobra.Command {
 			); err != nil {
 				return err
 			}
+			search, err := s.findingSearch(filters, text)
+			if err != nil {
+				return err
+			}
 			c, err := s.client()
 			if err != nil {
 				return err
 			}
 			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[api.Finding], error) {
-				return c.Findings(ctx, f, p)
+				if search == nil {
+					return c.Findings(ctx, f, p)
+				}
+				return c.SearchFindings(ctx, f, *search, p)
 			})
 			if err != nil {
 				return err
@@ -69,6 +77,8 @@ func (s *shared) findingListCommand() *cobra.Command {
 	flags.StringVar(&f.RecordState, "state", "", "only ACTIVE or ARCHIVED")
 	flags.BoolVar(&f.Overdue, "overdue", false, "only those whose deadline has passed")
 	flags.StringVar(&f.Sort, "sort", "updated", "updated or priority")
+	flags.StringVar(&filters, "filter", "", "only what Security Hub's filters select: JSON, @FILE or - for standard input")
+	flags.StringVar(&text, "text", "", "only those with all of these words in title or description")
 	limitFlag(c, &limit)
 	return c
 }

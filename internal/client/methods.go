@@ -64,6 +64,12 @@ func (c *Client) Resources(ctx context.Context, n int) ([]api.Resource, error) {
 
 // Findings lists findings, the latest update or the most urgent first.
 func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.Page[api.Finding], error) {
+	var out api.Page[api.Finding]
+	err := c.call(ctx, http.MethodGet, "/v1/findings", f.values(p), nil, &out)
+	return out, err
+}
+
+func (f FindingFilter) values(p Paging) url.Values {
 	v := p.values()
 	for name, value := range map[string]string{
 		"account": f.Account, "region": f.Region, "control": f.Control, "severity": f.Severity, "workflow": f.Workflow,
@@ -77,8 +83,21 @@ func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.P
 	if f.Unique {
 		v.Set("unique", "true")
 	}
+	return v
+}
+
+// SearchFindings lists those of Findings that Security Hub's filters and words
+// select, the latest update first.
+func (c *Client) SearchFindings(ctx context.Context, f FindingFilter, s api.FindingSearch, p Paging) (api.Page[api.Finding], error) {
 	var out api.Page[api.Finding]
-	err := c.call(ctx, http.MethodGet, "/v1/findings", v, nil, &out)
+	err := c.call(ctx, http.MethodPost, "/v1/findings/search", f.values(p), s, &out)
+	return out, err
+}
+
+// ExplainFinding says why a filter matches a finding or not.
+func (c *Client) ExplainFinding(ctx context.Context, id finding.ID, q api.FilterQuestion) (api.FilterAnswer, error) {
+	var out api.FilterAnswer
+	err := c.call(ctx, http.MethodPost, "/v1/findings/"+api.FindingKey(id)+"/explain", nil, q, &out)
 	return out, err
 }
 

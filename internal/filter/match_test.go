@@ -3,6 +3,7 @@ package filter_test
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -239,11 +240,28 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []filter.Reason{
-		{Field: "ResourceTags", Matched: true, Want: json.RawMessage(`[{"Key":"env","Value":"prod","Comparison":"EQUALS"}]`), Have: []string{"env=prod", "team=a"}},
-		{Field: "SeverityLabel", Want: json.RawMessage(`[{"Value":"LOW","Comparison":"EQUALS"}]`), Have: []string{"HIGH"}},
-		{Field: "Type", Matched: true, Want: json.RawMessage(`[{"Value":"TTPs","Comparison":"PREFIX"}]`), Have: []string{"TTPs/Discovery", "Effects/Data Exposure"}},
+		{Field: "ResourceTags", Matched: true, Want: json.RawMessage(`[{"Key":"env","Value":"prod","Comparison":"EQUALS"}]`), Clauses: []filter.Clause{{Want: json.RawMessage(`{"Key":"env","Value":"prod","Comparison":"EQUALS"}`), Holds: true}}, Have: []string{"env=prod", "team=a"}},
+		{Field: "SeverityLabel", Want: json.RawMessage(`[{"Value":"LOW","Comparison":"EQUALS"}]`), Clauses: []filter.Clause{{Want: json.RawMessage(`{"Value":"LOW","Comparison":"EQUALS"}`)}}, Have: []string{"HIGH"}},
+		{Field: "Type", Matched: true, Want: json.RawMessage(`[{"Value":"TTPs","Comparison":"PREFIX"}]`), Clauses: []filter.Clause{{Want: json.RawMessage(`{"Value":"TTPs","Comparison":"PREFIX"}`), Holds: true}}, Have: []string{"TTPs/Discovery", "Effects/Data Exposure"}},
 	}
 	if diff := cmp.Diff(want, f.Explain(document(t, sample), noon())); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Every clause is judged alone; one that excludes says so.
+func TestExplainClauses(t *testing.T) {
+	t.Parallel()
+	f, err := filter.Parse([]byte(`{"Type":[{"Value":"TTPs","Comparison":"PREFIX"},{"Value":"Nothing","Comparison":"PREFIX"},{"Value":"TTPs/Discovery","Comparison":"NOT_EQUALS"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := f.Explain(document(t, sample), noon())[0]
+	var holds, negative []bool
+	for _, c := range got.Clauses {
+		holds, negative = append(holds, c.Holds), append(negative, c.Negative)
+	}
+	if got.Matched || !slices.Equal(holds, []bool{true, false, false}) || !slices.Equal(negative, []bool{false, false, true}) {
+		t.Errorf("%+v", got)
 	}
 }

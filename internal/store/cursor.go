@@ -15,10 +15,14 @@ type SortKey struct {
 }
 
 // position is where a page ended: the values of the sort columns of its last
-// row. It names the order it was made for, so that it is not used with another.
+// row. It names the order and the question it was made for, so that it is not
+// used with another, and keeps the time from which the question's relative dates
+// are measured.
 type position struct {
-	Order  string `json:"o"`
-	Values []any  `json:"v"`
+	Order    string `json:"o"`
+	Values   []any  `json:"v"`
+	Question string `json:"q,omitempty"`
+	At       int64  `json:"t,omitempty"`
 }
 
 const maxCursor = 16 << 10

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -22,7 +25,8 @@ type FindingQuery struct {
 	// Where holds for every finding of the page: all conditions together.
 	Where []Condition
 	// Filter holds for every finding of the page too, by what the documents say,
-	// with relative dates measured from At; a zero At is the store's time. Where
+	// with relative dates measured from At: by default the store's time on the
+	// first page, and that of the first page on those behind it. Where
 	// no column decides it, documents are read, and a page may be short, or empty,
 	// and still have a Next.
 	Filter filter.Filter
@@ -57,25 +61,45 @@ func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage,
 	if err != nil {
 		return FindingPage{}, err
 	}
+	if q.At.IsZero() {
+		q.At = s.now()
+	}
+	q.At = q.At.Truncate(time.Microsecond) // as the columns are
+	about := position{Question: q.question(), At: q.At.UnixMicro()}
 	var from *position
 	if q.Cursor != "" {
 		p, err := decodePosition(q.Cursor, by.String(), by.kinds())
-		if err != nil {
-			return FindingPage{}, err
+		if err != nil || p.Question != about.Question {
+			return FindingPage{}, badCursor()
 		}
-		from = &p
+		from, q.At, about.At = &p, time.UnixMicro(p.At).UTC(), p.At
 	}
-	q = s.compiled(q)
+	q = compiled(q)
 	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
 	if err != nil {
 		return FindingPage{}, s.fail(op, err)
 	}
-	page, err := s.findingPage(ctx, raw, q, by, from)
+	page, last, err := s.findingPage(ctx, raw, q, by, from)
+	if err == nil && last != nil {
+		about.Order, about.Values = last.Order, last.Values
+		page.Next, err = about.encode()
+	}
 	return page, s.fail(op, errors.Join(err, raw.Rollback()))
 }
 
-// findingPage fills one page, in several reads when Match refuses rows.
-func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by order, from *position) (FindingPage, error) {
+// question names what q asks, without page and order.
+func (q FindingQuery) question() string {
+	text, err := json.Marshal([]any{q.Accounts, q.Where, q.Filter})
+	if err != nil {
+		return "" // strings and numbers always marshal
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// findingPage fills one page, in several reads when Match refuses rows, and
+// gives where the next begins, nil for the last.
+func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by order, from *position) (FindingPage, *position, error) {
 	limit, chunk := pageSize(q.Limit), pageSize(q.Limit)
 	scan := limit
 	if q.Match != nil {
@@ -88,7 +112,7 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 		n := min(chunk, scan)
 		records, err := s.findingChunk(ctx, r, q, by, from, n+1)
 		if err != nil {
-			return page, err
+			return page, nil, err
 		}
 		more := len(records) > n
 		if more {
@@ -112,17 +136,12 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 			}
 		}
 		if !more {
-			return page, nil
+			return page, nil, nil
 		}
 		// Documents are worth reading ahead only when few of them match.
 		chunk = min(chunk*2, maxChunk)
 	}
-	if from == nil {
-		return page, nil
-	}
-	next, err := from.encode()
-	page.Next = next
-	return page, err
+	return page, from, nil
 }
 
 // maxChunk bounds how many documents are in memory at a time.
@@ -130,13 +149,8 @@ const maxChunk = 1000
 
 // compiled turns q's filter into conditions on columns and, for what these do
 // not decide, into a match on documents.
-func (s *Store) compiled(q FindingQuery) FindingQuery {
-	at := q.At
-	if at.IsZero() {
-		at = s.now()
-	}
-	at = at.Truncate(time.Microsecond) // as the columns are
-	where, rest := narrow(q.Filter, at)
+func compiled(q FindingQuery) FindingQuery {
+	where, rest := narrow(q.Filter, q.At)
 	q.Where = slices.Concat(q.Where, where)
 	if len(rest.Criteria) == 0 {
 		return q
@@ -144,7 +158,7 @@ func (s *Store) compiled(q FindingQuery) FindingQuery {
 	match := q.Match
 	q.Match = func(r FindingRecord) bool {
 		doc, err := finding.Reopen(r.Doc)
-		return err == nil && rest.Match(doc, at) && (match == nil || match(r))
+		return err == nil && rest.Match(doc, q.At) && (match == nil || match(r))
 	}
 	return q
 }

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/filter"
+	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// FindingSearch asks for findings by Security Hub's filters and by words.
+type FindingSearch struct {
+	Filters json.RawMessage `json:"filters,omitempty" doc:"AwsSecurityFindingFilters, as GetFindings takes them."`
+	Text    string          `json:"text,omitempty" maxLength:"512" doc:"Words that title or description must hold, in any order and case; at most 8."`
+}
+
+// FilterQuestion is a filter to be explained on a finding.
+type FilterQuestion struct {
+	Filters json.RawMessage `json:"filters" doc:"AwsSecurityFindingFilters, as GetFindings takes them."`
+}
+
+// FilterAnswer says whether a filter matches a finding, and why.
+type FilterAnswer struct {
+	Matched bool           `json:"matched"`
+	Reasons []FilterReason `json:"reasons" nullable:"false" doc:"One for each field; all must match."`
+}
+
+// FilterReason is filter.Reason; it has a name of its own in the schema.
+type FilterReason filter.Reason
+
+type searchInput struct {
+	Paging
+	FindingColumns
+	Body FindingSearch
+}
+
+type explainInput struct {
+	FindingPath
+	Body FilterQuestion
+}
+
+type explainOutput struct{ Body FilterAnswer }
+
+// maxWords bounds the words of a search: each is looked for in every finding.
+const maxWords = 8
+
+func (in *searchInput) query() (store.FindingQuery, error) {
+	q := store.FindingQuery{Limit: in.Limit, Cursor: in.Cursor, Where: in.where(), Sort: in.order(), ColumnsOnly: true}
+	words := strings.Fields(in.Body.Text)
+	if len(words) > maxWords {
+		return q, fault.Errorf(fault.Invalid, "search findings", "the text has %d words, more than the limit of %d", len(words), maxWords)
+	}
+	for _, w := range words {
+		q.Where = append(q.Where, store.Condition{Column: "text", Op: store.OpContains, Values: []string{w}})
+	}
+	var err error
+	q.Filter, err = readFilters(in.Body.Filters)
+	return q, err
+}
+
+func readFilters(raw json.RawMessage) (filter.Filter, error) {
+	if len(raw) == 0 {
+		return filter.Filter{}, nil
+	}
+	return filter.Parse(raw)
+}
+
+func (a *API) registerSearch() {
+	register(a, operation{id: "search-findings", method: http.MethodPost, path: "/v1/findings/search", summary: "Find findings by filters and words, the latest update first", tag: "findings"}, auth.FindingRead,
+		func(ctx context.Context, p auth.Principal, in *searchInput) (*page[Finding], error) {
+			q, err := in.query()
+			if err != nil {
+				return nil, err
+			}
+			q.Accounts = auth.Scope(p)
+			found, err := a.cfg.Findings.QueryFindings(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			return findingsPage(found), nil
+		})
+	register(a, operation{id: "explain-finding", method: http.MethodPost, path: "/v1/findings/{key}/explain", summary: "Say whether a filter matches a finding, clause by clause", tag: "findings"}, auth.FindingRead,
+		func(ctx context.Context, p auth.Principal, in *explainInput) (*explainOutput, error) {
+			criteria, err := readFilters(in.Body.Filters)
+			if err != nil {
+				return nil, err
+			}
+			r, err := a.finding(ctx, p, in.Key)
+			if err != nil {
+				return nil, err
+			}
+			doc, err := finding.Reopen(r.Doc)
+			if err != nil {
+				return nil, err
+			}
+			now := a.cfg.Clock.Now()
+			answer := FilterAnswer{Matched: criteria.Match(doc, now), Reasons: []FilterReason{}}
+			for _, reason := range criteria.Explain(doc, now) {
+				answer.Reasons = append(answer.Reasons, FilterReason(reason))
+			}
+			return &explainOutput{answer}, nil
+		})
+}
+
+func findingsPage(found store.FindingPage) *page[Finding] {
+	out := &page[Finding]{Page[Finding]{Items: make([]Finding, 0, len(found.Records)), Next: found.Next}}
+	for _, r := range found.Records {
+		out.Body.Items = append(out.Body.Items, findingOf(r))
+	}
+	return out
+}
