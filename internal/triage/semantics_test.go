@@ -46,8 +46,8 @@ func matching(t testing.TB, text string, doc finding.Finding) bool {
 	return f.Match(doc, epoch())
 }
 
-// Seen to fail: finding.ID without the product in triage's map; Later with
-// !Before instead of After.
+// Seen to fail: batch.subject comparing Id alone; Later with !Before instead of
+// After.
 func TestSemantics01IdentityIsIdAndProduct(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -207,7 +207,7 @@ func TestSemantics08DateRangesSlide(t *testing.T) {
 }
 
 // Seen to fail: rule.Apply testing current instead of original; Sort descending;
-// Apply without its break; Update running the rules.
+// Apply without its break.
 func TestSemantics09AutomationRules(t *testing.T) {
 	t.Parallel()
 	medium := `{"SeverityLabel":[{"Value":"MEDIUM","Comparison":"EQUALS"}]}`
@@ -232,8 +232,9 @@ func TestSemantics09AutomationRules(t *testing.T) {
 	}
 }
 
-// Seen to fail: NextWorkflow without its first case; without PASSED; resetting
-// only from RESOLVED. finding.TestNextWorkflowEveryPair walks all pairs.
+// Seen to fail: NextWorkflow without its first case; resetting only from RESOLVED.
+// finding.TestNextWorkflowEveryPair walks all pairs, and alone notices when PASSED
+// is left out there, since settle holds that rule too.
 func TestSemantics10WorkflowResets(t *testing.T) {
 	t.Parallel()
 	state := func(compliance, record string) []string {
@@ -267,8 +268,8 @@ func TestSemantics10WorkflowResets(t *testing.T) {
 	}
 }
 
-// Seen to fail: ControlStatusOf counting suppressed findings; Update without an
-// event.
+// Seen to fail: ControlStatusOf counting suppressed findings; change without a
+// version.
 func TestSemantics11SuppressedIsNotArchived(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -291,8 +292,7 @@ func TestSemantics11SuppressedIsNotArchived(t *testing.T) {
 	}
 }
 
-// Seen to fail: generatorControls without the ARN form; the table with one
-// control for rule 1.1. finding.TestControls has every format.
+// Seen to fail: generatorControls without the ARN form. finding.TestControls has every format.
 func TestSemantics12GeneratorIDs(t *testing.T) {
 	t.Parallel()
 	for generator, want := range map[string][]string{
@@ -329,7 +329,7 @@ func TestSemantics13SecurityScore(t *testing.T) {
 	}
 }
 
-// Seen to fail: imported giving all findings of a batch in one event.
+// Seen to fail: imported giving two findings in one event.
 func TestSemantics14OneFindingPerEvent(t *testing.T) {
 	t.Parallel()
 	s := start(t)
