@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -16,6 +19,9 @@ const (
 	MaxBytes = 240 * 1024
 	// MaxDepth bounds nesting. The deepest member of ASFF has 11 levels.
 	MaxDepth = 40
+	// maxNumber bounds the digits of a number: what a double can tell apart, its
+	// sign and exponent take 24 characters.
+	maxNumber = 40
 )
 
 // Finding is one ASFF document. It is a value: every method that changes
@@ -34,11 +40,18 @@ func Parse(raw []byte) (Finding, error) {
 		return Finding{}, fault.Errorf(fault.Invalid, "parse finding", "%d bytes are more than the limit of %d", len(raw), MaxBytes).
 			WithHint("drop Resources[].Details from the finding, or split it by resource")
 	}
-	return Reopen(raw)
+	f, err := Reopen(raw)
+	if err != nil {
+		return f, err
+	}
+	if err := checkNumbers(raw); err != nil {
+		return Finding{}, fault.E(fault.Invalid, "parse finding", err)
+	}
+	return f, nil
 }
 
-// Reopen is Parse without the limit of size, for documents that Parry stored:
-// merging and notes may make them a little longer than they came.
+// Reopen is Parse without the limits of size and of numbers, for documents that
+// Parry stored: merging and notes may make them a little longer than they came.
 func Reopen(raw []byte) (Finding, error) {
 	doc, err := decodeObject(raw)
 	if err != nil {
@@ -89,6 +102,36 @@ func checkDepth(raw []byte) error {
 			}
 		case c == '}' || c == ']':
 			depth--
+		}
+	}
+	return nil
+}
+
+// checkNumbers refuses numbers that are no finite double, or that are written at
+// a length that Python does not read: a client would fail on the whole page that
+// holds one such finding. It looks outside strings, at text that is valid JSON.
+func checkNumbers(raw []byte) error {
+	inString := false
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		switch {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '-' || c >= '0' && c <= '9':
+			end := i + 1
+			for end < len(raw) && strings.IndexByte("+-.0123456789eE", raw[end]) >= 0 {
+				end++
+			}
+			if end-i > maxNumber {
+				return fmt.Errorf("a number has %d characters, more than %d", end-i, maxNumber)
+			}
+			if _, err := strconv.ParseFloat(string(raw[i:end]), 64); err != nil {
+				return fmt.Errorf("the number %s is out of range", raw[i:end])
+			}
+			i = end - 1
 		}
 	}
 	return nil

@@ -75,6 +75,8 @@ func TestParseRefuses(t *testing.T) {
 		"broken":       {"{\n\"a\": 1,\n}", "parse finding: line 3: invalid character '}' looking for beginning of object key string"},
 		"deep":         {strings.Repeat(`{"a":`, 41) + "1" + strings.Repeat("}", 41), "parse finding: nested too deeply"},
 		"large":        {`{"a":"` + strings.Repeat("x", finding.MaxBytes) + `"}`, "parse finding: 245768 bytes are more than the limit of 245760"},
+		"huge number":  {`{"a":[1,-1e999]}`, "parse finding: the number -1e999 is out of range"},
+		"long number":  {`{"a":"1234","b":` + strings.Repeat("9", 41) + `}`, "parse finding: a number has 41 characters, more than 40"},
 		"not utf-8":    {"{\"a\":\"\xff\"}", "parse finding: not UTF-8"},
 		"deep strings": {`{"a":"` + strings.Repeat("[", 100) + `","b":[}`, "parse finding: line 1: invalid character '}' looking for beginning of value"},
 	} {

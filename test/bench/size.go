@@ -27,6 +27,7 @@ func atSize() measurement {
 			atLeast("indexed/sqlite/full", "findings indexed by triage, full store, SQLite", 5000, "findings/s"),
 			atMost("page/p50", "filtered page of 50, p50", 15, "ms"),
 			atMost("page/p99", "filtered page of 50, p99", 15, "ms"),
+			atMost("words/p99", "page of findings whose title or description contains a rare word, p99", 1500, "ms"),
 			atMost("counts/p99", "dashboard counts, p99", 20, "ms"),
 		},
 		limit: fillLimit + 2*time.Minute,
@@ -49,6 +50,15 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row) error {
 			}
 			rows["page/p50"].set(quantile(took, 0.5), "%d pages with documents, 8 kinds of filter, first and second page; %s", len(took), at)
 			rows["page/p99"].set(quantile(took, 0.99), "%d pages with documents, 8 kinds of filter, first and second page; %s", len(took), at)
+		}
+	}
+	if r := rows["words/p99"]; r != nil {
+		for range 3 {
+			took, err := words(ctx, p.store, n/seeds)
+			if err != nil {
+				return err
+			}
+			r.set(quantile(took, 0.99), "%d searches, p50 %.0f ms, the texts of all findings are read; %s", len(took), quantile(took, 0.5), at)
 		}
 	}
 	if rows["counts/p99"] != nil {
@@ -195,6 +205,7 @@ func duplicate(ctx context.Context, db *sql.DB, first, copies int) error {
 	for _, statement := range []string{
 		"INSERT INTO finding (" + strings.Join(columns, ", ") + ") " + series + "SELECT " + strings.Join(values, ", ") + fmt.Sprintf(" FROM c, finding f WHERE f.rid <= %d", seeds),
 		"INSERT INTO finding_doc (rid, docs) " + series + fmt.Sprintf("SELECT d.rid + c.n * %d, d.docs FROM c, finding_doc d WHERE d.rid <= %d", seeds, seeds),
+		"INSERT INTO finding_text (rid, text) " + series + fmt.Sprintf("SELECT t.rid + c.n * %d, t.text || ' copy-' || c.n || '-' FROM c, finding_text t WHERE t.rid <= %d", seeds, seeds),
 		// A key is a digest; what stands before the old one makes another.
 		"INSERT INTO finding_identity (key, account, rid) " + series +
 			fmt.Sprintf("SELECT printf('%%08x', c.n * 2654435761 %% 4294967296) || i.key, printf('%%012d', 300000000000 + c.n), i.rid + c.n * %d FROM c, finding_identity i WHERE i.rid <= %d", seeds, seeds),
@@ -253,6 +264,24 @@ func pages(ctx context.Context, s *store.Store, accounts int) ([]time.Duration, 
 					break
 				}
 			}
+		}
+	}
+	return took, nil
+}
+
+// words asks for words that no finding has, and that one of the copies has.
+func words(ctx context.Context, s *store.Store, copies int) ([]time.Duration, error) {
+	var took []time.Duration
+	for i := range 6 {
+		for _, word := range []string{"no finding has this", fmt.Sprintf("COPY-%d-", 1+i*7%max(copies-1, 1))} {
+			began := time.Now()
+			_, err := s.QueryFindings(ctx, store.FindingQuery{
+				Accounts: store.AllAccounts(), Where: []store.Condition{{Column: "text", Op: store.OpContains, Values: []string{word}}}, Limit: 50,
+			})
+			if err != nil {
+				return nil, err
+			}
+			took = append(took, time.Since(began))
 		}
 	}
 	return took, nil
