@@ -152,12 +152,19 @@ func (s *Server) release(ctx context.Context, at time.Time) error {
 
 func (h *housekeeping) prune(ctx context.Context) error {
 	now := h.s.clock.Now()
+	kept := func(days int) time.Time {
+		if days == 0 {
+			return time.Time{} // for ever
+		}
+		return now.AddDate(0, 0, -days)
+	}
 	if _, err := h.s.store.PruneSourceState(ctx, writeback.StatePrefix, now.Add(-keepDelivered)); err != nil {
 		return err
 	}
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
 		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions),
+		Active: kept(h.s.cfg.Retention.ActiveDays), Archived: kept(h.s.cfg.Retention.ArchivedDays),
 	})
 	return err
 }

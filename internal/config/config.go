@@ -66,7 +66,29 @@ type Config struct {
 	Sources Sources `yaml:"sources"`
 	// Webhooks say where steps of aws:invokeWebhook may post to. None: nowhere.
 	Webhooks Webhooks `yaml:"webhooks"`
+	// Retention says how long findings are kept.
+	Retention Retention `yaml:"retention"`
 }
+
+// Retention is for how many days a finding is kept after it was last updated;
+// 0 keeps it. Security Hub keeps active findings for 90 days and archived ones
+// for 30; the defaults here are longer, 400 and 180.
+type Retention struct {
+	ActiveDays   int `yaml:"active_days"`
+	ArchivedDays int `yaml:"archived_days"`
+}
+
+func (r Retention) validate() error {
+	for name, days := range map[string]int{"active_days": r.ActiveDays, "archived_days": r.ArchivedDays} {
+		if days < 0 || days > maxRetention {
+			return fault.Errorf(fault.Invalid, validate, "retention.%s is %d, outside 0 to %d", name, days, maxRetention)
+		}
+	}
+	return nil
+}
+
+// maxRetention is a hundred years.
+const maxRetention = 36500
 
 // Webhooks bound what leaves for addresses outside AWS.
 type Webhooks struct {
@@ -169,6 +191,7 @@ func Default() Config {
 	return Config{
 		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: node,
 		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
+		Retention:    Retention{ActiveDays: 400, ArchivedDays: 180},
 	}
 }
 
@@ -302,7 +325,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate} {
 		if err := check(); err != nil {
 			return err
 		}

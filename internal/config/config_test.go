@@ -40,6 +40,7 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 	want := config.Config{
 		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: config.Default().Node,
 		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
+		Retention:    config.Retention{ActiveDays: 400, ArchivedDays: 180},
 	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" || want.Node == "" {
 		t.Errorf("node %q, default (-want +got):\n%s", want.Node, diff)
@@ -67,6 +68,7 @@ guards:
   allow: [{id: a, services: [s3], units: [prod]}]
   deny: [{id: d, operations: ["Delete*"], tags: {Environment: prod}, account_tags: {Tier: "1"}, resources: ["arn:aws:s3:::y"], reason: no}]
   budgets: {per_execution: 1, per_account_hour: 2, per_hour: 3}
+retention: {active_days: 90, archived_days: 0}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +94,7 @@ guards:
 			}},
 			Budgets: config.Budgets{PerExecution: 1, PerAccountHour: 2, PerHour: 3},
 		},
+		Retention: config.Retention{ActiveDays: 90},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -177,6 +180,8 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"limit of nothing":   {least + "aws: {limits: {'I am': {rate: 5, burst: 5}}}", `"I am", which names no service`, "cloudtrail:LookupEvents"},
 		"hub account":        {"organization: {hub_account: '1'}", `hub_account "1" is not a 12-digit`, "docs/configuration.md"},
 		"member role":        {"organization: {hub_account: '555566667777', member_role: ''}", "member_role", "docs/configuration.md"},
+		"kept too long":      {least + "retention: {active_days: 36501}", "retention.active_days is 36501", "docs/configuration.md"},
+		"kept less than not": {least + "retention: {archived_days: -1}", "retention.archived_days is -1", "docs/configuration.md"},
 		"no port":            {least + "listen: localhost", `listen "localhost" is not host:port`, "127.0.0.1:8470"},
 		"port too high":      {least + "listen: 127.0.0.1:70000", "not between 0 and 65535", "127.0.0.1:8470"},
 		"open without TLS":   {least + "listen: 0.0.0.0:80", "no TLS certificate", "tls.certificate and tls.key"},
