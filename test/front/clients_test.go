@@ -18,6 +18,32 @@ func (s *server) clients(t *testing.T) {
 	python := envtest.Needs(t)
 	t.Run("boto3", func(t *testing.T) { s.boto3(t, python) })
 	t.Run("AWS CLI", func(t *testing.T) { s.awsCLI(t, python) })
+	t.Run("every filter of boto3", func(t *testing.T) { s.everyFilter(t, python) })
+}
+
+// everyFilter: all fields that boto3 knows are served, and its paginator sees
+// each finding once in every order.
+func (s *server) everyFilter(t *testing.T, python string) {
+	k := s.keys["admin"]
+	cmd := exec.CommandContext(t.Context(), python, filepath.Join("testdata", "filters.py"), s.url, k.ID, k.Secret)
+	cmd.Env = awsEnvironment(key{})
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	var got struct {
+		Fields int
+		Wrong  []string
+		All    []string
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got.Fields != 107 || len(got.Wrong) > 0 || len(got.All) < 2 {
+		t.Errorf("%d fields, %d findings, wrong: %s", got.Fields, len(got.All), strings.Join(got.Wrong, "\n"))
+	}
 }
 
 // pyCall is one call of testdata/client.py.
