@@ -50,7 +50,7 @@ func decodePosition(cursor, order string, kinds []columnType) (position, error) 
 	}
 	dec := json.NewDecoder(strings.NewReader(string(raw)))
 	dec.UseNumber()
-	if dec.Decode(&p) != nil || p.Order != order || len(p.Values) != len(kinds) {
+	if dec.Decode(&p) != nil || dec.More() || p.Order != order || len(p.Values) != len(kinds) {
 		return p, badCursor()
 	}
 	for i, v := range p.Values {
