@@ -7,6 +7,7 @@ import (
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/audit"
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/awsfront"
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
@@ -21,7 +22,12 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 		since = first[0].At // the first start of this installation
 	}
 	find := finder{s.store, s.stages.triage.Drain, s.clock}
+	units := &targets{s.cfg.Organization, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-units"})}
 	hub, err := securityhub.New(securityhub.Config{
+		FinderV2: ocsfFinder{s.store, s.stages.triage.Drain, s.clock},
+		Units: func(ctx context.Context, unit string) ([]string, error) {
+			return units.accounts(ctx, []string{unit}, true, nil)
+		},
 		Importer: s.stages.intake, Updater: s.stages.triage, Finder: find, Rules: s.stages.rules,
 		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, History: s.store,
 		Accounts: s.cfg.Organization.Accounts, Region: s.cfg.Organization.HomeRegion, Logger: s.log,

@@ -89,21 +89,21 @@ func (f Filter) Explain(doc finding.Finding, now time.Time) []Reason {
 		}
 		r := Reason{Field: c.Field.Name, Matched: c.Match(doc, now), Clauses: c.clauses(doc, now), Want: want, Have: []string{}}
 		for _, path := range c.Field.Paths {
-			r.collect(c.Field.Kind, doc, path)
+			r.collect(c.Field, doc, path)
 		}
 		out = append(out, r)
 	}
 	return out
 }
 
-func (r *Reason) collect(kind Kind, doc finding.Finding, path []string) {
+func (r *Reason) collect(field Field, doc finding.Finding, path []string) {
 	var have []string
 	add := func(s string) bool {
 		have = append(have, clip(s))
 		return true
 	}
-	if kind == Map {
-		doc.NamedPairs(path, func(k, v string) bool { return add(k + "=" + v) })
+	if field.Kind == Map {
+		field.Pairs(doc, func(k, v string) bool { return add(k + "=" + v) })
 		slices.Sort(have) // a map has no order of its own
 	} else {
 		doc.Values(path, func(v any) bool { return add(fmt.Sprint(v)) })

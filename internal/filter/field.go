@@ -27,12 +27,11 @@ type Field struct {
 	// Paths are the members of a finding that the field reads; arrays on the
 	// way are entered. Only Keyword has more than one.
 	Paths [][]string
-	// Named says that a map may also be a list of objects with name and value, as
-	// OCSF writes tags.
-	Named bool
 	// RuleMax is the number of values that an automation rule may list; 0 means
 	// that a rule may not use the field.
 	RuleMax int
+	// OCSF says that the field is one of OcsfFindingFilters.
+	OCSF bool
 }
 
 // FieldNamed gives the field with exactly this name.
@@ -198,8 +197,9 @@ ResourceDetailsOther Resources.Details.Other rule
 )
 
 // Pairs calls yield for every key and value of a map field, until it gives false.
+// In OCSF a map may also be a list of objects with name and value.
 func (f Field) Pairs(doc finding.Finding, yield func(key, value string) bool) {
-	if f.Named {
+	if f.OCSF {
 		doc.NamedPairs(f.Paths[0], yield)
 		return
 	}

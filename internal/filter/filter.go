@@ -9,7 +9,7 @@ import (
 // Comparison is how a string or map test compares.
 type Comparison string
 
-// The comparisons. ContainsWord belongs to the OCSF filters and is refused here.
+// The comparisons. ContainsWord belongs to the OCSF filters.
 const (
 	Equals          Comparison = "EQUALS"
 	Prefix          Comparison = "PREFIX"

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/finding"
 )
@@ -63,7 +65,7 @@ func (c Criterion) matchStrings(doc finding.Finding) bool {
 	positive, needed := false, false
 	for _, t := range c.Strings {
 		hit := c.any(doc, func(v any) bool {
-			s, ok := v.(string)
+			s, ok := c.Field.text(v)
 			return ok && compare(t.Comparison, s, t.Value)
 		})
 		if t.Comparison.Negative() {
@@ -100,6 +102,16 @@ func (c Criterion) matchMaps(doc finding.Finding) bool {
 	return positive || !needed
 }
 
+// text gives a value as a text. In OCSF some numbers are texts, such as the score
+// of EPSS, and not every writer puts them in quotes.
+func (f Field) text(v any) (string, bool) {
+	if n, ok := v.(json.Number); ok && f.OCSF {
+		return n.String(), true
+	}
+	s, ok := v.(string)
+	return s, ok
+}
+
 // compare makes the comparison without its negation: NOT_EQUALS compares as
 // EQUALS, and a hit then excludes.
 func compare(c Comparison, have, want string) bool {
@@ -110,6 +122,29 @@ func compare(c Comparison, have, want string) bool {
 		return strings.HasPrefix(have, want)
 	case Contains, NotContains:
 		return strings.Contains(have, want)
+	case ContainsWord:
+		return containsWord(have, want)
+	}
+	return false
+}
+
+// containsWord reports whether want stands in have with no letter and no digit
+// next to it.
+func containsWord(have, want string) bool {
+	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for from := 0; want != ""; {
+		at := strings.Index(have[from:], want)
+		if at < 0 {
+			return false
+		}
+		at += from
+		before, _ := utf8.DecodeLastRuneInString(have[:at])
+		after, size := utf8.DecodeRuneInString(have[at+len(want):])
+		if (at == 0 || !word(before)) && (size == 0 || !word(after)) {
+			return true
+		}
+		_, step := utf8.DecodeRuneInString(have[at:])
+		from = at + step
 	}
 	return false
 }

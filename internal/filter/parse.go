@@ -38,6 +38,7 @@ func ParseCriteria(raw []byte) (Filter, error) {
 type reader struct {
 	path string
 	rule bool
+	ocsf bool
 }
 
 func refuse(path, format string, args ...any) error {
@@ -162,6 +163,9 @@ func (r reader) checkString(t *StringTest, path string) error {
 	if err := nonBlank(t.Value, path+".Value"); err != nil {
 		return err
 	}
+	if r.ocsf {
+		return r.checkOCSF(t.Comparison, path)
+	}
 	return r.checkComparison(t.Comparison, path, Equals, Prefix, NotEquals, PrefixNotEquals, Contains, NotContains)
 }
 
@@ -184,6 +188,26 @@ func (r reader) checkComparison(c Comparison, path string, allowed ...Comparison
 		return refuse(path, "should be one of %v", allowed)
 	case !r.rule && (c == Contains || c == NotContains):
 		return refuse(path, "%s works in automation rules only", c)
+	}
+	return nil
+}
+
+// checkOCSF holds a comparison to what AWS says of each: CONTAINS works in rules,
+// CONTAINS_WORD in queries, NOT_CONTAINS in neither.
+func (r reader) checkOCSF(c Comparison, path string) error {
+	path += ".Comparison"
+	if c == Contains && !r.rule {
+		return refuse(path, "CONTAINS works in automation rules only; use CONTAINS_WORD")
+	}
+	if c == ContainsWord && r.rule {
+		return refuse(path, "CONTAINS_WORD works in GetFindingsV2 only")
+	}
+	allowed := []Comparison{Equals, Prefix, NotEquals, PrefixNotEquals, ContainsWord}
+	if r.rule {
+		allowed[4] = Contains
+	}
+	if !slices.Contains(allowed, c) {
+		return refuse(path, "should be one of %v", allowed)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func Diff(before, after Finding) []Update {
 	var out []Update
 	for _, name := range names {
 		a, b := before.doc[name], after.doc[name]
-		if isTimestamp(name) || name == OCSF || equalValue(a, b) {
+		if isTimestamp(name) || name == OCSF || name == OCSFChoice || equalValue(a, b) {
 			continue
 		}
 		out = append(out, describe(name, a, b))

@@ -10,6 +10,10 @@ import (
 // ASFF shows it.
 const OCSF = "Ocsf"
 
+// OCSFChoice is the member that keeps what a customer chose in OCSF where ASFF has
+// one word for several: {"severity_id": 6} is CRITICAL. Parry's own as well.
+const OCSFChoice = "OcsfChoice"
+
 // Decode reads raw as one JSON object of at most MaxBytes and MaxDepth; numbers
 // stay as they are written.
 func Decode(raw []byte) (map[string]any, error) {
@@ -24,18 +28,21 @@ func Wrap(doc map[string]any) Finding { return Finding{doc: doc} }
 // Members gives the decoded document. It is the finding's own: do not write it.
 func (f Finding) Members() map[string]any { return f.doc }
 
-// Bare gives f without the document that it came as: ASFF alone.
+// Bare gives f without Parry's own members: ASFF alone.
 func (f Finding) Bare() Finding {
-	if f.doc[OCSF] == nil {
+	if f.IsBare() {
 		return f
 	}
-	return f.With(OCSF, nil)
+	return f.With(OCSF, nil).With(OCSFChoice, nil)
 }
 
-// Bare gives a stored document without the one that it came as. A document that
+// IsBare reports whether f is ASFF alone.
+func (f Finding) IsBare() bool { return f.doc[OCSF] == nil && f.doc[OCSFChoice] == nil }
+
+// Bare gives a stored document without Parry's own members. A document that
 // cannot be read is given as it is.
 func Bare(doc json.RawMessage) json.RawMessage {
-	if !bytes.Contains(doc, []byte(`"`+OCSF+`":`)) {
+	if !bytes.Contains(doc, []byte(`"`+OCSF)) {
 		return doc
 	}
 	f, err := Reopen(doc)

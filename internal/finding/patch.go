@@ -24,7 +24,13 @@ type Patch struct {
 	UserDefinedFields map[string]string `json:"UserDefinedFields,omitzero"`
 	VerificationState string            `json:"VerificationState,omitempty"`
 	Workflow          *WorkflowUpdate   `json:"Workflow,omitempty"`
+	// OCSF is the customer's choice in OCSF's words, where these are finer than
+	// those of Severity and Workflow beside it. No request in ASFF has it.
+	OCSF *OCSFUpdate `json:"-"`
 }
+
+// OCSFUpdate sets OCSFChoice: what is nil stays as it is.
+type OCSFUpdate struct{ SeverityID, StatusID *int }
 
 // NoteUpdate is a note without its time, which the service stamps.
 type NoteUpdate struct {
@@ -132,6 +138,7 @@ func (p Patch) Attributes() []string {
 	add("Confidence", p.Confidence != nil)
 	add("Criticality", p.Criticality != nil)
 	add("Note", p.Note != nil)
+	add(OCSFChoice, p.OCSF != nil && (p.OCSF.SeverityID != nil || p.OCSF.StatusID != nil))
 	add("RelatedFindings", p.RelatedFindings != nil)
 	add("Severity", p.Severity != nil && (p.Severity.Label != "" || p.Severity.Normalized != nil || p.Severity.Product != nil))
 	add("Types", p.Types != nil)
@@ -159,6 +166,8 @@ func (p Patch) value(name string, f Finding, now time.Time) any {
 		return json.Number(strconv.Itoa(*p.Criticality))
 	case "Note":
 		return p.note(f, now)
+	case OCSFChoice:
+		return p.OCSF.over(f.doc[OCSFChoice])
 	case "RelatedFindings":
 		out := make([]any, len(p.RelatedFindings))
 		for i, id := range p.RelatedFindings {
@@ -184,6 +193,22 @@ func (p Patch) value(name string, f Finding, now time.Time) any {
 	default: // Workflow
 		return f.WithWorkflow(p.Workflow.Status).doc["Workflow"]
 	}
+}
+
+// over gives the choice that was old with u's over it.
+func (u OCSFUpdate) over(old any) any {
+	out := map[string]any{}
+	if m, ok := old.(map[string]any); ok {
+		for k, v := range m {
+			out[k] = v
+		}
+	}
+	for name, id := range map[string]*int{"severity_id": u.SeverityID, "status_id": u.StatusID} {
+		if id != nil {
+			out[name] = json.Number(strconv.Itoa(*id))
+		}
+	}
+	return out
 }
 
 func (p Patch) note(f Finding, now time.Time) any {

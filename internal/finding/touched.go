@@ -25,5 +25,5 @@ func shared() []string {
 // owned gives the attributes that a provider may set only when it creates a
 // finding; later they are the customer's.
 func owned() []string {
-	return []string{"Note", "UserDefinedFields", "VerificationState", "Workflow"}
+	return []string{"Note", OCSFChoice, "UserDefinedFields", "VerificationState", "Workflow"}
 }

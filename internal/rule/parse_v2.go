@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/parry-security/parry/internal/filter"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/finding/ocsf"
 )
@@ -12,7 +13,7 @@ import (
 // second is what a rule of version 2 has beside its patch: criteria over OCSF, and
 // both as they were given.
 type second struct {
-	composite composite
+	composite filter.Composite
 	criteria  json.RawMessage
 	actions   json.RawMessage
 }
@@ -90,7 +91,7 @@ func criteriaV2(raw json.RawMessage) (*second, error) {
 	if len(union.OcsfFindingCriteria) == 0 {
 		return nil, refuse("Criteria", "OcsfFindingCriteria is missing")
 	}
-	c, err := parseComposite(union.OcsfFindingCriteria, "Criteria.OcsfFindingCriteria")
+	c, err := filter.ParseOCSFCriteria(union.OcsfFindingCriteria)
 	return &second{composite: c, criteria: raw}, err
 }
 

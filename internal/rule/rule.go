@@ -43,7 +43,7 @@ type Rule struct {
 // Matches reports whether the provider's finding meets the criteria at time now.
 func (r *Rule) Matches(original finding.Finding, now time.Time) bool {
 	if r.second != nil {
-		return r.second.composite.match(viewOf(original), now)
+		return r.second.composite.Match(viewOf(original), now)
 	}
 	return r.Criteria.Match(original, now)
 }
@@ -51,7 +51,7 @@ func (r *Rule) Matches(original finding.Finding, now time.Time) bool {
 // Reasons says of each criterion whether it holds, and why.
 func (r *Rule) Reasons(original finding.Finding, now time.Time) []filter.Reason {
 	if r.second != nil {
-		return r.second.composite.explain(viewOf(original), now)
+		return reasons(r.second.composite, viewOf(original), now)
 	}
 	return r.Criteria.Explain(original, now)
 }
@@ -67,7 +67,7 @@ func (r *Rule) CriteriaJSON() ([]byte, error) {
 // decisive gives the criteria of which each must hold.
 func (r *Rule) decisive() []filter.Criterion {
 	if r.second != nil {
-		return r.second.composite.decisive()
+		return decisive(r.second.composite)
 	}
 	return r.Criteria.Criteria
 }
@@ -167,7 +167,7 @@ func (x *run) meets(r *Rule) bool {
 	if r.second == nil {
 		return r.Criteria.Match(x.original, x.now)
 	}
-	return r.second.composite.match(x.view(), x.now)
+	return r.second.composite.Match(x.view(), x.now)
 }
 
 // view gives the finding in OCSF, made when the first rule asks for it.

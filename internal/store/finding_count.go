@@ -76,10 +76,11 @@ func (s *Store) rollup(q CountQuery) string {
 	var columns func(all []Condition)
 	columns = func(all []Condition) {
 		for _, c := range all {
-			if len(c.Or) == 0 {
+			if len(c.Or)+len(c.And) == 0 {
 				asked = append(asked, c.Column)
 			}
 			columns(c.Or)
+			columns(c.And)
 		}
 	}
 	columns(q.Where)

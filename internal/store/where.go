@@ -36,6 +36,8 @@ type Condition struct {
 	Op     Op
 	Values []string
 	Or     []Condition
+	// And is several that must hold together, for use below Or.
+	And []Condition
 }
 
 // The limits of a query: enough for any filter, too little to hurt.
@@ -165,15 +167,10 @@ func (b *builder) clause(c Condition, left *int) (string, error) {
 		return "", invalid(op, "more than %d conditions", maxConditions)
 	}
 	if len(c.Or) > 0 {
-		alternatives := make([]string, len(c.Or))
-		for i, alt := range c.Or {
-			clause, err := b.clause(alt, left)
-			if err != nil {
-				return "", err
-			}
-			alternatives[i] = clause
-		}
-		return "(" + strings.Join(alternatives, " OR ") + ")", nil
+		return b.joined(c.Or, " OR ", left)
+	}
+	if len(c.And) > 0 {
+		return b.joined(c.And, " AND ", left)
 	}
 	kind, width := b.columns(c.Column)
 	if kind == 0 {
@@ -191,6 +188,17 @@ func (b *builder) clause(c Condition, left *int) (string, error) {
 		args[i] = a
 	}
 	return b.compare("f."+c.Column, kind, c.Op, args)
+}
+
+func (b *builder) joined(all []Condition, word string, left *int) (string, error) {
+	clauses := make([]string, len(all))
+	for i, c := range all {
+		var err error
+		if clauses[i], err = b.clause(c, left); err != nil {
+			return "", err
+		}
+	}
+	return "(" + strings.Join(clauses, word) + ")", nil
 }
 
 // value turns a written value into an argument.

@@ -90,7 +90,7 @@ func (s *subject) effects(b *batch) (store.FindingWrite, []store.Message, error)
 	events := make([]store.Message, len(s.versions))
 	for i, version := range s.versions {
 		doc := record.Doc
-		if i < len(s.versions)-1 || version.Has(finding.OCSF) {
+		if i < len(s.versions)-1 || !version.IsBare() {
 			doc = version.Bare().JSON()
 		}
 		var err error

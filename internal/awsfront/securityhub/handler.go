@@ -79,6 +79,11 @@ type Config struct {
 	Region string
 	// Rules are the automation rules. Default: their operations are not served.
 	Rules Rules
+	// FinderV2 gives findings in OCSF. Default: the operations of V2 are not served.
+	FinderV2 FinderV2
+	// Units gives the accounts of an organizational unit and those below it; an
+	// unknown unit has code not_found. Default: there are none.
+	Units func(ctx context.Context, unit string) ([]string, error)
 	// Account is the one that Parry runs for: the security account. Required.
 	Account string
 	// Partition of the ARNs. Default: aws.
@@ -126,6 +131,9 @@ func New(cfg Config) (*Handler, error) {
 		maps.Copy(operations, h.ruleOperations())
 		maps.Copy(operations, h.ruleOperationsV2())
 	}
+	if cfg.FinderV2 != nil {
+		maps.Copy(operations, h.operationsV2())
+	}
 	for pattern, answer := range operations {
 		h.mux.HandleFunc(pattern, h.serve(answer))
 	}
@@ -133,7 +141,7 @@ func New(cfg Config) (*Handler, error) {
 }
 
 // readingPosts are the paths of POSTs that change nothing.
-var readingPosts = []string{"/findings", "/automationrules/get", "/findingHistory/get", "/members/get"} //nolint:gochecknoglobals // a constant
+var readingPosts = []string{"/findings", "/automationrules/get", "/findingHistory/get", "/members/get", "/findingsv2", "/findingsv2/statistics"} //nolint:gochecknoglobals // a constant
 
 // Reads reports whether r changes nothing.
 func (h *Handler) Reads(r *http.Request) bool {
@@ -201,6 +209,9 @@ func (h *Handler) unserved(r *http.Request) (any, error) {
 	served := "BatchImportFindings, GetFindings, BatchUpdateFindings, GetFindingHistory, EnableSecurityHub, DescribeHub and the reads of members, administrator and aggregator"
 	if h.cfg.Rules != nil {
 		served += ", and the operations of automation rules and their tags"
+	}
+	if h.cfg.FinderV2 != nil {
+		served += "; GetFindingsV2, BatchUpdateFindingsV2 and GetFindingStatisticsV2"
 	}
 	return nil, &protocol.Error{
 		Status: http.StatusNotImplemented, Code: "UnknownOperationException",

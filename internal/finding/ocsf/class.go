@@ -95,6 +95,10 @@ func activityName(id int) string {
 		return "Update"
 	case activityClose:
 		return "Close"
+	case unknown:
+		return "Unknown"
+	case other:
+		return "Other"
 	}
 	return ""
 }

@@ -10,7 +10,7 @@ import (
 // with what customers and rules have changed since written over it; else To.
 func Export(f finding.Finding) map[string]any {
 	kept, ok := f.Members()[finding.OCSF].(object)
-	if !ok {
+	if _, own := at(kept, "unmapped."+residue).(object); !ok || own {
 		return To(f)
 	}
 	came, err := From(kept)
@@ -55,8 +55,9 @@ func overlay(o object, came, f finding.Finding) {
 }
 
 // View gives f as Security Hub's API of OCSF shows it: Export with the members
-// that the hub owns. metadata.uid names the finding in Parry; a provider's own is
-// then metadata.original_event_uid.
+// that the hub owns, which say what the finding in ASFF says whatever the document
+// that came said. metadata.uid names the finding in Parry; a provider's own is then
+// metadata.original_event_uid.
 func View(f finding.Finding) map[string]any {
 	o := Export(f)
 	if uid := text(o, "metadata.uid"); uid != "" && uid != f.ID().Key() && at(o, "metadata.original_event_uid") == nil {
@@ -64,15 +65,59 @@ func View(f finding.Finding) map[string]any {
 	}
 	put(o, "metadata.uid", f.ID().Key())
 	put(o, "cloud.account.uid", f.Account())
-	put(o, "cloud.region", f.Region())
+	replace(o, "cloud", "region", f.Region())
 	putTime(o, "finding_info.created_time", f.String("CreatedAt"))
 	putTime(o, "finding_info.modified_time", f.String("UpdatedAt"))
-	if f.Compliance() != "" {
-		id, caption := complianceID(f.Compliance())
-		put(o, "compliance.status_id", number(id))
-		put(o, "compliance.status", caption)
-	}
+	viewCompliance(o, f)
+	viewChoices(o, f)
 	return o
+}
+
+// replace sets a text, or removes the member when there is none.
+func replace(o object, parent, name, value string) {
+	put(o, parent+"."+name, value)
+	if m, ok := o[parent].(object); ok && value == "" {
+		delete(m, name)
+	}
+}
+
+func viewCompliance(o object, f finding.Finding) {
+	if f.Compliance() == "" {
+		if m, ok := o["compliance"].(object); ok {
+			delete(m, "status")
+			delete(m, "status_id")
+		}
+		return
+	}
+	id, caption := complianceID(f.Compliance())
+	put(o, "compliance.status_id", number(id))
+	put(o, "compliance.status", caption)
+}
+
+// viewChoices writes what one value of ASFF may be in several words of OCSF: the
+// customer's, else the provider's, where that is the same in ASFF.
+func viewChoices(o object, f finding.Finding) {
+	chosen, _ := f.Members()[finding.OCSFChoice].(object)
+	severity := severityID(f.SeverityLabel())
+	status := statusID(f.Workflow())
+	for _, from := range []object{o, chosen} {
+		if id, ok := integer(from, "severity_id"); ok && Severity(id) != "" && Label(id) == f.SeverityLabel() {
+			severity = id
+		}
+		if id, ok := integer(from, "status_id"); ok && Status(id) != "" && Workflow(id) == f.Workflow() {
+			status = id
+		}
+	}
+	setSeverity(o, severity)
+	setStatus(o, status)
+	activity, ok := integer(o, "activity_id")
+	switch archived := f.Record() == finding.Archived; {
+	case archived:
+		activity = activityClose
+	case !ok || activity == activityClose || activityName(activity) == "":
+		activity = activityUpdate
+	}
+	setActivity(o, activity)
 }
 
 // JSON writes a document.

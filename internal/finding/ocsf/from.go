@@ -33,8 +33,14 @@ func From(o map[string]any) (finding.Finding, error) {
 	return finding.Wrap(doc), nil
 }
 
-// Keep gives f with the document that it came as.
-func Keep(f finding.Finding, o map[string]any) finding.Finding { return f.With(finding.OCSF, o) }
+// Keep gives f with the document that it came as. One that Parry wrote says
+// nothing that f does not.
+func Keep(f finding.Finding, o map[string]any) finding.Finding {
+	if _, own := at(o, "unmapped."+residue).(object); own {
+		return f
+	}
+	return f.With(finding.OCSF, o)
+}
 
 // inverse copies what both formats have. Own says that Parry wrote the document:
 // only then are resources' data members of ASFF.
@@ -95,6 +101,9 @@ func fromCompliance(o, doc object) {
 	}
 	id, known := integer(c, "status_id")
 	caption := text(c, "status")
+	if known || caption != "" {
+		put(doc, "Compliance.Status", string(finding.NotAvailable))
+	}
 	for _, s := range []finding.Compliance{finding.Passed, finding.Warning, finding.Failed, finding.NotAvailable} {
 		n, name := complianceID(s)
 		if known && n == id || !known && name == caption {

@@ -15,6 +15,7 @@ import (
 func filterTests() []conformance {
 	return []conformance{
 		{"filter/the store finds what the filter matches, all fields", filterDifferential},
+		{"filter/conditions of OCSF filters leave what these match", ocsfDifferential},
 		{"filter/words are found in title and description", filterWords},
 		{"filter/any resource of a finding is found", filterResources},
 		{"filter/a relative date keeps its time", filterAt},
