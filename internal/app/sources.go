@@ -62,7 +62,7 @@ func hubSource(h config.HubSource) ingest.Source {
 // hubIdentity is as whom a hub is asked: the process itself, or the member role
 // of the account whose hub it is.
 func (s *Server) hubIdentity(h config.HubSource, session string) awsapi.Identity {
-	id := awsapi.Identity{SessionName: session}
+	id := awsapi.Identity{SessionName: session, AtAWS: true}
 	if h.Account != "" && h.Account != s.cfg.Organization.HubAccount {
 		id.Role = s.cfg.Organization.MemberRole
 	}

@@ -35,6 +35,9 @@ type Identity struct {
 	// Tags are session tags: what the session is for, in CloudTrail and for
 	// conditions. The role's trust policy has to allow sts:TagSession.
 	Tags SessionTags
+	// AtAWS has AWS answer also what Parry stands in for: a collector that asks AWS
+	// Security Hub for a finding must not be answered by Parry.
+	AtAWS bool
 	// policy is the session policy; "" = the role alone decides, or ReadPolicies.
 	policy string
 }

@@ -59,7 +59,8 @@ func (g *Gate) compileLocals(given map[string]Local) error {
 // is asked.
 func (g *Gate) localFor(ctx context.Context, id Identity, r request) (Local, LocalCall, error) {
 	l := g.local[r.Service+":"+r.Operation]
-	if l == nil {
+	// Own traffic is between Parry and AWS by what it is.
+	if l == nil || id.AtAWS || r.by != nil && r.by.mode == ModeOwn {
 		return nil, LocalCall{}, nil
 	}
 	c := LocalCall{Call: r.Clone(), Class: r.class, Identity: id}

@@ -114,6 +114,24 @@ func TestWhatParryAnswersItselfIsGuarded(t *testing.T) {
 	}
 }
 
+// A session that asks AWS itself is answered by AWS, also about what Parry stands
+// in for: a collector that reconciles with AWS would else compare Parry with Parry.
+func TestASessionAtAWSIsNotAnsweredHere(t *testing.T) {
+	t.Parallel()
+	w, e := localWorld(t)
+	look := ssm("GetAutomationExecution", map[string]any{"AutomationExecutionId": "00000000-0000-0000-0000-000000000000"})
+	w.aws.sent()
+	there := as
+	there.AtAWS = true
+	_, _ = w.gate.ReadOnly(there).Call(t.Context(), "", look) // the fake need not know it
+	if len(e.asked) > 0 || len(w.aws.sent()) != 1 {
+		t.Errorf("asked here: %+v", e.asked)
+	}
+	if _, err := w.gate.ReadOnly(as).Call(t.Context(), "", look); err != nil || len(e.asked) != 1 {
+		t.Errorf("asked here %d times, %v", len(e.asked), err)
+	}
+}
+
 func TestUnknownLocalIsRefused(t *testing.T) {
 	t.Parallel()
 	models, err := catalog()

@@ -32,3 +32,25 @@ def patch():
 
     responses.SecurityHubResponse.list_organization_admin_accounts = list_organization_admin_accounts
     urls.url_paths["{0}/organization/admin$"] = responses.SecurityHubResponse.dispatch
+    update()
+
+
+def update():
+    """BatchUpdateFindings, which moto lacks: workflow and note of what is there."""
+
+    def batch_update_findings(self):
+        body = json.loads(self.body)
+        processed, unprocessed = [], []
+        for identifier in body["FindingIdentifiers"]:
+            found = [f for f in self.securityhub_backend.findings if f.id == identifier["Id"] and f.data["ProductArn"] == identifier["ProductArn"]]
+            if not found:
+                unprocessed.append({"FindingIdentifier": identifier, "ErrorCode": "FindingNotFound", "ErrorMessage": "Finding Not Found"})
+                continue
+            for member in ("Workflow", "Note"):
+                if member in body:
+                    found[0].data[member] = body[member]
+            processed.append(identifier)
+        return json.dumps({"ProcessedFindings": processed, "UnprocessedFindings": unprocessed})
+
+    responses.SecurityHubResponse.batch_update_findings = batch_update_findings
+    urls.url_paths["{0}/findings/batchupdate$"] = responses.SecurityHubResponse.dispatch
