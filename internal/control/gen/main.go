@@ -1,0 +1,287 @@
+// Command gen writes controls.tsv, the catalogue of Security Hub's controls,
+// from pages of AWS's Security Hub User Guide in Markdown: the control reference,
+// the comparison of CIS versions, the table of generator ids before and after
+// consolidation, the page of the AI standard, and the pages of each service's
+// controls as far as they are there. Of those it takes ids, titles, severities,
+// memberships and numbers of requirements, and no prose.
+//
+//	go run ./internal/control/gen -pages DIR -out internal/control/controls.tsv
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/parry-security/parry/internal/control"
+)
+
+func main() {
+	pages := flag.String("pages", "", "folder with the pages, as .md files with AWS's names")
+	out := flag.String("out", "", "file to write")
+	source := flag.String("source", "AWS Security Hub User Guide", "what the first line names as the source")
+	flag.Parse()
+	if err := run(*pages, *out, *source); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir, out, source string) error {
+	reference, err := os.ReadFile(filepath.Join(dir, "securityhub-controls-reference.md"))
+	if err != nil {
+		return err
+	}
+	c, err := readReference(string(reference))
+	if err != nil {
+		return err
+	}
+	for _, page := range []struct {
+		pattern string
+		read    func(text string)
+	}{
+		{"cis-aws-foundations-benchmark.md", c.readBenchmark},
+		{"asff-changes-consolidation.md", c.readControlTower},
+		{"ai-*.md", c.readAI},
+		{"*-controls.md", c.readRequirements},
+	} {
+		names, err := filepath.Glob(filepath.Join(dir, page.pattern))
+		if err != nil {
+			return err
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			page.read(string(raw))
+		}
+	}
+	// The page of PCI DSS lists it; the row of the reference leaves the standard out.
+	if d := c["ES.5"]; d != nil {
+		c.put(d, "pci-4.0.1")
+	}
+	return c.write(out, source)
+}
+
+// catalog is what was read, by control id.
+type catalog map[string]*control.Definition
+
+// standardOf gives the key of a standard as the pages name it.
+func standardOf(name string) string {
+	name = strings.TrimSpace(name)
+	for prefix, key := range map[string]string{
+		"AWS Foundational Security Best Practices": "fsbp",
+		"CIS AWS Foundations Benchmark v5.0.0":     "cis-5.0",
+		"CIS AWS Foundations Benchmark v3.0.0":     "cis-3.0",
+		"CIS AWS Foundations Benchmark v1.4.0":     "cis-1.4",
+		"CIS AWS Foundations Benchmark v1.2.0":     "cis-1.2",
+		"NIST SP 800-53":                           "nist-800-53",
+		"NIST SP 800-171":                          "nist-800-171",
+		"PCI DSS v4.0.1":                           "pci-4.0.1",
+		"PCI DSS v3.2.1":                           "pci-3.2.1",
+		"AWS Resource Tagging Standard":            "tagging",
+	} {
+		if strings.HasPrefix(name, prefix) {
+			return key
+		}
+	}
+	return ""
+}
+
+var (
+	linkID  = regexp.MustCompile(`^\[?\[([A-Za-z0-9]+\.[0-9]+)\]`)
+	spaces  = regexp.MustCompile(`(?:\s|<br\s*/?>)+`)
+	heading = regexp.MustCompile(`(?m)^## \[([A-Za-z0-9]+\.[0-9]+)\]`)
+	related = regexp.MustCompile(`(?m)^\*\*Related requirements:\*\*(.*)$`)
+	// runOn is a comma that the table of one control lacks.
+	runOn = regexp.MustCompile(`(v[0-9.]+) (AWS|CIS|NIST|PCI)`)
+)
+
+// cells takes a row of a table apart.
+func cells(line string) []string {
+	line = strings.TrimSpace(line)
+	if !strings.HasPrefix(line, "|") {
+		return nil
+	}
+	parts := strings.Split(strings.Trim(line, "|"), " | ")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(spaces.ReplaceAllString(strings.ReplaceAll(parts[i], `\*`, "*"), " "))
+	}
+	return parts
+}
+
+func readReference(text string) (catalog, error) {
+	c := catalog{}
+	for line := range strings.Lines(text) {
+		f := cells(line)
+		if len(f) != 6 {
+			continue
+		}
+		id := linkID.FindStringSubmatch(f[0])
+		if id == nil {
+			continue
+		}
+		d := &control.Definition{ID: id[1], Title: f[1], Severity: f[3], Parameters: strings.HasSuffix(f[4], "Yes"), Schedule: f[5]}
+		if !slices.Contains([]string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}, d.Severity) {
+			return nil, fmt.Errorf("control %s has the severity %q", d.ID, d.Severity)
+		}
+		for name := range strings.SplitSeq(runOn.ReplaceAllString(f[2], "$1, $2"), ",") {
+			if strings.TrimSpace(name) == "" {
+				continue
+			}
+			key := standardOf(name)
+			if key == "" {
+				return nil, fmt.Errorf("control %s names the standard %q", d.ID, name)
+			}
+			c.put(d, key)
+		}
+		if c[d.ID] != nil {
+			return nil, fmt.Errorf("control %s is there twice", d.ID)
+		}
+		c[d.ID] = d
+	}
+	if len(c) < 400 {
+		return nil, fmt.Errorf("the reference has %d controls: its table was not understood", len(c))
+	}
+	return c, nil
+}
+
+// put adds a membership and numbers to it.
+func (c catalog) put(d *control.Definition, standard string, numbers ...string) {
+	i := slices.IndexFunc(d.Standards, func(m control.Membership) bool { return m.Standard == standard })
+	if i < 0 {
+		i = len(d.Standards)
+		d.Standards = append(d.Standards, control.Membership{Standard: standard})
+	}
+	for _, n := range numbers {
+		if !slices.Contains(d.Standards[i].Requirements, n) {
+			d.Standards[i].Requirements = append(d.Standards[i].Requirements, n)
+		}
+	}
+}
+
+var number = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+$`)
+
+// readBenchmark reads the comparison of versions: a control and its numbers in
+// 5.0, 3.0, 1.4 and 1.2.
+func (c catalog) readBenchmark(text string) {
+	for line := range strings.Lines(text) {
+		f := cells(line)
+		if len(f) != 5 {
+			continue
+		}
+		id := linkID.FindStringSubmatch(f[0])
+		if id == nil || c[id[1]] == nil {
+			continue
+		}
+		for i, key := range []string{"cis-5.0", "cis-3.0", "cis-1.4", "cis-1.2"} {
+			if number.MatchString(f[i+1]) {
+				c.put(c[id[1]], key, f[i+1])
+			}
+		}
+	}
+}
+
+// readControlTower takes the controls of that standard from its generator ids.
+func (c catalog) readControlTower(text string) {
+	for line := range strings.Lines(text) {
+		f := cells(line)
+		if len(f) != 2 {
+			continue
+		}
+		rule, ok := strings.CutPrefix(f[0], "service-managed-aws-control-tower/v/1.0.0/")
+		if !ok {
+			continue
+		}
+		if rule == "ELBv2.1" {
+			rule = "ELB.1"
+		}
+		if d := c[rule]; d != nil { // a retired control has left the reference
+			c.put(d, "control-tower")
+		}
+	}
+}
+
+// readAI reads the list of the standard whose page names its ARN.
+func (c catalog) readAI(text string) {
+	if !strings.Contains(text, "standards/ai-security-best-practices/v/1.0.0") {
+		return
+	}
+	for line := range strings.Lines(text) {
+		item, ok := strings.CutPrefix(strings.TrimSpace(line), "+ ")
+		if id := linkID.FindStringSubmatch(item); ok && id != nil && c[id[1]] != nil {
+			c.put(c[id[1]], "ai")
+		}
+	}
+}
+
+// readRequirements reads the pages of services: under each control's heading
+// the requirements that it is related to.
+func (c catalog) readRequirements(text string) {
+	at := heading.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		d := c[text[m[2]:m[3]]]
+		line := related.FindStringSubmatch(text[m[0]:end])
+		if d == nil || line == nil {
+			continue
+		}
+		for one := range strings.SplitSeq(line[1], ",") {
+			one = strings.TrimSpace(spaces.ReplaceAllString(one, " "))
+			for prefix, key := range map[string]string{"NIST.800-53.r5 ": "nist-800-53", "NIST.800-171.r2 ": "nist-800-171"} {
+				if n, ok := strings.CutPrefix(one, prefix); ok {
+					c.put(d, key, n)
+				}
+			}
+			if name, n, ok := strings.Cut(one, "/"); ok && standardOf(name) != "" {
+				c.put(d, standardOf(name), n)
+			}
+		}
+	}
+}
+
+func (c catalog) write(path, source string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	fmt.Fprintf(w, "# Written by control/gen from %s. Id, severity, schedule, parameters, standards with requirements, title.\n", source)
+	ids := make([]string, 0, len(c))
+	for id := range c {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, control.Compare)
+	for _, id := range ids {
+		d := c[id]
+		parameters := "-"
+		if d.Parameters {
+			parameters = "parameters"
+		}
+		var places []string
+		for _, s := range control.Standards() {
+			if m, ok := d.In(s.Key); ok {
+				place := s.Key
+				if len(m.Requirements) > 0 {
+					place += "=" + strings.Join(m.Requirements, ";")
+				}
+				places = append(places, place)
+			}
+		}
+		fmt.Fprintln(w, strings.Join([]string{d.ID, d.Severity, d.Schedule, parameters, strings.Join(places, " "), d.Title}, "\t"))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
