@@ -110,10 +110,11 @@ func (b *Board) Add(c Count) {
 	if b.standard != "" && !c.For(b.standard) || b.standard == "" && !c.anyStandard() {
 		return
 	}
-	t := b.tallies[c.Control]
+	id := Canonical(c.Control)
+	t := b.tallies[id]
 	if t == nil {
 		t = &Tally{}
-		b.tallies[c.Control] = t
+		b.tallies[id] = t
 	}
 	t.Add(c.State, c.N)
 }

@@ -120,6 +120,9 @@ func (f Finding) Evidence() control.Evidence {
 		return control.Evidence{}
 	}
 	e := control.Evidence{State: string(f.Compliance()), Controls: f.Controls()}
+	// What the finding calls its control is its own text: only what has the form of
+	// an id is counted.
+	e.Controls = slices.DeleteFunc(e.Controls, func(id string) bool { return !controlLike(id) })
 	if len(e.Controls) == 0 || !control.IsCompliance(e.State) {
 		return control.Evidence{}
 	}

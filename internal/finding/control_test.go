@@ -137,6 +137,7 @@ func TestEvidence(t *testing.T) {
 		"archived":            {of(obj("RecordState", "ARCHIVED")), ""},
 		"of another product":  {of(obj("ProductArn", "arn:aws:securityhub:eu-west-1:111122223333:product/111122223333/default")), ""},
 		"without a status":    {of(obj("Compliance", obj("SecurityControlId", "S3.8"))), ""},
+		"a hostile control":   {of(obj("Compliance", obj("Status", "FAILED", "SecurityControlId", "S3.8|x,EC2.1"))), ""},
 		"of no control":       {of(obj("GeneratorId", "something")), ""},
 		"standards of no use": {of(obj("Compliance", obj("Status", "PASSED", "AssociatedStandards", []any{1, "x", obj("StandardsId", 3)}))), "PASSED|S3.8|"},
 	} {

@@ -40,6 +40,8 @@ type Queries struct {
 	CountAddKind, CountPageKind, CountAddAccount, CountPageAccount                    string
 	TextPut, TextDelete, ResourceAppend, ResourceDelete, ResourceCount                string
 	UnsearchedRead, UnsearchedSet, UnsearchedPage                                     string
+	CountAddControl, CountAddControlAccount                                           string
+	CountControl, CountControlAccount, CountControlAccounts                           string
 	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
 
 	RejectedPut, RejectedPage, RejectedRead, RejectedDelete, RejectedPrune, RejectedTrim string

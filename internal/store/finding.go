@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/parry-security/parry/internal/control"
 	"github.com/parry-security/parry/internal/finding"
 )
 
@@ -52,6 +53,9 @@ type FindingRecord struct {
 	UpdatedAt time.Time
 	// StoredAt is when the row was last written; the store sets it.
 	StoredAt time.Time
+	// Evidence is what the final document says about controls, for the counters:
+	// it is written only, never read back.
+	Evidence control.Evidence
 
 	// Doc is the final ASFF document, Original the provider's before rules and
 	// customers changed it.
@@ -185,6 +189,6 @@ func (f FindingRecord) columns(now int64, resources int) ([]any, error) {
 		text(f.RecordState, narrowColumn), text(f.Compliance, narrowColumn), text(f.ResourceID, wideColumn),
 		text(f.ResourceType, narrowColumn), text(f.Title, wideColumn), text(f.Source, maxID), flag(f.Trusted),
 		text(touched, 1<<16), micros(f.CreatedAt), micros(f.UpdatedAt), now, int64(resources),
-		int64(f.Priority), micros(f.DueAt), flag(f.Overdue), flag(f.Threat),
+		int64(f.Priority), micros(f.DueAt), flag(f.Overdue), flag(f.Threat), f.evidence(),
 	}, nil
 }

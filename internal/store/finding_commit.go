@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/parry-security/parry/internal/control"
 	"github.com/parry-security/parry/internal/finding"
 )
 
@@ -38,6 +39,7 @@ type current struct {
 	rid, rev, resources int64
 	kind                kind
 	link                link
+	evidence            string
 }
 
 // CommitFindings writes findings, their history and counters, takes doneInbox
@@ -213,7 +215,7 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 		var key string
 		var c current
 		err := r.Scan(&key, &c.rid, &c.rev, &c.resources, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState,
-			&c.link.resource, &c.link.generator)
+			&c.link.resource, &c.link.generator, &c.evidence)
 		c.link.kind = c.kind
 		have[key] = c
 		return struct{}{}, err
@@ -226,6 +228,7 @@ type batch struct {
 	identities, inserts, updates, docs, events, links [][]any
 	search                                            searchRows
 	delta                                             map[kind]int64
+	controls                                          map[control.Count]int64
 }
 
 func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int64) error {
@@ -234,11 +237,13 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 	if known {
 		r.rid = cur.rid
 		b.count(cur.kind, -1)
+		b.countControls(r.Account, cur.evidence, -1)
 	} else {
 		r.rid, *rids = (*rids)[0], (*rids)[1:]
 		b.identities = append(b.identities, []any{p.key, r.Account, r.rid})
 	}
 	b.count(r.kind(), 1)
+	b.countControls(r.Account, r.evidence(), 1)
 	r.Rev = p.ExpectRev + 1
 	row, err := r.columns(now, len(p.found.Resources))
 	if err != nil {
@@ -292,7 +297,14 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 	if err := b.search.run(ctx, t); err != nil {
 		return err
 	}
-	return t.addCounts(ctx, b.delta)
+	return t.addBatchCounts(ctx, *b)
+}
+
+func (t *tx) addBatchCounts(ctx context.Context, b batch) error {
+	if err := t.addCounts(ctx, b.delta); err != nil {
+		return err
+	}
+	return t.addControlCounts(ctx, b.controls)
 }
 
 // addCounts adds delta to the three rollups. Each is written in one order by

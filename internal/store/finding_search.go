@@ -51,6 +51,7 @@ func (r *FindingRecord) Describe(f finding.Finding) {
 		r.ResourceID, r.ResourceType = res[0].ID, res[0].Type
 	}
 	r.Title, r.CreatedAt, r.UpdatedAt = f.Title(), instant(f, "CreatedAt"), instant(f, "UpdatedAt")
+	r.Evidence = f.Evidence()
 	r.Doc = f.JSON()
 }
 

@@ -189,8 +189,10 @@ func (s *Store) pruneFindings(ctx context.Context, state string, before time.Tim
 			_, err := collect(ctx, t, s.q.FindingExpired, []any{state, micros(before), int64(pruneChunk)}, func(r scanner) (struct{}, error) {
 				var f FindingRecord
 				var k kind
-				err := r.Scan(&f.rid, &k.account, &f.ID.ProductArn, &f.ID.Id, &k.region, &k.control, &k.severity, &k.workflow, &k.recordState)
+				var evidence string
+				err := r.Scan(&f.rid, &k.account, &f.ID.ProductArn, &f.ID.Id, &k.region, &k.control, &k.severity, &k.workflow, &k.recordState, &evidence)
 				b.count(k, -1)
+				b.countControls(k.account, evidence, -1)
 				events = append(events, []any{f.rid})
 				rows = append(rows, []any{k.account, f.rid})
 				keys = append(keys, []any{findingKey(f.ID)})
@@ -228,5 +230,5 @@ func (t *tx) removeFindings(ctx context.Context, b batch, events, rows, keys [][
 			return err
 		}
 	}
-	return t.addCounts(ctx, b.delta)
+	return t.addBatchCounts(ctx, b)
 }

@@ -23,7 +23,7 @@ INSERT INTO finding_identity (key, account, rid)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator, f.evidence
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
 JOIN finding f ON f.account = i.account AND f.rid = i.rid;
@@ -31,8 +31,8 @@ JOIN finding f ON f.account = i.account AND f.rid = i.rid;
 -- name: FindingInsert bulk
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[]);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[]);
 
 -- name: FindingUpdate bulk
 UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, generator = u.generator,
@@ -40,11 +40,11 @@ UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, genera
     record_state = u.record_state, compliance = u.compliance, resource_id = u.resource_id,
     resource_type = u.resource_type, title = u.title, source = u.source, trusted = u.trusted, touched = u.touched,
     created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at, resources = u.resources,
-    priority = u.priority, due_at = u.due_at, overdue = u.overdue, threat = u.threat
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
+    priority = u.priority, due_at = u.due_at, overdue = u.overdue, threat = u.threat, evidence = u.evidence
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[])
     AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
         workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
-        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat)
+        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence)
 WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
 
 -- name: DocPut bulk
@@ -102,6 +102,16 @@ INSERT INTO finding_count_account (account, severity, workflow, record_state, n)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
 ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = finding_count_account.n + excluded.n;
 
+-- name: CountAddControl bulk
+INSERT INTO finding_count_control (control, standards, state, n)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+ON CONFLICT (control, standards, state) DO UPDATE SET n = finding_count_control.n + excluded.n;
+
+-- name: CountAddControlAccount bulk
+INSERT INTO finding_count_control_account (account, control, standards, state, n)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+ON CONFLICT (account, control, standards, state) DO UPDATE SET n = finding_count_control_account.n + excluded.n;
+
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
@@ -152,8 +162,17 @@ SELECT SUM(f.n)::bigint FROM finding_count_kind f;
 -- name: CountPageAccount
 SELECT SUM(f.n)::bigint FROM finding_count_account f;
 
+-- name: CountControl
+SELECT '', f.control, f.standards, f.state, f.n FROM finding_count_control f;
+
+-- name: CountControlAccount
+SELECT f.account, f.control, f.standards, f.state, f.n FROM finding_count_control_account f;
+
+-- name: CountControlAccounts
+SELECT '', f.control, f.standards, f.state, SUM(f.n)::bigint FROM finding_count_control_account f;
+
 -- name: FindingExpired
-SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state
+SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state, f.evidence
 FROM finding f
 WHERE f.record_state = $1 AND f.updated_at < $2 AND f.stored_at < $2
 ORDER BY f.updated_at, f.rid LIMIT $3 FOR UPDATE SKIP LOCKED;

@@ -22,7 +22,7 @@ SELECT (SELECT COALESCE(MAX(rid), 0) FROM finding) + n FROM r;
 INSERT INTO finding_identity (key, account, rid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator, f.evidence
 FROM json_each($1) j
 CROSS JOIN finding_identity i ON i.key = j.value
 CROSS JOIN finding f ON f.rid = i.rid;
@@ -30,14 +30,14 @@ CROSS JOIN finding f ON f.rid = i.rid;
 -- name: FindingInsert row
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29);
 
 -- name: FindingUpdate row
 UPDATE finding SET rev = $5, region = $6, control = $7, generator = $8, product = $9, severity = $10,
     severity_normalized = $11, workflow = $12, record_state = $13, compliance = $14, resource_id = $15,
     resource_type = $16, title = $17, source = $18, trusted = $19, touched = $20, created_at = $21,
-    updated_at = $22, stored_at = $23, resources = $24, priority = $25, due_at = $26, overdue = $27, threat = $28
+    updated_at = $22, stored_at = $23, resources = $24, priority = $25, due_at = $26, overdue = $27, threat = $28, evidence = $29
 WHERE rid = $1 AND account = $2 AND rev = $5 - 1;
 
 -- name: DocPut row
@@ -89,6 +89,14 @@ INSERT INTO finding_count_account (account, severity, workflow, record_state, n)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = finding_count_account.n + excluded.n;
 
+-- name: CountAddControl row
+INSERT INTO finding_count_control (control, standards, state, n) VALUES ($1, $2, $3, $4)
+ON CONFLICT (control, standards, state) DO UPDATE SET n = finding_count_control.n + excluded.n;
+
+-- name: CountAddControlAccount row
+INSERT INTO finding_count_control_account (account, control, standards, state, n) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (account, control, standards, state) DO UPDATE SET n = finding_count_control_account.n + excluded.n;
+
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
@@ -137,8 +145,17 @@ SELECT SUM(f.n) FROM finding_count_kind f;
 -- name: CountPageAccount
 SELECT SUM(f.n) FROM finding_count_account f;
 
+-- name: CountControl
+SELECT '', f.control, f.standards, f.state, f.n FROM finding_count_control f;
+
+-- name: CountControlAccount
+SELECT f.account, f.control, f.standards, f.state, f.n FROM finding_count_control_account f;
+
+-- name: CountControlAccounts
+SELECT '', f.control, f.standards, f.state, SUM(f.n) FROM finding_count_control_account f;
+
 -- name: FindingExpired
-SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state
+SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state, f.evidence
 FROM finding f
 WHERE f.record_state = $1 AND f.updated_at < $2 AND f.stored_at < $2
 ORDER BY f.updated_at, f.rid LIMIT $3;
