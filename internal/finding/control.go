@@ -12,17 +12,9 @@ import (
 // may stand for more than one control.
 //
 // The order of trust: the control id that the finding names, the consolidated
-// generator id, the table of standards, then the product's own fields. An id is
-// given as the catalogue spells it.
+// generator id, the table of standards, then the product's own fields. The case
+// is the finding's own, since filters mind it: compare with SameControl.
 func (f Finding) Controls() []string {
-	ids := f.controls()
-	for i, id := range ids {
-		ids[i] = control.Canonical(id)
-	}
-	return ids
-}
-
-func (f Finding) controls() []string {
 	if id := f.String("Compliance", "SecurityControlId"); id != "" {
 		return []string{id}
 	}
@@ -123,6 +115,9 @@ func (f Finding) Evidence() control.Evidence {
 	// What the finding calls its control is its own text: only what has the form of
 	// an id is counted.
 	e.Controls = slices.DeleteFunc(e.Controls, func(id string) bool { return !controlLike(id) })
+	for i, id := range e.Controls {
+		e.Controls[i] = control.Canonical(id)
+	}
 	if len(e.Controls) == 0 || !control.IsCompliance(e.State) {
 		return control.Evidence{}
 	}

@@ -18,7 +18,7 @@ func TestControls(t *testing.T) {
 	}{
 		"named":                 {obj("Compliance", obj("SecurityControlId", "S3.8"), "GeneratorId", "security-control/EC2.1"), []string{"S3.8"}},
 		"consolidated":          {obj("GeneratorId", "security-control/CloudTrail.2"), []string{"CloudTrail.2"}},
-		"consolidated lower":    {obj("GeneratorId", "security-control/iam.9"), []string{"IAM.9"}},
+		"consolidated lower":    {obj("GeneratorId", "security-control/iam.9"), []string{"iam.9"}},
 		"fsbp":                  {obj("GeneratorId", "aws-foundational-security-best-practices/v/1.0.0/CloudTrail.2"), []string{"CloudTrail.2"}},
 		"fsbp elbv2":            {obj("GeneratorId", "aws-foundational-security-best-practices/v/1.0.0/ELBv2.1"), []string{"ELB.1"}},
 		"nist":                  {obj("GeneratorId", "nist-800-53/v/5.0.0/CloudTrail.2"), []string{"CloudTrail.2"}},
