@@ -13,6 +13,7 @@ import (
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
@@ -122,6 +123,11 @@ type Config struct {
 	Sources Sources
 	// Guards says which guards are in force, and what is used of the budgets.
 	Guards func(ctx context.Context) (GuardReport, error)
+	// Controls counts what findings say about controls.
+	Controls Controls
+	// Accounts gives the accounts of the organization that are known, for their
+	// names and units. Default: none.
+	Accounts func() []org.Account
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -134,7 +140,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
@@ -163,6 +169,9 @@ func build(cfg Config) *API {
 	if cfg.Ready == nil {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
+	if cfg.Accounts == nil {
+		cfg.Accounts = func() []org.Account { return nil }
+	}
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
@@ -176,6 +185,7 @@ func build(cfg Config) *API {
 	a.huma = humago.New(a.mux, contract(cfg.Version))
 	a.registerHealth()
 	a.registerFindings()
+	a.registerControls()
 	a.registerRemediations()
 	a.registerApprovals()
 	a.registerAudit()

@@ -16,6 +16,7 @@ import (
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/awsfront"
 	"github.com/parry-security/parry/internal/client"
+	"github.com/parry-security/parry/internal/control"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/remediation"
@@ -67,6 +68,23 @@ func newVault() *vault {
 		v.entries = append(v.entries, store.AuditEntry{Index: i + 1, Hash: "h", AuditRecord: store.AuditRecord{Actor: "ada", Action: "x"}})
 	}
 	return v
+}
+
+// ControlCounts has the same failed finding in both accounts, within the scope.
+func (v *vault) ControlCounts(_ context.Context, q store.ControlQuery, yield func(control.Count) error) error {
+	for _, account := range []string{dev, prod} {
+		if !slices.Contains(q.Accounts, account) && !slices.Contains(q.Accounts, auth.All) || q.Account != "" && q.Account != account {
+			continue
+		}
+		c := control.Count{Control: "S3.8", Set: "fsbp", State: control.Failed, N: 1}
+		if q.ByAccount {
+			c.Account = account
+		}
+		if err := yield(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *vault) note(call string) {
@@ -308,7 +326,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards, Controls: v,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func TestHealthSaysNothingElse(t *testing.T) {
 			t.Parallel()
 			v := newVault()
 			h, err := api.New(api.Config{
-				Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards,
+				Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards, Controls: v,
 				Ready: func(context.Context) error { return c.err },
 			})
 			if err != nil {
@@ -176,11 +176,11 @@ func TestHealthSaysNothingElse(t *testing.T) {
 func TestNobodyMayDoAnything(t *testing.T) {
 	t.Parallel()
 	v := newVault()
-	h, err := api.New(api.Config{Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards})
+	h, err := api.New(api.Config{Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Executions: v, Sources: v, Guards: v.guards, Controls: v})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/v1/findings", "/v1/findings/x", "/v1/resources", "/v1/remediations", "/v1/plans/rem-dev", "/v1/remediations/rem-dev/calls", "/v1/approvals", "/v1/audit/export", "/v1/stop-switch", "/v1/guards", "/v1/keys"} {
+	for _, path := range []string{"/v1/findings", "/v1/findings/x", "/v1/controls", "/v1/controls/S3.8", "/v1/scores", "/v1/resources", "/v1/remediations", "/v1/plans/rem-dev", "/v1/remediations/rem-dev/calls", "/v1/approvals", "/v1/audit/export", "/v1/stop-switch", "/v1/guards", "/v1/keys"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
 		if w.Code != http.StatusForbidden {

@@ -84,8 +84,9 @@ func TestListsHoldWhatIsInScope(t *testing.T) {
 		found, err1 := who.Findings(ctx, client.FindingFilter{}, client.Paging{})
 		rems, err2 := who.Remediations(ctx, client.RemediationFilter{}, client.Paging{})
 		approvals, err3 := who.Approvals(ctx, "", client.Paging{})
-		if err := errors.Join(err1, err2, err3); err != nil || len(found.Items) != c.want || len(rems.Items) != c.want || len(approvals.Items) != c.want {
-			t.Errorf("%s: %d findings, %d remediations, %d approvals, %v", name, len(found.Items), len(rems.Items), len(approvals.Items), err)
+		scores, err4 := who.Scores(ctx, client.ScoreQuery{By: "account"}, client.Paging{})
+		if err := errors.Join(err1, err2, err3, err4); err != nil || len(found.Items) != c.want || len(rems.Items) != c.want || len(approvals.Items) != c.want || len(scores.Items) != c.want {
+			t.Errorf("%s: %d findings, %d remediations, %d approvals, %d scores, %v", name, len(found.Items), len(rems.Items), len(approvals.Items), len(scores.Items), err)
 		}
 	}
 	// A filter narrows the scope and never widens it.
@@ -95,6 +96,12 @@ func TestListsHoldWhatIsInScope(t *testing.T) {
 	byFinding, err3 := c.Remediations(ctx, client.RemediationFilter{Finding: prodFinding}, client.Paging{})
 	if err := errors.Join(err, err2, err3); err != nil || len(found.Items)+len(rems.Items)+len(byFinding.Items) != 0 {
 		t.Errorf("a key for dev asked for prod and got %v %v %v, %v", found, rems, byFinding, err)
+	}
+	failing, err := c.Controls(ctx, client.ControlFilter{Status: "FAILED", Account: prod}, client.Paging{})
+	shown, err2 := c.Control(ctx, "S3.8", prod)
+	scores, err3 := c.Scores(ctx, client.ScoreQuery{By: "account", Account: prod}, client.Paging{})
+	if err := errors.Join(err, err2, err3); err != nil || len(failing.Items)+len(shown.Accounts)+len(scores.Items) != 0 {
+		t.Errorf("a key for dev asked for controls in prod and got %v %v %v, %v", failing, shown, scores, err)
 	}
 }
 
@@ -110,6 +117,11 @@ func TestEveryRoleMayDoWhatTheTableSays(t *testing.T) {
 	}{
 		"read":    {func(c *client.Client) error { _, err := c.Remediation(ctx, "rem-dev"); return err }, "admin operator approver reader"},
 		"finding": {func(c *client.Client) error { _, err := c.Finding(ctx, devFinding); return err }, "admin operator approver reader source"},
+		"control": {func(c *client.Client) error { _, err := c.Control(ctx, "S3.8", ""); return err }, "admin operator approver reader source"},
+		"score": {func(c *client.Client) error {
+			_, err := c.Scores(ctx, client.ScoreQuery{}, client.Paging{})
+			return err
+		}, "admin operator approver reader source"},
 		"calls":   {func(c *client.Client) error { _, err := c.Calls(ctx, "rem-dev", client.Paging{}); return err }, "admin operator approver reader"},
 		"plan":    {func(c *client.Client) error { _, err := c.Plan(ctx, "rem-dev"); return err }, "admin operator approver reader"},
 		"fix":     {func(c *client.Client) error { _, err := c.Remediate(ctx, devFinding, ""); return err }, "admin operator"},

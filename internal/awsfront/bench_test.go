@@ -23,6 +23,7 @@ import (
 	"github.com/parry-security/parry/internal/awsfront"
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/awsfront/sts"
+	"github.com/parry-security/parry/internal/control"
 	"github.com/parry-security/parry/internal/fault"
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
 	"github.com/parry-security/parry/internal/normalize/asff"
@@ -47,6 +48,19 @@ type vault struct {
 	updates  []triage.UpdateRequest
 	scopes   [][]string
 	failWith error
+}
+
+// ControlCounts has a finding of one standard in each account of the scope.
+func (v *vault) ControlCounts(_ context.Context, q store.ControlQuery, yield func(control.Count) error) error {
+	v.mu.Lock()
+	v.scopes = append(v.scopes, q.Accounts)
+	v.mu.Unlock()
+	for range q.Accounts {
+		if err := yield(control.Count{Control: "S3.8", Set: "cis-5.0", State: control.Failed, N: 1}); err != nil {
+			return err
+		}
+	}
+	return v.failWith
 }
 
 func (v *vault) Key(_ context.Context, id string) (store.Key, error) {
@@ -147,7 +161,7 @@ func setup(t *testing.T) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := securityhub.New(securityhub.Config{Importer: intake, Updater: v, Finder: v, Account: hubAccount, Since: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
+	hub, err := securityhub.New(securityhub.Config{Importer: intake, Updater: v, Finder: v, Controls: v, Account: hubAccount, Since: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		t.Fatal(err)
 	}

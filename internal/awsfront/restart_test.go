@@ -40,7 +40,7 @@ func TestAReplayIsRefusedAfterARestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hub, err := securityhub.New(securityhub.Config{Importer: intake, Updater: &vault{}, Finder: &vault{}, Account: hubAccount})
+		hub, err := securityhub.New(securityhub.Config{Importer: intake, Updater: &vault{}, Finder: &vault{}, Controls: &vault{}, Account: hubAccount})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/fault"
@@ -112,6 +113,50 @@ func (c *Client) Finding(ctx context.Context, id finding.ID) (api.FindingDetail,
 func (c *Client) FindingHistory(ctx context.Context, id finding.ID, p Paging) (api.Page[store.HistoryEntry], error) {
 	var out api.Page[store.HistoryEntry]
 	err := c.call(ctx, http.MethodGet, "/v1/findings/"+api.FindingKey(id)+"/history", p.values(), nil, &out)
+	return out, err
+}
+
+// ControlFilter selects controls; a zero field does not restrict.
+type ControlFilter struct {
+	Standard, Severity, Status, Service, Account string
+}
+
+// Controls lists security controls with their status, by id.
+func (c *Client) Controls(ctx context.Context, f ControlFilter, p Paging) (api.Page[api.Control], error) {
+	v := p.values()
+	for name, value := range map[string]string{"standard": f.Standard, "severity": f.Severity, "status": f.Status, "service": f.Service, "account": f.Account} {
+		set(v, name, value)
+	}
+	var out api.Page[api.Control]
+	err := c.call(ctx, http.MethodGet, "/v1/controls", v, nil, &out)
+	return out, err
+}
+
+// Control gives a control and where it fails; account "" is all.
+func (c *Client) Control(ctx context.Context, id, account string) (api.ControlDetail, error) {
+	var out api.ControlDetail
+	if id == "" || strings.Contains(id, "/") {
+		return out, fault.Errorf(fault.Invalid, "read control", "%q is not the id of a control, such as S3.8", id)
+	}
+	v := url.Values{}
+	set(v, "account", account)
+	err := c.call(ctx, http.MethodGet, "/v1/controls/"+id, v, nil, &out)
+	return out, err
+}
+
+// ScoreQuery asks for scores: By is organization, account, unit or standard.
+type ScoreQuery struct {
+	By, Standard, Account string
+}
+
+// Scores lists security scores.
+func (c *Client) Scores(ctx context.Context, q ScoreQuery, p Paging) (api.Page[api.SecurityScore], error) {
+	v := p.values()
+	set(v, "by", q.By)
+	set(v, "standard", q.Standard)
+	set(v, "account", q.Account)
+	var out api.Page[api.SecurityScore]
+	err := c.call(ctx, http.MethodGet, "/v1/scores", v, nil, &out)
 	return out, err
 }
 

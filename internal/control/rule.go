@@ -268,3 +268,15 @@ func (s Standard) Rule(id string) string {
 	}
 	return s.prefix + id
 }
+
+// ControlID gives what Security Hub's API calls the control in the standard: the
+// rule, after "CIS." in the benchmarks and "CT." in Control Tower's.
+func (s Standard) ControlID(id string) string {
+	switch {
+	case strings.HasPrefix(s.Key, "cis-"):
+		return "CIS." + s.Rule(id)
+	case s.Key == "control-tower":
+		return "CT." + id
+	}
+	return s.Rule(id)
+}

@@ -1,6 +1,7 @@
 // Package securityhub answers AWS Security Hub's API: BatchImportFindings,
-// GetFindings, BatchUpdateFindings, EnableSecurityHub, DescribeHub and the
-// operations of automation rules (rules.go) and their tags (tags.go), in
+// GetFindings, BatchUpdateFindings, EnableSecurityHub, DescribeHub, the
+// operations of automation rules (rules.go) and their tags (tags.go), and the
+// reads of standards (standards.go) and security controls (controls.go), in
 // rest-json, with AWS's field casing and error codes.
 //
 // It checks the form of a request and what its caller may do, and hands on to

@@ -84,6 +84,9 @@ type Config struct {
 	// Units gives the accounts of an organizational unit and those below it; an
 	// unknown unit has code not_found. Default: there are none.
 	Units func(ctx context.Context, unit string) ([]string, error)
+	// Controls tells which standards there are findings of. Default: the reads of
+	// standards and controls are not served.
+	Controls ControlCounter
 	// Account is the one that Parry runs for: the security account. Required.
 	Account string
 	// Partition of the ARNs. Default: aws.
@@ -134,6 +137,9 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.FinderV2 != nil {
 		maps.Copy(operations, h.operationsV2())
 	}
+	if cfg.Controls != nil {
+		maps.Copy(operations, h.controlOperations())
+	}
 	for pattern, answer := range operations {
 		h.mux.HandleFunc(pattern, h.serve(answer))
 	}
@@ -141,7 +147,10 @@ func New(cfg Config) (*Handler, error) {
 }
 
 // readingPosts are the paths of POSTs that change nothing.
-var readingPosts = []string{"/findings", "/automationrules/get", "/findingHistory/get", "/members/get", "/findingsv2", "/findingsv2/statistics"} //nolint:gochecknoglobals // a constant
+var readingPosts = []string{ //nolint:gochecknoglobals // a constant
+	"/findings", "/automationrules/get", "/findingHistory/get", "/members/get", "/findingsv2", "/findingsv2/statistics",
+	"/standards/get", "/securityControls/batchGet", "/associations/batchGet",
+}
 
 // Reads reports whether r changes nothing.
 func (h *Handler) Reads(r *http.Request) bool {
@@ -212,6 +221,9 @@ func (h *Handler) unserved(r *http.Request) (any, error) {
 	}
 	if h.cfg.FinderV2 != nil {
 		served += "; GetFindingsV2, BatchUpdateFindingsV2 and GetFindingStatisticsV2"
+	}
+	if h.cfg.Controls != nil {
+		served += ", and the reads of standards and controls"
 	}
 	return nil, &protocol.Error{
 		Status: http.StatusNotImplemented, Code: "UnknownOperationException",

@@ -67,6 +67,14 @@ func run(dir, out, source string) error {
 	if d := c["ES.5"]; d != nil {
 		c.put(d, "pci-4.0.1")
 	}
+	// The comparison has 1.2 for it, which is IAM.5; a zero went missing.
+	if d := c["IAM.18"]; d != nil {
+		for i, m := range d.Standards {
+			if m.Standard == "cis-1.2" {
+				d.Standards[i].Requirements = []string{"1.20"}
+			}
+		}
+	}
 	return c.write(out, source)
 }
 
