@@ -89,7 +89,7 @@ func (s *Server) buildIntake(t *stages) error {
 	}
 	if t.triage, err = triage.New(triage.Config{
 		Store: s.store, Scorer: scorer, Rules: book, Clock: s.clock, Logger: s.log,
-		AccountName: func(id string) string { return names[id] }, WriteBack: t.writeback.Concerns,
+		AccountName: func(id string) string { return names[id] }, WriteBack: t.writeback.Concerns, EventsV2: s.cfg.Findings.EventsV2,
 	}); err != nil {
 		return err
 	}

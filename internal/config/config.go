@@ -68,6 +68,15 @@ type Config struct {
 	Webhooks Webhooks `yaml:"webhooks"`
 	// Retention says how long findings are kept.
 	Retention Retention `yaml:"retention"`
+	// Findings says how findings are announced.
+	Findings Findings `yaml:"findings"`
+}
+
+// Findings says how findings are announced on the bus.
+type Findings struct {
+	// EventsV2 adds Security Hub's event in OCSF, "Findings Imported V2", to the one
+	// in ASFF. Default false.
+	EventsV2 bool `yaml:"events_v2"`
 }
 
 // Retention is for how many days a finding is kept after it was last updated;

@@ -36,6 +36,7 @@ type Cause struct {
 const (
 	SourceSecurityHub  = "aws.securityhub"
 	FindingsImported   = "Security Hub Findings - Imported"
+	FindingsImportedV2 = "Findings Imported V2"
 	SourceParry        = "parry"
 	RemediationChanged = "Parry Remediation State Change" // detail: remediation.StateChange
 	ApprovalAsked      = "Parry Approval Asked"           // detail: remediation.Question

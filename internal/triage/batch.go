@@ -14,6 +14,7 @@ import (
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/finding/ocsf"
 	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -22,6 +23,7 @@ import (
 type batch struct {
 	now  time.Time
 	tell func(finding.ID) bool // whether a decision is written back
+	ocsf bool                  // whether findings are announced in OCSF too
 	open map[finding.ID]*subject
 	done []int64
 	eff  store.Effects
@@ -87,15 +89,22 @@ func (b *batch) hits(ids []finding.ID) []store.RuleHit {
 func (s *subject) effects(b *batch) (store.FindingWrite, []store.Message, error) {
 	rev := s.record.Rev
 	record := b.rank(s.stored(), s.doc)
-	events := make([]store.Message, len(s.versions))
+	events := make([]store.Message, 0, len(s.versions))
 	for i, version := range s.versions {
 		doc := record.Doc
 		if i < len(s.versions)-1 || !version.IsBare() {
 			doc = version.Bare().JSON()
 		}
-		var err error
-		if events[i], err = imported(version, doc, rev+1, i, b.now); err != nil {
+		event, err := imported(version, doc, rev+1, i, b.now)
+		if err != nil {
 			return store.FindingWrite{}, nil, err
+		}
+		events = append(events, event)
+		if b.ocsf {
+			if event, err = importedV2(version, rev+1, i, b.now); err != nil {
+				return store.FindingWrite{}, nil, err
+			}
+			events = append(events, event)
 		}
 	}
 	found := store.SearchOf(s.doc)
@@ -106,12 +115,29 @@ func (s *subject) effects(b *batch) (store.FindingWrite, []store.Message, error)
 // with one finding, in AWS's envelope. Its id is a function of the write, so
 // the same write announced twice is one event.
 func imported(f finding.Finding, doc json.RawMessage, rev int64, index int, now time.Time) (store.Message, error) {
-	id := eventID(f.ID(), rev, index)
-	head, err := json.Marshal(pattern.Envelope{
-		Version: "0", ID: id, DetailType: pattern.FindingsImported, Source: pattern.SourceSecurityHub,
-		Account: f.Account(), Region: f.Region(), Time: now.UTC().Truncate(time.Second),
-		Resources: []string{f.ID().String()}, Detail: json.RawMessage("0"),
-	})
+	return announce(f, pattern.Envelope{
+		ID: eventID(f.ID(), rev, index), DetailType: pattern.FindingsImported, Resources: []string{f.ID().String()},
+	}, doc, now)
+}
+
+// inOCSF is where the indexes of events in OCSF begin: behind all versions that one
+// batch makes of a finding.
+const inOCSF = 1 << 20
+
+// importedV2 gives the message of the event "Findings Imported V2", which names the
+// finding by metadata.uid and carries it in OCSF.
+// https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-v2-cwe-event-formats.html
+func importedV2(f finding.Finding, rev int64, index int, now time.Time) (store.Message, error) {
+	return announce(f, pattern.Envelope{
+		ID: eventID(f.ID(), rev, inOCSF+index), DetailType: pattern.FindingsImportedV2, Resources: []string{f.ID().Key()},
+	}, ocsf.JSON(ocsf.View(f)), now)
+}
+
+// announce completes an event of Security Hub about f, which is shown as doc.
+func announce(f finding.Finding, e pattern.Envelope, doc json.RawMessage, now time.Time) (store.Message, error) {
+	e.Version, e.Source, e.Account, e.Region = "0", pattern.SourceSecurityHub, f.Account(), f.Region()
+	e.Time, e.Detail = now.UTC().Truncate(time.Second), json.RawMessage("0")
+	head, err := json.Marshal(e)
 	head, ok := bytes.CutSuffix(head, []byte(`"detail":0}`))
 	if err != nil || !ok {
 		return store.Message{}, fault.Errorf(fault.Internal, "make event of "+f.ID().String(), "envelope: %w", err)
@@ -119,7 +145,7 @@ func imported(f finding.Finding, doc json.RawMessage, rev int64, index int, now 
 	// The document goes in as it is stored; to encode it again would double the
 	// cost of an import.
 	payload := slices.Concat(head, []byte(`"detail":{"findings":[`), doc, []byte(`]}}`))
-	return store.Message{ID: "finding-" + id, Topic: store.TopicEvent, Payload: payload}, nil
+	return store.Message{ID: "finding-" + e.ID, Topic: store.TopicEvent, Payload: payload}, nil
 }
 
 // eventID gives an identifier in the form of EventBridge's.
@@ -163,7 +189,7 @@ func (b *batch) refuse(row store.InboxRow, why error) {
 
 // setAside takes one row out of the inbox and sends it to topic inbox.
 func (t *Triage) setAside(ctx context.Context, row store.InboxRow, why error) error {
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack}
+	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2}
 	b.refuse(row, why)
 	t.log.ErrorContext(ctx, "finding refused", "seq", row.Seq, "source", row.Source, "error", why)
 	if err := t.cfg.Store.CommitFindings(ctx, nil, []int64{row.Seq}, b.eff); err != nil {

@@ -236,7 +236,7 @@ func pause(ctx context.Context, n int) error {
 // assemble runs rows over the findings that are stored, in order; several rows
 // of one finding build on each other.
 func (t *Triage) assemble(ctx context.Context, rows []arrival, rules *rule.Set) (*batch, error) {
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, open: map[finding.ID]*subject{}}
+	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}}
 	ids := make([]finding.ID, 0, len(rows))
 	for _, a := range rows {
 		b.done = append(b.done, a.Seq)

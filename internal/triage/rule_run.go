@@ -225,7 +225,7 @@ func (d *RuleDesk) step(ctx context.Context, run runDoc) (ended bool, err error)
 	if err != nil {
 		return false, err
 	}
-	b := &batch{now: d.cfg.Clock.Now(), tell: d.cfg.Triage.cfg.WriteBack, open: map[finding.ID]*subject{}}
+	b := &batch{now: d.cfg.Clock.Now(), tell: d.cfg.Triage.cfg.WriteBack, ocsf: d.cfg.Triage.cfg.EventsV2, open: map[finding.ID]*subject{}}
 	hit := d.applied(b, &run, d.tried(r, page.Records))
 	if err := d.cfg.Triage.weigh(ctx, b); err != nil {
 		return false, err

@@ -63,6 +63,9 @@ type Config struct {
 	// WriteBack says whether what is decided about a finding here is to be told to
 	// where it came from: a message of TopicWriteBack is sent. Default: never.
 	WriteBack func(id finding.ID) bool
+	// EventsV2 announces findings in OCSF too, by the event "Findings Imported V2".
+	// Default: no.
+	EventsV2 bool
 	// AccountName gives the name of an account, "" when unknown. Default: none.
 	AccountName func(account string) string
 }

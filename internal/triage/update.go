@@ -123,7 +123,7 @@ func (t *Triage) Update(ctx context.Context, req UpdateRequest, by string, accou
 
 func (t *Triage) update(ctx context.Context, req UpdateRequest, by string, accounts []string) (UpdateResult, error) {
 	result := UpdateResult{Processed: []finding.ID{}, Unprocessed: []Unprocessed{}}
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, open: map[finding.ID]*subject{}}
+	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}}
 	if err := t.load(ctx, b, req.Identifiers); err != nil {
 		return result, err
 	}
@@ -198,7 +198,7 @@ func (t *Triage) Annotate(ctx context.Context, a finding.Annotation) error {
 }
 
 func (t *Triage) annotate(ctx context.Context, a finding.Annotation, p finding.Patch) error {
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, open: map[finding.ID]*subject{}}
+	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}}
 	if err := t.load(ctx, b, []finding.ID{a.Finding}); err != nil {
 		return err
 	}

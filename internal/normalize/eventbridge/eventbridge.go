@@ -169,14 +169,11 @@ func (m *Message) one(kind string, e event.Event, read func(event.Event) (map[st
 	return nil
 }
 
-// importedV2 is Security Hub's event with a finding in OCSF.
-const importedV2 = "Findings Imported V2"
-
 // securityHub adds the findings of Security Hub's own events.
 // https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-cwe-event-formats.html
 func (m *Message) securityHub(e event.Event) error {
 	m.Kind = KindImported
-	if e.DetailType == pattern.FindingsImported || e.DetailType == importedV2 {
+	if e.DetailType == pattern.FindingsImported || e.DetailType == pattern.FindingsImportedV2 {
 		// What Parry stores is announced by Parry itself, after its own rules.
 		m.Event = nil
 	}
