@@ -38,11 +38,11 @@ func TestFindingsAreKeptAsConfigured(t *testing.T) {
 				}
 				docs = append(docs, f.With("Id", state).With("RecordState", state).With("UpdatedAt", finding.FormatTime(noon)).JSON())
 			}
-			f, s := newFinder(t, docs), (*store.Store)(nil)
+			f := newFinder(t, docs)
 			if got := f.all(t, securityhub.Query{Accounts: store.AllAccounts(), Limit: 10}); len(got) != 2 {
 				t.Fatalf("%d findings", len(got))
 			}
-			s, _ = f.store.(*store.Store)
+			s, _ := f.store.(*store.Store)
 			clock, _ := f.clock.(*service.FixedClock)
 			// The store's own clock is the system's: what it wrote just now must not
 			// look younger than what is asked.

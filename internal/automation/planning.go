@@ -94,7 +94,7 @@ func (x *execution) planChildren(ctx context.Context, c *call, ask childStep, wr
 		}
 		if r != nil {
 			if r.abort != nil {
-				return *r, nil
+				return *r, nil //nolint:nilerr // what stops the run is part of the result
 			}
 			if stuck == nil {
 				stuck = r // what the others will do is told all the same

@@ -68,7 +68,7 @@ func (p *applying) found(ctx context.Context, d due, r request, rec remediation.
 			if code := codeOf(err); code == fault.Unavailable || code == fault.Exhausted {
 				return nil, fault.Transient(fault.Errorf(fault.Unavailable, "look for "+r.Service+":"+r.Operation, "%w", err), 0)
 			}
-			return nil, nil //nolint:nilerr,nilnil // it cannot be looked for, and the change stays uncertain
+			return nil, nil //nolint:nilnil // it cannot be looked for, and the change stays uncertain
 		}
 		for k, v := range page.Output {
 			if list, ok := v.([]any); ok {

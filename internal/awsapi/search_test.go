@@ -67,9 +67,8 @@ func (n *nodes) answer(c apimodel.Call) (map[string]any, error) {
 		n.commands = append(n.commands, command)
 		return map[string]any{"Command": command}, nil
 	case "ListCommands":
-		from := 0
 		if c.Input["NextToken"] != nil {
-			from = len(n.commands) / 2
+			from := len(n.commands) / 2
 			return map[string]any{"Commands": n.commands[from:]}, n.deaf
 		}
 		if len(n.commands) > 2 {

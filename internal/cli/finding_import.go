@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -49,7 +48,7 @@ func (s *shared) findingImportCommand() *cobra.Command {
 			"accounts and products of the findings. What is refused is listed with its place and reason, and kept: parry source rejected.\n" +
 			"Exits 4 when some were refused, 1 when all were.",
 		Example: "  parry finding import prowler-output.asff.json\n  gzip -dc findings.jsonl.gz | parry finding import - --rejected rejected.jsonl",
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			c, err := s.client()
 			if err != nil {
 				return err
@@ -60,7 +59,7 @@ func (s *shared) findingImportCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				defer f.Close()
+				defer func() { err = errors.Join(err, f.Close()) }()
 				im.rejected = json.NewEncoder(f)
 			}
 			var results []imported
@@ -119,13 +118,13 @@ const maxShown = 20
 
 func (im *importing) file(ctx context.Context, name string) (imported, error) {
 	result := imported{File: name}
-	var in io.Reader = im.s.In
+	in := im.s.In
 	if name != "-" {
 		f, err := os.Open(filepath.Clean(name))
 		if err != nil {
 			return result, err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it is only read
 		in = f
 	}
 	var batch []api.ImportDocument

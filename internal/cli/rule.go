@@ -134,8 +134,7 @@ func (s *shared) printRule(r api.AutomationRuleDetail) error {
 		if r.Configured {
 			from = "automation_rules of parry.yaml"
 		}
-		g := grid{header: []string{"Member", "Value"}, pairs: true}
-		for _, row := range [][]string{
+		return grid{header: []string{"Member", "Value"}, pairs: true, rows: [][]string{
 			{"Name", r.Name},
 			{"Description", r.Description},
 			{"Status", strings.TrimSpace(r.Status + " " + r.Problem)},
@@ -150,10 +149,7 @@ func (s *shared) printRule(r api.AutomationRuleDetail) error {
 			{"Key", r.Key},
 			{"ARN", r.ARN},
 			{"Document", strings.TrimSpace(doc.String())},
-		} {
-			g.rows = append(g.rows, row)
-		}
-		return g
+		}}
 	})
 }
 
@@ -170,7 +166,7 @@ const maxRuleFile = 16 << 20
 // readDocuments reads rules from a file of JSON or YAML, "-" = standard input: one, a
 // list, or an object whose member Rules is one.
 func (s *shared) readDocuments(file string) ([]map[string]any, error) {
-	var in io.Reader = s.In
+	in := s.In
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {

@@ -91,8 +91,16 @@ func (s *shared) sourceShowCommand() *cobra.Command {
 			}
 			return s.print(s.Out, v, func() grid {
 				return grid{header: []string{"Member", "Value"}, pairs: true, rows: [][]string{
-					{"Id", v.ID}, {"Source", v.Source}, {"Place", v.Place}, {"Finding", v.FindingID}, {"Code", v.Code}, {"Reason", v.Reason},
-					{"When", moment(v.At)}, {"Times", count(v.Times)}, {"Kept whole", yesNo(!v.Cut)}, {"Message", v.Body},
+					{"Id", v.ID},
+					{"Source", v.Source},
+					{"Place", v.Place},
+					{"Finding", v.FindingID},
+					{"Code", v.Code},
+					{"Reason", v.Reason},
+					{"When", moment(v.At)},
+					{"Times", count(v.Times)},
+					{"Kept whole", yesNo(!v.Cut)},
+					{"Message", v.Body},
 				}}
 			})
 		},

@@ -35,24 +35,24 @@ func SearchOf(f finding.Finding) Search {
 	return s
 }
 
-// Describe fills the columns of r from the document f, which has been through
-// finding.Create, and makes it r's final document.
+// Describe fills the columns of f from doc, which has been through
+// finding.Create, and makes it f's final document.
 //
 // Invariant: filters are compiled to these columns (narrow), so a column says
 // what the document says.
-func (r *FindingRecord) Describe(f finding.Finding) {
-	r.ID = f.ID()
-	r.Account, r.Region, r.Control = f.Account(), f.Region(), f.Control()
-	r.Generator, r.Product = f.String("GeneratorId"), f.String("ProductName")
-	r.SeverityLabel, r.SeverityNormalized = string(f.SeverityLabel()), f.SeverityNormalized()
-	r.Workflow, r.RecordState, r.Compliance = string(f.Workflow()), string(f.Record()), string(f.Compliance())
-	r.ResourceID, r.ResourceType = "", ""
-	if res := f.Resources(); len(res) > 0 {
-		r.ResourceID, r.ResourceType = res[0].ID, res[0].Type
+func (f *FindingRecord) Describe(doc finding.Finding) {
+	f.ID = doc.ID()
+	f.Account, f.Region, f.Control = doc.Account(), doc.Region(), doc.Control()
+	f.Generator, f.Product = doc.String("GeneratorId"), doc.String("ProductName")
+	f.SeverityLabel, f.SeverityNormalized = string(doc.SeverityLabel()), doc.SeverityNormalized()
+	f.Workflow, f.RecordState, f.Compliance = string(doc.Workflow()), string(doc.Record()), string(doc.Compliance())
+	f.ResourceID, f.ResourceType = "", ""
+	if res := doc.Resources(); len(res) > 0 {
+		f.ResourceID, f.ResourceType = res[0].ID, res[0].Type
 	}
-	r.Title, r.CreatedAt, r.UpdatedAt = f.Title(), instant(f, "CreatedAt"), instant(f, "UpdatedAt")
-	r.Evidence = f.Evidence()
-	r.Doc = f.JSON()
+	f.Title, f.CreatedAt, f.UpdatedAt = doc.Title(), instant(doc, "CreatedAt"), instant(doc, "UpdatedAt")
+	f.Evidence = doc.Evidence()
+	f.Doc = doc.JSON()
 }
 
 // instant gives a time of f that is zero only where f has none: the store keeps

@@ -65,7 +65,7 @@ func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
 	}
 	ranks, err := b.ranks(ids)
 	eff.Outbox = append(eff.Outbox, ranks...)
-	return writes, eff, errors.Join(append(errs, err)...)
+	return writes, eff, errors.Join(errors.Join(errs...), err)
 }
 
 // hits counts for each rule what it applied to.

@@ -96,10 +96,10 @@ func (s *server) ruleStory(t *testing.T, python string) {
 		"pages":        []any{[]any{"last word", "renamed", "page 4"}, []any{"page 3", "page 2", "page 1"}, []any{"page 0"}},
 		"v2":           []any{"arn:aws:securityhub:eu-central-1:" + hubAccount + ":automation-rulev2", true, 1.5, "ENABLED", true, true},
 		// The note is of a rule of version 1 with a higher order: both are one order.
-		"v2 applies":   []any{"SUPPRESSED", "tagged prod", "NEW"},
-		"v2 updated":   []any{"NEW", []any{[]any{"second", 2.25, "DISABLED", []any{map[string]any{"Type": "FINDING_FIELDS_UPDATE"}}}}},
-		"v2 in v1":     []any{0.0, 404.0},
-		"tags":         map[string]any{"cost-center": "x"}, "cleaned": []any{7.0, []any{}}, "after": "LOW",
+		"v2 applies": []any{"SUPPRESSED", "tagged prod", "NEW"},
+		"v2 updated": []any{"NEW", []any{[]any{"second", 2.25, "DISABLED", []any{map[string]any{"Type": "FINDING_FIELDS_UPDATE"}}}}},
+		"v2 in v1":   []any{0.0, 404.0},
+		"tags":       map[string]any{"cost-center": "x"}, "cleaned": []any{7.0, []any{}}, "after": "LOW",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

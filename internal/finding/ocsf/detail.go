@@ -23,8 +23,15 @@ func toVulnerabilities(doc object) []any {
 		for _, p := range objects(v, "VulnerablePackages") {
 			s := object{}
 			for _, m := range []pair{
-				{"Name", "name"}, {"Version", "version"}, {"Architecture", "architecture"}, {"Epoch", "epoch"}, {"Release", "release"},
-				{"PackageManager", "package_manager"}, {"FilePath", "path"}, {"FixedInVersion", "fixed_in_version"}, {"Remediation", "remediation.desc"},
+				{"Name", "name"},
+				{"Version", "version"},
+				{"Architecture", "architecture"},
+				{"Epoch", "epoch"},
+				{"Release", "release"},
+				{"PackageManager", "package_manager"},
+				{"FilePath", "path"},
+				{"FixedInVersion", "fixed_in_version"},
+				{"Remediation", "remediation.desc"},
 			} {
 				put(s, m.ocsf, text(p, m.asff))
 			}

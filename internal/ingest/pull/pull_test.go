@@ -127,7 +127,10 @@ func (b bench) collector(t *testing.T) *pull.Collector {
 	c, err := pull.New(pull.Config{
 		Source: ingest.Source{Name: "hub", Accounts: []string{account}, Products: []string{"aws/securityhub"}}, Region: "eu-west-1", Products: []string{product},
 		Caller: b.hub, Store: b.store, Owner: "node", Clock: b.clock,
-		Read: func(raw []byte) (ingest.Document, error) { m, err := eventbridge.Read(raw); return ingest.Document(m), err },
+		Read: func(raw []byte) (ingest.Document, error) {
+			m, err := eventbridge.Read(raw)
+			return ingest.Document(m), err
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +285,10 @@ func TestAHubSpeaksOnlyForItsAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := taken.Take(func(raw []byte) (ingest.Document, error) { m, err := eventbridge.Read(raw); return ingest.Document(m), err }, raw, "p", b.clock.Now(), false)
+	got := taken.Take(func(raw []byte) (ingest.Document, error) {
+		m, err := eventbridge.Read(raw)
+		return ingest.Document(m), err
+	}, raw, "p", b.clock.Now(), false)
 	if len(got.Items) != 0 || len(got.Aside) != 1 || got.Aside[0].Code != finding.CodeInvalidAccess {
 		t.Errorf("%+v", got)
 	}

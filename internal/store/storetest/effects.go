@@ -58,5 +58,4 @@ func effectsFail(t *testing.T, s *store.Store) {
 	same(t, false, on)
 	nothingSent(t, s, store.Findings)
 	nothingSent(t, s, store.Execution)
-
 }
