@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/filter"
+	"github.com/parry-security/parry/internal/control"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/store"
@@ -268,7 +269,7 @@ func TestSemantics10WorkflowResets(t *testing.T) {
 	}
 }
 
-// Seen to fail: ControlStatusOf counting suppressed findings; change without a
+// Seen to fail: Evidence giving FAILED for a suppressed finding; change without a
 // version.
 func TestSemantics11SuppressedIsNotArchived(t *testing.T) {
 	t.Parallel()
@@ -283,12 +284,14 @@ func TestSemantics11SuppressedIsNotArchived(t *testing.T) {
 	if n := len(s.store.topic(store.TopicEvent)); n != 3 {
 		t.Errorf("%d events, want 3: a suppressed finding still emits them", n)
 	}
-	suppressed := finding.StandingOf(s.store.doc(t, "f"))
-	passed := finding.Standing{Workflow: finding.Resolved, Record: finding.Active, Compliance: finding.Passed}
-	for want, all := range map[finding.ControlStatus][]finding.Standing{finding.ControlNoData: {suppressed, suppressed}, finding.ControlPassed: {suppressed, passed}} {
-		if got := finding.ControlStatusOf(all); got != want {
-			t.Errorf("control is %s, want %s", got, want)
-		}
+	var tally control.Tally
+	tally.Add(s.store.doc(t, "f").Evidence().State, 1)
+	if got := tally.Status(); got != control.StatusNoData {
+		t.Errorf("control is %s, want no data: all is suppressed", got)
+	}
+	tally.Add(control.Passed, 1)
+	if got := tally.Status(); got != control.StatusPassed {
+		t.Errorf("control is %s, want passed", got)
 	}
 }
 
@@ -308,23 +311,19 @@ func TestSemantics12GeneratorIDs(t *testing.T) {
 	}
 }
 
-// The golden cases are those of the user guide. Seen to fail: SecurityScore
+// The golden cases are those of the user guide. Seen to fail: Percent
 // leaving out UNKNOWN, counting NO_DATA, rounding down.
 func TestSemantics13SecurityScore(t *testing.T) {
 	t.Parallel()
-	of := func(passed, failed, unknown, none int) []finding.ControlStatus {
-		return slices.Concat(slices.Repeat([]finding.ControlStatus{finding.ControlPassed}, passed), slices.Repeat([]finding.ControlStatus{finding.ControlFailed}, failed),
-			slices.Repeat([]finding.ControlStatus{finding.ControlUnknown}, unknown), slices.Repeat([]finding.ControlStatus{finding.ControlNoData}, none))
-	}
 	for _, tc := range []struct{ passed, failed, unknown, none, want int }{
 		{168, 22, 0, 0, 88}, {8, 29, 0, 0, 22}, {6, 35, 0, 0, 15}, {159, 56, 0, 0, 74}, {28, 17, 0, 0, 62}, {357, 158, 0, 0, 69},
 		{1, 0, 1, 0, 50}, {1, 0, 0, 5, 100},
 	} {
-		if got, ok := finding.SecurityScore(of(tc.passed, tc.failed, tc.unknown, tc.none)); !ok || got != tc.want {
+		if got, ok := (control.Score{Passed: tc.passed, Failed: tc.failed, Unknown: tc.unknown, NoData: tc.none}).Percent(); !ok || got != tc.want {
 			t.Errorf("%+v: %d", tc, got)
 		}
 	}
-	if got, ok := finding.SecurityScore(of(0, 0, 0, 3)); ok {
+	if got, ok := (control.Score{NoData: 3}).Percent(); ok {
 		t.Errorf("a score of %d without data", got)
 	}
 }
