@@ -10,9 +10,11 @@ import (
 
 // IsThreat reports whether f tells of something that happened, rather than of
 // something that could: its types are tactics, effects or unusual behaviors of ASFF's
-// taxonomy, and it is active and nobody closed it.
+// taxonomy, and it is active and nobody closed it. The findings of Security Hub's
+// controls name effects too ("Effects/Data Exposure/..."), of what they would allow; a
+// check of compliance is no threat.
 func IsThreat(f finding.Finding) bool {
-	if idle(f) != "" {
+	if idle(f) != "" || f.Has("Compliance") {
 		return false
 	}
 	threat := false

@@ -134,6 +134,28 @@ func TestScore(t *testing.T) {
 	}
 }
 
+// TestIsThreat tells what happened from what could.
+func TestIsThreat(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		more map[string]any
+		want bool
+	}{
+		"a check":              {nil, false},
+		"tactics":              {map[string]any{"Types": []any{"Software and Configuration Checks", "TTPs/Discovery/Recon:EC2-Portscan"}}, true},
+		"unusual behaviors":    {map[string]any{"Types": []any{"Unusual Behaviors/User"}}, true},
+		"closed by somebody":   {map[string]any{"Types": []any{"TTPs/Discovery"}, "Workflow": map[string]any{"Status": "RESOLVED"}}, false},
+		"of a like-named type": {map[string]any{"Types": []any{"TTPsuspect/x"}}, false},
+		"a control's effects": {map[string]any{
+			"Types": []any{"Effects/Data Exposure/AWS-Foundational-Security-Best-Practices"}, "Compliance": map[string]any{"Status": "FAILED"},
+		}, false},
+	} {
+		if got := triage.IsThreat(scoredDoc(t, c.more)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // TestDeadline holds when a finding is due and from when it is overdue.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
