@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -241,16 +242,22 @@ func TestMembersThatAreTokensInFact(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			var mu sync.Mutex
 			var bodies []string
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				b, _ := io.ReadAll(r.Body)
+				mu.Lock()
+				defer mu.Unlock()
 				if bodies = append(bodies, string(b)); len(bodies) == 1 {
 					hangUp(w, r)
+					return
 				}
 				answer(200, tc.answer)(w, r)
 			}))
 			t.Cleanup(srv.Close)
 			_, err := newClient(t, srv.URL, quick(&waits{})).Send(t.Context(), testKeys, tc.call)
+			mu.Lock()
+			defer mu.Unlock()
 			var e *apimodel.APIError
 			if lost := errors.As(err, &e) && e.Uncertain; len(bodies) != tc.sent || lost != (tc.sent == 1) || bodies[0] != bodies[len(bodies)-1] {
 				t.Errorf("sent %q, %v", bodies, err)
