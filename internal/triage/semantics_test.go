@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/parry-security/parry/internal/filter"
 	"github.com/parry-security/parry/internal/control"
+	"github.com/parry-security/parry/internal/filter"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/store"
@@ -316,8 +316,14 @@ func TestSemantics12GeneratorIDs(t *testing.T) {
 func TestSemantics13SecurityScore(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ passed, failed, unknown, none, want int }{
-		{168, 22, 0, 0, 88}, {8, 29, 0, 0, 22}, {6, 35, 0, 0, 15}, {159, 56, 0, 0, 74}, {28, 17, 0, 0, 62}, {357, 158, 0, 0, 69},
-		{1, 0, 1, 0, 50}, {1, 0, 0, 5, 100},
+		{168, 22, 0, 0, 88},
+		{8, 29, 0, 0, 22},
+		{6, 35, 0, 0, 15},
+		{159, 56, 0, 0, 74},
+		{28, 17, 0, 0, 62},
+		{357, 158, 0, 0, 69},
+		{1, 0, 1, 0, 50},
+		{1, 0, 0, 5, 100},
 	} {
 		if got, ok := (control.Score{Passed: tc.passed, Failed: tc.failed, Unknown: tc.unknown, NoData: tc.none}).Percent(); !ok || got != tc.want {
 			t.Errorf("%+v: %d", tc, got)

@@ -271,8 +271,12 @@ func (g *generator) mix(kind filter.Kind) []filter.Comparison {
 		return pick(g.r, [][]filter.Comparison{{filter.Equals}, {filter.NotEquals}, {filter.Contains}, {filter.NotContains}})
 	}
 	return pick(g.r, [][]filter.Comparison{
-		{filter.Equals}, {filter.Equals, filter.Prefix}, {filter.Prefix, filter.NotEquals, filter.PrefixNotEquals},
-		{filter.NotEquals, filter.PrefixNotEquals}, {filter.Contains}, {filter.NotContains},
+		{filter.Equals},
+		{filter.Equals, filter.Prefix},
+		{filter.Prefix, filter.NotEquals, filter.PrefixNotEquals},
+		{filter.NotEquals, filter.PrefixNotEquals},
+		{filter.Contains},
+		{filter.NotContains},
 	})
 }
 
