@@ -31,7 +31,7 @@ func TestNewFindingIsStoredWithItsEvent(t *testing.T) {
 	want := store.FindingRecord{
 		ID: identity("f1"), Rev: 1, Account: dev, Region: "eu-west-1", Control: "S3.8", Generator: "security-control/S3.8", Product: "Security Hub",
 		SeverityLabel: "MEDIUM", SeverityNormalized: 40, Workflow: "NEW", RecordState: "ACTIVE", ResourceID: "arn:aws:s3:::b", ResourceType: "AwsS3Bucket",
-		Title: "bucket is public", Source: "hub", Trusted: true, Priority: 50, DueAt: time.Date(2024, 3, 31, 0, 0, 0, 0, time.UTC), Overdue: true,
+		Title: "bucket is public", Source: "hub", Trusted: true, Priority: 50, DueAt: time.Date(2024, 3, 31, 0, 0, 0, 0, time.UTC),
 		CreatedAt: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), UpdatedAt: time.Date(2024, 1, 1, 0, 1, 0, 0, time.UTC),
 	}
 	if diff := cmp.Diff(want, r, cmp.AllowUnexported(store.FindingRecord{})); diff != "" {

@@ -49,8 +49,13 @@ func (s *subject) resource() string {
 
 // rank gives record the priority that doc has.
 func (b *batch) rank(record store.FindingRecord, doc finding.Finding) store.FindingRecord {
+	before := record.Overdue
+	record = ranked(record, b.scorer.Score(doc, b.threatened[record.ResourceID], b.now))
 	record.Threat = IsThreat(doc)
-	return ranked(record, b.scorer.Score(doc, b.threatened[record.ResourceID], b.now))
+	// That a deadline has passed is marked where it is told of: MarkOverdue finds what
+	// is due and not marked, also a finding that comes too late already.
+	record.Overdue = record.Overdue && before
+	return record
 }
 
 func ranked(record store.FindingRecord, s Score) store.FindingRecord {

@@ -63,7 +63,7 @@ func TestAThreatRaisesWhatIsOnTheResource(t *testing.T) {
 func TestOverdueFindingsAreToldOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.store.put("hub", true, epoch(), asff("f1", 1, low), asff("f2", 1, `"Severity":{"Label":"INFORMATIONAL"}`))
+	s.store.put("hub", true, epoch(), asff("late", 1), asff("f1", 1, low), asff("f2", 1, `"Severity":{"Label":"INFORMATIONAL"}`))
 	s.drain(t)
 	f1 := s.store.record(t, "f1")
 	if f1.DueAt.IsZero() || f1.Overdue {
@@ -75,7 +75,13 @@ func TestOverdueFindingsAreToldOnce(t *testing.T) {
 			t.Errorf("%d marked, want %d: %v", n, want, err)
 		}
 	}
-	mark(0)
+	mark(1) // it came after its deadline, and is told of like others
+	if !s.store.record(t, "late").Overdue {
+		t.Error("a finding that came after its deadline is not overdue")
+	}
+	s.store.put("hub", true, epoch(), asff("late", 2))
+	s.drain(t)
+	mark(0) // a report of what is overdue tells nothing anew
 	s.clock.Advance(f1.DueAt.Sub(s.clock.Now()))
 	before := len(s.store.topic(store.TopicEvent))
 	mark(1)
