@@ -54,6 +54,9 @@ type Queries struct {
 	RuleHitAdd, RuleHits, RuleHitDelete                                                    string
 	RuleRunInsert, RuleRunUpdate, RuleRunRead, RuleRunOpen, RuleRunPage, RuleRunPrune      string
 
+	ExceptionRevision, ExceptionRevisionNext, ExceptionInsert, ExceptionUpdate, ExceptionTotal, ExceptionRead string
+	ExceptionsIn, ExceptionDue, ExceptionPage, ExceptionPrune, FindingHeld                                    string
+
 	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead            string
 	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalOfStep, ApprovalUpdate, ApprovalPage, ApprovalDue string
 	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                                      string

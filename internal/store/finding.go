@@ -47,6 +47,11 @@ type FindingRecord struct {
 	DueAt    time.Time
 	Overdue  bool
 	Threat   bool
+	// Exception is the id of the exception that suppresses the finding, "" for none.
+	// ExemptAt is when a person last set the status of a finding that an exception
+	// covers: exceptions that were in force then leave it alone.
+	Exception string
+	ExemptAt  time.Time
 	// CreatedAt and UpdatedAt are the document's, to the microsecond: compare
 	// the text of the document when more matters.
 	CreatedAt time.Time
@@ -148,19 +153,19 @@ func unique[T comparable](in []T) []T {
 func scanFinding(r scanner, more ...any) (FindingRecord, error) {
 	var f FindingRecord
 	var touched string
-	var trusted, stored, due, overdue, threat int64
+	var trusted, stored, due, overdue, threat, exempt int64
 	dest := append([]any{
 		&f.rid, &f.Account, &f.ID.ProductArn, &f.ID.Id, &f.Rev, &f.Region, &f.Control, &f.Generator, &f.Product,
 		&f.SeverityLabel, &f.SeverityNormalized, &f.Workflow, &f.RecordState, &f.Compliance, &f.ResourceID,
 		&f.ResourceType, &f.Title, &f.Source, &trusted, &touched, &f.createdAt, &f.updatedAt, &stored,
-		&f.Priority, &due, &overdue, &threat,
+		&f.Priority, &due, &overdue, &threat, &f.Exception, &exempt,
 	}, more...)
 	if err := r.Scan(dest...); err != nil {
 		return f, err
 	}
 	f.Trusted, f.Overdue, f.Threat = trusted != 0, overdue != 0, threat != 0
 	f.CreatedAt, f.UpdatedAt, f.StoredAt = fromMicros(f.createdAt), fromMicros(f.updatedAt), fromMicros(stored)
-	f.DueAt = fromMicros(due)
+	f.DueAt, f.ExemptAt = fromMicros(due), fromMicros(exempt)
 	if touched == "" {
 		return f, nil
 	}
@@ -190,5 +195,6 @@ func (f FindingRecord) columns(now int64, resources int) ([]any, error) {
 		text(f.ResourceType, narrowColumn), text(f.Title, wideColumn), text(f.Source, maxID), flag(f.Trusted),
 		text(touched, 1<<16), micros(f.CreatedAt), micros(f.UpdatedAt), now, int64(resources),
 		int64(f.Priority), micros(f.DueAt), flag(f.Overdue), flag(f.Threat), f.evidence(),
+		text(f.Exception, maxID), micros(f.ExemptAt),
 	}, nil
 }

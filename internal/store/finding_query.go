@@ -43,9 +43,15 @@ type FindingQuery struct {
 	Cursor string
 	// MainOnly leaves out findings that another one stands for, see LinkedFindings.
 	MainOnly bool
+	// Exception leaves only the findings that the exception with this id suppresses,
+	// AnyException those that one does.
+	Exception string
 	// ColumnsOnly leaves the documents out.
 	ColumnsOnly bool
 }
+
+// AnyException is every exception, for FindingQuery.
+const AnyException = "*"
 
 // FindingPage is one page; Next is "" on the last.
 type FindingPage struct {
@@ -89,7 +95,7 @@ func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage,
 
 // question names what q asks, without page and order.
 func (q FindingQuery) question() string {
-	text, err := json.Marshal([]any{q.Accounts, q.Where, q.Filter})
+	text, err := json.Marshal([]any{q.Accounts, q.Where, q.Filter, q.Exception})
 	if err != nil {
 		return "" // strings and numbers always marshal
 	}
@@ -173,6 +179,12 @@ func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by 
 	}
 	if q.MainOnly {
 		b.where = append(b.where, mainOnly)
+	}
+	if q.Exception != "" {
+		b.and("f.exception <> ''") // what the index is limited to
+	}
+	if q.Exception != "" && q.Exception != AnyException {
+		b.and("f.exception = %s", b.arg(text(q.Exception, maxID)))
 	}
 	if from != nil {
 		b.after(by, *from)

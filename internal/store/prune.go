@@ -23,6 +23,7 @@ type Cutoffs struct {
 	Active     time.Time // other findings by their last update
 	Calls      time.Time // calls, by when they were made
 	RuleRuns   time.Time // runs of automation rules that ended
+	Exceptions time.Time // exceptions that ended and hold nothing any more
 	Rejected   time.Time // rejected messages, by when they came last
 	// MaxRejected are the latest rejected messages that are kept; 0 keeps all.
 	MaxRejected int64
@@ -31,7 +32,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Rejected int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -107,6 +108,11 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 	}
 	if !c.RuleRuns.IsZero() {
 		if p.RuleRuns, err = s.pruneRows(ctx, Findings, s.q.RuleRunPrune, micros(c.RuleRuns), int64(pruneChunk)); err != nil {
+			return p, err
+		}
+	}
+	if !c.Exceptions.IsZero() {
+		if p.Exceptions, err = s.pruneRows(ctx, Findings, s.q.ExceptionPrune, micros(c.Exceptions), int64(pruneChunk)); err != nil {
 			return p, err
 		}
 	}

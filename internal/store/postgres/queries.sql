@@ -31,8 +31,8 @@ JOIN finding f ON f.account = i.account AND f.rid = i.rid;
 -- name: FindingInsert bulk
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[]);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::bigint[]);
 
 -- name: FindingUpdate bulk
 UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, generator = u.generator,
@@ -40,11 +40,12 @@ UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, genera
     record_state = u.record_state, compliance = u.compliance, resource_id = u.resource_id,
     resource_type = u.resource_type, title = u.title, source = u.source, trusted = u.trusted, touched = u.touched,
     created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at, resources = u.resources,
-    priority = u.priority, due_at = u.due_at, overdue = u.overdue, threat = u.threat, evidence = u.evidence
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[])
+    priority = u.priority, due_at = u.due_at, overdue = u.overdue, threat = u.threat, evidence = u.evidence,
+    exception = u.exception, exempt_at = u.exempt_at
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::bigint[])
     AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
         workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
-        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence)
+        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at)
 WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
 
 -- name: DocPut bulk
@@ -115,7 +116,7 @@ ON CONFLICT (account, control, standards, state) DO UPDATE SET n = finding_count
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, d.docs
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, f.exception, f.exempt_at, d.docs
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
 JOIN finding f ON f.account = i.account AND f.rid = i.rid
@@ -138,7 +139,7 @@ SELECT f.resource_id, f.severity, COUNT(*), SUM(f.overdue)::bigint FROM finding 
 -- name: FindingPage
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, f.exception, f.exempt_at
 FROM finding f;
 
 -- name: DocsRead
@@ -262,6 +263,39 @@ SELECT id, rule, created_at, ended_at, rev, doc FROM automation_rule_run f;
 
 -- name: RuleRunPrune
 DELETE FROM automation_rule_run WHERE id IN (SELECT id FROM automation_rule_run WHERE ended_at > 0 AND ended_at < $1 ORDER BY ended_at, id LIMIT $2);
+
+-- name: ExceptionRevision
+SELECT rev FROM exception_revision WHERE one = 1;
+
+-- name: ExceptionRevisionNext
+UPDATE exception_revision SET rev = rev + 1 WHERE one = 1;
+
+-- name: ExceptionInsert
+INSERT INTO exception (id, state, created_at, ended_at, due_at, rev, size, doc) VALUES ($1, $2, $3, 0, $4, 1, $5, $6) ON CONFLICT DO NOTHING;
+
+-- name: ExceptionUpdate
+UPDATE exception SET state = $3, ended_at = $4, due_at = $5, rev = rev + 1, size = $6, doc = $7 WHERE id = $1 AND rev = $2;
+
+-- name: ExceptionTotal
+SELECT COUNT(*), COALESCE(SUM(size), 0)::bigint FROM exception WHERE ended_at = 0;
+
+-- name: ExceptionRead
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception WHERE id = $1;
+
+-- name: ExceptionsIn
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception WHERE state = $1 ORDER BY created_at, id;
+
+-- name: ExceptionDue
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception WHERE due_at > 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2;
+
+-- name: ExceptionPage
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception f;
+
+-- name: ExceptionPrune
+DELETE FROM exception WHERE id IN (SELECT id FROM exception WHERE ended_at > 0 AND ended_at < $1 AND due_at = 0 ORDER BY ended_at, id LIMIT $2);
+
+-- name: FindingHeld
+SELECT exception, COUNT(*) FROM finding WHERE exception <> '' GROUP BY exception;
 
 -- name: RemediationInsert
 INSERT INTO remediation (id, undo_of, finding, control, account, state, created_at, version, doc)

@@ -30,14 +30,15 @@ CROSS JOIN finding f ON f.rid = i.rid;
 -- name: FindingInsert row
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31);
 
 -- name: FindingUpdate row
 UPDATE finding SET rev = $5, region = $6, control = $7, generator = $8, product = $9, severity = $10,
     severity_normalized = $11, workflow = $12, record_state = $13, compliance = $14, resource_id = $15,
     resource_type = $16, title = $17, source = $18, trusted = $19, touched = $20, created_at = $21,
-    updated_at = $22, stored_at = $23, resources = $24, priority = $25, due_at = $26, overdue = $27, threat = $28, evidence = $29
+    updated_at = $22, stored_at = $23, resources = $24, priority = $25, due_at = $26, overdue = $27, threat = $28, evidence = $29,
+    exception = $30, exempt_at = $31
 WHERE rid = $1 AND account = $2 AND rev = $5 - 1;
 
 -- name: DocPut row
@@ -100,7 +101,7 @@ ON CONFLICT (account, control, standards, state) DO UPDATE SET n = finding_count
 -- name: FindingRead
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, d.docs
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, f.exception, f.exempt_at, d.docs
 FROM json_each($1) j
 CROSS JOIN finding_identity i ON i.key = j.value
 CROSS JOIN finding f ON f.rid = i.rid
@@ -121,7 +122,7 @@ SELECT f.resource_id, f.severity, COUNT(*), SUM(f.overdue) FROM finding f;
 -- name: FindingPage
 SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.generator, f.product, f.severity,
     f.severity_normalized, f.workflow, f.record_state, f.compliance, f.resource_id, f.resource_type, f.title,
-    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat
+    f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, f.exception, f.exempt_at
 FROM finding f;
 
 -- name: DocsRead
@@ -242,6 +243,39 @@ SELECT id, rule, created_at, ended_at, rev, doc FROM automation_rule_run f;
 
 -- name: RuleRunPrune
 DELETE FROM automation_rule_run WHERE id IN (SELECT id FROM automation_rule_run WHERE ended_at > 0 AND ended_at < $1 ORDER BY ended_at, id LIMIT $2);
+
+-- name: ExceptionRevision
+SELECT rev FROM exception_revision WHERE one = 1;
+
+-- name: ExceptionRevisionNext
+UPDATE exception_revision SET rev = rev + 1 WHERE one = 1;
+
+-- name: ExceptionInsert
+INSERT INTO exception (id, state, created_at, ended_at, due_at, rev, size, doc) VALUES ($1, $2, $3, 0, $4, 1, $5, $6) ON CONFLICT DO NOTHING;
+
+-- name: ExceptionUpdate
+UPDATE exception SET state = $3, ended_at = $4, due_at = $5, rev = rev + 1, size = $6, doc = $7 WHERE id = $1 AND rev = $2;
+
+-- name: ExceptionTotal
+SELECT COUNT(*), COALESCE(SUM(size), 0) FROM exception WHERE ended_at = 0;
+
+-- name: ExceptionRead
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception WHERE id = $1;
+
+-- name: ExceptionsIn
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception WHERE state = $1 ORDER BY created_at, id;
+
+-- name: ExceptionDue
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception WHERE due_at > 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2;
+
+-- name: ExceptionPage
+SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception f;
+
+-- name: ExceptionPrune
+DELETE FROM exception WHERE id IN (SELECT id FROM exception WHERE ended_at > 0 AND ended_at < $1 AND due_at = 0 ORDER BY ended_at, id LIMIT $2);
+
+-- name: FindingHeld
+SELECT exception, COUNT(*) FROM finding WHERE exception <> '' GROUP BY exception;
 
 -- name: RemediationInsert
 INSERT INTO remediation (id, undo_of, finding, control, account, state, created_at, version, doc)
