@@ -1,139 +1,261 @@
 package finding
 
-// asff is the schema of one finding. It is built once and never written.
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/parry-security/parry/internal/apimodel"
+)
+
+// asff is the schema of one finding: the shapes are those of AWS's own model of
+// Security Hub, the limits beside them are those that its documentation states
+// in words. Members that the model lacks are accepted as they are: AWS adds
+// some every month, and a finding must not be lost because Parry is older than
+// its sender.
 //
-// The limits are those of AWS's model documentation. Members that are absent
-// here are accepted as they are: AWS adds some every month, and a finding must
-// not be lost because Parry is older than its sender.
-var asff = asffSchema()
+//nolint:gochecknoglobals // A constant that is built from an embedded model.
+var asff = sync.OnceValue(func() *schema {
+	catalog, err := apimodel.Load()
+	if err != nil {
+		panic(err) // The model is embedded: without it the program is broken.
+	}
+	service, operation, err := catalog.Find("securityhub", "BatchImportFindings")
+	if err != nil {
+		panic(err)
+	}
+	list, ok := operation.Input.Member("Findings")
+	if !ok {
+		panic(service.Name + ": BatchImportFindings has no Findings")
+	}
+	c := compiler{documented: documented(), done: map[*apimodel.Shape]*schema{}}
+	return c.compile(list.Shape.Elem.Shape)
+})
 
-const typePattern = `^([^/]+)(/[^/]+){0,2}$`
+// compiler turns shapes of the model into schemas, each once.
+type compiler struct {
+	documented map[string]*schema
+	done       map[*apimodel.Shape]*schema
+}
 
-func asffSchema() *schema {
-	s := object(map[string]*schema{
-		"SchemaVersion":         oneOf("2018-10-08"),
-		"Id":                    text(1, 512),
-		"ProductArn":            text(12, 2048),
-		"ProductName":           text(1, 128),
-		"CompanyName":           text(1, 128),
-		"Region":                text(1, 16),
-		"GeneratorId":           text(1, 512),
-		"AwsAccountId":          matching(12, 12, `^[0-9]{12}$`),
-		"AwsAccountName":        text(1, 50),
-		"Types":                 types(),
-		"FirstObservedAt":       date(),
-		"LastObservedAt":        date(),
-		"CreatedAt":             date(),
-		"UpdatedAt":             date(),
-		"ProcessedAt":           date(),
-		"Severity":              severitySchema(),
-		"Confidence":            ratio(),
-		"Criticality":           ratio(),
-		"Title":                 text(1, 256),
-		"Description":           text(1, 1024),
-		"Remediation":           object(map[string]*schema{"Recommendation": object(map[string]*schema{"Text": text(1, 512), "Url": text(1, 0)})}),
-		"SourceUrl":             text(1, 0),
-		"ProductFields":         mapping(50, 128, 2048),
-		"UserDefinedFields":     mapping(50, 128, 1024),
-		"Resources":             list(resourceSchema(), 1, 32),
-		"Compliance":            complianceSchema(),
-		"VerificationState":     verificationStates(),
-		"WorkflowState":         oneOf("NEW", "ASSIGNED", "IN_PROGRESS", "DEFERRED", "RESOLVED"),
-		"Workflow":              object(map[string]*schema{"Status": workflowStates()}),
-		"RecordState":           oneOf("ACTIVE", "ARCHIVED"),
-		"RelatedFindings":       relatedFindings(),
-		"Note":                  object(map[string]*schema{"Text": text(1, 512), "UpdatedBy": text(1, 0), "UpdatedAt": date()}, "Text", "UpdatedBy", "UpdatedAt"),
-		"FindingProviderFields": providerFields(),
-		"Sample":                boolean(),
-		"Vulnerabilities":       list(object(nil), 0, 0),
-		"NetworkPath":           list(object(nil), 0, 0),
-		"Action":                object(nil),
-		"PatchSummary":          object(map[string]*schema{"Id": text(1, 256), "RebootOption": text(1, 256), "Operation": text(1, 256)}, "Id"),
-		"GeneratorDetails":      object(nil),
-		"Detection":             object(nil),
-	}, "SchemaVersion", "Id", "ProductArn", "GeneratorId", "AwsAccountId", "CreatedAt", "UpdatedAt", "Title", "Description", "Resources")
-	addThreatMembers(s.members)
+func (c *compiler) compile(shape *apimodel.Shape) *schema {
+	if s := c.done[shape]; s != nil {
+		return s
+	}
+	s := &schema{}
+	c.done[shape] = s
+	least, most := atoi(shape.Min), atoi(shape.Max)
+	switch shape.Type {
+	case apimodel.String:
+		switch {
+		case shape.Enum != nil:
+			*s = *oneOf(shape.Enum...)
+		case shape.Pattern == "" || shape.Pattern == `.*\S.*`:
+			*s = *text(1, most)
+		default:
+			*s = *matching(least, most, shape.Pattern)
+		}
+	case apimodel.Integer:
+		*s = *integer()
+		if shape.Max != "" {
+			s.min, s.max = least, most
+		}
+	case apimodel.Long:
+		s.kind = kindInteger
+	case apimodel.Float, apimodel.Double:
+		s.kind = kindNumber
+	case apimodel.Boolean:
+		s.kind = kindBoolean
+	case apimodel.List:
+		*s = schema{kind: kindArray, min: least, max: most, item: c.compile(shape.Elem.Shape)}
+	case apimodel.Map:
+		*s = *mapping(0, 0, 0, 0) // Tags may be empty, so values may.
+	case apimodel.Structure:
+		s.kind, s.required, s.members = kindObject, shape.Required, make(map[string]*schema, len(shape.Members))
+		for _, m := range shape.Members {
+			s.members[m.Name] = c.member(shape.Name+"."+m.Name, c.compile(m.Shape))
+		}
+		for name, d := range c.newer(shape) {
+			s.members[name] = d
+		}
+	default:
+		panic("shape " + shape.Name + " of ASFF is a " + shape.Type.String())
+	}
 	return s
 }
 
-func types() *schema { return list(matching(1, 0, typePattern), 0, 50) }
-
-func verificationStates() *schema {
-	return oneOf("UNKNOWN", "TRUE_POSITIVE", "FALSE_POSITIVE", "BENIGN_POSITIVE")
+// atoi reads a limit of the model, 0 where it has none.
+func atoi(limit string) int {
+	n, err := strconv.Atoi(limit)
+	if err != nil && limit != "" {
+		panic("limit " + limit + " of ASFF is no integer")
+	}
+	return n
 }
 
-func workflowStates() *schema { return oneOf("NEW", "NOTIFIED", "RESOLVED", "SUPPRESSED") }
-
-func severitySchema() *schema {
-	return object(map[string]*schema{
-		"Label":      oneOf("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"),
-		"Normalized": ratio(),
-		"Original":   text(1, 64),
-		"Product":    number(),
-	})
+// member gives the schema of a member with what is documented of it.
+func (c *compiler) member(name string, s *schema) *schema {
+	d := c.documented[name]
+	if d == nil {
+		return s
+	}
+	if d.kind == kindArray && d.item == nil {
+		return &schema{kind: kindArray, min: d.min, max: d.max, item: s.item}
+	}
+	return d
 }
 
-func relatedFindings() *schema {
-	return list(object(map[string]*schema{"ProductArn": text(12, 2048), "Id": text(1, 512)}, "ProductArn", "Id"), 1, 10)
+// newer gives what is documented of members that the model does not have yet.
+func (c *compiler) newer(shape *apimodel.Shape) map[string]*schema {
+	out := map[string]*schema{}
+	for name, d := range c.documented {
+		of, member, _ := strings.Cut(name, ".")
+		if _, known := shape.Member(member); of == shape.Name && !known {
+			out[member] = d
+		}
+	}
+	return out
 }
 
-func providerFields() *schema {
-	return object(map[string]*schema{
-		"Confidence": ratio(), "Criticality": ratio(), "RelatedFindings": relatedFindings(),
-		"Severity": severitySchema(), "Types": types(),
-	})
+// Types of findings are one to three parts. AWS's answers name the pattern.
+const typePattern = `^([^/]+)(/[^/]+){0,2}$`
+
+// documented gives the limits that only AWS's documentation has, by structure
+// and member.
+func documented() map[string]*schema {
+	types := &schema{kind: kindArray, max: 50, item: matching(1, 0, typePattern)}
+	out := map[string]*schema{
+		"AwsSecurityFinding.SchemaVersion":                oneOf("2018-10-08"),
+		"AwsSecurityFinding.Id":                           text(1, 512),
+		"AwsSecurityFinding.ProductArn":                   text(12, 2048),
+		"AwsSecurityFinding.ProductName":                  text(1, 128),
+		"AwsSecurityFinding.CompanyName":                  text(1, 128),
+		"AwsSecurityFinding.Region":                       text(1, 16),
+		"AwsSecurityFinding.GeneratorId":                  text(1, 512),
+		"AwsSecurityFinding.AwsAccountId":                 matching(12, 12, `^[0-9]{12}$`),
+		"AwsSecurityFinding.AwsAccountName":               text(1, 50),
+		"AwsSecurityFinding.Types":                        types,
+		"AwsSecurityFinding.Confidence":                   ratio(),
+		"AwsSecurityFinding.Criticality":                  ratio(),
+		"AwsSecurityFinding.Title":                        text(1, 256),
+		"AwsSecurityFinding.Description":                  text(1, 1024),
+		"AwsSecurityFinding.ProductFields":                mapping(0, 50, 128, 2048),
+		"AwsSecurityFinding.UserDefinedFields":            mapping(0, 50, 128, 1024),
+		"AwsSecurityFinding.Malware":                      sized(0, 5),
+		"AwsSecurityFinding.Threats":                      sized(1, 32),
+		"AwsSecurityFinding.ThreatIntelIndicators":        sized(1, 5),
+		"AwsSecurityFinding.Resources":                    sized(1, 32),
+		"AwsSecurityFinding.RelatedFindings":              sized(1, 10),
+		"FindingProviderFields.Types":                     types,
+		"FindingProviderFields.RelatedFindings":           sized(1, 10),
+		"FindingProviderSeverity.Original":                text(1, 64),
+		"FindingProviderSeverity.Normalized":              ratio(),
+		"FindingProviderSeverity.Product":                 {kind: kindNumber},
+		"Severity.Original":                               text(1, 64),
+		"Severity.Normalized":                             ratio(),
+		"RelatedFinding.ProductArn":                       text(12, 2048),
+		"RelatedFinding.Id":                               text(1, 512),
+		"Recommendation.Text":                             text(1, 512),
+		"Note.Text":                                       text(1, 512),
+		"Compliance.RelatedRequirements":                  sized(0, 32),
+		"Resource.Type":                                   text(1, 256),
+		"Resource.Region":                                 text(1, 16),
+		"Resource.Partition":                              oneOf("aws", "aws-cn", "aws-us-gov", "aws-us-iso", "aws-us-iso-b", "AzureCloud"),
+		"Resource.Tags":                                   mapping(1, 0, 0, 0),
+		"Resource.Provider":                               text(1, 0),
+		"Resource.Owner":                                  {kind: kindObject},
+		"Malware.Name":                                    text(1, 64),
+		"Malware.Path":                                    text(1, 512),
+		"Network.Protocol":                                text(1, 16),
+		"Network.SourceDomain":                            text(1, 128),
+		"Network.DestinationDomain":                       text(1, 128),
+		"NetworkPathComponent.ComponentId":                text(1, 32),
+		"NetworkPathComponent.ComponentType":              text(1, 32),
+		"NetworkHeader.Protocol":                          text(1, 16),
+		"ProcessDetails.Name":                             text(1, 64),
+		"ProcessDetails.Path":                             text(1, 512),
+		"Threat.Name":                                     text(1, 128),
+		"Threat.Severity":                                 text(1, 128),
+		"Threat.FilePaths":                                sized(1, 5),
+		"FilePaths.FilePath":                              text(1, 128),
+		"FilePaths.FileName":                              text(1, 128),
+		"FilePaths.ResourceId":                            text(1, 128),
+		"FilePaths.Hash":                                  text(1, 128),
+		"ThreatIntelIndicator.Value":                      text(1, 512),
+		"ThreatIntelIndicator.Source":                     text(1, 64),
+		"PatchSummary.Id":                                 text(1, 256),
+		"PatchSummary.RebootOption":                       text(1, 256),
+		"PatchSummary.Operation":                          text(1, 256),
+		"NetworkConnectionAction.Protocol":                text(1, 64),
+		"ActionRemotePortDetails.PortName":                text(1, 128),
+		"ActionLocalPortDetails.PortName":                 text(1, 128),
+		"AwsApiCallAction.Api":                            text(1, 128),
+		"AwsApiCallAction.ServiceName":                    text(1, 128),
+		"AwsApiCallActionDomainDetails.Domain":            text(1, 128),
+		"DnsRequestAction.Domain":                         text(1, 128),
+		"DnsRequestAction.Protocol":                       text(1, 64),
+		"GeneratorDetails.Labels":                         sized(0, 10),
+		"AwsLambdaLayerVersionDetails.CompatibleRuntimes": sized(0, 5),
+	}
+	for of := range strings.Lines(timestamps) {
+		names := strings.Fields(of)
+		for _, name := range names[1:] {
+			out[names[0]+"."+name] = date()
+		}
+	}
+	return out
 }
 
-func resourceSchema() *schema {
-	return object(map[string]*schema{
-		"Type":               text(1, 256),
-		"Id":                 text(1, 0),
-		"Partition":          oneOf("aws", "aws-cn", "aws-us-gov", "aws-us-iso", "aws-us-iso-b", "AzureCloud"),
-		"Region":             text(1, 16),
-		"ResourceRole":       text(1, 0),
-		"Tags":               mapping(0, 0, 0),
-		"DataClassification": object(nil),
-		"Details":            object(map[string]*schema{"Other": mapping(0, 0, 0)}),
-		"ApplicationName":    text(1, 0),
-		"ApplicationArn":     text(1, 0),
-		"Provider":           text(1, 0),
-		"Owner":              object(nil),
-	}, "Type", "Id")
-}
-
-func complianceSchema() *schema {
-	return object(map[string]*schema{
-		"Status":              oneOf("PASSED", "WARNING", "FAILED", "NOT_AVAILABLE"),
-		"RelatedRequirements": list(text(1, 0), 0, 32),
-		"SecurityControlId":   text(1, 0),
-		"StatusReasons":       list(object(map[string]*schema{"ReasonCode": text(1, 0), "Description": text(1, 0)}, "ReasonCode"), 0, 0),
-		"AssociatedStandards": list(object(map[string]*schema{"StandardsId": text(1, 0)}), 0, 0),
-		"SecurityControlParameters": list(object(map[string]*schema{
-			"Name": text(1, 0), "Value": list(text(1, 0), 0, 0),
-		}), 0, 0),
-	})
-}
-
-func addThreatMembers(m map[string]*schema) {
-	m["Malware"] = list(object(map[string]*schema{
-		"Name": text(1, 64), "Path": text(1, 512), "State": oneOf("OBSERVED", "REMOVAL_FAILED", "REMOVED"), "Type": text(1, 0),
-	}, "Name"), 0, 5)
-	m["Network"] = object(map[string]*schema{
-		"Direction": oneOf("IN", "OUT"), "Protocol": text(1, 16),
-		"SourceIpV4": text(1, 0), "SourceIpV6": text(1, 0), "SourcePort": integer(),
-		"SourceDomain": text(1, 128), "SourceMac": text(1, 0),
-		"DestinationIpV4": text(1, 0), "DestinationIpV6": text(1, 0), "DestinationPort": integer(),
-		"DestinationDomain": text(1, 128),
-	})
-	m["Process"] = object(map[string]*schema{
-		"Name": text(1, 64), "Path": text(1, 512), "Pid": integer(), "ParentPid": integer(),
-		"LaunchedAt": date(), "TerminatedAt": date(),
-	})
-	m["Threats"] = list(object(map[string]*schema{
-		"Name": text(1, 128), "Severity": text(1, 128), "ItemCount": integer(), "FilePaths": list(object(nil), 1, 5),
-	}), 1, 32)
-	m["ThreatIntelIndicators"] = list(object(map[string]*schema{
-		"Type": text(1, 0), "Value": text(1, 512), "Category": text(1, 0),
-		"LastObservedAt": date(), "Source": text(1, 64), "SourceUrl": text(1, 0),
-	}), 1, 5)
-}
+// timestamps are the members that AWS documents as such, by structure. What it
+// writes as a number or in Unix's form is none.
+const timestamps = `AwsSecurityFinding FirstObservedAt LastObservedAt CreatedAt UpdatedAt ProcessedAt
+ProcessDetails LaunchedAt TerminatedAt
+ThreatIntelIndicator LastObservedAt
+AwsAutoScalingAutoScalingGroupDetails CreatedTime
+AwsCloudFrontDistributionDetails LastModifiedTime
+AwsEc2InstanceDetails LaunchedAt
+AwsEc2NetworkInterfaceAttachment AttachTime
+AwsEc2VolumeDetails CreateTime
+AwsElbv2LoadBalancerDetails CreatedTime
+AwsS3BucketDetails CreatedAt
+AwsS3BucketBucketLifecycleConfigurationRulesDetails ExpirationDate
+AwsS3BucketBucketLifecycleConfigurationRulesTransitionsDetails Date
+AwsS3ObjectDetails LastModified
+AwsIamAccessKeyDetails CreatedAt
+AwsIamAccessKeySessionContextAttributes CreationDate
+AwsIamUserDetails CreateDate
+AwsIamPolicyDetails CreateDate UpdateDate
+AwsIamPolicyVersion CreateDate
+AwsApiGatewayV2StageDetails CreatedDate LastUpdatedDate
+AwsApiGatewayV2ApiDetails CreatedDate
+AwsDynamoDbTableDetails CreationDateTime
+AwsDynamoDbTableBillingModeSummary LastUpdateToPayPerRequestDateTime
+AwsDynamoDbTableProvisionedThroughput LastDecreaseDateTime LastIncreaseDateTime
+AwsDynamoDbTableRestoreSummary RestoreDateTime
+AwsDynamoDbTableSseDescription InaccessibleEncryptionDateTime
+AwsApiGatewayStageDetails CreatedDate LastUpdatedDate
+AwsApiGatewayRestApiDetails CreatedDate
+AwsCertificateManagerCertificateDetails CreatedAt ImportedAt IssuedAt NotAfter NotBefore
+AwsCertificateManagerCertificateRenewalSummary UpdatedAt
+AwsRedshiftClusterDetails ClusterCreateTime ExpectedNextSnapshotScheduleTime NextMaintenanceWindowStartTime
+AwsRedshiftClusterDeferredMaintenanceWindow DeferMaintenanceEndTime DeferMaintenanceStartTime
+AwsRedshiftClusterLoggingStatus LastFailureTime LastSuccessfulDeliveryTime
+AwsElbLoadBalancerDetails CreatedTime
+AwsIamGroupDetails CreateDate
+AwsIamRoleDetails CreateDate
+AwsIamInstanceProfile CreateDate
+AwsIamInstanceProfileRole CreateDate
+AwsLambdaFunctionDetails LastModified
+AwsLambdaLayerVersionDetails CreatedDate
+AwsRdsDbInstanceDetails InstanceCreateTime LatestRestorableTime
+AwsRdsDbClusterSnapshotDetails SnapshotCreateTime ClusterCreateTime
+AwsRdsDbClusterDetails ClusterCreateTime
+ContainerDetails LaunchedAt
+AwsRdsEventSubscriptionDetails SubscriptionCreationTime
+AwsAutoScalingLaunchConfigurationDetails CreatedTime
+AwsEc2VpnConnectionVgwTelemetryDetails LastStatusChange
+AwsEcrContainerImageDetails ImagePublishedAt
+Note UpdatedAt
+VulnerabilityVendor VendorCreatedAt VendorUpdatedAt
+PatchSummary OperationStartTime OperationEndTime
+AwsApiCallAction FirstSeen LastSeen`

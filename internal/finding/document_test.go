@@ -172,6 +172,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(`{"a":"\u2028 \u2713 \u0000 \ud800 </b> \"\\","✓":-0.0,"":{},"b":[[],{}]}`))
 	f.Add([]byte(`{"Id":1,"Severity":{"Normalized":1e400},"Resources":[null,[],{"Tags":{"a":1}}],"FindingProviderFields":[]}`))
+	f.Add([]byte(`{"Detection":{"Sequence":{"Signals":[{"Count":"1"},{"Count":2}]}},"Action":[],"Network":{"SourcePort":4294967296},"Resources":[{"Tags":{},"Details":{"Other":{"a":1,"b":"c"},"Container":{"VolumeMounts":[1,{}]}}}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		parsed, err := finding.Parse(raw)
 		if err != nil {
@@ -187,6 +188,10 @@ func FuzzParse(f *testing.F) {
 		}
 		if !bytes.Equal(text, again.JSON()) {
 			t.Fatalf("not stable:\n%s\n%s", text, again.JSON())
+		}
+		mended, _ := parsed.Mend()
+		if _, left := mended.Mend(); left != "" {
+			t.Fatalf("mended twice: %s", left)
 		}
 		// None of these may panic, valid or not.
 		valid := parsed.Validate() == nil

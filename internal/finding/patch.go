@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -50,28 +51,25 @@ type WorkflowUpdate struct {
 	Status Workflow `json:"Status,omitempty"`
 }
 
-// patchForm is the schema of a patch. It is built once and never written.
-var patchForm = patchSchema()
-
-func patchSchema() *schema {
-	s := object(map[string]*schema{
-		"Confidence": ratio(), "Criticality": ratio(),
-		"Note":            closed(object(map[string]*schema{"Text": text(1, 512), "UpdatedBy": text(1, 512)}, "Text", "UpdatedBy")),
-		"RelatedFindings": relatedFindings(),
-		"Severity": closed(object(map[string]*schema{
-			"Label": severitySchema().members["Label"], "Normalized": ratio(), "Product": number(),
-		})),
-		"Types":             types(),
-		"UserDefinedFields": mapping(50, 128, 1024),
-		"VerificationState": verificationStates(),
-		"Workflow":          closed(object(map[string]*schema{"Status": workflowStates()})),
+// patchForm is the schema of a patch: that of a finding, of which it may set
+// nothing else.
+//
+//nolint:gochecknoglobals // a constant
+var patchForm = sync.OnceValue(func() *schema {
+	of := asff().members
+	s := closed(map[string]*schema{
+		"Note":     closed(map[string]*schema{"Text": text(1, 512), "UpdatedBy": text(1, 512)}, "Text", "UpdatedBy"),
+		"Severity": closed(map[string]*schema{"Label": of["Severity"].members["Label"], "Normalized": ratio(), "Product": {kind: kindNumber}}),
+		"Workflow": closed(map[string]*schema{"Status": of["Workflow"].members["Status"]}),
 	})
-	return closed(s)
-}
-
-func closed(s *schema) *schema {
-	s.closed = true
+	for _, name := range []string{"Confidence", "Criticality", "RelatedFindings", "Types", "UserDefinedFields", "VerificationState"} {
+		s.members[name] = of[name]
+	}
 	return s
+})
+
+func closed(members map[string]*schema, required ...string) *schema {
+	return &schema{kind: kindObject, members: members, required: required, closed: true}
 }
 
 // ParsePatch reads a patch and refuses members that may not be changed. Path
@@ -81,10 +79,10 @@ func ParsePatch(raw []byte, path string) (Patch, error) {
 	if err != nil {
 		return Patch{}, fault.Errorf(fault.Invalid, "", "%s: %w", path, err)
 	}
-	var found problems
-	patchForm.check(doc, path, &found)
-	if len(found) > 0 {
-		return Patch{}, fault.Errorf(fault.Invalid, "", "%s", strings.Join(found, ", "))
+	found := problems{most: maxProblems, sorted: true, root: path}
+	patchForm().check(doc, &found)
+	if len(found.list) > 0 {
+		return Patch{}, fault.Errorf(fault.Invalid, "", "%s", strings.Join(found.list, ", "))
 	}
 	var p Patch
 	if err := json.Unmarshal(encode(integral(doc)), &p); err != nil {

@@ -2,10 +2,14 @@ package finding
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
 var errTimestamp = errors.New(`should match format "date-time"`)
+
+// datePattern is how Security Hub words it of a finding.
+const datePattern = `(\d\d\d\d)-[0-1](\d)-[0-3](\d)[Tt](?:[0-2](\d):[0-5](\d):[0-5](\d)|23:59:60)(?:\.(\d)+)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)$`
 
 // ParseTime reads a timestamp as Security Hub does: a date, T, a time with up
 // to nine fractional digits, then Z or an offset of at most 18 hours written
@@ -16,7 +20,7 @@ var errTimestamp = errors.New(`should match format "date-time"`)
 func ParseTime(s string) (time.Time, error) {
 	p := scanner{s: s}
 	year, month, day := p.digits(4), p.dash(2), p.dash(2)
-	p.expect('T')
+	p.expect('T', 't')
 	hour := p.digits(2)
 	p.expect(':')
 	minute := p.digits(2)
@@ -66,8 +70,8 @@ func (p *scanner) digits(n int) int {
 	return v
 }
 
-func (p *scanner) expect(c byte) {
-	if p.i >= len(p.s) || p.s[p.i] != c {
+func (p *scanner) expect(c ...byte) {
+	if p.i >= len(p.s) || !slices.Contains(c, p.s[p.i]) {
 		p.bad = true
 		return
 	}
@@ -112,7 +116,7 @@ func (p *scanner) fraction() int {
 func (p *scanner) offset() int {
 	sign := 1
 	switch p.peek() {
-	case 'Z':
+	case 'Z', 'z':
 		p.i++
 		return 0
 	case '-':

@@ -11,6 +11,9 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 )
 
+// datePattern is what Security Hub says of a timestamp that is none.
+const datePattern = `"(\d\d\d\d)-[0-1](\d)-[0-3](\d)[Tt](?:[0-2](\d):[0-5](\d):[0-5](\d)|23:59:60)(?:\.(\d)+)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)$"`
+
 func TestValidateTexts(t *testing.T) {
 	t.Parallel()
 	many := func(n int) map[string]any {
@@ -43,7 +46,7 @@ func TestValidateTexts(t *testing.T) {
 		"description long":    {obj("Description", strings.Repeat("x", 1025)), "data.Description should NOT be longer than 1024 characters"},
 		"schema version":      {obj("SchemaVersion", "2020-01-01"), "data.SchemaVersion should be equal to one of the allowed values"},
 		"account":             {obj("AwsAccountId", "11112222333x"), `data.AwsAccountId should match pattern "^[0-9]{12}$"`},
-		"time":                {obj("UpdatedAt", "yesterday"), `data.UpdatedAt should match format "date-time"`},
+		"time":                {obj("UpdatedAt", "yesterday"), "data.UpdatedAt should match pattern " + datePattern},
 		"types pattern":       {obj("Types", []any{""}), `data.Types[0] should NOT be shorter than 1 characters`},
 		"types slashes":       {obj("Types", []any{"a/b/c/d"}), `data.Types[0] should match pattern "^([^/]+)(/[^/]+){0,2}$"`},
 		"types too many":      {obj("Types", make51()), "data.Types should NOT have more than 50 items"},

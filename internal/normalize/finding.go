@@ -10,12 +10,15 @@ import (
 )
 
 // Finding reads one finding in the format that it is in: OCSF or ASFF.
-type Finding struct{}
+type Finding struct {
+	// Mend is asff.Normalizer's.
+	Mend bool
+}
 
 // Normalize reads, validates and completes one finding.
-func (Finding) Normalize(raw json.RawMessage) (finding.Finding, *finding.ImportError) {
+func (n Finding) Normalize(raw json.RawMessage) (finding.Finding, *finding.ImportError) {
 	if format.Is(raw) {
 		return ocsf.Normalizer{}.Normalize(raw)
 	}
-	return asff.Normalizer{}.Normalize(raw)
+	return asff.Normalizer{Mend: n.Mend}.Normalize(raw)
 }

@@ -7,11 +7,22 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 )
 
+// LeftOut is the product field that names what was mended in a finding.
+const LeftOut = "parry/left-out"
+
+// maxField is how many characters a product field may have.
+const maxField = 2048
+
 // Normalizer turns raw ASFF into findings. The zero value is ready to use.
-type Normalizer struct{}
+type Normalizer struct {
+	// Mend leaves out what a finding can do without and AWS's own model does not
+	// allow, and says so in the product field LeftOut. It is for what AWS's services
+	// send and Parry translated: no sender is there who could put it right.
+	Mend bool
+}
 
 // Normalize reads, validates and completes one finding.
-func (Normalizer) Normalize(raw json.RawMessage) (finding.Finding, *finding.ImportError) {
+func (n Normalizer) Normalize(raw json.RawMessage) (finding.Finding, *finding.ImportError) {
 	if len(raw) > finding.MaxBytes {
 		return finding.Finding{}, finding.Refuse(peekID(raw), finding.CodeInvalidInput,
 			"Finding is larger than the limit of 240 KB. Drop Resources[].Details, or split the finding by resource.")
@@ -20,10 +31,17 @@ func (Normalizer) Normalize(raw json.RawMessage) (finding.Finding, *finding.Impo
 	if err != nil {
 		return finding.Finding{}, finding.Refuse("", finding.CodeInvalidInput, finding.NotASFF+"data "+sentence(err))
 	}
+	left := ""
+	if n.Mend {
+		f, left = f.Mend()
+	}
 	if err := f.Validate(); err != nil {
 		return finding.Finding{}, finding.Refuse(f.String("Id"), finding.CodeInvalidInput, err.Error())
 	}
-	return fill(f.Bare()), nil
+	if r := []rune(left); len(r) > maxField {
+		left = string(r[:maxField])
+	}
+	return fill(f.Bare()).WithProductFields(map[string]string{LeftOut: left}), nil
 }
 
 // sentence words a parse error after "data".

@@ -127,3 +127,48 @@ func TestNormalizeRefusesInAWSsForm(t *testing.T) {
 		})
 	}
 }
+
+// What AWS sends is kept whatever is wrong with its details; a customer's batch
+// is told of them.
+func TestMendLeavesOutWhatIsNoASFF(t *testing.T) {
+	t.Parallel()
+	in := strings.Replace(private, `"Resources":[{"Type":"Other","Id":"x"}]`, `"Malware":[{"Name":"m"},{"Name":""}],"Detection":{"Sequence":{"Uid":"u","Actors":[{"Session":{"CreatedTime":"1716916944000","Uid":"s"}}]}},
+		"Resources":[{"Type":"AwsEc2Instance","Id":"x","Tags":{},"Details":{"AwsEc2Instance":{"LaunchedAt":"2018-05-08 16:46:19","VpcId":"v","Newer":[1]}}}]`, 1)
+	if _, refused := (asff.Normalizer{}).Normalize(json.RawMessage(in)); refused == nil {
+		t.Error("not refused where its sender could put it right")
+	}
+	f, refused := asff.Normalizer{Mend: true}.Normalize(json.RawMessage(in))
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	var got struct{ Malware, Detection, Resources json.RawMessage }
+	if err := json.Unmarshal(f.JSON(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`[{"Name":"m"}]`, `{"Sequence":{"Actors":[{"Session":{"Uid":"s"}}],"Uid":"u"}}`,
+		`[{"Details":{"AwsEc2Instance":{"Newer":[1],"VpcId":"v"}},"Id":"x","Type":"AwsEc2Instance"}]`,
+	}
+	if diff := cmp.Diff(want, []string{string(got.Malware), string(got.Detection), string(got.Resources)}); diff != "" {
+		t.Error(diff)
+	}
+	const left = "data.Detection.Sequence.Actors[0].Session.CreatedTime should be integer, data.Malware[1].Name should NOT be shorter than 1 characters, "
+	if note := f.String("ProductFields", asff.LeftOut); !strings.HasPrefix(note, left) {
+		t.Error(note)
+	}
+}
+
+// What identifies a finding is never mended.
+func TestMendRefusesWhatMatters(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		strings.Replace(private, `"Title":"t"`, `"Title":""`, 1),
+		strings.Replace(private, `"Id":"x"`, `"Id":5`, 1),
+		strings.Replace(private, `[{"Type":"Other","Id":"x"}]`, `[5]`, 1),
+		strings.Replace(private, `[{"Type":"Other","Id":"x"}]`, `{}`, 1),
+	} {
+		if _, refused := (asff.Normalizer{Mend: true}).Normalize(json.RawMessage(in)); refused == nil {
+			t.Errorf("accepted: %s", in)
+		}
+	}
+}

@@ -17,6 +17,7 @@
 // # Never
 //
 // Overwrites a member that the provider gave, or drops one that it does not know.
+// One that it knows and that is no ASFF is dropped only when asked to mend.
 //
 // # When it fails
 //

@@ -62,11 +62,11 @@ func Read(raw []byte) (Message, error) {
 	case peek.DetailType != nil:
 	case ocsf.Is(raw):
 		m := Message{Kind: KindOCSF}
-		m.add(normalize.Finding{}.Normalize(raw))
+		m.add(normalize.Finding{Mend: true}.Normalize(raw))
 		return m, nil
 	case peek.ProductArn != nil || peek.SchemaVersion == "2018-10-08":
 		m := Message{Kind: KindASFF}
-		m.add(asff.Normalizer{}.Normalize(raw))
+		m.add(asff.Normalizer{Mend: true}.Normalize(raw))
 		return m, nil
 	case peek.Arn != "" && peek.Service.ServiceName == "guardduty":
 		return bareGuardDuty(raw)
@@ -165,7 +165,7 @@ func (m *Message) one(kind string, e event.Event, read func(event.Event) (map[st
 			return fault.Errorf(fault.Invalid, "write finding", "%w", err)
 		}
 	}
-	m.add(asff.Normalizer{}.Normalize(raw))
+	m.add(asff.Normalizer{Mend: true}.Normalize(raw))
 	return nil
 }
 
@@ -192,7 +192,7 @@ func (m *Message) securityHub(e event.Event) error {
 		if err != nil {
 			return fault.Errorf(fault.Invalid, "read event", "%w", err)
 		}
-		m.add(normalize.Finding{}.Normalize(raw)) // OCSF in "Findings Imported V2"
+		m.add(normalize.Finding{Mend: true}.Normalize(raw)) // OCSF in "Findings Imported V2"
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (Normalizer) Normalize(raw json.RawMessage) (finding.Finding, *finding.Impo
 	if err != nil {
 		return finding.Finding{}, refuse("", err)
 	}
-	f, refused := asff.Normalizer{}.Normalize(f.JSON())
+	f, refused := asff.Normalizer{Mend: true}.Normalize(f.JSON())
 	if refused != nil {
 		return finding.Finding{}, refused
 	}

@@ -1,0 +1,34 @@
+package finding_test
+
+import (
+	"testing"
+
+	"github.com/parry-security/parry/internal/finding"
+)
+
+func BenchmarkValidate(b *testing.B) {
+	for _, name := range []string{"afsbp-s3.4.json", "afsbp-rds.5.json"} {
+		b.Run(name, func(b *testing.B) {
+			f, err := finding.Parse(samples(b)[name])
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f.Validate(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	raw := samples(b)["afsbp-s3.4.json"]
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := finding.Parse(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
