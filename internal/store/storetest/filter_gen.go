@@ -73,6 +73,18 @@ func texts(field string) []string {
 		return []string{"UNKNOWN", "TRUE_POSITIVE", "FALSE_POSITIVE", "BENIGN_POSITIVE"}
 	case "WorkflowState":
 		return []string{"NEW", "ASSIGNED", "IN_PROGRESS", "DEFERRED", "RESOLVED"}
+	case "ResourceAwsIamAccessKeyStatus":
+		return []string{"Active", "Inactive"}
+	case "ThreatIntelIndicatorType":
+		return []string{"DOMAIN", "HASH_SHA1", "HASH_SHA256", "URL"}
+	case "ThreatIntelIndicatorCategory":
+		return []string{"BACKDOOR", "CARD_STEALER", "DROP_SITE"}
+	case "VulnerabilitiesExploitAvailable":
+		return []string{"YES", "NO"}
+	case "VulnerabilitiesFixAvailable":
+		return []string{"YES", "NO", "PARTIAL"}
+	case "MalwareType":
+		return []string{"ADWARE", "COIN_MINER", "WORM"}
 	case "MalwareState":
 		return []string{"OBSERVED", "REMOVAL_FAILED", "REMOVED"}
 	case "NetworkDirection":
@@ -238,6 +250,7 @@ func complete(doc map[string]any) {
 	related := map[string]any{"ProductArn": "arn:aws:securityhub:a::product/b/c", "Id": "r"}
 	each(doc["RelatedFindings"], related)
 	each(doc["Malware"], map[string]any{"Name": "m"})
+	each(doc["Vulnerabilities"], map[string]any{"Id": "CVE-2026-1"})
 	each(doc["Resources"], map[string]any{"Type": "Other", "Id": "i"})
 	if fpf, ok := doc["FindingProviderFields"].(map[string]any); ok {
 		each(fpf["RelatedFindings"], related)
