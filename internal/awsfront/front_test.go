@@ -76,8 +76,8 @@ func TestSecurityHubRefuses(t *testing.T) {
 		"record state":         {"dev", "PATCH", "/findings/batchupdate", `{"FindingIdentifiers":[{"Id":"a","ProductArn":"b"}],"RecordState":"ARCHIVED"}`, 400, "InvalidInputException", "RecordState"},
 		"unknown workflow":     {"dev", "PATCH", "/findings/batchupdate", `{"FindingIdentifiers":[{"Id":"a","ProductArn":"b"}],"Workflow":{"Status":"DONE"}}`, 400, "InvalidInputException", "Workflow.Status"},
 		"identifiers missing":  {"dev", "PATCH", "/findings/batchupdate", `{"Workflow":{"Status":"NEW"}}`, 400, "InvalidInputException", "required property 'FindingIdentifiers'"},
-		"operation not served": {"admin", "GET", "/insights/get", "", 501, "UnknownOperationException", "BatchImportFindings, GetFindings"},
-		"method not served":    {"admin", "DELETE", "/accounts", "", 501, "UnknownOperationException", "does not serve DELETE"},
+		"operation not served": {"admin", "GET", "/nothing", "", 501, "UnknownOperationException", "no operation GET on this path"},
+		"method not served":    {"admin", "DELETE", "/accounts", "", 401, "InvalidAccessException", "DisableSecurityHub is not for Parry to do"},
 		"another hub":          {"admin", "GET", "/accounts?HubArn=arn%3Aaws%3Asecurityhub%3Aus-east-1%3A1%3Ahub%2Fdefault", "", 404, "ResourceNotFoundException", ":hub/default"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -202,6 +202,11 @@ func (p ProductARN) Private() bool { return p.Account != "" && p.Company == p.Ac
 // Name gives "company/product", by which the same product is known in all regions.
 func (p ProductARN) Name() string { return p.Company + "/" + p.Product }
 
+// String gives the ARN.
+func (p ProductARN) String() string {
+	return "arn:" + p.Partition + ":securityhub:" + p.Region + ":" + p.Account + ":product/" + p.Name()
+}
+
 // ParseProductARN reads arn:PARTITION:securityhub:REGION:ACCOUNT:product/COMPANY/PRODUCT.
 func ParseProductARN(s string) (ProductARN, bool) {
 	part := strings.SplitN(s, ":", 6)

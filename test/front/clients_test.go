@@ -86,7 +86,7 @@ func (s *server) boto3(t *testing.T, python string) {
 		{as("admin", "get_findings", map[string]any{"Filters": map[string]any{"Title": []any{
 			map[string]string{"Value": "a", "Comparison": "EQUALS"}, map[string]string{"Value": "b", "Comparison": "NOT_EQUALS"},
 		}}}), 400, "InvalidInputException", "Title"},
-		{as("admin", "get_insights", nil), 501, "UnknownOperationException", "It serves BatchImportFindings"},
+		{as("admin", "get_resources_v2", nil), 501, "UnknownOperationException", "Parry does not serve GetResourcesV2"},
 		{as("dev-reader", "get_findings", map[string]any{"Filters": map[string]any{"AwsAccountId": []any{map[string]string{"Value": prod, "Comparison": "EQUALS"}}}}), 200, "", ""},
 	}
 	var calls []pyCall

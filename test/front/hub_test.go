@@ -50,6 +50,11 @@ func (s *server) hub(t *testing.T) {
 		{as("admin", "list_finding_aggregators", nil), ":" + hubAccount + ":finding-aggregator/"},
 		{as("admin", "get_finding_aggregator", map[string]any{"FindingAggregatorArn": "arn:aws:securityhub:us-east-1:1:finding-aggregator/x"}), "404 ResourceNotFoundException"},
 		{as("admin", "list_enabled_products_for_import", nil), "product-subscription/aws/guardduty"},
+		{as("dev-source", "list_enabled_products_for_import", nil), "ProductSubscriptions:[arn:aws:securityhub:us-east-1:" + dev + ":product-subscription/aws/securityhub]"},
+		{as("dev-source", "describe_products", nil), "ProductArn:" + product},
+		{as("dev-source", "enable_import_findings_for_product", map[string]any{"ProductArn": product}), ":product-subscription/aws/securityhub"},
+		{as("dev-source", "enable_import_findings_for_product", map[string]any{"ProductArn": "arn:aws:securityhub:us-east-1::product/aws/guardduty"}), "400 InvalidInputException"},
+		{as("admin", "disable_import_findings_for_product", map[string]any{"ProductSubscriptionArn": "x"}), "401 InvalidAccessException"},
 		{as("admin", "list_invitations", nil), "Invitations:[]"},
 	}
 	var calls []pyCall

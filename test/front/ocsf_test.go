@@ -71,7 +71,7 @@ func (s *server) ocsfStory(t *testing.T, python string) {
 		"severity":                 "ValidationException 400: Invalid parameter 'SeverityId'. data.SeverityId should be equal to one of the allowed values: 0, 1, 2, 3, 4, 5, 6, 99",
 		"nothing":                  "ValidationException 400: Invalid parameter 'body'. one of Comment, SeverityId and StatusId is needed",
 		"both":                     "ValidationException 400: Invalid parameter 'MetadataUids'. one of MetadataUids and FindingIdentifiers is needed, and not both",
-		"unserved":                 "UnknownOperationException 501: Parry does not serve POST on this path. It serves BatchImportFindings",
+		"unserved":                 "UnknownOperationException 501: Parry does not serve GetResourcesV2",
 	} {
 		if text, _ := refused[name].(string); !strings.Contains(text, want) {
 			t.Errorf("%s: %v; want %q", name, refused[name], want)

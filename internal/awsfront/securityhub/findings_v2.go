@@ -60,6 +60,10 @@ func (h *Handler) operationsV2() map[string]operation {
 		"POST /findingsv2":                inV2(h.getFindingsV2),
 		"POST /findingsv2/statistics":     inV2(h.statisticsV2),
 		"PATCH /findingsv2/batchupdatev2": inV2(h.updateFindingsV2),
+		"GET /hubv2":                      inV2(h.reads(h.describeV2)),
+		"POST /hubv2":                     inV2(h.enableV2),
+		"GET /aggregatorv2/list":          inV2(h.reads(h.listAggregatorsV2)),
+		"GET /aggregatorv2/get/{arn...}":  inV2(h.reads(h.getAggregatorV2)),
 	}
 }
 

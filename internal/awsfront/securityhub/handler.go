@@ -124,9 +124,9 @@ func New(cfg Config) (*Handler, error) {
 		"PATCH /findings/batchupdate": h.updateFindings,
 		"POST /accounts":              h.enable,
 		"GET /accounts":               h.describe,
-		"/":                           h.unserved,
 	}
 	maps.Copy(operations, h.organizationOperations())
+	maps.Copy(operations, h.productOperations())
 	if cfg.History != nil {
 		operations["POST /findingHistory/get"] = h.historyOf
 	}
@@ -140,6 +140,12 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Controls != nil {
 		maps.Copy(operations, h.controlOperations())
 	}
+	rest, err := unservedOperations(operations)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(operations, rest)
+	operations["/"] = h.unserved
 	for pattern, answer := range operations {
 		h.mux.HandleFunc(pattern, h.serve(answer))
 	}
@@ -149,7 +155,7 @@ func New(cfg Config) (*Handler, error) {
 // readingPosts are the paths of POSTs that change nothing.
 var readingPosts = []string{ //nolint:gochecknoglobals // a constant
 	"/findings", "/automationrules/get", "/findingHistory/get", "/members/get", "/findingsv2", "/findingsv2/statistics",
-	"/standards/get", "/securityControls/batchGet", "/associations/batchGet",
+	"/standards/get", "/securityControls/batchGet", "/associations/batchGet", "/configurationPolicyAssociation/list",
 }
 
 // Reads reports whether r changes nothing.
@@ -211,23 +217,6 @@ func errorOf(err error) *protocol.Error {
 		return &protocol.Error{Status: http.StatusServiceUnavailable, Code: "InternalException", Message: "The service is not available at the moment. Try again."}
 	default:
 		return &protocol.Error{Status: http.StatusInternalServerError, Code: "InternalException", Message: "Internal server error. The reason is in the server's log."}
-	}
-}
-
-func (h *Handler) unserved(r *http.Request) (any, error) {
-	served := "BatchImportFindings, GetFindings, BatchUpdateFindings, GetFindingHistory, EnableSecurityHub, DescribeHub and the reads of members, administrator and aggregator"
-	if h.cfg.Rules != nil {
-		served += ", and the operations of automation rules and their tags"
-	}
-	if h.cfg.FinderV2 != nil {
-		served += "; GetFindingsV2, BatchUpdateFindingsV2 and GetFindingStatisticsV2"
-	}
-	if h.cfg.Controls != nil {
-		served += ", and the reads of standards and controls"
-	}
-	return nil, &protocol.Error{
-		Status: http.StatusNotImplemented, Code: "UnknownOperationException",
-		Message: "Parry does not serve " + r.Method + " on this path. It serves " + served + ".",
 	}
 }
 

@@ -30,7 +30,9 @@ func (h *Handler) organizationOperations() map[string]operation {
 		"GET /organization/configuration":     h.reads(h.organizationConfiguration),
 		"GET /findingAggregator/list":         h.reads(h.listAggregators),
 		"GET /findingAggregator/get/{arn...}": h.reads(h.getAggregator),
-		"GET /productSubscriptions":           h.reads(h.productSubscriptions),
+		// There are none: central configuration is AWS's.
+		"GET /configurationPolicy/list":             h.reads(fixed(map[string]any{"ConfigurationPolicySummaries": []any{}})),
+		"POST /configurationPolicyAssociation/list": h.reads(fixed(map[string]any{"ConfigurationPolicyAssociationSummaries": []any{}})),
 	}
 }
 
@@ -158,12 +160,13 @@ func (h *Handler) organizationConfiguration(*http.Request, auth.Principal) (any,
 	}, nil
 }
 
-// aggregator is the ARN of the one finding aggregator: its id is a function of the
-// account.
-func (h *Handler) aggregator() string {
+// arn is that of the one object of a kind: its id is a function of the account.
+func (h *Handler) arn(region, kind string) string {
 	sum := sha256.Sum256([]byte("parry finding aggregator " + h.cfg.Account))
-	return fmt.Sprintf("arn:%s:securityhub:%s:%s:finding-aggregator/%x-%x-%x-%x-%x", h.cfg.Partition, h.cfg.Region, h.cfg.Account, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+	return fmt.Sprintf("arn:%s:securityhub:%s:%s:%s/%x-%x-%x-%x-%x", h.cfg.Partition, region, h.cfg.Account, kind, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
+
+func (h *Handler) aggregator() string { return h.arn(h.cfg.Region, "finding-aggregator") }
 
 func (h *Handler) listAggregators(*http.Request, auth.Principal) (any, error) {
 	return map[string]any{"FindingAggregators": []any{map[string]any{"FindingAggregatorArn": h.aggregator()}}}, nil
@@ -171,19 +174,37 @@ func (h *Handler) listAggregators(*http.Request, auth.Principal) (any, error) {
 
 func (h *Handler) getAggregator(r *http.Request, _ auth.Principal) (any, error) {
 	if r.PathValue("arn") != h.aggregator() {
-		return nil, &protocol.Error{Status: http.StatusNotFound, Code: "ResourceNotFoundException", Message: "There is no such finding aggregator. The one there is: " + h.aggregator() + "."}
+		return nil, missing("finding aggregator", h.aggregator())
 	}
 	return map[string]any{"FindingAggregatorArn": h.aggregator(), "FindingAggregationRegion": h.cfg.Region, "RegionLinkingMode": "ALL_REGIONS"}, nil
 }
 
-// productSubscriptions gives the products that every caller may send for: AWS's own
-// and the account's custom one.
-func (h *Handler) productSubscriptions(r *http.Request, _ auth.Principal) (any, error) {
-	arn := func(product string) string {
-		return "arn:" + h.cfg.Partition + ":securityhub:" + protocol.RegionFrom(r.Context()) + ":" + h.cfg.Account + ":product-subscription/" + product
+// missing tells of the only one that there is.
+func missing(kind, only string) error {
+	return &protocol.Error{Status: http.StatusNotFound, Code: "ResourceNotFoundException", Message: "There is no such " + kind + ". The one there is: " + only + "."}
+}
+
+func (h *Handler) aggregatorV2() string { return h.arn(h.cfg.Region, "aggregatorv2") }
+
+func (h *Handler) listAggregatorsV2(*http.Request, auth.Principal) (any, error) {
+	return map[string]any{"AggregatorsV2": []any{map[string]any{"AggregatorV2Arn": h.aggregatorV2()}}}, nil
+}
+
+func (h *Handler) getAggregatorV2(r *http.Request, _ auth.Principal) (any, error) {
+	if r.PathValue("arn") != h.aggregatorV2() {
+		return nil, missing("aggregator", h.aggregatorV2())
 	}
-	return map[string]any{"ProductSubscriptions": []string{
-		arn("aws/access-analyzer"), arn("aws/config"), arn("aws/guardduty"), arn("aws/health"), arn("aws/inspector"), arn("aws/macie"), arn("aws/securityhub"),
-		arn(h.cfg.Account + "/default"),
-	}}, nil
+	return map[string]any{"AggregatorV2Arn": h.aggregatorV2(), "AggregationRegion": h.cfg.Region, "RegionLinkingMode": "ALL_REGIONS", "LinkedRegions": []string{}}, nil
+}
+
+func (h *Handler) describeV2(r *http.Request, _ auth.Principal) (any, error) {
+	return map[string]string{"HubV2Arn": h.arn(protocol.RegionFrom(r.Context()), "hubv2"), "SubscribedAt": h.since()}, nil
+}
+
+// enableV2 does nothing, as enable.
+func (h *Handler) enableV2(r *http.Request) (any, error) {
+	if _, err := h.enable(r); err != nil {
+		return nil, err
+	}
+	return map[string]string{"HubV2Arn": h.arn(protocol.RegionFrom(r.Context()), "hubv2")}, nil
 }

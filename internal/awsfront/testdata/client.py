@@ -51,7 +51,7 @@ def story(data):
             Workflow={"Status": "NOTIFIED"},
             Note={"Text": "looked at", "UpdatedBy": "ada"},
         ),
-        "unserved": attempt(hub.get_insights),
+        "unserved": attempt(hub.get_resources_v2),
     }
     return out
 

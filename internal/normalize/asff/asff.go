@@ -72,7 +72,7 @@ func peekID(raw json.RawMessage) string {
 // fill adds what Security Hub adds to a finding that it takes in.
 func fill(f finding.Finding) finding.Finding {
 	arn, _ := finding.ParseProductARN(f.String("ProductArn"))
-	company, product := names(arn)
+	company, product := Names(arn)
 	for _, m := range []struct{ name, value string }{
 		{"Region", arn.Region}, {"CompanyName", company}, {"ProductName", product},
 	} {
@@ -87,9 +87,9 @@ func fill(f finding.Finding) finding.Finding {
 	})
 }
 
-// names gives the company and product names that Security Hub shows for a
+// Names gives the company and product names that Security Hub shows for a
 // product; for one that Parry does not know, the words of the ARN.
-func names(arn finding.ProductARN) (company, product string) {
+func Names(arn finding.ProductARN) (company, product string) {
 	if arn.Private() && arn.Product == "default" {
 		return "Personal", "Default"
 	}
