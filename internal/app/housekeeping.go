@@ -62,6 +62,7 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
+	h.done.Go(func() { h.every(ctx, time.Hour, h.s.stages.exceptions.Sweep) })
 	h.done.Go(func() { settle(ctx) })
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/parry-security/parry/internal/approve"
 	"github.com/parry-security/parry/internal/audit"
@@ -14,6 +15,7 @@ import (
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/execute"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
 	"github.com/parry-security/parry/internal/normalize"
 	"github.com/parry-security/parry/internal/notify"
@@ -30,18 +32,20 @@ import (
 
 // stages are the verbs that a finding passes, each wired to its neighbours.
 type stages struct {
-	intake  *ingesthttp.Intake
-	triage  *triage.Triage
-	rules   *triage.RuleDesk
-	route   *route.Stage
-	plan    *plan.Stage
-	desk    *plan.Desk
-	approve *approve.Stage
-	execute *execute.Stage
-	verify  *verify.Stage
-	notify  *notify.Stage
-	audit   *audit.Appender
-	grants  []awsapi.Grant
+	intake *ingesthttp.Intake
+	triage *triage.Triage
+	rules  *triage.RuleDesk
+	// exceptions are the accepted risks.
+	exceptions *triage.ExceptionDesk
+	route      *route.Stage
+	plan       *plan.Stage
+	desk       *plan.Desk
+	approve    *approve.Stage
+	execute    *execute.Stage
+	verify     *verify.Stage
+	notify     *notify.Stage
+	audit      *audit.Appender
+	grants     []awsapi.Grant
 	// collectors are the sources that read by themselves.
 	collectors []collector
 	writeback  *writeback.Stage
@@ -88,7 +92,7 @@ func (s *Server) buildIntake(t *stages) error {
 		return err
 	}
 	if t.triage, err = triage.New(triage.Config{
-		Store: s.store, Scorer: scorer, Rules: book, Clock: s.clock, Logger: s.log,
+		Store: s.store, Scorer: scorer, Rules: book, Exceptions: triage.NewExceptionBook(s.store, s.log), Clock: s.clock, Logger: s.log,
 		AccountName: func(id string) string { return names[id] }, WriteBack: t.writeback.Concerns, EventsV2: s.cfg.Findings.EventsV2,
 	}); err != nil {
 		return err
@@ -96,6 +100,12 @@ func (s *Server) buildIntake(t *stages) error {
 	if t.rules, err = triage.NewRuleDesk(triage.RuleDeskConfig{
 		Triage: t.triage, Book: book, Rules: s.store, Runs: s.store, Pages: s.store, Account: s.cfg.Organization.HubAccount,
 		Partition: s.cfg.Organization.Partition, Node: s.node, Lease: s.store, IDs: s.ids, Clock: s.clock, Logger: s.log,
+	}); err != nil {
+		return err
+	}
+	if t.exceptions, err = triage.NewExceptionDesk(triage.ExceptionDeskConfig{
+		Triage: t.triage, Store: s.store, Pages: s.store, Longest: time.Duration(s.cfg.Exceptions.MaxDays) * 24 * time.Hour, Warn: s.cfg.Exceptions.WarnDays,
+		Account: s.cfg.Organization.HubAccount, Node: s.node, Lease: s.store, IDs: s.ids, Clock: s.clock, Logger: s.log,
 	}); err != nil {
 		return err
 	}
@@ -197,7 +207,7 @@ func (s *Server) buildRemediation(t *stages) error {
 		return err
 	}
 	if t.execute, err = execute.New(execute.Config{
-		Store: crashExecutions(s.store), Gate: executeSessions{open}, Interpreter: interpreter, Announce: s.announceExecution, Clock: s.clock, Logger: s.log.With("component", "execute"),
+		Store: crashExecutions(s.store), Gate: executeSessions{open}, Interpreter: interpreter, Announce: s.announceExecution, Excepted: s.exceptionOf, Clock: s.clock, Logger: s.log.With("component", "execute"),
 	}); err != nil {
 		return err
 	}
@@ -206,6 +216,15 @@ func (s *Server) buildRemediation(t *stages) error {
 		Store: s.store, Playbooks: s.content, Gate: verifySessions{open}, Clock: s.clock, Logger: s.log.With("component", "verify"),
 	})
 	return err
+}
+
+// exceptionOf names the exception that suppresses a finding, "" for none.
+func (s *Server) exceptionOf(ctx context.Context, id finding.ID) (string, error) {
+	found, err := s.store.Findings(ctx, []finding.ID{id})
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return found[0].Exception, nil
 }
 
 func (s *Server) buildAudit(t *stages) error {

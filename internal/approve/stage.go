@@ -97,13 +97,20 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	trusted, title, err := s.source(ctx, r)
+	about, err := s.about(ctx, r)
 	if err != nil {
+		return err
+	}
+	if ex := about.Exception; ex != "" && r.Kind == remediation.KindFix {
+		err := s.cancel(ctx, r, "the finding is suppressed by the exception "+ex, "end it: parry exception expire "+ex, "parry/approve")
+		if errors.Is(err, store.ErrConflict) {
+			return fault.Transient(err, 0) // look again
+		}
 		return err
 	}
 	account, _ := s.Org.Account(r.Account)
 	policy := choose(s.Policies, r, account.Unit)
-	why := obstacle(r, plan, trusted)
+	why := obstacle(r, plan, about.Trusted)
 	now := s.Clock.Now()
 	a := remediation.Approval{
 		ID: "apr-" + strings.TrimPrefix(string(r.ID), "rem-"), Remediation: r.ID, Plan: r.PlanHash, Account: r.Account,
@@ -128,19 +135,19 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	case policy.Mode == Automatic:
 		reason = "policy " + policy.ID + " is automatic, but " + why
 	}
-	return s.settle(ctx, a, r, transition{to: to, reason: reason, hint: hint, actor: "policy/" + policy.ID, title: title, changes: plan.Changes(), create: true})
+	return s.settle(ctx, a, r, transition{to: to, reason: reason, hint: hint, actor: "policy/" + policy.ID, title: about.Title, changes: plan.Changes(), create: true})
 }
 
-// source says whether the finding's source is trusted, and the finding's title.
-func (s *Stage) source(ctx context.Context, r remediation.Remediation) (bool, string, error) {
+// about gives the finding that r is about; of a run, nothing but its title.
+func (s *Stage) about(ctx context.Context, r remediation.Remediation) (store.FindingRecord, error) {
 	if r.Finding.IsZero() {
-		return false, r.Title(), nil
+		return store.FindingRecord{Title: r.Title()}, nil
 	}
 	records, err := s.Store.Findings(ctx, []finding.ID{r.Finding})
 	if err != nil || len(records) == 0 {
-		return false, "", err
+		return store.FindingRecord{}, err
 	}
-	return records[0].Trusted, records[0].Title, nil
+	return records[0], nil
 }
 
 // transition is one change of a remediation that an approval brings about.
@@ -215,6 +222,16 @@ func (s *Stage) decide(ctx context.Context, id string, hash remediation.Hash, d 
 	}
 	if a.OfStep() {
 		return s.decideStep(ctx, a, d)
+	}
+	if d.Grant && r.Kind == remediation.KindFix {
+		about, err := s.about(ctx, r)
+		if err != nil {
+			return a, err
+		}
+		if ex := about.Exception; ex != "" {
+			return a, fault.Errorf(fault.Conflict, "decide on "+id, "the finding is suppressed by the exception %s", ex).
+				WithHint("end it first: parry exception expire %s; or refuse the plan: parry approval reject %s", ex, id)
+		}
 	}
 	a.Decisions = append(a.Decisions, d)
 	t := transition{to: r.State, actor: d.Principal, title: r.Title()}

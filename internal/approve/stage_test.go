@@ -29,6 +29,7 @@ type memory struct {
 	r       remediation.Remediation
 	plan    remediation.Plan
 	trusted bool
+	except  string
 	a       *remediation.Approval
 	eff     []store.Effects
 	ended   time.Time // of the execution
@@ -62,7 +63,7 @@ func (m *memory) Plan(context.Context, remediation.Hash) (remediation.Plan, erro
 }
 
 func (m *memory) Findings(context.Context, []finding.ID) ([]store.FindingRecord, error) {
-	return []store.FindingRecord{{Trusted: m.trusted, Title: "S3.8"}}, nil
+	return []store.FindingRecord{{Trusted: m.trusted, Title: "S3.8", Exception: m.except}}, nil
 }
 
 func (m *memory) CreateApproval(_ context.Context, a remediation.Approval, r *remediation.Remediation, eff store.Effects) error {
@@ -264,6 +265,28 @@ func TestRejectionAndExpiryEndTheRemediation(t *testing.T) {
 	n, err := w.stage.Expire(t.Context(), 10)
 	if err != nil || n != 1 || w.r.State != remediation.Expired {
 		t.Errorf("expired %d, %v, remediation %s", n, err, w.r.State)
+	}
+}
+
+// A plan whose finding an exception suppresses is neither put up nor approved; an undo
+// is, since it takes back what was done.
+func TestAnExceptedFindingIsNotFixed(t *testing.T) {
+	t.Parallel()
+	w := setup(t, dev, func(m *memory) { m.except = "ex-1" }, automaticInDev())
+	if w.r.State != remediation.Cancelled || !strings.Contains(w.r.Reason, "exception ex-1") || !strings.Contains(w.r.Hint, "parry exception expire ex-1") || w.a != nil {
+		t.Errorf("%+v, approval %+v", w.r, w.a)
+	}
+	w = setup(t, prod, nil)
+	w.except = "ex-1"
+	if _, err := w.stage.Grant(t.Context(), w.a.ID, "alice", "hash", ""); !fault.Is(err, fault.Conflict) || !strings.Contains(fault.HintOf(err), "parry exception expire ex-1") || w.r.State != remediation.AwaitingApproval {
+		t.Errorf("%v, hint %s, %s", err, fault.HintOf(err), w.r.State)
+	}
+	if _, err := w.stage.Reject(t.Context(), w.a.ID, "alice", "hash", ""); err != nil || w.r.State != remediation.Rejected {
+		t.Errorf("%v, %s", err, w.r.State)
+	}
+	w = setup(t, prod, func(m *memory) { m.r.Kind, m.except = remediation.KindUndo, "ex-1" })
+	if _, err := w.stage.Grant(t.Context(), w.a.ID, "alice", "hash", ""); err != nil || w.r.State != remediation.Queued {
+		t.Errorf("undo: %v, %s", err, w.r.State)
 	}
 }
 

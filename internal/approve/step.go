@@ -134,7 +134,7 @@ func (s *Stage) stopped(ctx context.Context, r remediation.Remediation) (bool, e
 	if err != nil || e.EndedAt.IsZero() {
 		return false, err
 	}
-	err = s.cancel(ctx, r, "it was stopped while it was planned", "parry/approve")
+	err = s.cancel(ctx, r, "it was stopped while it was planned", "", "parry/approve")
 	if errors.Is(err, store.ErrConflict) {
 		return true, fault.Transient(err, 0) // look again
 	}
@@ -142,8 +142,8 @@ func (s *Stage) stopped(ctx context.Context, r remediation.Remediation) (bool, e
 }
 
 // cancel ends a planned remediation, for which there is no approval yet.
-func (s *Stage) cancel(ctx context.Context, r remediation.Remediation, reason, actor string) error {
-	r, change := r.Moved(remediation.Cancelled, reason, "", s.Clock.Now())
+func (s *Stage) cancel(ctx context.Context, r remediation.Remediation, reason, hint, actor string) error {
+	r, change := r.Moved(remediation.Cancelled, reason, hint, s.Clock.Now())
 	change.Title = r.Title()
 	eff, err := store.Announce(change, actor, r.UpdatedAt)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Stage) Withdraw(ctx context.Context, id remediation.ID, principal strin
 	}
 	op := "stop " + string(id)
 	if r.State == remediation.Planned {
-		return s.cancel(ctx, r, "stopped by "+principal, principal)
+		return s.cancel(ctx, r, "stopped by "+principal, "", principal)
 	}
 	if r.State != remediation.AwaitingApproval && r.State != remediation.Queued {
 		return fault.Errorf(fault.Conflict, op, "it is %s", r.State).WithHint("run: parry remediation show %s", id)

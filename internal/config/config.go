@@ -70,6 +70,34 @@ type Config struct {
 	Retention Retention `yaml:"retention"`
 	// Findings says how findings are announced.
 	Findings Findings `yaml:"findings"`
+	// Exceptions bound accepted risks.
+	Exceptions Exceptions `yaml:"exceptions"`
+}
+
+// Exceptions bound accepted risks in time.
+type Exceptions struct {
+	// MaxDays is how far ahead an exception may end. Default 365.
+	MaxDays int `yaml:"max_days"`
+	// WarnDays are the days before its end on which an event tells of it. Default 14, 3.
+	WarnDays []int `yaml:"warn_days"`
+}
+
+// maxWarnings bounds the warnings of one exception.
+const maxWarnings = 10
+
+func (e Exceptions) validate() error {
+	if e.MaxDays < 1 || e.MaxDays > maxRetention {
+		return fault.Errorf(fault.Invalid, validate, "exceptions.max_days is %d, outside 1 to %d", e.MaxDays, maxRetention)
+	}
+	if len(e.WarnDays) > maxWarnings {
+		return fault.Errorf(fault.Invalid, validate, "exceptions.warn_days has %d entries, the limit is %d", len(e.WarnDays), maxWarnings)
+	}
+	for _, d := range e.WarnDays {
+		if d < 1 || d > maxRetention {
+			return fault.Errorf(fault.Invalid, validate, "exceptions.warn_days has %d, outside 1 to %d", d, maxRetention)
+		}
+	}
+	return nil
 }
 
 // Findings says how findings are announced on the bus.
@@ -201,6 +229,7 @@ func Default() Config {
 		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: node,
 		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
 		Retention:    Retention{ActiveDays: 400, ArchivedDays: 180},
+		Exceptions:   Exceptions{MaxDays: 365, WarnDays: []int{14, 3}},
 	}
 }
 
@@ -334,7 +363,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -41,6 +41,7 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: config.Default().Node,
 		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
 		Retention:    config.Retention{ActiveDays: 400, ArchivedDays: 180},
+		Exceptions:   config.Exceptions{MaxDays: 365, WarnDays: []int{14, 3}},
 	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" || want.Node == "" {
 		t.Errorf("node %q, default (-want +got):\n%s", want.Node, diff)
@@ -69,6 +70,7 @@ guards:
   deny: [{id: d, operations: ["Delete*"], tags: {Environment: prod}, account_tags: {Tier: "1"}, resources: ["arn:aws:s3:::y"], reason: no}]
   budgets: {per_execution: 1, per_account_hour: 2, per_hour: 3}
 retention: {active_days: 90, archived_days: 0}
+exceptions: {max_days: 90, warn_days: [7]}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +96,8 @@ retention: {active_days: 90, archived_days: 0}
 			}},
 			Budgets: config.Budgets{PerExecution: 1, PerAccountHour: 2, PerHour: 3},
 		},
-		Retention: config.Retention{ActiveDays: 90},
+		Retention:  config.Retention{ActiveDays: 90},
+		Exceptions: config.Exceptions{MaxDays: 90, WarnDays: []int{7}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -182,6 +185,9 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"member role":        {"organization: {hub_account: '555566667777', member_role: ''}", "member_role", "docs/configuration.md"},
 		"kept too long":      {least + "retention: {active_days: 36501}", "retention.active_days is 36501", "docs/configuration.md"},
 		"kept less than not": {least + "retention: {archived_days: -1}", "retention.archived_days is -1", "docs/configuration.md"},
+		"excepted for ever":  {least + "exceptions: {max_days: 0}", "exceptions.max_days is 0", "docs/configuration.md"},
+		"warned too late":    {least + "exceptions: {warn_days: [0]}", "exceptions.warn_days has 0", "docs/configuration.md"},
+		"warned too often":   {least + "exceptions: {warn_days: [1,2,3,4,5,6,7,8,9,10,11]}", "exceptions.warn_days has 11 entries", "docs/configuration.md"},
 		"no port":            {least + "listen: localhost", `listen "localhost" is not host:port`, "127.0.0.1:8470"},
 		"port too high":      {least + "listen: 127.0.0.1:70000", "not between 0 and 65535", "127.0.0.1:8470"},
 		"open without TLS":   {least + "listen: 0.0.0.0:80", "no TLS certificate", "tls.certificate and tls.key"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
 	"github.com/parry-security/parry/internal/service"
@@ -124,6 +125,9 @@ type Config struct {
 	Logger      *slog.Logger // default: discard
 	// Announce gives the event of an execution that came into a status; nil = none.
 	Announce func(e store.ExecutionRecord) (store.Effects, error)
+	// Excepted names the exception that suppresses a finding, "" for none; nil = there
+	// are no exceptions.
+	Excepted func(ctx context.Context, id finding.ID) (string, error)
 }
 
 // Stage executes.

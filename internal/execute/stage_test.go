@@ -114,6 +114,7 @@ func TestNoPlanRunsWithoutItsApproval(t *testing.T) {
 		"rejected":         {func(_ *testing.T, w *world) { w.approve(func(a *remediation.Approval) { a.State = "rejected" }) }, remediation.Failed, "no approval binds to plan"},
 		"pending":          {func(_ *testing.T, w *world) { w.approve(func(a *remediation.Approval) { a.State = "pending" }) }, remediation.Failed, "no approval binds to plan"},
 		"tampered with":    {func(_ *testing.T, w *world) { w.editPlan(func(p *remediation.Plan) { p.Role = "Admin" }) }, remediation.Failed, "does not have the approved hash"},
+		"excepted":         {func(_ *testing.T, w *world) { w.except = "ex-1" }, remediation.Superseded, "the exception ex-1"},
 		"expired":          {func(_ *testing.T, w *world) { w.clock.Advance(time.Hour + time.Second) }, remediation.Superseded, "the plan expired at 2026-11-23T13:00:00Z"},
 		"another runbook": {func(t *testing.T, w *world) {
 			w.rehash(t, func(p *remediation.Plan) { p.Runbook.Content += "# later\n" })
@@ -144,6 +145,26 @@ func TestNoPlanRunsWithoutItsApproval(t *testing.T) {
 				t.Errorf("execution = %+v", e)
 			}
 		})
+	}
+}
+
+// TestAFixThatBeganGoesOn: an exception that comes into force between two changes does
+// not leave a resource half fixed; it does not stop an undo at all.
+func TestAFixThatBeganGoesOn(t *testing.T) {
+	t.Parallel()
+	w := setup(t, execute.Result{Status: "Success"})
+	w.except = "ex-1"
+	w.changes = []remediation.Change{{ID: "chg-1", Remediation: "rem-1", Outcome: remediation.Applied}}
+	w.run(t, w.start(t, "rem-1"))
+	if r := w.remediations["rem-1"]; r.State != remediation.Verifying {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	w = setup(t, execute.Result{Status: "Success"})
+	w.except = "ex-1"
+	w.queueUndo(t, remediation.Verified)
+	w.run(t, w.start(t, "rem-2"))
+	if r := w.remediations["rem-2"]; r.State != remediation.Verifying {
+		t.Errorf("undo %s: %s", r.State, r.Reason)
 	}
 }
 

@@ -250,6 +250,7 @@ type world struct {
 	script *script
 	clock  *service.FixedClock
 	stage  *execute.Stage
+	except string // the exception of every finding
 }
 
 const document = `schemaVersion: '0.3'
@@ -273,7 +274,9 @@ func setup(t *testing.T, results ...execute.Result) *world {
 	w.queue(t, remediation.Remediation{ID: "rem-1", Kind: remediation.KindFix})
 	w.engine.memory, w.after = w.memory, map[string]func(){}
 	var err error
-	w.stage, err = execute.New(execute.Config{Store: w.memory, Engine: w.engine, Gate: w.gate, Interpreter: w.script, Clock: w.clock})
+	w.stage, err = execute.New(execute.Config{Store: w.memory, Engine: w.engine, Gate: w.gate, Interpreter: w.script, Clock: w.clock, Excepted: func(context.Context, finding.ID) (string, error) {
+		return w.except, w.fail["Excepted"]
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,12 @@ const (
 	ApprovalAsked      = "Parry Approval Asked"           // detail: remediation.Question
 	FindingOverdue     = "Parry Finding Overdue"          // detail: priority, reasons, dueAt, findings
 
+	ExceptionRequested = "Parry Exception Requested" // detail of all five: exception, covered
+	ExceptionApproved  = "Parry Exception Approved"
+	ExceptionRejected  = "Parry Exception Rejected"
+	ExceptionExpiring  = "Parry Exception Expiring" // and daysLeft
+	ExceptionEnded     = "Parry Exception Ended"
+
 	SourceSSM        = "aws.ssm"
 	ExecutionChanged = "EC2 Automation Execution Status-change Notification"
 	StepChanged      = "EC2 Automation Step Status-change Notification"

@@ -75,6 +75,13 @@ func TestARequestIsRefusedWithTheNextStep(t *testing.T) {
 			},
 			fault.NotFound, "there is no finding", "parry finding list",
 		},
+		"excepted finding": {
+			func(w *world) { w.finding.Exception = "ex-1" },
+			func(w *world) (remediation.ID, error) {
+				return w.desk().RequestFix(t.Context(), w.finding.ID, "", "alice")
+			},
+			fault.Conflict, "the exception ex-1", "parry exception expire ex-1",
+		},
 		"unknown playbook": {nil, func(w *world) (remediation.ID, error) {
 			return w.desk().RequestFix(t.Context(), w.finding.ID, "S3.99", "alice")
 		}, fault.NotFound, `no playbook "S3.99"`, "parry playbook list"},

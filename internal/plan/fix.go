@@ -32,6 +32,12 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 		ID:        req.ID, Kind: remediation.KindFix, Finding: req.Finding, Control: pb.ID, Playbook: pb.ID, Runbook: pb.Runbook,
 		Account: record.Account, Region: record.Region, Resource: record.ResourceID, RequestedBy: req.RequestedBy,
 	}
+	if record.Exception != "" {
+		r.State = remediation.Cancelled
+		r.Reason = "the finding is suppressed by the exception " + record.Exception
+		r.Hint = "end it: parry exception expire " + record.Exception
+		return s.save(ctx, r, nil, record.Title)
+	}
 	if record.RecordState == "ARCHIVED" || record.Workflow == "SUPPRESSED" || record.Workflow == "RESOLVED" {
 		r.State = remediation.Cancelled
 		r.Reason = "the finding is " + strings.ToLower(record.RecordState+" and "+record.Workflow)

@@ -127,6 +127,7 @@ func TestNoPlanIsMade(t *testing.T) {
 		"nothing to fix": {closed, remediation.Cancelled, "every check of playbook S3.8 passes", "", true},
 		"resolved":       {func(w *world) { w.finding.Workflow = "RESOLVED" }, remediation.Cancelled, "active and resolved", "", false},
 		"suppressed":     {func(w *world) { w.finding.Workflow = "SUPPRESSED" }, remediation.Cancelled, "suppressed", "", false},
+		"excepted":       {func(w *world) { w.finding.Workflow, w.finding.Exception = "SUPPRESSED", "ex-1" }, remediation.Cancelled, "the exception ex-1", "parry exception expire ex-1", false},
 		"archived":       {func(w *world) { w.finding.RecordState = "ARCHIVED" }, remediation.Cancelled, "archived", "", false},
 		"foreign account": {
 			func(w *world) { w.finding.Account = "999999999999" }, remediation.Failed,

@@ -64,6 +64,10 @@ func (d *Desk) RequestFix(ctx context.Context, id finding.ID, name, principal st
 	if len(records) == 0 {
 		return "", fault.Errorf(fault.NotFound, op, "there is no finding %s", id).WithHint("run: parry finding list")
 	}
+	if ex := records[0].Exception; ex != "" {
+		return "", fault.Errorf(fault.Conflict, op, "the finding is suppressed by the exception %s, so it is not remediated", ex).
+			WithHint("see it: parry exception show %s; end it: parry exception expire %s", ex, ex)
+	}
 	pb, ok := d.books.PlaybookFor(records[0].Control)
 	if name != "" {
 		if pb, ok = d.books.Playbook(name); !ok {

@@ -73,6 +73,23 @@ func (s *Set) Apply(original, current finding.Finding, now time.Time) (finding.F
 	return run.result(), run.trace
 }
 
+// Matching gives the identifiers of the rules whose criteria f meets, in the order of
+// application; nothing is applied.
+func (s *Set) Matching(f finding.Finding, now time.Time) []string {
+	if s == nil || len(s.rules) == 0 {
+		return nil
+	}
+	var room [64]int32
+	var out []string
+	run := newRun(f, f, now)
+	for _, i := range s.candidates(run, room[:0]) {
+		if r := &s.rules[i]; r.Active(now) && run.meets(r) {
+			out = append(out, r.ID())
+		}
+	}
+	return out
+}
+
 // candidates gives the rules that may match, in the order of application.
 func (s *Set) candidates(x *run, out []int32) []int32 {
 	out = append(out, s.always...)

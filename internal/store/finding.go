@@ -82,6 +82,8 @@ type HistoryEntry struct {
 	Source   string           `json:"source"`
 	Identity string           `json:"identity"`
 	Updates  []finding.Update `json:"updates,omitempty"`
+	// Reason says why, where the writer has one to give.
+	Reason string `json:"reason,omitempty"`
 }
 
 // FindingWrite creates or replaces one finding.

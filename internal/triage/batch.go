@@ -28,10 +28,23 @@ type batch struct {
 	done []int64
 	eff  store.Effects
 
+	// exceptions are those in force.
+	exceptions *Exceptions
+	// why says why an exception lets go what the batch holds, "" = as is found.
+	why    string
 	scorer *Scorer
 	// threatened are the resources that an active threat was seen on, the findings
 	// of the batch not counted.
 	threatened map[string]bool
+}
+
+// begin makes an empty batch with the exceptions that are in force.
+func (t *Triage) begin(ctx context.Context) (*batch, error) {
+	x, err := t.cfg.Exceptions.Exceptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read exceptions: %w", err)
+	}
+	return &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}, exceptions: x}, nil
 }
 
 func (b *batch) subject(id finding.ID) *subject {

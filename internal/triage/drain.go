@@ -236,7 +236,10 @@ func pause(ctx context.Context, n int) error {
 // assemble runs rows over the findings that are stored, in order; several rows
 // of one finding build on each other.
 func (t *Triage) assemble(ctx context.Context, rows []arrival, rules *rule.Set) (*batch, error) {
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}}
+	b, err := t.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ids := make([]finding.ID, 0, len(rows))
 	for _, a := range rows {
 		b.done = append(b.done, a.Seq)
@@ -254,7 +257,7 @@ func (t *Triage) assemble(ctx context.Context, rows []arrival, rules *rule.Set) 
 		}
 		s := b.subject(a.doc.ID())
 		a.doc = t.withAccountName(a.doc)
-		if err := s.receive(a.InboxRow, a.doc, rules, b.now); err != nil {
+		if err := s.receive(a.InboxRow, a.doc, rules, b); err != nil {
 			b.refuse(a.InboxRow, err)
 		}
 	}

@@ -58,8 +58,9 @@ type RuleDeskConfig struct {
 // RuleDesk makes, changes, tries and runs automation rules. Who may do so is for
 // its callers to check.
 type RuleDesk struct {
-	cfg RuleDeskConfig
-	log *slog.Logger
+	cfg   RuleDeskConfig
+	log   *slog.Logger
+	lease turn
 	runner
 }
 
@@ -83,7 +84,9 @@ func NewRuleDesk(cfg RuleDeskConfig) (*RuleDesk, error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
-	return &RuleDesk{cfg: cfg, log: cfg.Logger.With("component", "triage.rules"), runner: newRunner()}, nil
+	d := &RuleDesk{cfg: cfg, log: cfg.Logger.With("component", "triage.rules"), lease: turn{cfg.Lease, "rule-runs", cfg.Node}}
+	d.runner = newRunner(cfg.Poll, d.log, d.Work)
+	return d, nil
 }
 
 // NewRule is a rule that is asked for.

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
-	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/rule"
 	"github.com/parry-security/parry/internal/store"
 )
@@ -22,7 +20,6 @@ const (
 	// runLease is how long a node may take for one batch before another takes the
 	// run over; a late commit is then refused.
 	runLease = time.Minute
-	leaseOf  = "rule-runs"
 )
 
 // RuleRuns stores runs of rules.
@@ -37,11 +34,6 @@ type RuleRunReader interface {
 	RuleRun(ctx context.Context, id string) (store.RuleRun, error)
 	OpenRuleRuns(ctx context.Context, limit int) ([]store.RuleRun, error)
 	ListRuleRuns(ctx context.Context, rule string, limit int, cursor string) ([]store.RuleRun, string, error)
-}
-
-// Lease makes one node at a time do something.
-type Lease interface {
-	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (bool, error)
 }
 
 // RunState is how far a run is.
@@ -225,7 +217,10 @@ func (d *RuleDesk) step(ctx context.Context, run runDoc) (ended bool, err error)
 	if err != nil {
 		return false, err
 	}
-	b := &batch{now: d.cfg.Clock.Now(), tell: d.cfg.Triage.cfg.WriteBack, ocsf: d.cfg.Triage.cfg.EventsV2, open: map[finding.ID]*subject{}}
+	b, err := d.cfg.Triage.begin(ctx)
+	if err != nil {
+		return false, err
+	}
 	hit := d.applied(b, &run, d.tried(r, page.Records))
 	if err := d.cfg.Triage.weigh(ctx, b); err != nil {
 		return false, err
@@ -269,7 +264,7 @@ func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) store.Rule
 			continue
 		}
 		s := &subject{record: a.record, doc: a.before, exists: true}
-		if err := s.become(a.after, ByRule, run.Rule, b.now); err != nil {
+		if err := s.become(a.after, ByRule, run.Rule, b); err != nil {
 			run.Skipped++
 			continue
 		}
@@ -278,73 +273,6 @@ func (d *RuleDesk) applied(b *batch, run *runDoc, attempts []attempt) store.Rule
 		b.open[a.record.ID] = s
 	}
 	return hit
-}
-
-// runner is the background work of a RuleDesk.
-type runner struct {
-	wake chan struct{}
-	mu   sync.Mutex
-	stop context.CancelFunc
-	done chan struct{}
-}
-
-func newRunner() runner { return runner{wake: make(chan struct{}, 1)} }
-
-func (r *runner) wakeRunner() {
-	select {
-	case r.wake <- struct{}{}:
-	default: // A wake-up is waiting already.
-	}
-}
-
-// Start begins to carry out runs in the background.
-func (d *RuleDesk) Start(context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stop != nil {
-		return nil
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	d.stop, d.done = stop, make(chan struct{})
-	go d.loop(ctx, d.done)
-	return nil
-}
-
-// Stop ends the background work after the commit that is under way. Runs go on
-// where they are when a node starts again.
-func (d *RuleDesk) Stop(ctx context.Context) error {
-	d.mu.Lock()
-	stop, done := d.stop, d.done
-	d.stop = nil
-	d.mu.Unlock()
-	if stop == nil {
-		return nil
-	}
-	stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (d *RuleDesk) loop(ctx context.Context, done chan struct{}) {
-	defer close(done)
-	poll := time.NewTicker(d.cfg.Poll)
-	defer poll.Stop()
-	for {
-		if err := d.Work(ctx); err != nil && ctx.Err() == nil {
-			// The run is where it was; the next wake-up or poll goes on.
-			d.log.WarnContext(ctx, "rule run interrupted", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.wake:
-		case <-poll.C:
-		}
-	}
 }
 
 // Work carries out the runs that there are, one commit of each in turn. Another
@@ -356,7 +284,7 @@ func (d *RuleDesk) Work(ctx context.Context) error {
 		if err != nil || len(open) == 0 {
 			return err
 		}
-		if held, err := d.lease(ctx); err != nil || !held {
+		if held, err := d.lease.take(ctx); err != nil || !held {
 			return err
 		}
 		for _, row := range open {
@@ -388,11 +316,4 @@ func (d *RuleDesk) stepRow(ctx context.Context, row store.RuleRun) error {
 		d.log.InfoContext(ctx, "rule run ended", "run", run.ID, "rule", run.Rule)
 	}
 	return err
-}
-
-func (d *RuleDesk) lease(ctx context.Context) (bool, error) {
-	if d.cfg.Lease == nil || d.cfg.Node == "" {
-		return true, nil
-	}
-	return d.cfg.Lease.AcquireLease(ctx, leaseOf, d.cfg.Node, runLease)
 }

@@ -17,6 +17,7 @@ const (
 	ByUpdate      = "BATCH_UPDATE_FINDINGS"
 	ByRule        = "AUTOMATION_RULE"
 	ByRemediation = "REMEDIATION"
+	ByException   = "EXCEPTION"
 )
 
 // subject is one finding while a batch works on it.
@@ -36,7 +37,7 @@ type subject struct {
 
 // receive takes a provider's version of the finding. An older or equal version
 // is ignored; the error says why a version is refused.
-func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *rule.Set, now time.Time) (err error) {
+func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *rule.Set, b *batch) (err error) {
 	// A finding whose handling panics would stop the service again at every
 	// start; it becomes a refused row instead.
 	defer func() {
@@ -46,7 +47,7 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *r
 	}()
 	if !s.exists {
 		created := finding.Create(incoming)
-		s.write(row, created, nil, created, rules, now)
+		s.write(row, created, nil, created, rules, b)
 		return nil
 	}
 	if s.record.Account != incoming.Account() {
@@ -65,16 +66,21 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *r
 		base = base.Forget(touched)
 	}
 	before := s.doc
-	s.write(row, finding.Merge(base, incoming, touched), &before, finding.Create(incoming), rules, now)
+	s.write(row, finding.Merge(base, incoming, touched), &before, finding.Create(incoming), rules, b)
 	return nil
 }
 
-// write makes merged the next version, after the rules, which see original.
-// Before is nil for a finding that did not exist.
-func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, original finding.Finding, rules *rule.Set, now time.Time) {
-	result, trace := rules.Apply(original, merged, now)
-	result = settle(result).With("ProcessedAt", finding.FormatTime(now))
-	s.note(row.Source, merged, before, result, trace, now)
+// write makes merged the next version, after the rules, which see original, and the
+// exceptions. Before is nil for a finding that did not exist.
+func (s *subject) write(row store.InboxRow, merged finding.Finding, before *finding.Finding, original finding.Finding, rules *rule.Set, b *batch) {
+	if before != nil && before.Workflow() != merged.Workflow() {
+		s.record.ExemptAt = time.Time{} // the provider moved it on from where a person had put it
+	}
+	free := s.free(merged)
+	result, trace := rules.Apply(original, free, b.now)
+	held := s.hold(merged, free, settle(result), b)
+	result = held.result.With("ProcessedAt", finding.FormatTime(b.now))
+	s.note(row.Source, merged, before, result, trace, held, b.now)
 	for _, step := range trace {
 		s.decide(step.Updates)
 	}
@@ -98,24 +104,31 @@ func settle(f finding.Finding) finding.Finding {
 // note adds the history of one accepted version. An attribute that ends as it
 // began is left out even if provider and rule changed it to and fro, which they
 // do at every import of a finding that a rule applies to.
-func (s *subject) note(source string, merged finding.Finding, before *finding.Finding, result finding.Finding, trace rule.Trace, now time.Time) {
+func (s *subject) note(source string, merged finding.Finding, before *finding.Finding, result finding.Finding, trace rule.Trace, held holding, now time.Time) {
+	lasting := func(updates []finding.Update) []finding.Update { return updates }
 	if before == nil {
 		s.history = append(s.history, store.HistoryEntry{At: now, Created: true, Source: ByImport, Identity: source})
 	} else {
-		net := finding.Diff(*before, result)
-		lasting := func(updates []finding.Update) []finding.Update {
-			return slices.DeleteFunc(slices.Clone(updates), func(u finding.Update) bool {
-				return !slices.ContainsFunc(net, func(n finding.Update) bool { return n.UpdatedField == u.UpdatedField })
-			})
-		}
+		lasting = lastingOf(finding.Diff(*before, result))
 		s.remember(ByImport, source, lasting(finding.Diff(*before, merged)), now)
 		for i := range trace {
 			trace[i].Updates = lasting(trace[i].Updates)
 		}
 	}
 	s.applied = append(s.applied, trace...)
+	s.letGo(held, lasting, now)
 	for _, step := range trace {
 		s.remember(ByRule, step.Rule, step.Updates, now)
+	}
+	s.taken(held, lasting, now)
+}
+
+// lastingOf gives of updates those of attributes that net changes.
+func lastingOf(net []finding.Update) func(updates []finding.Update) []finding.Update {
+	return func(updates []finding.Update) []finding.Update {
+		return slices.DeleteFunc(slices.Clone(updates), func(u finding.Update) bool {
+			return !slices.ContainsFunc(net, func(n finding.Update) bool { return n.UpdatedField == u.UpdatedField })
+		})
 	}
 }
 
@@ -135,23 +148,32 @@ func (s *subject) remember(source, identity string, updates []finding.Update, no
 }
 
 // change applies a customer's or Parry's own patch.
-func (s *subject) change(p finding.Patch, source, by string, now time.Time) error {
-	if err := s.become(p.Apply(s.doc, now), source, by, now); err != nil {
+func (s *subject) change(p finding.Patch, source, by string, b *batch) error {
+	next := p.Apply(s.doc, b.now)
+	if p.Workflow != nil && p.Workflow.Status != "" {
+		s.setFree(next, source == ByUpdate, b)
+	}
+	if err := s.become(next, source, by, b); err != nil {
 		return err
 	}
 	s.record.Touched = finding.Touched(s.record.Touched).With(p.Attributes()...)
 	return nil
 }
 
-// become makes next, which is no provider's, the next version.
-func (s *subject) become(next finding.Finding, source, by string, now time.Time) error {
-	if n := len(next.Bare().JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
+// become makes next, which is no provider's, the next version, after the exceptions.
+func (s *subject) become(next finding.Finding, source, by string, b *batch) error {
+	before, free := s.doc, s.free(next)
+	held := s.hold(next, free, free, b)
+	if n := len(held.result.Bare().JSON()); n > finding.MaxBytes && n > len(s.record.Doc) {
 		return fault.Errorf(fault.Exhausted, "update finding", "the finding would have %d bytes, more than the limit of %d", n, finding.MaxBytes)
 	}
-	updates := finding.Diff(s.doc, next)
+	lasting := lastingOf(finding.Diff(before, held.result))
+	updates := lasting(finding.Diff(before, next))
 	s.decide(updates)
-	s.remember(source, by, updates, now)
-	s.doc = next.With("ProcessedAt", finding.FormatTime(now))
+	s.remember(source, by, updates, b.now)
+	s.letGo(held, lasting, b.now)
+	s.taken(held, lasting, b.now)
+	s.doc = held.result.With("ProcessedAt", finding.FormatTime(b.now))
 	s.versions = append(s.versions, s.doc)
 	return nil
 }

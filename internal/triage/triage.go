@@ -48,11 +48,13 @@ func (r fixedRules) Rules(context.Context) (*rule.Set, error) { return r.set, ni
 
 // Config is what New needs.
 type Config struct {
-	Store  Store         // required
-	Rules  RuleSource    // default: none
-	Scorer *Scorer       // default: that of an empty Priority
-	Clock  service.Clock // default: the system's
-	Logger *slog.Logger  // default: discard
+	Store Store      // required
+	Rules RuleSource // default: none
+	// Exceptions gives those in force. Default: none.
+	Exceptions ExceptionSource
+	Scorer     *Scorer       // default: that of an empty Priority
+	Clock      service.Clock // default: the system's
+	Logger     *slog.Logger  // default: discard
 	// Batch is how many rows of the inbox go into one commit; as many again are
 	// read ahead. Default: 250.
 	Batch int
@@ -91,6 +93,9 @@ func New(cfg Config) (*Triage, error) {
 	}
 	if cfg.Rules == nil {
 		cfg.Rules = FixedRules()
+	}
+	if cfg.Exceptions == nil {
+		cfg.Exceptions = noExceptions{}
 	}
 	if cfg.Scorer == nil {
 		var err error

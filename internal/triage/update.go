@@ -123,7 +123,10 @@ func (t *Triage) Update(ctx context.Context, req UpdateRequest, by string, accou
 
 func (t *Triage) update(ctx context.Context, req UpdateRequest, by string, accounts []string) (UpdateResult, error) {
 	result := UpdateResult{Processed: []finding.ID{}, Unprocessed: []Unprocessed{}}
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}}
+	b, err := t.begin(ctx)
+	if err != nil {
+		return result, err
+	}
 	if err := t.load(ctx, b, req.Identifiers); err != nil {
 		return result, err
 	}
@@ -140,7 +143,7 @@ func (t *Triage) update(ctx context.Context, req UpdateRequest, by string, accou
 			continue
 		}
 		seen[id] = true
-		if err := s.change(req.Patch, ByUpdate, by, b.now); err != nil {
+		if err := s.change(req.Patch, ByUpdate, by, b); err != nil {
 			result.unprocessed(id, CodeTooLarge, "The finding would be larger than 240 KB.")
 			continue
 		}
@@ -198,7 +201,10 @@ func (t *Triage) Annotate(ctx context.Context, a finding.Annotation) error {
 }
 
 func (t *Triage) annotate(ctx context.Context, a finding.Annotation, p finding.Patch) error {
-	b := &batch{now: t.cfg.Clock.Now(), tell: t.cfg.WriteBack, ocsf: t.cfg.EventsV2, open: map[finding.ID]*subject{}}
+	b, err := t.begin(ctx)
+	if err != nil {
+		return err
+	}
 	if err := t.load(ctx, b, []finding.ID{a.Finding}); err != nil {
 		return err
 	}
@@ -209,7 +215,7 @@ func (t *Triage) annotate(ctx context.Context, a finding.Annotation, p finding.P
 	if len(finding.Diff(s.doc, p.Apply(s.doc, b.now))) == 0 {
 		return nil
 	}
-	if err := s.change(p, ByRemediation, a.By, b.now); err != nil {
+	if err := s.change(p, ByRemediation, a.By, b); err != nil {
 		return fault.Terminal(err)
 	}
 	return t.write(ctx, b)
