@@ -117,6 +117,8 @@ type Config struct {
 	Keys      Keys
 	Attacher  Attacher
 	Rules     Rules
+	// Exceptions are accepted risks.
+	Exceptions Exceptions
 	// Executions are those of Systems Manager's API.
 	Executions Executions
 	// Sources are queues and hubs, and the way in for files.
@@ -140,7 +142,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
@@ -194,6 +196,7 @@ func build(cfg Config) *API {
 	a.registerKeys()
 	a.registerDocuments()
 	a.registerRules()
+	a.registerExceptions()
 	a.registerSources()
 	// The schema of huma's own errors: reword gives ours instead.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()

@@ -50,7 +50,7 @@ type explainOutput struct{ Body FilterAnswer }
 const maxWords = 8
 
 func (in *searchInput) query() (store.FindingQuery, error) {
-	q := store.FindingQuery{Limit: in.Limit, Cursor: in.Cursor, Where: in.where(), Sort: in.order(), ColumnsOnly: true}
+	q := store.FindingQuery{Limit: in.Limit, Cursor: in.Cursor, Where: in.where(), Sort: in.order(), ColumnsOnly: true, Exception: in.exception()}
 	words := strings.Fields(in.Body.Text)
 	if len(words) > maxWords {
 		return q, fault.Errorf(fault.Invalid, "search findings", "the text has %d words, more than the limit of %d", len(words), maxWords)

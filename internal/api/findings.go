@@ -49,6 +49,8 @@ type FindingColumns struct {
 	ProductArn  string `query:"product_arn" maxLength:"2048"`
 	Unique      bool   `query:"unique" doc:"Leave out findings that another one about the same control and resource stands for."`
 	Overdue     bool   `query:"overdue" doc:"Only findings whose deadline has passed."`
+	Excepted    bool   `query:"excepted" doc:"Only findings that an exception suppresses."`
+	Exception   string `query:"exception" maxLength:"128" doc:"Only findings that this exception suppresses."`
 	Sort        string `query:"sort" enum:"updated,priority" default:"updated" doc:"The latest update first, or the most urgent."`
 }
 
@@ -59,6 +61,15 @@ func (in FindingColumns) order() []store.SortKey {
 		return []store.SortKey{{Column: "priority", Descending: true}, latest}
 	}
 	return []store.SortKey{latest}
+}
+
+// exception gives the exception that the findings must be suppressed by, "" for any or
+// none.
+func (in FindingColumns) exception() string {
+	if in.Exception == "" && in.Excepted {
+		return store.AnyException
+	}
+	return in.Exception
 }
 
 type findingsInput struct {
@@ -108,7 +119,7 @@ func (a *API) registerFindings() {
 	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update or the most urgent first", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *findingsInput) (*page[Finding], error) {
 			found, err := a.cfg.Findings.QueryFindings(ctx, store.FindingQuery{
-				Accounts: auth.Scope(p), Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true, MainOnly: in.Unique,
+				Accounts: auth.Scope(p), Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true, MainOnly: in.Unique, Exception: in.exception(),
 			})
 			if err != nil {
 				return nil, err
@@ -134,7 +145,11 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			out := &findingOutput{FindingDetail{Finding: findingOf(r), Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Linked: []LinkedFinding{}}}
+			excepted, err := a.exceptionShown(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			out := &findingOutput{FindingDetail{Finding: findingOf(r), ExceptedBy: excepted, Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Linked: []LinkedFinding{}}}
 			for i, id := range linked {
 				if id != r.ID {
 					out.Body.Linked = append(out.Body.Linked, LinkedFinding{Key: id.Key(), ID: id.Id, ProductArn: id.ProductArn, Main: i == 0})

@@ -48,6 +48,7 @@ type Finding struct {
 	Priority     int       `json:"priority" doc:"How urgent it is, 0 to 100; 0 needs no work."`
 	DueAt        time.Time `json:"due_at,omitzero" doc:"Until when it should be dealt with; absent without a deadline."`
 	Overdue      bool      `json:"overdue" doc:"Whether that has passed."`
+	Exception    string    `json:"exception,omitempty" doc:"The exception that suppresses it."`
 	CreatedAt    time.Time `json:"created_at"`
 	UpdatedAt    time.Time `json:"updated_at"`
 }
@@ -55,10 +56,12 @@ type Finding struct {
 // FindingDetail is a finding with its document.
 type FindingDetail struct {
 	Finding
-	Reasons  []triage.Reason `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
-	Document json.RawMessage `json:"document" doc:"The finding in AWS Security Finding Format."`
-	OCSF     json.RawMessage `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`
-	Linked   []LinkedFinding `json:"linked" nullable:"false" doc:"Other findings of the same control on the same resource."`
+	// ExceptedBy is not named as the column, which would hide it.
+	ExceptedBy *FindingException `json:"excepted_by,omitempty" doc:"The exception that suppresses it."`
+	Reasons    []triage.Reason   `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
+	Document   json.RawMessage   `json:"document" doc:"The finding in AWS Security Finding Format."`
+	OCSF       json.RawMessage   `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`
+	Linked     []LinkedFinding   `json:"linked" nullable:"false" doc:"Other findings of the same control on the same resource."`
 }
 
 // LinkedFinding is one about the same control and resource, of another standard
@@ -90,7 +93,7 @@ func findingOf(r store.FindingRecord) Finding {
 		Key: FindingKey(r.ID), ProductArn: r.ID.ProductArn, ID: r.ID.Id, Account: r.Account, Region: r.Region, Control: r.Control,
 		Severity: r.SeverityLabel, Workflow: r.Workflow, RecordState: r.RecordState, Compliance: r.Compliance, ResourceID: r.ResourceID,
 		ResourceType: r.ResourceType, Title: r.Title, Source: r.Source, Trusted: r.Trusted,
-		Priority: r.Priority, DueAt: r.DueAt, Overdue: r.Overdue, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Priority: r.Priority, DueAt: r.DueAt, Overdue: r.Overdue, Exception: r.Exception, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 

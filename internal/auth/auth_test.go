@@ -27,12 +27,12 @@ func TestRoleTable(t *testing.T) {
 	t.Parallel()
 	read := []auth.Action{
 		auth.FindingRead, auth.RemediationRead, auth.PlanRead, auth.ApprovalRead, auth.SwitchRead, auth.HubRead, auth.AuditRead,
-		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead,
+		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead, auth.ExceptionRead,
 	}
 	want := map[auth.Role][]auth.Action{
 		auth.RoleAdmin:    auth.Actions(),
-		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite}, read...),
-		auth.RoleApprover: append([]auth.Action{auth.ApprovalDecide, auth.SwitchOn}, read...),
+		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite, auth.ExceptionRequest, auth.ExceptionEnd}, read...),
+		auth.RoleApprover: append([]auth.Action{auth.ApprovalDecide, auth.SwitchOn, auth.ExceptionDecide, auth.ExceptionEnd}, read...),
 		auth.RoleReader:   read,
 		auth.RoleSource:   {auth.FindingRead, auth.FindingImport, auth.FindingUpdate, auth.HubRead},
 		"":                nil,

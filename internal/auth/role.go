@@ -14,9 +14,9 @@ const (
 	// RoleAdmin may do everything.
 	RoleAdmin Role = "admin"
 	// RoleOperator runs the daily work: reads, imports, updates findings, asks
-	// for remediations and undos. It cannot approve.
+	// for remediations, undos and exceptions. It cannot approve.
 	RoleOperator Role = "operator"
-	// RoleApprover reads and decides on approvals.
+	// RoleApprover reads and decides on approvals and exceptions.
 	RoleApprover Role = "approver"
 	// RoleReader reads.
 	RoleReader Role = "reader"
@@ -53,6 +53,12 @@ const (
 	ExecutionRead      Action = "execution.read"
 	ExecutionStart     Action = "execution.start"
 	ExecutionControl   Action = "execution.control" // stop, resume, step by step
+	// Whoever does something about an exception must have every account that it can
+	// reach.
+	ExceptionRead    Action = "exception.read"
+	ExceptionRequest Action = "exception.request"
+	ExceptionDecide  Action = "exception.decide"
+	ExceptionEnd     Action = "exception.end"
 
 	AuditRead Action = "audit.read" // installation
 	SwitchOn  Action = "switch.on"  // installation
@@ -77,6 +83,7 @@ func Actions() []Action {
 		FindingRead, FindingImport, FindingUpdate, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
+		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
 	}
 }
 
@@ -86,9 +93,9 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd}, action)
 	case RoleApprover:
-		return reads(action) || action == ApprovalDecide || action == SwitchOn
+		return reads(action) || slices.Contains([]Action{ApprovalDecide, ExceptionDecide, ExceptionEnd, SwitchOn}, action)
 	case RoleReader:
 		return reads(action)
 	case RoleSource:
@@ -99,7 +106,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead}, action)
 }
 
 // ParseRoles checks a list of role names.

@@ -58,6 +58,9 @@ func (s *shared) findingListCommand() *cobra.Command {
 				g := grid{header: []string{"Priority", "Severity", "Control", "Title", "Account", "Region", "Resource", "Workflow", "Updated", "Id"}}
 				for _, v := range items {
 					workflow := v.Workflow
+					if v.Exception != "" {
+						workflow += " by " + v.Exception
+					}
 					if v.RecordState == "ARCHIVED" {
 						workflow += " (archived)"
 					}
@@ -76,6 +79,8 @@ func (s *shared) findingListCommand() *cobra.Command {
 	flags.BoolVar(&f.Unique, "unique", false, "of the findings of one control on one resource only the main one")
 	flags.StringVar(&f.RecordState, "state", "", "only ACTIVE or ARCHIVED")
 	flags.BoolVar(&f.Overdue, "overdue", false, "only those whose deadline has passed")
+	flags.BoolVar(&f.Excepted, "excepted", false, "only those that an exception suppresses")
+	flags.StringVar(&f.Exception, "exception", "", "only those that this exception suppresses")
 	flags.StringVar(&f.Sort, "sort", "updated", "updated or priority")
 	flags.StringVar(&filters, "filter", "", "only what Security Hub's filters select: JSON, @FILE or - for standard input")
 	flags.StringVar(&text, "text", "", "only those with all of these words in title or description")
@@ -200,6 +205,7 @@ func findingGrid(d api.FindingDetail) grid {
 		{"Control", d.Control},
 		{"Compliance", d.Compliance},
 		{"Workflow", d.Workflow},
+		{"Exception", exceptedText(d.ExceptedBy)},
 		{"State", d.RecordState},
 		{"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
 		{"Account", d.Account},
@@ -229,6 +235,17 @@ func noteText(text, by string) string {
 		return ""
 	}
 	return text + " (" + by + ")"
+}
+
+// exceptedText names the exception that suppresses a finding.
+func exceptedText(e *api.FindingException) string {
+	switch {
+	case e == nil:
+		return ""
+	case e.Title == "":
+		return e.ID
+	}
+	return fmt.Sprintf("%s (%s, owner %s, until %s)", e.ID, e.Title, e.Owner, moment(e.ExpiresAt))
 }
 
 func trustedText(trusted bool) string {
@@ -274,8 +291,12 @@ func historyGrid(items []store.HistoryEntry) grid {
 		if e.Created {
 			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, "(created)", "", ""})
 		}
+		by := e.Identity
+		if e.Reason != "" {
+			by += " (" + e.Reason + ")"
+		}
 		for _, u := range e.Updates {
-			g.rows = append(g.rows, []string{moment(e.At), e.Source, e.Identity, u.UpdatedField, orAbsent(textOf(u.OldValue)), orAbsent(textOf(u.NewValue))})
+			g.rows = append(g.rows, []string{moment(e.At), e.Source, by, u.UpdatedField, orAbsent(textOf(u.OldValue)), orAbsent(textOf(u.NewValue))})
 		}
 	}
 	return g

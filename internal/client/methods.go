@@ -54,6 +54,10 @@ type FindingFilter struct {
 	Sort    string
 	// Unique leaves out findings that another one stands for.
 	Unique bool
+	// Excepted selects those that an exception suppresses, Exception those that this
+	// one does.
+	Excepted  bool
+	Exception string
 }
 
 // Resources lists up to n resources that need attention first.
@@ -74,12 +78,15 @@ func (f FindingFilter) values(p Paging) url.Values {
 	v := p.values()
 	for name, value := range map[string]string{
 		"account": f.Account, "region": f.Region, "control": f.Control, "severity": f.Severity, "workflow": f.Workflow,
-		"record_state": f.RecordState, "compliance": f.Compliance, "resource_id": f.ResourceID, "id": f.ID, "product_arn": f.ProductArn, "sort": f.Sort,
+		"record_state": f.RecordState, "compliance": f.Compliance, "resource_id": f.ResourceID, "id": f.ID, "product_arn": f.ProductArn, "sort": f.Sort, "exception": f.Exception,
 	} {
 		set(v, name, value)
 	}
 	if f.Overdue {
 		v.Set("overdue", "true")
+	}
+	if f.Excepted {
+		v.Set("excepted", "true")
 	}
 	if f.Unique {
 		v.Set("unique", "true")

@@ -26,12 +26,12 @@ const AllAccounts = "*"
 // Exception is one accepted risk.
 type Exception struct {
 	ID    string `json:"id"`
-	State State  `json:"state" enum:"pending,active,ended,rejected,withdrawn,expired"`
+	State State  `json:"state"`
 	Title string `json:"title"`
 	// Owner is the person or team that answers for the risk.
-	Owner  string `json:"owner" doc:"The person or team that answers for the risk."`
+	Owner  string `json:"owner"`
 	Reason string `json:"reason"`
-	Link   string `json:"link,omitempty" doc:"A ticket, or where more is written."`
+	Link   string `json:"link,omitempty"`
 	// Scope selects the findings, in Security Hub's form.
 	Scope filter.Filter `json:"scope"`
 	// ExpiresAt is when it ends at the latest.
@@ -39,13 +39,13 @@ type Exception struct {
 	RequestedBy string    `json:"requested_by"`
 	CreatedAt   time.Time `json:"created_at"`
 	// DecidedBy approved or rejected it; an approved one is in force from DecidedAt.
-	DecidedBy string    `json:"decided_by,omitempty" doc:"Who approved or rejected it."`
-	DecidedAt time.Time `json:"decided_at,omitzero" doc:"An approved one is in force from then on."`
-	Decision  string    `json:"decision,omitempty" doc:"What the decider said."`
+	DecidedBy string    `json:"decided_by,omitempty"`
+	DecidedAt time.Time `json:"decided_at,omitzero"`
+	Decision  string    `json:"decision,omitempty"`
 	EndedBy   string    `json:"ended_by,omitempty"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
-	End       End       `json:"end,omitempty" enum:"expired,withdrawn" doc:"Why one that was in force ended."`
-	EndNote   string    `json:"end_note,omitempty" doc:"What was said when it was withdrawn."`
+	End       End       `json:"end,omitempty"`
+	EndNote   string    `json:"end_note,omitempty"`
 }
 
 // Validate checks what a person asks for. Longest is how far ahead it may expire.

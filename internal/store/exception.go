@@ -159,13 +159,20 @@ func (s *Store) DueExceptions(ctx context.Context, now time.Time, n int) ([]Exce
 	return out, s.fail("list due exceptions", err)
 }
 
-// ListExceptions gives a page of the exceptions in a state, or of all for "", the
-// latest first. The cursor of the next page is "" on the last.
+// OpenExceptions stands for the states of exceptions that have not ended.
+const OpenExceptions = "open"
+
+// ListExceptions gives a page of the exceptions in a state, of the open ones for
+// OpenExceptions, or of all for "", the latest first. The cursor of the next page is "" on the last.
 func (s *Store) ListExceptions(ctx context.Context, state string, limit int, cursor string) ([]Exception, string, error) {
 	const op = "list exceptions"
 	by := order{{"f.created_at", numberColumn, true}, {"f.id", textColumn, true}}
 	b := builder{}
-	if state != "" {
+	switch state {
+	case "":
+	case OpenExceptions:
+		b.and("f.ended_at = 0")
+	default:
 		b.and("f.state = %s", b.arg(text(state, maxID)))
 	}
 	if cursor != "" {

@@ -106,8 +106,8 @@ type HeldException struct {
 	exception.Exception
 	// Covered is how many findings it suppresses, Working that stored findings are
 	// being suppressed or reopened because of it.
-	Covered int64 `json:"covered" doc:"Findings that it suppresses now."`
-	Working bool  `json:"working" doc:"Stored findings are being suppressed or reopened because of it."`
+	Covered int64
+	Working bool
 }
 
 // NewException is an exception that is asked for.
@@ -275,10 +275,10 @@ func (d *ExceptionDesk) Exception(ctx context.Context, id string) (HeldException
 	return out[0], nil
 }
 
-// Exceptions gives a page of the exceptions in a state, or of all for "", the latest
-// first.
-func (d *ExceptionDesk) Exceptions(ctx context.Context, state exception.State, limit int, cursor string) ([]HeldException, string, error) {
-	rows, next, err := d.cfg.Store.ListExceptions(ctx, string(state), limit, cursor)
+// Exceptions gives a page of the exceptions in a state, of the open ones for
+// store.OpenExceptions, or of all for "", the latest first.
+func (d *ExceptionDesk) Exceptions(ctx context.Context, state string, limit int, cursor string) ([]HeldException, string, error) {
+	rows, next, err := d.cfg.Store.ListExceptions(ctx, state, limit, cursor)
 	if err != nil {
 		return nil, "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/triage"
 )
 
 // Historian reads findings and what changed on them.
@@ -91,8 +92,17 @@ func (h *Handler) historyOf(r *http.Request) (any, error) {
 func recordOf(id finding.ID, e store.HistoryEntry) historyRecord {
 	return historyRecord{
 		FindingIdentifier: id, UpdateTime: finding.FormatTime(e.At), FindingCreated: e.Created,
-		UpdateSource: historySource{Type: e.Source, Identity: e.Identity}, Updates: append([]finding.Update{}, e.Updates...),
+		UpdateSource: sourceOf(e), Updates: append([]finding.Update{}, e.Updates...),
 	}
+}
+
+// sourceOf says who changed the finding. What an exception does is in AWS's words what
+// a customer did, by the exception.
+func sourceOf(e store.HistoryEntry) historySource {
+	if e.Source == triage.ByException {
+		return historySource{Type: triage.ByUpdate, Identity: "exception/" + e.Identity}
+	}
+	return historySource{Type: e.Source, Identity: e.Identity}
 }
 
 // identifier reads an AwsSecurityFindingIdentifier.

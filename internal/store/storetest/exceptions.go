@@ -187,6 +187,7 @@ func exceptionLists(t *testing.T, s *store.Store) {
 	}
 	same(t, []string{"ex-4", "ex-3", "ex-2", "ex-1", "ex-0"}, listed(""))
 	same(t, []string{"ex-4", "ex-3"}, listed("pending"))
+	same(t, []string{"ex-4", "ex-3"}, listed(store.OpenExceptions))
 	same(t, []string(nil), listed("active"))
 	due := func(at time.Time) (got []string) {
 		for _, e := range must(s.DueExceptions(ctx, at, 10))(t) {
