@@ -47,6 +47,12 @@ func change(to remediation.State, edit func(*remediation.StateChange)) bus.Event
 	return bus.Event{ID: "evt-1", DetailType: bus.RemediationChanged, Source: bus.SourceParry, Account: "111122223333", Time: at, Detail: detail}
 }
 
+func excepted(kind, state, more string) bus.Event {
+	return bus.Event{ID: "e", DetailType: kind, Source: bus.SourceParry, Account: "111122223333", Time: at, Detail: json.RawMessage(`{"exception":{"id":"ex-0123","state":"` + state + `",
+		"title":"Old mail relay","owner":"team-mail","reason":"replaced in spring","link":"MAIL-7","scope":{"Title":[{"Value":"x","Comparison":"PREFIX"}]},
+		"expires_at":"2026-12-31T00:00:00Z","requested_by":"olga"},"covered":12` + more + `}`)}
+}
+
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	imported := bus.Event{ID: "e", DetailType: bus.FindingsImported, Source: bus.SourceSecurityHub, Time: at, Detail: json.RawMessage(`{"findings":[
@@ -62,8 +68,11 @@ func TestMessages(t *testing.T) {
 		"undo_awaiting": change(remediation.AwaitingApproval, func(c *remediation.StateChange) {
 			c.ApprovalID, c.Remediation.Kind, c.Remediation.UndoOf = "apr-9", remediation.KindUndo, "rem-first"
 		}),
-		"finding": imported,
-		"other":   {ID: "x", DetailType: "GuardDuty Finding", Source: "aws.guardduty", Account: "1", Time: at, Detail: json.RawMessage(`{"a": [1, 2]}`)},
+		"exception_requested": excepted("Parry Exception Requested", "pending", ""),
+		"exception_expiring":  excepted("Parry Exception Expiring", "active", `,"daysLeft":14`),
+		"exception_withdrawn": excepted("Parry Exception Ended", "withdrawn", ""),
+		"finding":             imported,
+		"other":               {ID: "x", DetailType: "GuardDuty Finding", Source: "aws.guardduty", Account: "1", Time: at, Detail: json.RawMessage(`{"a": [1, 2]}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,6 +131,14 @@ func TestUntrustedTextIsOnlyText(t *testing.T) {
 			t.Errorf("the body lacks %q:\n%s", want, m.Body)
 		}
 	}
+	said, err := json.Marshal(map[string]any{"exception": map[string]any{"id": evil, "state": "pending", "title": evil, "owner": evil, "reason": evil, "link": evil, "requested_by": evil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, _, err = notify.Render(bus.Event{ID: "e", DetailType: "Parry Exception Requested", Source: bus.SourceParry, Detail: said}, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	check(t, m)
 	doc, err := json.Marshal(map[string]any{"findings": []any{map[string]any{"Id": evil, "Title": evil, "Severity": map[string]any{"Label": evil}, "AwsAccountId": evil}}})
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,12 @@ func Render(e bus.Event, severity, title string) (Message, bool, error) {
 			return Message{}, false, err
 		}
 	default:
-		m = renderOther(e)
+		if m, ok, err = renderException(e); err != nil {
+			return Message{}, false, err
+		}
+		if !ok {
+			m = renderOther(e)
+		}
 	}
 	m.Subject = Clean(m.Subject, maxSubject)
 	m.At, m.Event = e.Time, e

@@ -116,6 +116,7 @@ bus_rules:
   - name: production
     channels: [hook]
     pattern: {source: [aws.securityhub], detail: {findings: {AwsAccountId: ["` + prod + `"]}}}
+  - {name: exceptions, channels: [hook], pattern: {source: [parry], detail-type: [{prefix: Parry Exception}]}}
 channels:
   - {name: hook, kind: webhook, url: %q, secret_env: FRONT_HOOK_SECRET}
 `
