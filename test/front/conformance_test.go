@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parry-security/parry/test/testenv"
 	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
@@ -33,6 +34,27 @@ func TestConformance(t *testing.T) {
 		got := verdicts(t, keys, nil, python, pyDir("hub_examples.py"), s.url, filepath.Join("testdata", "hub-examples.json"), hubAccount)
 		if got["ok"] < 34 || got["ok"]+got["refused"]+got["skip"] != 75 {
 			t.Errorf("%v, want at least 34 examples that are answered, of 75", got)
+		}
+	})
+	walker := []string{
+		"AWS_ACCESS_KEY_ID=" + s.keys["walker"].ID, "AWS_SECRET_ACCESS_KEY=" + s.keys["walker"].Secret,
+		"PARRY_READER_KEY=" + s.keys["reader"].ID, "PARRY_READER_SECRET=" + s.keys["reader"].Secret,
+	}
+	t.Run("boto3", func(t *testing.T) {
+		got := verdicts(t, nil, walker, python, pyDir("hub.py"), "--endpoint-url", s.url)
+		if got["ok"] < 150 {
+			t.Errorf("%v, want at least 150 checks", got)
+		}
+	})
+	t.Run("AWS CLI", func(t *testing.T) {
+		aws, err := (&testenv.Env{Python: python}).AWS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := "PATH=" + filepath.Dir(aws) + string(os.PathListSeparator) + os.Getenv("PATH")
+		got := verdicts(t, nil, append(walker, path), "bash", pyDir("hub.sh"), s.url)
+		if got["ok"] < 30 {
+			t.Errorf("%v, want at least 30 checks", got)
 		}
 	})
 }

@@ -162,6 +162,7 @@ func grants() map[string]auth.Grant {
 		"dev-approver": {Roles: []string{"approver"}, Accounts: []string{dev}}, "revoked": {Roles: []string{"admin"}, Accounts: all},
 		"source":     {Roles: []string{"source"}, Accounts: []string{dev, prod}, Products: []string{"aws/securityhub"}},
 		"scanner":    {Roles: []string{"source"}, Accounts: []string{hubAccount}, Products: []string{auth.All}},
+		"walker":     {Roles: []string{"admin"}, Accounts: all, Products: []string{auth.All}},
 		"dev-source": {Roles: []string{"source"}, Accounts: []string{dev}, Products: []string{"aws/securityhub"}},
 	}
 }

@@ -182,7 +182,7 @@ func (h *Handler) serve(answer operation) http.HandlerFunc {
 		value, err := answer(r)
 		if err != nil {
 			e := errorOf(err)
-			if e.Status >= http.StatusInternalServerError {
+			if e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented {
 				h.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 			}
 			protocol.WriteJSONError(w, e)

@@ -20,3 +20,16 @@ def wrong(shape, value, at):
             yield from wrong(shape.value, inner, f"{at}[{key}]")
     elif shape.type_name == "string" and getattr(shape, "enum", None) and value not in shape.enum:
         yield f"{at} is {value}"
+
+
+def sample(shape):
+    """Gives the least input that the model allows."""
+    if shape.type_name == "structure":
+        return {name: sample(shape.members[name]) for name in shape.required_members}
+    if shape.type_name == "list":
+        return [sample(shape.member)]
+    if shape.type_name == "map":
+        return {"k": sample(shape.value)}
+    if shape.type_name == "string":
+        return (shape.enum or ["x"])[0] if hasattr(shape, "enum") else "x"
+    return {"boolean": True, "timestamp": "2026-01-01T00:00:00Z"}.get(shape.type_name, 1)
