@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/parry-security/parry/internal/fault"
 )
 
@@ -60,21 +62,20 @@ func Reopen(raw []byte) (Finding, error) {
 	return Finding{doc: doc}, nil
 }
 
-// decodeObject reads raw as one JSON object within MaxDepth, numbers unchanged.
+// decodeObject reads raw as one JSON object within MaxDepth, numbers unchanged. Of
+// members of one name the last counts.
 func decodeObject(raw []byte) (map[string]any, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("not UTF-8")
 	}
-	if err := checkDepth(raw); err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	d, _ := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	d.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	v, err := d.value(0)
+	if err != nil {
 		return nil, describeJSON(raw, err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("text after the JSON value")
 	}
 	doc, ok := v.(map[string]any)
@@ -82,29 +83,6 @@ func decodeObject(raw []byte) (map[string]any, error) {
 		return nil, errors.New("not a JSON object")
 	}
 	return doc, nil
-}
-
-// checkDepth counts brackets outside strings. It runs before the decoder, so
-// that a hostile document costs one pass and no memory.
-func checkDepth(raw []byte) error {
-	depth, inString := 0, false
-	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		switch {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return errors.New("nested too deeply")
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
 }
 
 // checkNumbers refuses numbers that are no finite double, or that are written at
@@ -140,13 +118,13 @@ func checkNumbers(raw []byte) error {
 // describeJSON adds the line to a syntax error, since findings come from files
 // and people read the message.
 func describeJSON(raw []byte, err error) error {
-	var syntax *json.SyntaxError
+	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
 		return err
 	}
-	at := min(int(syntax.Offset), len(raw))
+	at := min(max(int(syntax.ByteOffset), 0), len(raw))
 	line := 1 + bytes.Count(raw[:at], []byte{'\n'})
-	return fault.Errorf(fault.Invalid, "", "line %d: %w", line, err)
+	return fault.Errorf(fault.Invalid, "", "line %d: %w", line, syntax.Err)
 }
 
 // FromMap gives a finding over a copy of doc. Tests and normalizers use it.

@@ -89,7 +89,7 @@ func TestParsePatchRefuses(t *testing.T) {
 		`{"UserDefinedFields":{"a":1}}`:    "data.UserDefinedFields['a'] should be string",
 		`{"RelatedFindings":[{"Id":"x"}]}`: "data.RelatedFindings[0] should have required property 'ProductArn'",
 		`[]`:                               "data: not a JSON object",
-		`{`:                                "data: unexpected EOF",
+		`{`:                                "data: line 1: unexpected EOF",
 	} {
 		_, err := finding.ParsePatch([]byte(in), "data")
 		if err == nil {
