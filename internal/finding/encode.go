@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -11,7 +12,22 @@ import (
 // is a fifth of the cost of encoding/json's reflection, and every finding that
 // comes in is written at least once. A value of a type that no decoder makes
 // is left to encoding/json.
-func encode(v any) json.RawMessage { return appendValue(make([]byte, 0, 512), v) }
+func encode(v any) json.RawMessage {
+	room, _ := encoders.Get().(*[]byte)
+	b := appendValue((*room)[:0], v)
+	out := slices.Clone(b)
+	if cap(b) <= keptRoom {
+		*room = b
+	}
+	encoders.Put(room)
+	return out
+}
+
+// encoders keeps the room in which documents are written before their length is known.
+var encoders = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptRoom is the greatest room kept: a large finding's goes.
+const keptRoom = 64 << 10
 
 func appendValue(b []byte, v any) []byte {
 	switch v := v.(type) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	_ "embed" // the dictionary
 	"encoding/binary"
 	"errors"
 
@@ -11,34 +12,71 @@ import (
 // greatest size that Security Hub takes, with room to spare.
 const maxDocument = 16 << 20
 
+// dictionary holds findings of the most frequent kinds as they are stored, without
+// what differs from one to the next: what a finding has in common with them costs no
+// bytes. A frame names the dictionary that it was made with; so a better one gets a
+// number of its own, and this stays.
+//
+//go:embed dictionary/1.txt
+var dictionary []byte
+
+const dictionaryID = 1
+
+// packEntryFrom is the length from which an entry of a finding's history is
+// compressed: to compress less takes longer than to keep it saves.
+const packEntryFrom = 512
+
 // documents packs and unpacks the documents of findings. Final and original
 // document share one frame, because they are nearly the same text: the second
 // costs a few bytes.
 type documents struct {
-	enc *zstd.Encoder
-	dec *zstd.Decoder
+	enc  *zstd.Encoder // for anything
+	find *zstd.Encoder // for findings, with the dictionary
+	dec  *zstd.Decoder
 }
 
 func newDocuments() (*documents, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<19), zstd.WithLowerEncoderMem(true))
+	options := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1 << 19), zstd.WithLowerEncoderMem(true)}
+	enc, err := zstd.NewWriter(nil, options...)
 	if err != nil {
 		return nil, err
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxDocument), zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true))
+	find, err := zstd.NewWriter(nil, append(options, zstd.WithEncoderDictRaw(dictionaryID, dictionary))...)
 	if err != nil {
 		return nil, err
 	}
-	return &documents{enc: enc, dec: dec}, nil
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxDocument), zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderDictRaw(dictionaryID, dictionary))
+	if err != nil {
+		return nil, err
+	}
+	return &documents{enc: enc, find: find, dec: dec}, nil
 }
 
 func (d *documents) close() {
 	d.dec.Close()
-	_ = d.enc.Close() // an encoder without a writer has nothing to flush
+	_ = errors.Join(d.enc.Close(), d.find.Close()) // an encoder without a writer has nothing to flush
 }
 
 // pack gives the frame of one document.
 func (d *documents) pack(doc []byte) []byte {
 	return d.enc.EncodeAll(doc, make([]byte, 0, len(doc)/2+64))
+}
+
+// packEntry gives an entry of a finding's history, which is JSON, as it is kept.
+func (d *documents) packEntry(entry []byte) []byte {
+	if len(entry) < packEntryFrom {
+		return entry
+	}
+	return d.pack(entry)
+}
+
+// unpackEntry undoes packEntry: no frame begins as an object does.
+func (d *documents) unpackEntry(kept []byte) ([]byte, error) {
+	if len(kept) > 0 && kept[0] == '{' {
+		return kept, nil
+	}
+	return d.unpack(kept)
 }
 
 func (d *documents) unpack(frame []byte) ([]byte, error) {
@@ -49,7 +87,8 @@ func (d *documents) unpack(frame []byte) ([]byte, error) {
 // original.
 func (d *documents) packPair(final, original []byte) []byte {
 	both := binary.AppendUvarint(make([]byte, 0, len(final)+len(original)+binary.MaxVarintLen64), uint64(len(final)))
-	return d.pack(append(append(both, final...), original...))
+	both = append(append(both, final...), original...)
+	return d.find.EncodeAll(both, make([]byte, 0, len(both)/4+64))
 }
 
 func (d *documents) unpackPair(frame []byte) (final, original []byte, err error) {

@@ -130,7 +130,7 @@ func (s *Store) prepare(w FindingWrite) (prepared, error) {
 		if err != nil {
 			return prepared{}, err
 		}
-		out.history = append(out.history, s.docs.pack(raw))
+		out.history = append(out.history, s.docs.packEntry(raw))
 	}
 	return out, nil
 }

@@ -94,7 +94,7 @@ func (s *Store) rollup(q CountQuery) string {
 }
 
 func (s *Store) unpackJSON(frame []byte, v any) error {
-	raw, err := s.docs.unpack(frame)
+	raw, err := s.docs.unpackEntry(frame)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,37 +29,48 @@ func (t *Triage) Drain(ctx context.Context) (int, error) {
 	case <-ctx.Done():
 		return 0, fault.E(fault.Unavailable, "drain inbox", context.Cause(ctx))
 	}
+	// Rows that were numbered earlier may come later, so the inbox is walked
+	// through until nothing is left.
 	began, total, conflicts := t.cfg.Clock.Now(), 0, 0
-	rows, err := t.look(ctx, 0)
 	for {
-		if err != nil {
-			return total, err
-		}
-		if len(rows) == 0 || rows[0].ReceivedAt.After(began) {
-			return total, nil
-		}
-		ahead := t.lookAhead(ctx, rows)
-		n, taken := t.take(ctx, rows)
+		n, err := t.walk(ctx, began)
 		total += n
-		rows, err = ahead()
 		switch {
-		case taken == nil:
-			if conflicts = 0; len(rows) == 0 && err == nil {
-				// Rows that were numbered earlier may have come later.
-				rows, err = t.look(ctx, 0)
-			}
-		case errors.Is(taken, store.ErrConflict) && conflicts < maxConflicts:
+		case err == nil && n == 0:
+			return total, nil
+		case err == nil:
+			conflicts = 0
+		case errors.Is(err, store.ErrConflict) && conflicts < maxConflicts:
 			// Another process drains too, or a customer was faster: what it took
 			// is gone from the inbox, so look again.
 			conflicts++
 			if err := pause(ctx, conflicts); err != nil {
 				return total, err
 			}
-			rows, err = t.look(ctx, 0)
 		default:
-			return total, taken
+			return total, err
 		}
 	}
+}
+
+// walk goes through the inbox once, from its first row to the last that was there at
+// began. The next batch is made ready while one is committed.
+func (t *Triage) walk(ctx context.Context, began time.Time) (int, error) {
+	var f flights
+	var err error
+	for seq := int64(0); f.err == nil; {
+		var rows []arrival
+		if rows, err = t.look(ctx, seq); err != nil || len(rows) == 0 || rows[0].ReceivedAt.After(began) {
+			break
+		}
+		seq = rows[len(rows)-1].Seq
+		f.start(rows, func() (int, error) { return t.take(ctx, rows) })
+		if len(rows) < t.cfg.Batch {
+			break
+		}
+	}
+	f.wait(0)
+	return f.taken, cmp.Or(f.err, err)
 }
 
 // arrival is a row of the inbox with its document opened, or why it has none.
@@ -75,27 +87,6 @@ func (t *Triage) look(ctx context.Context, seq int64) ([]arrival, error) {
 		return nil, fmt.Errorf("read inbox: %w", err)
 	}
 	return open(rows), nil
-}
-
-// lookAhead looks behind rows while these are committed. What it gives must be
-// called once; without more rows to be expected it gives none.
-func (t *Triage) lookAhead(ctx context.Context, rows []arrival) func() ([]arrival, error) {
-	if len(rows) < t.cfg.Batch {
-		return func() ([]arrival, error) { return nil, nil }
-	}
-	type answer struct {
-		rows []arrival
-		err  error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		next, err := t.look(ctx, rows[len(rows)-1].Seq)
-		done <- answer{next, err}
-	}()
-	return func() ([]arrival, error) {
-		a := <-done
-		return a.rows, a.err
-	}
 }
 
 // open parses the documents of rows, on all processors.

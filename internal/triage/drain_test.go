@@ -282,7 +282,7 @@ func TestPoisonIsSetAsideAndTheRestGoesOn(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s %v %d+%d %s: %s", m.ID, r.Source, r.Trusted, len(r.Finding), len(r.Text), r.Code, r.Reason))
 	}
 	want := []string{
-		"inbox-2 hub true 0+8 invalid: parse finding: unexpected EOF",
+		"inbox-2 hub true 0+8 invalid: parse finding: line 1: unexpected EOF",
 		fmt.Sprintf("inbox-3 hub true %d+0 invalid: check finding: the row cannot be stored", len(compact(t, asff("unstorable", 1)))),
 		"inbox-5 hub true 2+0 invalid: read inbox: the row holds no finding",
 	}
@@ -316,7 +316,7 @@ func TestRefusedRowCanBeSentAgain(t *testing.T) {
 	if !fault.IsTerminal(err) || !errors.Is(err, errInvalid) {
 		t.Errorf("still unstorable: %v", err)
 	}
-	if err := s.HandleInbox(t.Context(), aside[1].Payload); !fault.IsTerminal(err) || err.Error() != "triage finding: parse finding: unexpected EOF" {
+	if err := s.HandleInbox(t.Context(), aside[1].Payload); !fault.IsTerminal(err) || err.Error() != "triage finding: parse finding: line 1: unexpected EOF" {
 		t.Errorf("still broken: %v", err)
 	}
 	s.store.before = nil

@@ -14,7 +14,12 @@ import (
 // controls name effects too ("Effects/Data Exposure/..."), of what they would allow; a
 // check of compliance is no threat.
 func IsThreat(f finding.Finding) bool {
-	if idle(f) != "" || f.Has("Compliance") {
+	return idle(f) == "" && tellsOfThreat(f)
+}
+
+// tellsOfThreat is IsThreat, whether the finding is open or not.
+func tellsOfThreat(f finding.Finding) bool {
+	if f.Has("Compliance") {
 		return false
 	}
 	threat := false

@@ -40,8 +40,10 @@ func (b *batch) resources() []string {
 	return out
 }
 
-func (s *subject) resource() string {
-	if res := s.doc.Resources(); len(res) > 0 {
+func (s *subject) resource() string { return firstResource(s.doc) }
+
+func firstResource(f finding.Finding) string {
+	if res := f.Resources(); len(res) > 0 {
 		return res[0].ID
 	}
 	return ""

@@ -55,8 +55,8 @@ type Config struct {
 	Scorer     *Scorer       // default: that of an empty Priority
 	Clock      service.Clock // default: the system's
 	Logger     *slog.Logger  // default: discard
-	// Batch is how many rows of the inbox go into one commit; as many again are
-	// read ahead. Default: 250.
+	// Batch is how many rows of the inbox go into one commit; as many again are made
+	// ready meanwhile. Default: 250.
 	Batch int
 	// Poll is how long the service waits for a wake-up before it looks by
 	// itself, for rows that another process or an earlier run left.

@@ -49,6 +49,9 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	if cfg.BusyTimeout <= 0 {
 		cfg.BusyTimeout = 10 * time.Second
 	}
+	if err := registerFind(); err != nil {
+		return nil, fault.E(fault.Internal, op, err)
+	}
 	q, err := store.ParseQueries(queries)
 	if err != nil {
 		return nil, fault.E(fault.Internal, op, err)
@@ -67,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		Sealer: cfg.Sealer, Clock: cfg.Clock,
 	}
 	sc.Dialect = store.Dialect{
-		Name: "sqlite", Queries: q, OneWriter: true, Find: "instr", Snapshot: &sql.TxOptions{ReadOnly: true}, Classify: classify,
+		Name: "sqlite", Queries: q, OneWriter: true, Find: findFunction, Snapshot: &sql.TxOptions{ReadOnly: true}, Classify: classify,
 		Migrate: func(ctx context.Context) error { return migrate(ctx, cfg, sc) },
 	}
 	if o.err == nil {
