@@ -107,7 +107,7 @@ func TestNormalizeRefusesInAWSsForm(t *testing.T) {
 		want finding.ImportError
 	}{
 		"no object": {`[]`, finding.ImportError{ErrorCode: "InvalidInput", ErrorMessage: not + "data should be object."}},
-		"broken":    {`{"Id":`, finding.ImportError{ErrorCode: "InvalidInput", ErrorMessage: not + "data should be JSON: unexpected EOF."}},
+		"broken":    {`{"Id":`, finding.ImportError{ErrorCode: "InvalidInput", ErrorMessage: not + "data should be JSON: line 1: unexpected EOF."}},
 		"deep":      {`{"Id":` + strings.Repeat("[", 50), finding.ImportError{ErrorCode: "InvalidInput", ErrorMessage: not + "data should be JSON: nested too deeply."}},
 		"title": {
 			strings.Replace(private, `"Title":"t"`, `"Title":""`, 1),
