@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/parry-security/parry/internal/audit"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
@@ -176,6 +177,8 @@ type AuditReport struct {
 	Entries int64  `json:"entries" doc:"Entries that are in order, from the first."`
 	Head    string `json:"head,omitempty" doc:"Hash of the last of them."`
 	Problem string `json:"problem,omitempty" doc:"What is wrong with the entry after them."`
+	// Restored are the restores that the log tells of.
+	Restored []audit.Restored `json:"restored,omitempty" doc:"Where the log goes on behind a restored backup: what was chained in between is lost."`
 }
 
 // AuditLine is one line of the audit log's export.

@@ -57,8 +57,12 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	var restored store.RestoredAt
+	if err := s.store.SourceState(ctx, store.StateRestored, &restored); err != nil {
+		return nil, err
+	}
 	return awsfront.New(awsfront.Config{
-		Keys: keyring, Signatures: s.store, Health: rest, Clock: s.clock, IDs: s.ids, Logger: s.log,
+		Keys: keyring, Signatures: s.store, NotBefore: restored.At, Health: rest, Clock: s.clock, IDs: s.ids, Logger: s.log,
 		Services: map[string]awsfront.Service{"securityhub": hub, ssm.Service: manager, "sts": tokens, api.Service: rest},
 	})
 }
@@ -82,6 +86,7 @@ func (a auditLog) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
 	if report.Broken != nil {
 		out.Problem = report.Broken.Error()
 	}
+	out.Restored = report.Restored
 	return out, nil
 }
 

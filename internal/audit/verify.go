@@ -2,7 +2,9 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/parry-security/parry/internal/store"
 )
@@ -21,9 +23,21 @@ type Report struct {
 	Entries int64      `json:"entries"` // good ones, up to the break
 	First   int64      `json:"first"`   // index of the first entry; 0 for an empty log
 	Head    Checkpoint `json:"head"`    // of the last good entry: keep it elsewhere
+	// Restored are the entries that say that the log goes on behind a restore: what was
+	// chained between the backup and it is lost, and its indexes were given out again.
+	Restored []Restored `json:"restored,omitempty"`
 	// Checked says that the given checkpoint is in the chain.
 	Checked bool   `json:"checked,omitempty"`
 	Broken  *Break `json:"broken,omitempty"`
+}
+
+// Restored is a restore of the database, as the log tells of it.
+type Restored struct {
+	Index        int64     `json:"index"`
+	At           time.Time `json:"at"`
+	BackupMadeAt time.Time `json:"backup_made_at"`
+	// Entries are how many the backup had; the log had more when it was lost.
+	Entries int64 `json:"audit_entries"`
 }
 
 // Break is the first thing that is wrong.
@@ -79,6 +93,13 @@ func (v *verifier) next(e store.AuditEntry) bool {
 	}
 	v.report.Entries++
 	v.report.Head = Checkpoint{Index: e.Index, Hash: e.Hash}
+	if e.Action == store.ActionRestored {
+		r := Restored{}
+		// An entry of another form tells at least where it stands.
+		_ = json.Unmarshal(e.Detail, &r)
+		r.Index, r.At = e.Index, e.At
+		v.report.Restored = append(v.report.Restored, r)
+	}
 	return true
 }
 

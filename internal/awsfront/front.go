@@ -32,6 +32,8 @@ type Service interface {
 type Config struct {
 	Keys       sigv4.Keyring    // required
 	Signatures sigv4.Signatures // required
+	// NotBefore is as in sigv4.Config. Default: no limit.
+	NotBefore time.Time
 	// Services by the name that requests are signed for: "securityhub", "sts",
 	// "parry". At least one is required.
 	Services map[string]Service
@@ -75,7 +77,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Hold <= 0 {
 		cfg.Hold = time.Second
 	}
-	verifier, err := sigv4.New(sigv4.Config{Keys: cfg.Keys, Signatures: cfg.Signatures, Clock: cfg.Clock, InFlight: cfg.InFlight})
+	verifier, err := sigv4.New(sigv4.Config{Keys: cfg.Keys, Signatures: cfg.Signatures, NotBefore: cfg.NotBefore, Clock: cfg.Clock, InFlight: cfg.InFlight})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +54,7 @@ func (s *shared) verifyExport(name string) error {
 		return err
 	}
 	flat := api.AuditReport{OK: report.OK, Entries: report.Entries, Head: report.Head.Hash}
+	flat.Restored = report.Restored
 	if report.Broken != nil {
 		flat.Problem = report.Broken.Error()
 	}
@@ -70,6 +72,10 @@ func (s *shared) printVerified(report api.AuditReport) error {
 		return grid{header: []string{"OK", "Entries", "Head", "Problem"}, rows: [][]string{{yesNo(report.OK), fmt.Sprint(report.Entries), head, report.Problem}}}
 	}); err != nil {
 		return err
+	}
+	for _, r := range report.Restored {
+		fmt.Fprintf(s.Err, "entry %d: the database was restored at %s from a backup of %s, which ended with entry %d; entries made in between are lost\n",
+			r.Index, r.At.UTC().Format(time.RFC3339), r.BackupMadeAt.UTC().Format(time.RFC3339), r.Entries)
 	}
 	if !report.OK {
 		return exit(ExitFailing, nil)

@@ -70,6 +70,29 @@ func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// Unfinished gives the ids of work that a file from OpenSQLite holds and that has not
+// ended, without an engine on it.
+func Unfinished(ctx context.Context, db *sql.DB) (ids []string, err error) {
+	const op = "read the durable engine's work"
+	var there int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'workflow_status'").Scan(&there); err != nil || there == 0 {
+		return nil, err
+	}
+	rows, err := db.QueryContext(ctx, "SELECT workflow_uuid FROM workflow_status WHERE status IN ('PENDING', 'ENQUEUED', 'DELAYED') ORDER BY workflow_uuid")
+	if err != nil {
+		return nil, fault.E(fault.Unavailable, op, err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fault.E(fault.Unavailable, op, err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // launch opens DBOS, registers the one workflow and recovers what belongs here.
 func (e *Engine) launch(ctx, root context.Context) (dbos.Context, error) {
 	logger := slog.New(quiet{e.cfg.Logger.Handler()})

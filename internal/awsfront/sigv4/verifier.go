@@ -42,9 +42,12 @@ type Signatures interface {
 
 // Config is what New needs.
 type Config struct {
-	Keys       Keyring       // required
-	Signatures Signatures    // required
-	Clock      service.Clock // default: the system's
+	Keys       Keyring    // required
+	Signatures Signatures // required
+	// NotBefore is since when Signatures remembers: a request that changes something and
+	// was signed before is refused. Default: for ever.
+	NotBefore time.Time
+	Clock     service.Clock // default: the system's
 	// InFlight bounds the bytes of all bodies together. Default: DefaultInFlight.
 	InFlight int64
 }
@@ -119,6 +122,10 @@ func (v *Verifier) Verify(r *http.Request, a Authorization, maxBody int64) (*Ide
 // other within its validity. It is for requests that change something. If the
 // signatures cannot be read, nothing is let through.
 func (v *Verifier) Once(ctx context.Context, id *Identity) *Failure {
+	if id.signedAt.Before(v.cfg.NotBefore) {
+		return fail(Replayed, "The request was signed before the database was restored from a backup, so nobody can tell whether it was accepted already. "+
+			"Nothing was done. Sign the request again to repeat it.")
+	}
 	// One second more than the validity, so that no rounding leaves a gap.
 	seen, err := v.cfg.Signatures.SeenSignature(ctx, id.signature, id.signedAt.Add(Skew+time.Second))
 	switch {

@@ -19,22 +19,54 @@ import (
 //go:embed sqlite postgres
 var steps embed.FS
 
-// Apply brings db, the file ("findings" or "execution") of a dialect ("sqlite"
-// or "postgres"), to the current schema. A database newer than this program is
-// refused: its rows may mean something that this program does not know.
-func Apply(ctx context.Context, dialect, file string, db *sql.DB) error {
+// VersionTable is where a database keeps the number of its schema.
+const VersionTable = "schema_version"
+
+// Latest is the schema that this program has for a file of a dialect.
+func Latest(dialect, file string) (int64, error) {
+	names, err := fs.ReadDir(steps, dialect+"/"+file)
+	if err != nil || len(names) == 0 {
+		return 0, fmt.Errorf("read migrations of %s: %w", file, err)
+	}
+	return goose.NumericComponent(names[len(names)-1].Name())
+}
+
+func provider(dialect, file string, db *sql.DB) (*goose.Provider, error) {
 	name := goose.DialectSQLite3
 	if dialect == "postgres" {
 		name = goose.DialectPostgres
 	}
 	sub, err := fs.Sub(steps, dialect+"/"+file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := goose.NewProvider(name, db, sub,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithTableName("schema_version"))
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithTableName(VersionTable))
 	if err != nil {
-		return fmt.Errorf("read migrations of %s: %w", file, err)
+		return nil, fmt.Errorf("read migrations of %s: %w", file, err)
+	}
+	return p, nil
+}
+
+// Make gives an empty db the schema of an earlier, or this, version of the program.
+func Make(ctx context.Context, dialect, file string, version int64, db *sql.DB) error {
+	p, err := provider(dialect, file, db)
+	if err != nil {
+		return err
+	}
+	if _, err := p.UpTo(ctx, version); err != nil {
+		return fmt.Errorf("make schema %d of %s: %w", version, file, err)
+	}
+	return nil
+}
+
+// Apply brings db, the file ("findings" or "execution") of a dialect ("sqlite"
+// or "postgres"), to the current schema. A database newer than this program is
+// refused: its rows may mean something that this program does not know.
+func Apply(ctx context.Context, dialect, file string, db *sql.DB) error {
+	p, err := provider(dialect, file, db)
+	if err != nil {
+		return err
 	}
 	have, want, err := p.GetVersions(ctx)
 	if err != nil {

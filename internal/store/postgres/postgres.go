@@ -42,6 +42,57 @@ type Config struct {
 	Clock  service.Clock // default: the system's
 	// MaxConns bounds the connections of each schema; default 8.
 	MaxConns int
+	// Suffix is put behind the names of the schemas, for a copy in the making.
+	Suffix string
+}
+
+// Schema gives the name of a file's schema.
+func Schema(f store.File, suffix string) string {
+	if f == store.Findings {
+		return findingsSchema + suffix
+	}
+	return executionSchema + suffix
+}
+
+// Pool gives connections to the database whose statements mean the tables of schema,
+// for whoever copies it. What it returns does not show the URL's password.
+func Pool(address, schema string, conns int) (*sql.DB, error) {
+	pc, err := parse(address)
+	if err != nil {
+		return nil, err
+	}
+	return pool(pc, schema, conns), nil
+}
+
+// LiveNodes counts the servers that hold a lease on the database at now.
+func LiveNodes(ctx context.Context, address string, now time.Time) (n int, err error) {
+	const op = "look for servers"
+	db, err := Pool(address, executionSchema, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var there bool
+	if err := db.QueryRowContext(ctx, "SELECT to_regclass('"+executionSchema+".node') IS NOT NULL").Scan(&there); err != nil {
+		return 0, fault.E(fault.Unavailable, op, WithoutSecrets(err)).WithHint("check that the server is up and that the URL names an existing database")
+	}
+	if there {
+		err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM node WHERE until > $1", now.UnixMicro()).Scan(&n)
+	}
+	if err != nil {
+		return 0, fault.E(fault.Unavailable, op, WithoutSecrets(err))
+	}
+	return n, nil
+}
+
+func parse(address string) (*pgx.ConnConfig, error) {
+	pc, err := pgx.ParseConfig(address)
+	if err != nil {
+		// The cause may quote the URL with its password.
+		return nil, fault.Errorf(fault.Invalid, "open the database", "the PostgreSQL URL cannot be read").
+			WithHint("write it as postgres://user:password@host:5432/database?sslmode=verify-full")
+	}
+	return pc, nil
 }
 
 // Open connects to the database. Call Migrate before anything else.
@@ -60,13 +111,11 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	if err != nil {
 		return nil, fault.E(fault.Internal, op, err)
 	}
-	pc, err := pgx.ParseConfig(cfg.URL)
+	pc, err := parse(cfg.URL)
 	if err != nil {
-		// The cause may quote the URL with its password.
-		return nil, fault.Errorf(fault.Invalid, op, "the PostgreSQL URL cannot be read").
-			WithHint("write it as postgres://user:password@host:5432/database?sslmode=verify-full")
+		return nil, err
 	}
-	findings, execution := pool(pc, findingsSchema, cfg.MaxConns), pool(pc, executionSchema, cfg.MaxConns)
+	findings, execution := pool(pc, Schema(store.Findings, cfg.Suffix), cfg.MaxConns), pool(pc, Schema(store.Execution, cfg.Suffix), cfg.MaxConns)
 	s, err := open(ctx, cfg, q, pc, findings, execution)
 	if err != nil {
 		return nil, errors.Join(err, findings.Close(), execution.Close())
@@ -76,7 +125,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 
 func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, findings, execution *sql.DB) (*store.Store, error) {
 	if err := findings.PingContext(ctx); err != nil {
-		return nil, fault.Transient(fault.E(fault.Unavailable, "reach PostgreSQL", withoutSecrets(err)).
+		return nil, fault.Transient(fault.E(fault.Unavailable, "reach PostgreSQL", WithoutSecrets(err)).
 			WithHint("check that the server is up and that the URL names an existing database"), 0)
 	}
 	return store.New(store.Config{
@@ -86,13 +135,13 @@ func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, 
 		Dialect: store.Dialect{
 			Name: "postgres", Queries: q, Arrays: true, Find: "strpos", Partitioned: true, Classify: classify,
 			Snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
-			Migrate:  func(ctx context.Context) error { return migrate(ctx, pc, findings, execution) },
+			Migrate:  func(ctx context.Context) error { return migrate(ctx, pc, cfg.Suffix, findings, execution) },
 		},
 	})
 }
 
-// withoutSecrets keeps of a connection error what the server or network said.
-func withoutSecrets(err error) error {
+// WithoutSecrets keeps of a connection error what the server or network said.
+func WithoutSecrets(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg
@@ -124,8 +173,8 @@ func pool(base *pgx.ConnConfig, schema string, conns int) *sql.DB {
 // migrate makes the schemas and runs the migrations, while one connection holds
 // a lock that ends with it. The connection is none of the pools': waiting for the
 // lock must not take what its holder needs.
-func migrate(ctx context.Context, pc *pgx.ConnConfig, findings, execution *sql.DB) (err error) {
-	db := pool(pc, findingsSchema, 1)
+func migrate(ctx context.Context, pc *pgx.ConnConfig, suffix string, findings, execution *sql.DB) (err error) {
+	db := pool(pc, Schema(store.Findings, suffix), 1)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	lock, err := db.Conn(ctx)
 	if err != nil {
@@ -135,7 +184,7 @@ func migrate(ctx context.Context, pc *pgx.ConnConfig, findings, execution *sql.D
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
 		return fmt.Errorf("wait for the migration of another node: %w", err)
 	}
-	for _, schema := range []string{findingsSchema, executionSchema} {
+	for _, schema := range []string{Schema(store.Findings, suffix), Schema(store.Execution, suffix)} {
 		if _, err := lock.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
 			return fmt.Errorf("make schema %s: %w", schema, err)
 		}

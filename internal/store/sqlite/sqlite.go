@@ -26,6 +26,13 @@ import (
 //go:embed queries.sql
 var queries string
 
+// Replacing stands in the directory while its files are replaced by others: half of
+// them may be old.
+const Replacing = "restore.ready"
+
+// MovedMark stands in the directory after its files were moved to PostgreSQL.
+const MovedMark = "moved-to-postgresql"
+
 // Config says where the files are.
 type Config struct {
 	// Dir holds findings.db and execution.db; it is made when missing. Whoever
@@ -61,6 +68,14 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		return nil, fault.E(fault.Internal, op, err)
 	}
 	cfg.Dir = dir
+	if _, err := os.Stat(filepath.Join(dir, Replacing)); err == nil {
+		return nil, fault.Errorf(fault.Conflict, op, "a restore of %s did not come to its end", dir).
+			WithHint("run the restore again: parry db restore FILE --replace")
+	}
+	if _, err := os.Stat(filepath.Join(dir, MovedMark)); err == nil {
+		return nil, fault.Errorf(fault.Conflict, op, "the database in %s was moved to PostgreSQL", dir).
+			WithHint("set database in parry.yaml; to go on with the files as they were then, remove %s: not while a server runs on the copy", filepath.Join(dir, MovedMark))
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.E(fault.Internal, op, err).WithHint("check that %s can be written by this user", filepath.Dir(dir))
 	}
@@ -121,24 +136,31 @@ func (o *opener) engine(file string) *sql.DB {
 }
 
 func (o *opener) pool(file, lock string, conns int, pragmas ...string) *sql.DB {
-	values := url.Values{"_txlock": {lock}}
-	for _, p := range append([]string{
+	db, err := OpenFile(o.path(file), lock, conns, append([]string{
 		fmt.Sprintf("busy_timeout(%d)", o.cfg.BusyTimeout.Milliseconds()), "journal_mode(WAL)",
-		"synchronous(FULL)", "foreign_keys(1)", "temp_store(2)", "trusted_schema(0)",
-	}, pragmas...) {
-		values.Add("_pragma", p)
-	}
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(o.path(file)), RawQuery: values.Encode()}
-	connector, err := driver.NewConnector(dsn.String())
+		"synchronous(FULL)", "foreign_keys(1)", "temp_store(2)",
+	}, pragmas...)...)
 	if err != nil {
 		o.err = errors.Join(o.err, err)
 		return nil
 	}
+	o.open = append(o.open, db)
+	return db
+}
+
+// OpenFile gives a pool on one file, for whoever copies it. lock is how its
+// transactions begin: deferred, immediate or exclusive.
+func OpenFile(path, lock string, conns int, pragmas ...string) (*sql.DB, error) {
+	values := url.Values{"_txlock": {lock}, "_pragma": append([]string{"trusted_schema(0)"}, pragmas...)}
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: values.Encode()}
+	connector, err := driver.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	o.open = append(o.open, db)
-	return db
+	return db, nil
 }
 
 func (o *opener) close() error {
