@@ -125,6 +125,7 @@ type ending struct {
 // schema has.
 func (c *copying) setAside(ctx context.Context, e *ending, out *Settled) error {
 	dead := "UPDATE outbox SET state = 2, reason = $1, done_at = $2 WHERE state = 0 AND topic NOT IN (" + goesOn() + ")"
+	release := "UPDATE outbox SET due_at = $1, claimed_by = '', claimed_until = 0 WHERE state = 0 AND claimed_by <> ''"
 	for _, one := range []struct {
 		file  store.File
 		query string
@@ -133,8 +134,8 @@ func (c *copying) setAside(ctx context.Context, e *ending, out *Settled) error {
 	}{
 		{store.Findings, dead, []any{e.why, e.at.UnixMicro()}, &out.Messages},
 		{store.Execution, dead, []any{e.why, e.at.UnixMicro()}, &out.Messages},
-		{store.Findings, "UPDATE outbox SET claimed_by = '', claimed_until = 0 WHERE state = 0", nil, nil},
-		{store.Execution, "UPDATE outbox SET claimed_by = '', claimed_until = 0 WHERE state = 0", nil, nil},
+		{store.Findings, release, []any{e.at.UnixMicro()}, nil},
+		{store.Execution, release, []any{e.at.UnixMicro()}, nil},
 		{store.Findings, "UPDATE inbox SET trusted = 0", nil, &out.Inbox},
 		{store.Execution, "DELETE FROM timer", nil, nil},
 	} {
