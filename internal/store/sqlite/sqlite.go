@@ -152,6 +152,10 @@ func (o *opener) pool(file, lock string, conns int, pragmas ...string) *sql.DB {
 // transactions begin: deferred, immediate or exclusive.
 func OpenFile(path, lock string, conns int, pragmas ...string) (*sql.DB, error) {
 	values := url.Values{"_txlock": {lock}, "_pragma": append([]string{"trusted_schema(0)"}, pragmas...)}
+	path, err := filepath.Abs(path) // what is not absolute would be taken for a host
+	if err != nil {
+		return nil, err
+	}
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: values.Encode()}
 	connector, err := driver.NewConnector(dsn.String())
 	if err != nil {
