@@ -237,4 +237,3 @@ func (n *node) all() map[string]string {
 		}
 	}
 }
-

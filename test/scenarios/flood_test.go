@@ -461,7 +461,9 @@ func (f *flood) there(s *store.Store) {
 }
 
 // overdueDiffers: what became overdue since it was ranked is marked within a minute.
-func overdueDiffers(score triage.Score, r store.FindingRecord) bool { return score.Overdue != r.Overdue }
+func overdueDiffers(score triage.Score, r store.FindingRecord) bool {
+	return score.Overdue != r.Overdue
+}
 
 // may reports whether a finding may stand at version: the last accepted one, or a later
 // one whose answer was lost.
