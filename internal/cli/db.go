@@ -228,7 +228,7 @@ func (s *shared) bar(title string) *bar {
 	b := &bar{title: title, clock: service.SystemClock{}}
 	if f, ok := s.Err.(*os.File); ok && isTerminal(f) {
 		b.w, b.width = f, 80
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			b.width = w
 		}
 	}
@@ -287,11 +287,13 @@ func grouped(n int64) string {
 	return text
 }
 
+const fewRows = 10_000
+
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 func seconds(took float64, rows, bytes int64) string {
-	if took <= 0 {
-		return "0 s"
+	if rows < fewRows || took <= 0 { // a rate would say nothing
+		return fmt.Sprintf("%.1f s", took)
 	}
 	return fmt.Sprintf("%.1f s: %s rows/s, %.1f MB/s", took, grouped(int64(float64(rows)/took)), float64(bytes)/1e6/took)
 }

@@ -311,6 +311,24 @@ func TestOnceIsOnce(t *testing.T) {
 	}
 }
 
+// TestNothingFromBeforeARestorePasses: what was signed before may have been accepted in
+// the database that is gone.
+func TestNothingFromBeforeARestorePasses(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(cfg *sigv4.Config) { cfg.NotBefore = noon.Add(-time.Minute + 500*time.Millisecond) })
+	for signedAt, passes := range map[time.Time]bool{noon.Add(-2 * time.Minute): false, noon.Add(-time.Minute): false, noon.Add(-59 * time.Second): true} {
+		id, f := b.verify(signed(t, "POST", "/findings/import", "{}", signedAt), 1000)
+		if f != nil {
+			t.Fatal(f)
+		}
+		f = b.verifier.Once(t.Context(), id)
+		if passes != (f == nil) || f != nil && (f.Kind != sigv4.Replayed || !strings.Contains(f.Message, "restored from a backup")) {
+			t.Errorf("signed at %s: %v", signedAt, f)
+		}
+		id.Release()
+	}
+}
+
 func TestNothingPassesWhenTheStoreIsGone(t *testing.T) {
 	t.Parallel()
 	t.Run("keys", func(t *testing.T) {
