@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/store/storetest"
 )
@@ -47,6 +48,9 @@ func FuzzCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cursor string) {
 		_, err := s.QueryFindings(t.Context(), store.FindingQuery{Accounts: store.AllAccounts(), Cursor: cursor})
 		if err != nil && !fault.Is(err, fault.Invalid) {
+			t.Fatal(err)
+		}
+		if _, _, err := s.FindingHistory(t.Context(), finding.ID{ProductArn: "p", Id: "i"}, 10, cursor); err != nil && !fault.Is(err, fault.Invalid) {
 			t.Fatal(err)
 		}
 	})

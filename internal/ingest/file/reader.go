@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/fault"
 )
@@ -26,7 +27,7 @@ type Document struct {
 	Text []byte
 	// Line is where it begins, from 1; Number which document it is, from 1.
 	Line, Number int
-	// Problem is why Text is no document: it is too long. "" for a good one.
+	// Problem is why Text is no document: it is too long or no text. "" for a good one.
 	Problem string
 }
 
@@ -145,8 +146,12 @@ func (s *scan) list() error {
 
 func (s *scan) element(text []byte, line int, long bool) error {
 	d := Document{Text: text, Line: line}
-	if long {
+	switch {
+	case long:
 		d.Problem = fmt.Sprintf("the document is longer than the limit of %d bytes", MaxDocument)
+	case !utf8.Valid(text):
+		// On its way to the server as JSON it would become another text.
+		d.Problem = "the document is not UTF-8"
 	}
 	return s.give(d)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -112,6 +113,9 @@ func FuzzEach(f *testing.F) {
 		err := file.Each(bytes.NewReader(in), func(d file.Document) error {
 			if n++; d.Number != n || d.Line < 1 {
 				t.Errorf("document %d has number %d, line %d", n, d.Number, d.Line)
+			}
+			if d.Problem == "" && !utf8.Valid(d.Text) {
+				t.Errorf("document %d is no text: %q", n, d.Text)
 			}
 			if n > 1<<17 {
 				t.Fatal("more documents than bytes")
