@@ -22,14 +22,18 @@ type gateNeeds struct {
 	local  map[string]awsapi.Local // what Parry answers itself
 	log    *slog.Logger
 	own    awsapi.Credentials // what the process calls with; zero = the default chain
+	live   *org.Live          // the accounts as they are now; nil = those of the configuration
 }
 
 // newGate opens the gate of cfg over client.
 func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, n gateNeeds) (*awsapi.Gate, error) {
+	if n.live == nil {
+		n.live = org.NewLive(cfg.Organization.Accounts)
+	}
 	return awsapi.New(awsapi.Config{
 		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: credentials(client, n.own), ExternalID: func(string) string { return cfg.Organization.ExternalID },
-		ReadPolicies: cfg.Organization.ReadPolicies, Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: accounts(cfg.Organization), Budgets: awsapi.Budgets(cfg.Guards.Budgets),
+		ReadPolicies: cfg.Organization.ReadPolicies, Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: n.live.Account, Budgets: awsapi.Budgets(cfg.Guards.Budgets),
 		StopSwitch: n.stop, RedactionKey: n.key, Record: n.record, Local: n.local, Logger: n.log,
 	})
 }
@@ -42,18 +46,6 @@ func credentials(client *awsapi.Client, own awsapi.Credentials) *awsapi.Credenti
 	return awsapi.NewCredentialSource(client)
 }
 
-// accounts finds an account in o by its id: guards ask at every call.
-func accounts(o org.Organization) func(string) (org.Account, bool) {
-	byID := make(map[string]org.Account, len(o.Accounts))
-	for _, a := range o.Accounts {
-		byID[a.ID] = a
-	}
-	return func(id string) (org.Account, bool) {
-		a, ok := byID[id]
-		return a, ok
-	}
-}
-
 // guards puts the default denies of design.md decision 6 around what the
 // configuration says.
 func guards(cfg config.Config) awsapi.Guards {
@@ -63,6 +55,7 @@ func guards(cfg config.Config) awsapi.Guards {
 		BreakGlass:        cfg.Guards.BreakGlass,
 		Allow:             cfg.Guards.Allow,
 		Deny:              cfg.Guards.Deny,
+		Organization:      cfg.Organization.Sync.Enabled,
 	}
 	if cfg.Organization.MemberRole != "" {
 		g.OwnRoles = []string{cfg.Organization.MemberRole}

@@ -12,7 +12,6 @@ import (
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/awsfront/sts"
-	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -23,7 +22,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 		since = first[0].At // the first start of this installation
 	}
 	find := finder{s.store, s.stages.triage.Drain, s.clock}
-	units := &targets{s.cfg.Organization, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-units"})}
+	units := &targets{s.cfg.Organization, s.live, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-units"})}
 	hub, err := securityhub.New(securityhub.Config{
 		FinderV2: ocsfFinder{s.store, s.stages.triage.Drain, s.clock},
 		Units: func(ctx context.Context, unit string) ([]string, error) {
@@ -31,7 +30,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 		},
 		Importer: s.stages.intake, Updater: s.stages.triage, Finder: find, Controls: s.store, Rules: s.stages.rules,
 		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Since: since, History: s.store,
-		Accounts: s.cfg.Organization.Accounts, Region: s.cfg.Organization.HomeRegion, Logger: s.log,
+		Accounts: s.live.Accounts, Region: s.cfg.Organization.HomeRegion, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -48,7 +47,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	}
 	rest, err := api.New(api.Config{
 		Findings: s.store, Ranker: s.stages.triage, Remediations: s.store, Journal: s.store, Redact: s.gate.Redacted, Approvals: s.store, Approver: s.stages.approve, Requester: s.stages.desk,
-		Audit: auditLog{s.store, s.stages.audit}, Switch: s.store, Keys: s.store, Attacher: manager, Rules: s.stages.rules, Exceptions: s.stages.exceptions, Executions: executions{s.store}, Sources: s.newSources(), Guards: s.guardReport, Controls: s.store, Accounts: s.accounts, Ready: s.store.Ping, Version: s.version, Clock: s.clock, Logger: s.log,
+		Audit: auditLog{s.store, s.stages.audit}, Switch: s.store, Keys: s.store, Attacher: manager, Rules: s.stages.rules, Exceptions: s.stages.exceptions, Executions: executions{s.store}, Sources: s.newSources(), Guards: s.guardReport, Controls: s.store, Accounts: s.live.Accounts, Ready: s.store.Ping, Version: s.version, Clock: s.clock, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -94,6 +93,3 @@ func (a auditLog) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
 func (a auditLog) AuditEntries(ctx context.Context, after int64, n int) ([]store.AuditEntry, error) {
 	return a.store.AuditEntries(ctx, after, n)
 }
-
-// accounts are those of the organization that are known.
-func (s *Server) accounts() []org.Account { return s.cfg.Organization.Accounts }

@@ -52,7 +52,7 @@ func newLoopWorld(t *testing.T) *loopWorld {
 	docs := &documents{db, content}
 	rights := documentRights{
 		plan.Access{Rules: []plan.DocumentRule{{Names: []string{"Loop-*"}, KeyRoles: []string{"operator"}}}},
-		org.Organization{Accounts: []org.Account{{ID: loopDev}, {ID: loopProd}}},
+		org.NewLive([]org.Account{{ID: loopDev}, {ID: loopProd}}).Account,
 	}
 	desk := plan.NewDesk(db, content, service.RandomIDs{}, db.Clock()).StartsDocuments(deskRuns{db, docs})
 	x := executions{db}

@@ -18,6 +18,7 @@ import (
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/durable"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/store/seal"
@@ -35,6 +36,7 @@ type Server struct {
 	seal     *seal.Keyring
 	client   *awsapi.Client
 	gate     *awsapi.Gate
+	live     *org.Live // the accounts as they are known now
 	calls    *callWriter
 	loop     *loopback
 	steps    *stepWriter
@@ -94,9 +96,12 @@ func (s *Server) open(ctx context.Context) error {
 	if s.client, err = newClient(s.cfg, awsapi.ClientConfig{Models: models, Clock: s.clock, IDs: s.ids, Logger: s.log, Getenv: s.env.getenv}); err != nil {
 		return err
 	}
+	if err := s.openOrganization(ctx); err != nil {
+		return err
+	}
 	s.calls = newCallWriter(s.store, s.log)
 	if s.gate, err = newGate(s.cfg, s.client, models, gateNeeds{
-		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, local: s.loop.locals(), log: s.log, own: s.env.own,
+		stop: s.store.StopSwitch, key: s.seal.Derive("redaction"), record: s.calls.put, local: s.loop.locals(), log: s.log, own: s.env.own, live: s.live,
 	}); err != nil {
 		return err
 	}
@@ -125,6 +130,7 @@ func (s *Server) build(ctx context.Context) error {
 		for _, c := range s.stages.collectors {
 			s.services = append(s.services, c)
 		}
+		s.services = append(s.services, s.stages.follower)
 	}
 	if s.cfg.Database != "" {
 		s.services = append(s.services, s.client.ShareRates(sharedRates{s.store}))

@@ -102,7 +102,7 @@ func (s *Server) buildSources(t *stages) error {
 	for _, q := range s.cfg.Sources.Queues {
 		c, err := sqs.New(sqs.Config{
 			URL: q.URL, Region: q.Region, Source: queueSource(q), Store: s.store, Read: readDocument, Forward: q.Events, Receivers: q.Receivers,
-			Caller: s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-collect"}, t.grants), Clock: s.clock, Logger: s.log, Wake: t.triage.Wake,
+			Caller: s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-collect"}, t.grants), Clock: s.clock, Logger: s.log, Wake: t.triage.Wake, Seen: s.sawSource,
 		})
 		if err != nil {
 			return err

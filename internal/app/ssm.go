@@ -24,7 +24,7 @@ func (s *Server) newSystemsManager(models *apimodel.Catalog) (*ssm.Handler, erro
 	x := executions{s.store}
 	return ssm.New(ssm.Config{
 		Models: models, Documents: t.documents, Writer: t.documents, Files: t.documents, Catalog: s.content, Executions: x, Plans: x,
-		Rights: documentRights{t.access, s.cfg.Organization}, Desk: runDesk{t.desk, t.approve, x, s.clock},
+		Rights: documentRights{t.access, s.live.Account}, Desk: runDesk{t.desk, t.approve, x, s.clock},
 		Signals: runSignals{t.execute}, Decider: stepDecider{s.store, t.approve},
 		Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Clock: s.clock, Logger: s.log,
 	})
@@ -32,8 +32,8 @@ func (s *Server) newSystemsManager(models *apimodel.Catalog) (*ssm.Handler, erro
 
 // documentRights asks the configuration who may start what.
 type documentRights struct {
-	access plan.Access
-	org    org.Organization
+	access  plan.Access
+	account func(id string) (org.Account, bool)
 }
 
 // MayStart answers ssm.Rights. The account * stands for those of a unit, which are
@@ -45,7 +45,10 @@ func (d documentRights) MayStart(p auth.Principal, document, account, role strin
 	}
 	unit := ""
 	if account != auth.All {
-		a, ok := d.org.Account(account)
+		a, ok := d.account(account)
+		if why := a.State.Idle(); ok && why != "" {
+			return fault.Errorf(fault.Denied, "start document", "account %s cannot be worked in: %s", account, why).WithHint("see what happened to it: parry org show %s", account)
+		}
 		if !ok {
 			return fault.Errorf(fault.Denied, "start document", "account %s is not one that Parry answers for", account).
 				WithHint("name another by the tag %s (aws ssm start-automation-execution --tags Key=%s,Value=ACCOUNT), or add it to organization.accounts in parry.yaml", ssm.AccountTag, ssm.AccountTag)

@@ -17,6 +17,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
+	"github.com/parry-security/parry/internal/ingest/organization"
 	"github.com/parry-security/parry/internal/normalize"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/notify/writeback"
@@ -48,6 +49,7 @@ type stages struct {
 	grants     []awsapi.Grant
 	// collectors are the sources that read by themselves.
 	collectors []collector
+	follower   *organization.Follower
 	writeback  *writeback.Stage
 
 	runs      *runs
@@ -68,7 +70,7 @@ func (d deskRuns) Resolve(ctx context.Context, name, version string) (remediatio
 
 func (s *Server) newStages() (*stages, error) {
 	t := &stages{grants: s.ownTraffic()}
-	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources} {
+	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources, s.buildOrganization} {
 		if err := build(t); err != nil {
 			return nil, err
 		}
@@ -82,18 +84,14 @@ func (s *Server) buildIntake(t *stages) error {
 	if err != nil {
 		return err
 	}
-	names := map[string]string{}
-	for _, a := range s.cfg.Organization.Accounts {
-		names[a.ID] = a.Name
-	}
 	book := triage.NewRulebook(s.store, rules, s.log)
-	scorer, err := triage.NewScorer(s.cfg.Priority, s.cfg.Organization.Account)
+	scorer, err := triage.NewScorer(s.cfg.Priority, s.live.Account)
 	if err != nil {
 		return err
 	}
 	if t.triage, err = triage.New(triage.Config{
 		Store: s.store, Scorer: scorer, Rules: book, Exceptions: triage.NewExceptionBook(s.store, s.log), Clock: s.clock, Logger: s.log,
-		AccountName: func(id string) string { return names[id] }, WriteBack: t.writeback.Concerns, EventsV2: s.cfg.Findings.EventsV2,
+		AccountName: s.accountName, Seen: s.sawSource, WriteBack: t.writeback.Concerns, EventsV2: s.cfg.Findings.EventsV2,
 	}); err != nil {
 		return err
 	}
@@ -111,6 +109,11 @@ func (s *Server) buildIntake(t *stages) error {
 	}
 	t.intake, err = ingesthttp.New(ingesthttp.Config{Inbox: s.store, Normalizer: normalize.Finding{}, Clock: s.clock, Logger: s.log, Wake: t.triage.Wake})
 	return err
+}
+
+func (s *Server) accountName(id string) string {
+	a, _ := s.live.Account(id)
+	return a.Name
 }
 
 // automationRules parses the configured rules. A bad one is disabled loudly;
@@ -188,13 +191,13 @@ func (s *Server) buildRemediation(t *stages) error {
 		return err
 	}
 	t.runs = &runs{
-		store: crashRuns(s.store), documents: documents, targets: &targets{s.cfg.Organization, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-targets"})}, binds: s.gate.Binds, webhooks: hooks,
+		store: crashRuns(s.store), documents: documents, targets: &targets{s.cfg.Organization, s.live, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-targets"})}, binds: s.gate.Binds, webhooks: hooks,
 		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole}, scripts: Scripts(runner), facts: s.scriptFacts,
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
 	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}
 	if t.plan, err = plan.New(plan.Config{
-		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Org: s.cfg.Organization,
+		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Account: s.live.Account, MemberRole: s.cfg.Organization.MemberRole,
 		Runs: s.store, Rehearse: interpreter, Access: access, Clock: s.clock, Logger: s.log.With("component", "plan"),
 	}); err != nil {
 		return err
@@ -202,7 +205,7 @@ func (s *Server) buildRemediation(t *stages) error {
 	t.desk = plan.NewDesk(s.store, s.content, s.ids, s.clock).StartsDocuments(deskRuns{s.store, documents})
 	t.access, t.documents = access, documents
 	if t.approve, err = approve.New(approve.Config{
-		Store: s.store, Policies: s.cfg.Policies, Org: s.cfg.Organization, Self: s.local, Clock: s.clock, Logger: s.log.With("component", "approve"),
+		Store: s.store, Policies: s.cfg.Policies, Account: s.live.Account, Self: s.local, Clock: s.clock, Logger: s.log.With("component", "approve"),
 	}); err != nil {
 		return err
 	}
@@ -238,7 +241,10 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 	t := s.stages
 	handlers := map[store.File]map[string]bus.Handler{
 		store.Findings: {
-			store.TopicEvent:      func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			store.TopicEvent: func(ctx context.Context, d bus.Delivery) error {
+				t.follower.Notice(d.Payload)
+				return t.route.Handle(ctx, d.Payload)
+			},
 			triage.TopicRank:      func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleRank(ctx, d.Payload) },
 			triage.TopicInbox:     func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleInbox(ctx, d.Payload) },
 			triage.TopicWriteBack: func(ctx context.Context, d bus.Delivery) error { return t.writeback.Handle(ctx, d.Payload) },

@@ -24,7 +24,8 @@ const (
 
 // targets finds what a run is made on: in the organization, and by reading AWS.
 type targets struct {
-	org org.Organization
+	org  org.Organization // without its accounts
+	live *org.Live
 	// own makes reads as Parry's own principal: it is that which may list the accounts
 	// of a unit. nil = units are those of the configuration alone.
 	own reader

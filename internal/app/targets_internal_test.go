@@ -50,11 +50,12 @@ func instances(next string, ids ...string) map[string]any {
 }
 
 func members() *targets {
-	return &targets{org: org.Organization{Partition: "aws", MemberRole: "ParryMember", Accounts: []org.Account{
+	return &targets{org: org.Organization{Partition: "aws", MemberRole: "ParryMember"}, live: org.NewLive([]org.Account{
 		{ID: "111111111111", Unit: "prod", Tags: map[string]string{"tier": "gold"}},
 		{ID: "222222222222", Unit: "prod/payments"},
 		{ID: "333333333333", Unit: "dev", Tags: map[string]string{"tier": "gold"}},
-	}}}
+		{ID: "444444444444", Unit: "dev", State: org.Suspended},
+	})}
 }
 
 func keysOf(list []automation.Target) []string {

@@ -68,10 +68,15 @@ func isAccount(text string) bool {
 	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
 }
 
-// answersFor reports whether id is an account of the configuration; a process that
-// runs with its own credentials alone answers for every one that it can reach.
+// answersFor reports whether id is an account that can be worked in: of the
+// configuration, or of the organization where it is followed. A process that runs with
+// its own credentials alone answers for every one that it can reach.
 func (t *targets) answersFor(id string) bool {
-	return slices.ContainsFunc(t.org.Accounts, func(a org.Account) bool { return a.ID == id || a.ID == "*" })
+	a, ok := t.live.Account(id)
+	if !ok {
+		a, ok = t.live.Account("*")
+	}
+	return ok && a.State.Idle() == ""
 }
 
 // entry gives the accounts that one entry names.
@@ -81,9 +86,9 @@ func (t *targets) entry(ctx context.Context, entry string, children bool) ([]str
 	}
 	var out []string
 	known := false
-	for _, a := range t.org.Accounts {
-		known = known || slices.Contains(strings.Split(a.Unit, "/"), entry)
-		if named(a, entry, children) {
+	for _, a := range t.live.Accounts() {
+		known = known || slices.Contains(strings.Split(a.Unit, "/"), entry) || slices.Contains(a.UnitIDs, entry)
+		if a.State.Idle() == "" && named(a, entry, children) {
 			out = append(out, a.ID)
 		}
 	}
@@ -101,7 +106,7 @@ func named(a org.Account, entry string, children bool) bool {
 	if tag, ok := strings.CutPrefix(entry, "tag:"); ok {
 		key, value, _ := strings.Cut(tag, "=")
 		have, has := a.Tags[key]
-		return has && have == value
+		return has && have == value && !a.TagsUnknown
 	}
 	unit, own := strings.Trim(entry, "/"), strings.Trim(a.Unit, "/")
 	switch {
@@ -109,6 +114,8 @@ func named(a org.Account, entry string, children bool) bool {
 		return true
 	case unit == "":
 		return false
+	case len(a.UnitIDs) > 0 && unitID.MatchString(unit):
+		return a.UnitIDs[len(a.UnitIDs)-1] == unit || children && slices.Contains(a.UnitIDs, unit)
 	case unitID.MatchString(unit): // an id says where it is by itself
 		path := strings.Split(own, "/")
 		return path[len(path)-1] == unit || children && slices.Contains(path, unit)

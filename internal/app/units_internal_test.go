@@ -15,13 +15,13 @@ import (
 
 // organization answers as AWS Organizations does: accounts and units by parent, one
 // in a page.
-type organization struct {
+type awsOrganization struct {
 	accounts map[string][]string // by unit; a trailing "!" is a suspended one
 	units    map[string][]string
 	asked    []string
 }
 
-func (o *organization) Call(_ context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
+func (o *awsOrganization) Call(_ context.Context, step string, c apimodel.Call) (apimodel.Reply, error) {
 	parent, _ := c.Input["ParentId"].(string)
 	o.asked = append(o.asked, c.Operation+" "+parent)
 	if step != targetsStep || c.Service != "organizations" || c.Region != "eu-west-1" || c.As != "" || c.Account != "" {
@@ -56,14 +56,14 @@ const (
 	known                      = "ou-cd34-known000"
 )
 
-func listed() (*targets, *organization) {
-	aws := &organization{
+func listed() (*targets, *awsOrganization) {
+	aws := &awsOrganization{
 		accounts: map[string][]string{"r-ab12": {}, prodUnit: {"111111111111", "999999999999!"}, payUnit: {"222222222222", "333333333333"}, oldUnit: {"888888888888"}},
 		units:    map[string][]string{"r-ab12": {prodUnit, oldUnit}, prodUnit: {payUnit}},
 	}
-	return &targets{org.Organization{Partition: "aws", HomeRegion: "eu-west-1", MemberRole: "M", Accounts: []org.Account{
+	return &targets{org.Organization{Partition: "aws", HomeRegion: "eu-west-1", MemberRole: "M"}, org.NewLive([]org.Account{
 		{ID: "111111111111", Unit: "prod"}, {ID: "222222222222"}, {ID: "333333333333", Unit: "prod/" + known}, {ID: "444444444444", Unit: known + "/ou-cd34-below000"},
-	}}, aws}, aws
+	}), aws}, aws
 }
 
 // TestUnitsAreListedByOrganizations: an id that the configuration does not have is

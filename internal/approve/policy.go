@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/remediation"
 )
 
@@ -24,10 +25,12 @@ const DefaultExpiry = 72 * time.Hour
 
 // Policy says how plans that match it are approved. Empty lists match all.
 type Policy struct {
-	ID        string   `json:"id" yaml:"id"`
-	Accounts  []string `json:"accounts" yaml:"accounts"`
-	Units     []string `json:"units" yaml:"units"` // organizational unit path as in organization.accounts
-	Playbooks []string `json:"playbooks" yaml:"playbooks"`
+	ID       string   `json:"id" yaml:"id"`
+	Accounts []string `json:"accounts" yaml:"accounts"`
+	Units    []string `json:"units" yaml:"units"` // organizational unit path as in organization.accounts
+	// AccountTags are tags of the account, all of which it must have.
+	AccountTags map[string]string `json:"account_tags,omitempty" yaml:"account_tags"`
+	Playbooks   []string          `json:"playbooks" yaml:"playbooks"`
 	// Documents are names of documents, or patterns with *, that somebody started. An
 	// automatic policy approves no document that it does not name here; one that
 	// names documents and no playbooks is about documents only.
@@ -66,9 +69,26 @@ func defaultPolicy() Policy {
 	return Policy{ID: "default", Mode: People, Quorum: 1, Expires: DefaultExpiry}
 }
 
-func (p Policy) matches(r remediation.Remediation, unit string) bool {
+func (p Policy) matches(r remediation.Remediation, a org.Account) bool {
 	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	return in(p.Accounts, r.Account) && in(p.Units, unit) && p.about(r)
+	return in(p.Accounts, r.Account) && in(p.Units, a.Unit) && p.about(r)
+}
+
+// tagged reports whether a has the tags that p asks for, as far as they are known.
+func (p Policy) tagged(a org.Account) bool {
+	for k, v := range p.AccountTags {
+		if have, ok := a.Tags[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
+}
+
+// selects reports whether p says which accounts it is for. One that does not was not
+// written for accounts that come to the organization later: what is automatic there
+// has to be said.
+func (p Policy) selects() bool {
+	return len(p.Accounts) > 0 || len(p.Units) > 0 || len(p.AccountTags) > 0
 }
 
 // about reports whether p is about what r does. What was written for findings does
@@ -103,10 +123,15 @@ func named(pattern, name string) bool {
 	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
-// choose gives the first policy that matches, or the default.
-func choose(policies []Policy, r remediation.Remediation, unit string) Policy {
+// choose gives the first policy that matches, or the default. Where the tags that a
+// policy asks for were not read yet, people decide: it may be one that says never.
+func choose(policies []Policy, r remediation.Remediation, a org.Account) Policy {
 	for _, p := range policies {
-		if p.matches(r, unit) {
+		switch {
+		case !p.matches(r, a):
+		case len(p.AccountTags) > 0 && a.TagsUnknown:
+			return defaultPolicy()
+		case p.tagged(a):
 			return p
 		}
 	}

@@ -49,7 +49,8 @@ type Approvals interface {
 type Config struct {
 	Store    Store
 	Policies []Policy // validated, in order; the first that matches decides
-	Org      org.Organization
+	// Account tells what is known of an account now. Default: nothing.
+	Account func(id string) (org.Account, bool)
 	// Self lets people approve what they asked for themselves: a process of one
 	// person, with that person's own credentials. Default false.
 	Self   bool
@@ -67,6 +68,9 @@ func New(cfg Config) (*Stage, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Account == nil {
+		cfg.Account = func(string) (org.Account, bool) { return org.Account{}, false }
 	}
 	for i := range cfg.Policies {
 		if err := cfg.Policies[i].Validate(); err != nil {
@@ -108,9 +112,12 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		}
 		return err
 	}
-	account, _ := s.Org.Account(r.Account)
-	policy := choose(s.Policies, r, account.Unit)
+	account, known := s.Account(r.Account)
+	policy := choose(s.Policies, r, account)
 	why := obstacle(r, plan, about.Trusted)
+	if why == "" && known && !account.Listed && !policy.selects() {
+		why = "it names no accounts, units or account tags, and account " + r.Account + " came with the organization"
+	}
 	now := s.Clock.Now()
 	a := remediation.Approval{
 		ID: "apr-" + strings.TrimPrefix(string(r.ID), "rem-"), Remediation: r.ID, Plan: r.PlanHash, Account: r.Account,

@@ -135,9 +135,7 @@ func setup(t *testing.T, account string, edit func(*memory), policies ...approve
 		edit(m)
 	}
 	clock := service.NewFixedClock(now)
-	stage, err := approve.New(approve.Config{Store: m, Policies: policies, Clock: clock, Org: org.Organization{
-		Accounts: []org.Account{{ID: dev, Unit: "dev"}, {ID: prod, Unit: "prod"}},
-	}})
+	stage, err := approve.New(approve.Config{Store: m, Policies: policies, Clock: clock, Account: org.NewLive([]org.Account{{ID: dev, Unit: "dev", Listed: true}, {ID: prod, Unit: "prod", Listed: true}}).Account})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,9 @@ type Guards struct {
 	AllowManagement   bool   `json:"allow_management"`
 	// Accounts are those in which changes are allowed; "*" = all. Empty allows none.
 	Accounts []string `json:"accounts"`
+	// Organization allows changes in every active account of the organization as it is
+	// known when the change is about to leave, besides those of Accounts.
+	Organization bool `json:"organization,omitempty"`
 	// OwnRoles are the names of Parry's roles, in every account.
 	OwnRoles []string `json:"own_roles"`
 	// OwnResources are the ARNs of what Parry itself lives on: queue, keys, topics.
@@ -75,19 +78,39 @@ func (g Guards) compile(account func(string) (org.Account, bool)) (guardSet, err
 // says otherwise. Where s reads no tags, rules about them refuse nothing yet:
 // whoever sends must check again with a subject that does.
 func (g guardSet) check(s *subject) error {
+	if err := g.checkState(s); err != nil {
+		return err
+	}
 	if err := g.checkDenied(s); err != nil || s.class == apimodel.Read {
 		return err
 	}
 	if err := g.checkManagement(s); err != nil {
 		return err
 	}
-	if !slices.Contains(g.Accounts, "*") && !slices.Contains(g.Accounts, s.Account) {
+	if !slices.Contains(g.Accounts, "*") && !slices.Contains(g.Accounts, s.Account) && !g.isMember(s.Account) {
 		return refuse(s, "accounts", "account "+s.Account+" is not one in which changes are allowed", "organization.accounts")
 	}
 	if err := g.checkUntouched(s); err != nil {
 		return err
 	}
 	return g.checkAllowed(s)
+}
+
+// checkState keeps every call out of a member account that is suspended, closed or no
+// longer in the organization: also a change of an execution that began before.
+func (g guardSet) checkState(s *subject) error {
+	a, ok := g.account(s.Account)
+	if !ok || s.id.Role == "" || a.State.Idle() == "" {
+		return nil
+	}
+	return fault.Errorf(fault.Denied, "call "+s.Service+":"+s.Operation, "refused by guard \"account state\": account %s cannot be worked in: %s", s.Account, a.State.Idle()).
+		WithHint("see what happened to it: parry org show %s", s.Account)
+}
+
+// isMember reports whether the organization, where it is followed, has the account.
+func (g guardSet) isMember(id string) bool {
+	a, ok := g.account(id)
+	return g.Organization && ok && a.State == org.Active
 }
 
 // checkUntouched refuses what would touch Parry's own, or what is for emergencies.
@@ -103,6 +126,9 @@ func (g guardSet) checkUntouched(s *subject) error {
 // checkRole holds taking a role against the guards. What is done as that role
 // is held against them call by call.
 func (g guardSet) checkRole(s *subject) error {
+	if err := g.checkState(s); err != nil {
+		return err
+	}
 	if err := g.checkDenied(s); err != nil {
 		return err
 	}

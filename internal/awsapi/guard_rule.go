@@ -184,6 +184,8 @@ func (rule Rule) ofAccount(s *subject) (verdict, string) {
 		return unclear, "the unit of account " + s.Account + " is not known"
 	case len(rule.Units) > 0 && !slices.ContainsFunc(org.UnitPath(a.Unit), func(u string) bool { return anyMatch(trimmed(rule.Units), u) }):
 		return differsFrom, ""
+	case len(rule.AccountTags) > 0 && a.TagsUnknown:
+		return unclear, "the tags of account " + s.Account + " were not read yet"
 	case !tagsFit(rule.AccountTags, a.Tags, strings.EqualFold):
 		return differsFrom, ""
 	}

@@ -155,6 +155,20 @@ func (r RoleRequest) right() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Reach tries whether the role of id can be taken in account, and keeps nothing: what
+// is remembered of the role would hide that it is gone. The record of calls has what
+// failed only, since every account is tried every hour.
+func (g *Gate) Reach(ctx context.Context, id Identity, account string) error {
+	in := g.creds.request(id, account, g.cfg.Region)
+	r := g.creds.ask("AssumeRole", account, in.Region, map[string]any{"RoleArn": in.RoleARN, "RoleSessionName": in.SessionName})
+	start := g.cfg.Clock.Now()
+	_, _, err := g.cfg.Credentials.AssumeRole(ctx, in)
+	if err != nil {
+		g.note(r, start, apimodel.Reply{}, err)
+	}
+	return err
+}
+
 func (c *credentialCache) assume(ctx context.Context, key credentialKey, in RoleRequest, account string, by *origin) (cachedCredentials, error) {
 	r := c.ask("AssumeRole", account, in.Region, map[string]any{"RoleArn": in.RoleARN, "RoleSessionName": in.SessionName}).from(by)
 	start := c.g.cfg.Clock.Now()

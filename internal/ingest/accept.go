@@ -33,7 +33,12 @@ type Taken struct {
 	Items  []store.InboxItem
 	Aside  []store.Rejected
 	Events []store.Message
+	// Seen says of which regions of which accounts the events are.
+	Seen []Sighting
 }
+
+// Sighting is a region of an account that an event is of.
+type Sighting struct{ Account, Region string }
 
 // maxBus bounds an event that goes to the bus: what a pattern can be asked about.
 const maxBus = 256 << 10
@@ -79,6 +84,7 @@ func (s Source) Take(read Read, raw []byte, place string, now time.Time, forward
 func (t *Taken) forward(s Source, doc Document, raw []byte, place string, now time.Time) {
 	var head struct {
 		Account string `json:"account"`
+		Region  string `json:"region"`
 	}
 	if json.Unmarshal(doc.Event, &head) != nil || !s.speaksFor(head.Account) {
 		t.aside(s, raw, place, "", finding.CodeInvalidAccess, fmt.Sprintf("The source %q may not send events of account %q.", s.Name, head.Account), now)
@@ -86,6 +92,7 @@ func (t *Taken) forward(s Source, doc Document, raw []byte, place string, now ti
 	}
 	// One occurrence is one message, however many queues bring it.
 	sum := sha256.Sum256([]byte(doc.Key))
+	t.Seen = append(t.Seen, Sighting{head.Account, head.Region})
 	t.Events = append(t.Events, store.Message{ID: "eventbridge-" + hex.EncodeToString(sum[:16]), Topic: store.TopicEvent, Payload: doc.Event})
 }
 
@@ -98,4 +105,5 @@ func (t *Taken) aside(s Source, raw []byte, place, id, code, reason string, now 
 // Add puts what another message held behind t.
 func (t *Taken) Add(more Taken) {
 	t.Items, t.Aside, t.Events = append(t.Items, more.Items...), append(t.Aside, more.Aside...), append(t.Events, more.Events...)
+	t.Seen = append(t.Seen, more.Seen...)
 }

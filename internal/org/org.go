@@ -6,6 +6,7 @@ package org
 import (
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/fault"
 )
@@ -14,6 +15,7 @@ var (
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
 	roleName  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
 	policyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]{1,512}$`)
+	region    = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
 	partition = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 )
 
@@ -33,6 +35,33 @@ type Organization struct {
 	// read, as session policies; at most 10. Default none.
 	ReadPolicies []string  `json:"read_policies,omitempty" yaml:"read_policies"`
 	Accounts     []Account `json:"accounts" yaml:"accounts"`
+	// Sync follows the organization as AWS has it.
+	Sync Sync `json:"sync" yaml:"sync"`
+	// Coverage says what is tried in each account.
+	Coverage CoverageSettings `json:"coverage" yaml:"coverage"`
+}
+
+// Sync says how AWS Organizations is read.
+type Sync struct {
+	Enabled bool `json:"enabled" yaml:"enabled"`
+	// Every is how often all of it is read. Default 1 hour.
+	Every time.Duration `json:"every" yaml:"every"`
+	// Account is the one that Organizations is read in, entered as the member role;
+	// "" is Parry's own, with its own credentials.
+	Account string `json:"account" yaml:"account"`
+}
+
+// CoverageSettings say how coverage is found out.
+type CoverageSettings struct {
+	// Every is how often the member role of each account is tried. Default 1 hour
+	// with sync, else never; less than 0: never.
+	Every time.Duration `json:"every" yaml:"every"`
+	// Regions are those that should be covered. Default: the home region and those
+	// of the hubs.
+	Regions []string `json:"regions" yaml:"regions"`
+	// Silence is for how long a hub may bring nothing of a region of an account.
+	// Default 72 hours; less than 0: for ever.
+	Silence time.Duration `json:"silence" yaml:"silence"`
 }
 
 // Account is one member account.
@@ -42,6 +71,15 @@ type Account struct {
 	Unit string `json:"unit" yaml:"unit"` // organizational unit path: "dev", "prod/payments"; "" = not known
 	// Tags are the account's tags in AWS Organizations.
 	Tags map[string]string `json:"tags,omitempty" yaml:"tags"`
+
+	// What AWS Organizations says, where it is followed: the ids of the root and the
+	// units that it is in, the root first, and its state.
+	UnitIDs []string `json:"unit_ids,omitempty" yaml:"-"`
+	State   State    `json:"state,omitempty" yaml:"-"`
+	// TagsUnknown says that its tags were not read yet.
+	TagsUnknown bool `json:"tags_unknown,omitempty" yaml:"-"`
+	// Listed says that parry.yaml lists it.
+	Listed bool `json:"listed,omitempty" yaml:"-"`
 }
 
 // Validate checks ids and names, and fills nothing.
@@ -81,17 +119,36 @@ func (o Organization) Validate() error {
 		}
 		seen[a.ID] = true
 	}
-	return nil
+	return o.validateFollowing()
 }
 
-// Account gives the member account with id.
-func (o Organization) Account(id string) (Account, bool) {
-	for _, a := range o.Accounts {
-		if a.ID == id {
-			return a, true
+const (
+	maxRegions   = 100
+	leastBetween = time.Minute
+)
+
+// validateFollowing checks how AWS Organizations is read and coverage found out.
+func (o Organization) validateFollowing() error {
+	const op = "check organization"
+	switch {
+	case o.Sync.Enabled && o.ManagementAccount == "":
+		// It says which organization is meant, and is what no change may touch.
+		return fault.Errorf(fault.Invalid, op, "sync.enabled needs management_account").WithHint("set organization.management_account")
+	case o.Sync.Account != "" && !accountID.MatchString(o.Sync.Account):
+		return fault.Errorf(fault.Invalid, op, "sync.account %q is not a 12-digit account id", o.Sync.Account)
+	case o.Sync.Every != 0 && o.Sync.Every < leastBetween:
+		return fault.Errorf(fault.Invalid, op, "sync.every %s is less than %s", o.Sync.Every, leastBetween)
+	case o.Coverage.Every > 0 && o.Coverage.Every < leastBetween:
+		return fault.Errorf(fault.Invalid, op, "coverage.every %s is less than %s", o.Coverage.Every, leastBetween)
+	case len(o.Coverage.Regions) > maxRegions:
+		return fault.Errorf(fault.Invalid, op, "coverage.regions has %d entries, the limit is %d", len(o.Coverage.Regions), maxRegions)
+	}
+	for i, r := range o.Coverage.Regions {
+		if !region.MatchString(r) {
+			return fault.Errorf(fault.Invalid, op, "coverage.regions[%d] %q is not a region, such as eu-west-1", i, r)
 		}
 	}
-	return Account{}, false
+	return nil
 }
 
 // UnitPath gives the units that an account with this unit is in: its own, and

@@ -58,11 +58,12 @@ func TestValidate(t *testing.T) {
 func TestAccount(t *testing.T) {
 	t.Parallel()
 	o := good()
-	a, ok := o.Account("012345678901")
+	live := org.NewLive(o.Accounts)
+	a, ok := live.Account("012345678901")
 	if diff := cmp.Diff(o.Accounts[1], a); diff != "" || !ok {
 		t.Errorf("%v, account (-want +got):\n%s", ok, diff)
 	}
-	if _, ok := o.Account("555566667777"); ok {
+	if _, ok := live.Account("555566667777"); ok {
 		t.Error("the hub counts as a member without being listed")
 	}
 }

@@ -48,6 +48,16 @@ const (
 	ExceptionExpiring  = "Parry Exception Expiring" // and daysLeft
 	ExceptionEnded     = "Parry Exception Ended"
 
+	// What happens to accounts (detail: account, name, unit, state, and what they were
+	// before), and to what Parry covers of them (account, regions, reason, next).
+	AccountJoined    = "Parry Account Joined"
+	AccountMoved     = "Parry Account Moved"
+	AccountSuspended = "Parry Account Suspended" // or closed, or being closed: see state
+	AccountActivated = "Parry Account Activated"
+	AccountLeft      = "Parry Account Left"
+	CoverageLost     = "Parry Coverage Lost"
+	CoverageRestored = "Parry Coverage Restored"
+
 	SourceSSM        = "aws.ssm"
 	ExecutionChanged = "EC2 Automation Execution Status-change Notification"
 	StepChanged      = "EC2 Automation Step Status-change Notification"

@@ -87,9 +87,8 @@ func (s *Stage) seal(ctx context.Context, r remediation.Remediation, p *remediat
 // resource finds the resource of the playbook's type in the finding and checks
 // that Parry answers for its account.
 func (s *Stage) resource(record store.FindingRecord, pb playbook.Playbook) (playbook.Resource, error) {
-	if _, ok := s.Org.Account(record.Account); !ok {
-		return playbook.Resource{}, fault.Errorf(fault.Denied, "find resource", "account %s is not one that Parry answers for", record.Account).
-			WithHint("add it to organization.accounts in parry.yaml")
+	if _, err := s.account("find resource", record.Account); err != nil {
+		return playbook.Resource{}, err
 	}
 	if record.ResourceType != pb.Resource {
 		return playbook.Resource{}, fault.Errorf(fault.Invalid, "find resource", "playbook %s fixes %s, the finding names %s", pb.ID, pb.Resource, record.ResourceType)
@@ -119,7 +118,7 @@ func (s *Stage) interpret(ctx context.Context, r remediation.Remediation, pb pla
 	calls := planner.Calls()
 	return &remediation.Plan{
 		Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: pb.ID, PlaybookRevision: pb.Revision,
-		Runbook: pinned, Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.Org.MemberRole,
+		Runbook: pinned, Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.MemberRole,
 		GuardsRevision: s.Gate.GuardsRevision(), Calls: calls, Open: open != "", OpenReason: open, Problems: remediation.ProblemsOf(calls),
 	}, nil
 }

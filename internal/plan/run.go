@@ -110,11 +110,9 @@ func (s *Stage) refuseRun(ctx context.Context, r remediation.Remediation, err er
 
 // rehearse makes the plan of a run.
 func (s *Stage) rehearse(ctx context.Context, r remediation.Remediation, run remediation.Run) (*remediation.Plan, error) {
-	const op = "plan run"
-	account, ok := s.Org.Account(run.Account)
-	if !ok {
-		return nil, fault.Errorf(fault.Denied, op, "account %s is not one that Parry answers for", run.Account).
-			WithHint("add it to organization.accounts in parry.yaml")
+	account, err := s.account("plan run", run.Account)
+	if err != nil {
+		return nil, err
 	}
 	content, err := s.Runs.Blob(ctx, run.Document.Revision)
 	if err != nil {
@@ -160,7 +158,7 @@ func (s *Stage) rehearse(ctx context.Context, r remediation.Remediation, run rem
 	shown.Document.Content = ""
 	return &remediation.Plan{
 		Remediation: r.ID, Kind: r.Kind, Runbook: pinned, Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource,
-		Role: s.Org.MemberRole, Roles: roles, GuardsRevision: s.Gate.GuardsRevision(), Calls: calls, Run: &shown,
+		Role: s.MemberRole, Roles: roles, GuardsRevision: s.Gate.GuardsRevision(), Calls: calls, Run: &shown,
 		Open: found.Open != "", OpenReason: found.Open, Beyond: found.Beyond, Documents: found.Documents, Attachments: found.Attachments, Stored: pinnedValues, Targets: found.Targets,
 		Problems: remediation.ProblemsOf(calls),
 	}, nil

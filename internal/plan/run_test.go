@@ -131,8 +131,8 @@ func runs(t *testing.T) *runWorld {
 	var err error
 	r.stage, err = plan.New(plan.Config{
 		Store: w.memory, Content: w.shelf, Gate: w.gate, Dry: w.dry, Clock: clock, Runs: r.runs, Rehearse: r.rehearser,
-		Access: plan.Access{Rules: []plan.DocumentRule{{Names: []string{"Close"}, Roles: []string{runner}}}},
-		Org:    org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", Accounts: []org.Account{{ID: account}}},
+		Access:  plan.Access{Rules: []plan.DocumentRule{{Names: []string{"Close"}, Roles: []string{runner}}}},
+		Account: org.NewLive([]org.Account{{ID: account}}).Account, MemberRole: "ParryMemberRole",
 	})
 	if err != nil {
 		t.Fatal(err)

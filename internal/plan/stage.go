@@ -73,7 +73,10 @@ type Config struct {
 	Content Content
 	Gate    Gate
 	Dry     Dry
-	Org     org.Organization
+	// Account tells what is known of an account now, MemberRole is the role that fixes
+	// are made with.
+	Account    func(id string) (org.Account, bool)
+	MemberRole string
 	// Runs and Rehearse plan documents that somebody started; nil = there are none.
 	Runs     RunStore
 	Rehearse Rehearser
@@ -88,8 +91,8 @@ type Stage struct{ Config }
 
 // New checks cfg and fills defaults.
 func New(cfg Config) (*Stage, error) {
-	if cfg.Store == nil || cfg.Content == nil || cfg.Gate == nil || cfg.Dry == nil || cfg.Clock == nil {
-		return nil, fault.Errorf(fault.Internal, "make plan stage", "store, content, gate, dry and clock are required")
+	if cfg.Store == nil || cfg.Content == nil || cfg.Gate == nil || cfg.Dry == nil || cfg.Account == nil || cfg.Clock == nil {
+		return nil, fault.Errorf(fault.Internal, "make plan stage", "store, content, gate, dry, account and clock are required")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -98,6 +101,19 @@ func New(cfg Config) (*Stage, error) {
 		cfg.Lifetime = DefaultLifetime
 	}
 	return &Stage{cfg}, nil
+}
+
+// account gives an account that Parry answers for and that can be worked in.
+func (s *Stage) account(op, id string) (org.Account, error) {
+	a, ok := s.Account(id)
+	switch why := a.State.Idle(); {
+	case !ok:
+		return a, fault.Errorf(fault.Denied, op, "account %s is not one that Parry answers for", id).
+			WithHint("add it to organization.accounts in parry.yaml, or set organization.sync")
+	case why != "":
+		return a, fault.Errorf(fault.Denied, op, "account %s cannot be worked in: %s", id, why).WithHint("see what happened to it: parry org show %s", id)
+	}
+	return a, nil
 }
 
 // Handle plans one request. It answers topic plan.

@@ -69,7 +69,7 @@ func (s *Stage) undo(ctx context.Context, req remediation.Request) error {
 	p := &remediation.Plan{
 		Remediation: r.ID, Kind: r.Kind, Finding: r.Finding, Control: r.Control, Playbook: r.Playbook,
 		Runbook:    remediation.Runbook{Name: r.Runbook, Revision: runbook.Revision(content), Content: string(content)},
-		Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.Org.MemberRole,
+		Parameters: parameters, Account: r.Account, Region: r.Region, Resource: r.Resource, Role: s.MemberRole,
 		Roles: roles, GuardsRevision: s.Gate.GuardsRevision(), Calls: planned, Open: open != "", OpenReason: open, Problems: remediation.ProblemsOf(planned),
 	}
 	return s.seal(ctx, r, p, title)

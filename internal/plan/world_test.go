@@ -303,7 +303,7 @@ func setup(t *testing.T) *world {
 	var err error
 	w.stage, err = plan.New(plan.Config{
 		Store: m, Content: w.shelf, Gate: w.gate, Dry: w.dry, Clock: service.NewFixedClock(noon),
-		Org: org.Organization{MemberRole: "ParryMemberRole", Accounts: []org.Account{{ID: account}}},
+		Account: org.NewLive([]org.Account{{ID: account}}).Account, MemberRole: "ParryMemberRole",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -48,6 +48,11 @@ type Queries struct {
 	SourceStateRead, SourceStatePut, SourceStatePrune                                    string
 	LinkPut, LinkDelete, LinkList                                                        string
 
+	MemberPut, MemberList, MemberRead, MemberPrune         string
+	OrgChangePut, OrgChangePage, OrgChangePrune            string
+	CoveragePut, CoveragePage, CoverageCount, CoverageDrop string
+	SightingPut, SightingList, SightingPrune               string
+
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
 	RuleRevision, RuleRevisionNext, RuleInsert, RuleUpdate, RuleDelete, RuleTotal, RuleAll string

@@ -25,6 +25,8 @@ type Cutoffs struct {
 	RuleRuns   time.Time // runs of automation rules that ended
 	Exceptions time.Time // exceptions that ended and hold nothing any more
 	Rejected   time.Time // rejected messages, by when they came last
+	// Organization is what happened to accounts, by when it did, and accounts that left.
+	Organization time.Time
 	// MaxRejected are the latest rejected messages that are kept; 0 keeps all.
 	MaxRejected int64
 	MaxCalls    int64 // the latest calls that are kept whatever their age; 0 keeps all
@@ -32,7 +34,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -101,6 +103,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		}
 	}
 	if p.Rejected, err = s.pruneRejected(ctx, c); err != nil {
+		return p, err
+	}
+	if p.Organization, err = s.pruneOrganization(ctx, c.Organization); err != nil {
 		return p, err
 	}
 	if p.Calls, err = s.pruneCalls(ctx, c); err != nil {

@@ -250,7 +250,9 @@ func (t *Triage) assemble(ctx context.Context, rows []arrival, rules *rule.Set) 
 		a.doc = t.withAccountName(a.doc)
 		if err := s.receive(a.InboxRow, a.doc, rules, b); err != nil {
 			b.refuse(a.InboxRow, err)
+			continue
 		}
+		t.cfg.Seen(a.Source, a.doc.Account(), a.doc.Region())
 	}
 	return b, nil
 }

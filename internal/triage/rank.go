@@ -13,7 +13,8 @@ import (
 	"github.com/parry-security/parry/internal/store"
 )
 
-// TopicRank is the outbox topic of resources on which a threat came or went.
+// TopicRank is the outbox topic of resources on which a threat came or went, and of
+// accounts that moved, were tagged or changed their state.
 // HandleRank handles it.
 const TopicRank = "rank"
 
@@ -26,7 +27,24 @@ const (
 
 // rankRequest is the payload of topic rank.
 type rankRequest struct {
-	Resource string `json:"resource"`
+	Resource string `json:"resource,omitempty"`
+	// Account asks for all active findings of an account, from Cursor on; Mark tells
+	// one occasion from another.
+	Account string `json:"account,omitempty"`
+	Mark    string `json:"mark,omitempty"`
+	Cursor  string `json:"cursor,omitempty"`
+	Part    int    `json:"part,omitempty"`
+}
+
+// RankAccount asks for the findings of an account to be ranked anew, once for each
+// mark, at or after notBefore.
+func RankAccount(account, mark string, notBefore time.Time) (store.Message, error) {
+	return rankRequest{Account: account, Mark: mark}.message(notBefore)
+}
+
+func (r rankRequest) message(notBefore time.Time) (store.Message, error) {
+	payload, err := json.Marshal(r)
+	return store.Message{ID: fmt.Sprintf("%s-%s-%s-%d", TopicRank, r.Account, r.Mark, r.Part), Topic: TopicRank, Payload: payload, NotBefore: notBefore}, err
 }
 
 // resources gives the first resources of the batch's findings.
@@ -89,8 +107,11 @@ func (b *batch) ranks(ids []finding.ID) ([]store.Message, error) {
 func (t *Triage) HandleRank(ctx context.Context, payload json.RawMessage) error {
 	const op = "rank findings of a resource"
 	var r rankRequest
-	if err := json.Unmarshal(payload, &r); err != nil || r.Resource == "" {
-		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload names no resource: %v", err))
+	if err := json.Unmarshal(payload, &r); err != nil || (r.Resource == "") == (r.Account == "") {
+		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload names no resource or account: %v", err))
+	}
+	if r.Account != "" {
+		return t.rankAccount(ctx, r)
 	}
 	threatened, err := t.cfg.Store.Threatened(ctx, []string{r.Resource})
 	if err != nil {
@@ -117,6 +138,46 @@ func (t *Triage) HandleRank(ctx context.Context, payload json.RawMessage) error 
 	}
 	t.log.WarnContext(ctx, "more findings on a resource than are ranked anew at once", "resource", r.Resource, "limit", rankPage*rankPages)
 	return nil
+}
+
+// rankAccount ranks up to 10,000 active findings of an account, and asks for the rest in
+// a message of its own: a process that dies goes on at the last of these.
+func (t *Triage) rankAccount(ctx context.Context, r rankRequest) error {
+	op := "rank findings of account " + r.Account
+	q := store.FindingQuery{
+		Accounts: []string{r.Account}, Limit: rankPage, Cursor: r.Cursor,
+		Where: []store.Condition{{Column: "record_state", Op: store.OpEqual, Values: []string{string(finding.Active)}}},
+	}
+	for range rankPages {
+		page, err := t.cfg.Store.QueryFindings(ctx, q)
+		if err != nil {
+			return fmt.Errorf("%s: %w", op, err)
+		}
+		threatened, err := t.cfg.Store.Threatened(ctx, resourcesOf(page.Records))
+		if err != nil {
+			return fmt.Errorf("%s: %w", op, err)
+		}
+		if _, err := t.rerank(ctx, page.Records, threatened); err != nil {
+			return fmt.Errorf("%s: %w", op, err)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return nil
+		}
+	}
+	r.Cursor, r.Part = q.Cursor, r.Part+1
+	rest, err := r.message(time.Time{})
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return t.cfg.Store.RankFindings(ctx, nil, store.Effects{Outbox: []store.Message{rest}})
+}
+
+func resourcesOf(records []store.FindingRecord) []string {
+	out := make([]string, len(records))
+	for i, r := range records {
+		out[i] = r.ResourceID
+	}
+	return out
 }
 
 // Explain gives the priority that a stored finding has now, with its reasons.
@@ -146,11 +207,7 @@ func (t *Triage) MarkOverdue(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, fmt.Errorf("%s: %w", op, err)
 		}
-		resources := make([]string, len(records))
-		for i, r := range records {
-			resources[i] = r.ResourceID
-		}
-		threatened, err := t.cfg.Store.Threatened(ctx, resources)
+		threatened, err := t.cfg.Store.Threatened(ctx, resourcesOf(records))
 		if err != nil {
 			return total, fmt.Errorf("%s: %w", op, err)
 		}

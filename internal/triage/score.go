@@ -140,10 +140,15 @@ func NewScorer(p Priority, account func(id string) (org.Account, bool)) (*Scorer
 
 // Score gives f's priority at now. Threat says that an active threat was seen on one
 // of its resources. What needs no work has the score 0: it is archived, suppressed or
-// resolved, or its check passes.
+// resolved, its check passes, or its account is suspended, closed or gone.
 func (s *Scorer) Score(f finding.Finding, threat bool, now time.Time) Score {
 	if why := idle(f); why != "" {
 		return Score{Reasons: []Reason{{0, why}}}
+	}
+	if a, ok := s.account(f.Account()); ok {
+		if why := a.State.Idle(); why != "" {
+			return Score{Reasons: []Reason{{0, "the account cannot be worked in: " + why}}}
+		}
 	}
 	out := Score{}
 	add := func(points int, format string, args ...any) {

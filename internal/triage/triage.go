@@ -70,6 +70,9 @@ type Config struct {
 	EventsV2 bool
 	// AccountName gives the name of an account, "" when unknown. Default: none.
 	AccountName func(account string) string
+	// Seen is told that a source brought a finding of a region of an account; it must
+	// not block. Default: nobody is.
+	Seen func(source, account, region string)
 }
 
 // Triage is the stage. It is safe for concurrent use.
@@ -120,6 +123,9 @@ func New(cfg Config) (*Triage, error) {
 	}
 	if cfg.AccountName == nil {
 		cfg.AccountName = func(string) string { return "" }
+	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(string, string, string) {}
 	}
 	t := &Triage{
 		cfg: cfg, log: cfg.Logger.With("component", "triage"),

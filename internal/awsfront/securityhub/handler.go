@@ -73,8 +73,8 @@ type Config struct {
 	Finder   Finder   // required
 	// History tells of changes. Default: GetFindingHistory is not served.
 	History Historian
-	// Accounts are the members. Default: none.
-	Accounts []org.Account
+	// Accounts gives the members, also those that have left. Default: none.
+	Accounts func() []org.Account
 	// Region is where findings are aggregated. Default: us-east-1.
 	Region string
 	// Rules are the automation rules. Default: their operations are not served.
@@ -113,6 +113,9 @@ func New(cfg Config) (*Handler, error) {
 	}
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
+	}
+	if cfg.Accounts == nil {
+		cfg.Accounts = func() []org.Account { return nil }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -63,12 +63,18 @@ type member struct {
 
 func (h *Handler) memberOf(a org.Account) member {
 	since := h.cfg.Since.UTC().Format(time.RFC3339)
-	return member{a.ID, h.cfg.Account, h.cfg.Account, "Enabled", since, since}
+	status := "Enabled"
+	if a.State.Idle() != "" {
+		status = "AccountSuspended"
+	}
+	return member{a.ID, h.cfg.Account, h.cfg.Account, status, since, since}
 }
 
 // members gives the accounts that p may see, by id, without the administrator's own.
 func (h *Handler) members(p auth.Principal) []org.Account {
-	all := slices.DeleteFunc(slices.Clone(h.cfg.Accounts), func(a org.Account) bool { return a.ID == h.cfg.Account || !p.Covers(a.ID) })
+	all := slices.DeleteFunc(slices.Clone(h.cfg.Accounts()), func(a org.Account) bool {
+		return a.ID == h.cfg.Account || a.State == org.Left || !p.Covers(a.ID)
+	})
 	slices.SortFunc(all, func(a, b org.Account) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

@@ -54,6 +54,9 @@ type Config struct {
 	Logger      *slog.Logger  // default: discard
 	// Wake tells triage that there is work; it must not block. Default: nothing.
 	Wake func()
+	// Seen is told of the regions of accounts that events came of; it must not block.
+	// Default: nobody is.
+	Seen func(source, account, region string)
 }
 
 // Collector receives the messages of one queue. It is a service.Service.
@@ -90,6 +93,9 @@ func New(cfg Config) (*Collector, error) {
 	}
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
+	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(string, string, string) {}
 	}
 	return &Collector{cfg: cfg, log: cfg.Logger.With("component", "ingest.sqs", "source", cfg.Source.Name)}, nil
 }
@@ -212,6 +218,9 @@ func (c *Collector) store(ctx context.Context, t ingest.Taken) error {
 	if len(t.Events) > 0 {
 		if err := c.cfg.Store.Enqueue(ctx, store.Findings, store.Effects{Outbox: t.Events}); err != nil {
 			return fault.E(fault.CodeOf(err), "put events of queue on the bus", err)
+		}
+		for _, at := range t.Seen {
+			c.cfg.Seen(c.cfg.Source.Name, at.Account, at.Region)
 		}
 	}
 	return nil

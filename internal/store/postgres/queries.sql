@@ -719,3 +719,57 @@ DELETE FROM finding_link WHERE rid = ANY ($1::bigint[]);
 SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
 JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.account = o.account AND f.rid = o.rid
 WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;
+
+-- name: MemberPut bulk
+INSERT INTO org_member (id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev)
+SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+    AS u (id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev) ORDER BY u.id
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, unit = excluded.unit, unit_ids = excluded.unit_ids, state = excluded.state, tags = excluded.tags,
+    joined_at = excluded.joined_at, last_seen = excluded.last_seen, tags_at = excluded.tags_at, rev = excluded.rev
+WHERE org_member.rev = excluded.rev - 1;
+
+-- name: MemberList
+SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev FROM org_member ORDER BY id;
+
+-- name: MemberRead
+SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev FROM org_member WHERE id = $1;
+
+-- name: MemberPrune
+DELETE FROM org_member WHERE id IN (SELECT id FROM org_member WHERE state = 'LEFT' AND last_seen < $1 LIMIT $2);
+
+-- name: OrgChangePut bulk
+INSERT INTO org_change (account, at, kind, was, became)
+SELECT u.* FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]) AS u (account, at, kind, was, became) ON CONFLICT DO NOTHING;
+
+-- name: OrgChangePage
+SELECT f.account, f.at, f.kind, f.was, f.became FROM org_change f;
+
+-- name: OrgChangePrune
+DELETE FROM org_change WHERE (account, at, kind) IN (SELECT account, at, kind FROM org_change WHERE at < $1 ORDER BY at LIMIT $2);
+
+-- name: CoveragePut bulk
+INSERT INTO org_coverage (account, region, state, since, reason, detail, next, checked_at)
+SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+    AS u (account, region, state, since, reason, detail, next, checked_at) ORDER BY u.account, u.region
+ON CONFLICT (account, region) DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason, detail = excluded.detail,
+    next = excluded.next, checked_at = excluded.checked_at;
+
+-- name: CoveragePage
+SELECT f.account, f.region, f.state, f.since, f.reason, f.detail, f.next, f.checked_at FROM org_coverage f;
+
+-- name: CoverageCount
+SELECT f.state, f.reason, COUNT(*) FROM org_coverage f;
+
+-- name: CoverageDrop bulk
+DELETE FROM org_coverage WHERE (account, region) IN (SELECT u.account, u.region FROM unnest($1::text[], $2::text[]) AS u (account, region));
+
+-- name: SightingPut bulk
+INSERT INTO org_sighting (account, region, source, at)
+SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (account, region, source, at) ORDER BY u.account, u.region, u.source
+ON CONFLICT (account, region, source) DO UPDATE SET at = greatest(org_sighting.at, excluded.at);
+
+-- name: SightingList
+SELECT account, region, source, at FROM org_sighting WHERE $1::text = '' OR account = $1 ORDER BY account, region, source;
+
+-- name: SightingPrune
+DELETE FROM org_sighting WHERE (account, region, source) IN (SELECT account, region, source FROM org_sighting WHERE at < $1 LIMIT $2);

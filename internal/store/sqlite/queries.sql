@@ -686,3 +686,52 @@ DELETE FROM finding_link WHERE rid = $1;
 SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
 JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.rid = o.rid
 WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;
+
+-- name: MemberPut row
+INSERT INTO org_member (id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, unit = excluded.unit, unit_ids = excluded.unit_ids, state = excluded.state, tags = excluded.tags,
+    joined_at = excluded.joined_at, last_seen = excluded.last_seen, tags_at = excluded.tags_at, rev = excluded.rev
+WHERE org_member.rev = excluded.rev - 1;
+
+-- name: MemberList
+SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev FROM org_member ORDER BY id;
+
+-- name: MemberRead
+SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev FROM org_member WHERE id = $1;
+
+-- name: MemberPrune
+DELETE FROM org_member WHERE id IN (SELECT id FROM org_member WHERE state = 'LEFT' AND last_seen < $1 LIMIT $2);
+
+-- name: OrgChangePut row
+INSERT INTO org_change (account, at, kind, was, became) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING;
+
+-- name: OrgChangePage
+SELECT f.account, f.at, f.kind, f.was, f.became FROM org_change f;
+
+-- name: OrgChangePrune
+DELETE FROM org_change WHERE (account, at, kind) IN (SELECT account, at, kind FROM org_change WHERE at < $1 ORDER BY at LIMIT $2);
+
+-- name: CoveragePut row
+INSERT INTO org_coverage (account, region, state, since, reason, detail, next, checked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (account, region) DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason, detail = excluded.detail,
+    next = excluded.next, checked_at = excluded.checked_at;
+
+-- name: CoveragePage
+SELECT f.account, f.region, f.state, f.since, f.reason, f.detail, f.next, f.checked_at FROM org_coverage f;
+
+-- name: CoverageCount
+SELECT f.state, f.reason, COUNT(*) FROM org_coverage f;
+
+-- name: CoverageDrop row
+DELETE FROM org_coverage WHERE account = $1 AND region = $2;
+
+-- name: SightingPut row
+INSERT INTO org_sighting (account, region, source, at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (account, region, source) DO UPDATE SET at = max(at, excluded.at);
+
+-- name: SightingList
+SELECT account, region, source, at FROM org_sighting WHERE $1 = '' OR account = $1 ORDER BY account, region, source;
+
+-- name: SightingPrune
+DELETE FROM org_sighting WHERE (account, region, source) IN (SELECT account, region, source FROM org_sighting WHERE at < $1 LIMIT $2);
