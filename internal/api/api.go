@@ -127,9 +127,14 @@ type Config struct {
 	Guards func(ctx context.Context) (GuardReport, error)
 	// Controls counts what findings say about controls.
 	Controls Controls
-	// Accounts gives the accounts of the organization that are known, for their
-	// names and units. Default: none.
+	// Accounts gives the accounts of the organization that are known, by id. Default:
+	// none.
 	Accounts func() []org.Account
+	// Follower follows the organization and finds out coverage, as far as Followed and
+	// Covered say; Directory is what it stores.
+	Follower          Follower
+	Directory         Directory
+	Followed, Covered bool
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -143,6 +148,7 @@ func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
 		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"follower": c.Follower == nil, "directory": c.Directory == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
@@ -198,6 +204,7 @@ func build(cfg Config) *API {
 	a.registerRules()
 	a.registerExceptions()
 	a.registerSources()
+	a.registerOrganization()
 	// The schema of huma's own errors: reword gives ours instead.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")

@@ -75,6 +75,11 @@ const (
 	// Automation rules decide over the findings of all accounts.
 	RuleRead  Action = "rule.read"  // installation
 	RuleWrite Action = "rule.write" // installation
+
+	OrganizationRead Action = "organization.read"
+	OrganizationSync Action = "organization.sync" // installation: read it now
+	// OrganizationAccept takes for gone what a reading lacks, however much it is.
+	OrganizationAccept Action = "organization.accept" // installation
 )
 
 // Actions lists them all.
@@ -84,6 +89,7 @@ func Actions() []Action {
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
 		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
+		OrganizationRead, OrganizationSync, OrganizationAccept,
 	}
 }
 
@@ -93,7 +99,7 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, OrganizationSync}, action)
 	case RoleApprover:
 		return reads(action) || slices.Contains([]Action{ApprovalDecide, ExceptionDecide, ExceptionEnd, SwitchOn}, action)
 	case RoleReader:
@@ -106,7 +112,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead}, action)
 }
 
 // ParseRoles checks a list of role names.

@@ -36,10 +36,11 @@ type check struct {
 
 func (s *shared) doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check this machine: Python, sandbox, data directory, AWS credentials, clock",
-		Long: "Checks what Parry needs of this machine and says for each thing what to do. Exits 3 when something fails; a warning is for\n" +
-			"what Parry can do without. Sandbox and control groups are those of this process: run it as the server is run, by the same\n" +
-			"user and in the same kind of unit or container. Changes nothing but a control group that was handed on to this process.",
+		Use: "doctor", Short: "Check this machine and what Parry reads: Python, sandbox, data, credentials, clock, organization, queues",
+		Long: "Checks what Parry needs of this machine, whether the organization can be read, and who may send to the queues of\n" +
+			"sources.queues; it says for each thing what to do. Exits 3 when something fails; a warning is for what Parry can do without.\n" +
+			"Sandbox and control groups are those of this process: run it as the server is run, by the same user and in the same kind of\n" +
+			"unit or container. Changes nothing but a control group that was handed on to this process.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			checks := s.checks(cmd.Context())
@@ -76,7 +77,14 @@ func (s *shared) checks(ctx context.Context) []check {
 	} else {
 		checks = append(checks, check{Name: "sandbox", Status: checkWarning, Detail: "not tried without Python", Next: "see python"})
 	}
-	return append(checks, checkDataDir(cfg.DataDir), s.checkCredentials(ctx, cfg), checkClock())
+	checks = append(checks, checkDataDir(cfg.DataDir), s.checkCredentials(ctx, cfg), checkClock())
+	if cfg.Organization.HubAccount != "" {
+		checks = append(checks, s.checkOrganization(ctx, cfg))
+	}
+	for _, q := range cfg.Sources.Queues {
+		checks = append(checks, s.checkQueue(ctx, cfg, q))
+	}
+	return checks
 }
 
 func failing(name string, err error) check {

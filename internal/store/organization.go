@@ -113,7 +113,8 @@ type CoverageFilter struct {
 	Region         string
 }
 
-// ListCoverage gives a page of coverage by account and region.
+// ListCoverage gives a page of coverage by account and region, what was never covered
+// and what is lost first.
 func (s *Store) ListCoverage(ctx context.Context, f CoverageFilter, limit int, cursor string) ([]org.Coverage, string, error) {
 	const op = "list coverage"
 	b := builder{columns: findingColumn}
@@ -125,9 +126,9 @@ func (s *Store) ListCoverage(ctx context.Context, f CoverageFilter, limit int, c
 			b.and(column+" = %s", b.arg(text(v, maxID)))
 		}
 	}
-	by := order{{"f.account", textColumn, false}, {"f.region", textColumn, false}}
+	by := order{{"f.state", textColumn, true}, {"f.account", textColumn, false}, {"f.region", textColumn, false}}
 	out, next, err := keyPage(ctx, s.findings.Read, s.q.CoveragePage, &b, by, limit, cursor, scanCoverage, func(c org.Coverage) []any {
-		return []any{c.Account, c.Region}
+		return []any{string(c.State), c.Account, c.Region}
 	})
 	return out, next, s.fail(op, err)
 }

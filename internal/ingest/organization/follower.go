@@ -220,6 +220,9 @@ func (a *asked) end() {
 	a.done++
 }
 
+// Covers reports whether coverage is found out.
+func (f *Follower) Covers() bool { return f.cfg.Organization.Coverage.Every > 0 }
+
 // Start begins to follow in the background, at once and then every so often.
 func (f *Follower) Start(context.Context) error {
 	f.mu.Lock()

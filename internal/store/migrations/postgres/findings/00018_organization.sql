@@ -30,7 +30,7 @@ CREATE INDEX org_change_at ON org_change (at, account, kind);
 CREATE TABLE org_coverage (
     account    TEXT COLLATE "C" NOT NULL,
     region     TEXT COLLATE "C" NOT NULL,
-    state      TEXT    NOT NULL,
+    state      TEXT COLLATE "C" NOT NULL,
     since      BIGINT NOT NULL,
     reason     TEXT    NOT NULL,
     detail     TEXT    NOT NULL,
