@@ -36,7 +36,7 @@ type check struct {
 
 func (s *shared) doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check this machine and what Parry reads: Python, sandbox, data, credentials, clock, organization, queues",
+		Use: "doctor", Short: "Check this machine, AWS credentials, organization and queues",
 		Long: "Checks what Parry needs of this machine, whether the organization can be read, and who may send to the queues of\n" +
 			"sources.queues; it says for each thing what to do. Exits 3 when something fails; a warning is for what Parry can do without.\n" +
 			"Sandbox and control groups are those of this process: run it as the server is run, by the same user and in the same kind of\n" +

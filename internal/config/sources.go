@@ -35,8 +35,8 @@ type QueueSource struct {
 	Region string `yaml:"region"`
 	// Events puts events that are no findings, such as CloudTrail's, on the bus.
 	Events bool `yaml:"events"`
-	// Rules are the ARNs of the EventBridge rules that may send to it. They are
-	// checked for their form; the queue's policy is not read.
+	// Rules are the ARNs of the EventBridge rules that may send to it: what parry doctor
+	// holds the queue's policy against.
 	Rules []string `yaml:"rules"`
 	// Receivers are how many batches of ten messages are worked on at once.
 	// Default 2, at most 20.

@@ -49,6 +49,9 @@ func (f *Follower) sync(ctx context.Context, s *Status, accept bool) (map[string
 	if err := f.apply(ctx, s, u, nil); err != nil {
 		return nil, err
 	}
+	if err := f.reload(ctx); err != nil {
+		return nil, err
+	}
 	s.SyncedAt, s.Calls, s.Held, s.HeldAt = now, r.calls, nil, time.Time{}
 	f.log.InfoContext(ctx, "organization read", "accounts", len(r.accounts), "changes", len(u.Changes), "calls", r.calls)
 	changed := map[string]bool{}
@@ -65,19 +68,17 @@ func (f *Follower) sync(ctx context.Context, s *Status, accept bool) (map[string
 	return changed, nil
 }
 
-// apply stores what changed with its events, and makes it what holds. Rank are accounts
-// whose findings are ranked anew whatever changed.
+// apply stores what changed with its events. Rank are accounts whose findings are
+// ranked anew whatever changed.
 func (f *Follower) apply(ctx context.Context, s *Status, u org.Update, rank map[string]bool) error {
 	eff, err := f.announce(s, u, rank)
 	if err != nil {
 		return err
 	}
-	if len(u.Members) > 0 {
-		if err := f.cfg.Store.FollowOrganization(ctx, u, eff); err != nil {
-			return err
-		}
+	if len(u.Members) == 0 {
+		return nil
 	}
-	return f.reload(ctx)
+	return f.cfg.Store.FollowOrganization(ctx, u, eff)
 }
 
 // missing gives the accounts that are no longer in the organization. Too many are not
@@ -124,7 +125,7 @@ func (f *Follower) readTags(ctx context.Context) error {
 	for n := 0; n < len(members); n += tagBatch {
 		batch := members[n:min(n+tagBatch, len(members))]
 		if n >= tagsPerRound && !batch[0].TagsAt.IsZero() || f.interrupted() {
-			return nil
+			break
 		}
 		if err := f.hold(ctx); err != nil {
 			return err
@@ -143,8 +144,13 @@ func (f *Follower) readTags(ctx context.Context) error {
 		if err := f.apply(ctx, &s, u, rank); err != nil {
 			return err
 		}
+		if n%tagsPerRound == 0 {
+			if err := f.reload(ctx); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	return f.reload(ctx)
 }
 
 // interrupted reports whether something was asked for, or has happened, meanwhile.
