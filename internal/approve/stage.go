@@ -112,11 +112,11 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		}
 		return err
 	}
-	account, known := s.Account(r.Account)
+	account, _ := s.Account(r.Account)
 	policy := choose(s.Policies, r, account)
 	why := obstacle(r, plan, about.Trusted)
-	if why == "" && known && !account.Listed && !policy.selects() {
-		why = "it names no accounts, units or account tags, and account " + r.Account + " came with the organization"
+	if came := s.came(r, plan); why == "" && came != "" && !policy.selects() {
+		why = "it names no accounts, units or account tags, and account " + came + " came with the organization"
 	}
 	now := s.Clock.Now()
 	a := remediation.Approval{
@@ -143,6 +143,21 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		reason = "policy " + policy.ID + " is automatic, but " + why
 	}
 	return s.settle(ctx, a, r, transition{to: to, reason: reason, hint: hint, actor: "policy/" + policy.ID, title: about.Title, changes: plan.Changes(), create: true})
+}
+
+// came gives an account that the plan is about and that parry.yaml does not list, "" when
+// it lists all.
+func (s *Stage) came(r remediation.Remediation, p remediation.Plan) string {
+	ids := []string{r.Account}
+	for _, c := range p.Calls {
+		ids = append(ids, c.Account)
+	}
+	for _, id := range ids {
+		if a, known := s.Account(id); known && !a.Listed {
+			return id
+		}
+	}
+	return ""
 }
 
 // about gives the finding that r is about; of a run, nothing but its title.

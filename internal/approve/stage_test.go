@@ -3,6 +3,7 @@ package approve_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,13 @@ type world struct {
 
 func setup(t *testing.T, account string, edit func(*memory), policies ...approve.Policy) world {
 	t.Helper()
+	return setupIn(t, account, edit, []org.Account{{ID: dev, Unit: "dev", Listed: true}, {ID: prod, Unit: "prod", Listed: true}}, policies...)
+}
+
+// setupIn is setup in an organization of these accounts, the first of an id counting.
+func setupIn(t *testing.T, account string, edit func(*memory), accounts []org.Account, policies ...approve.Policy) world {
+	t.Helper()
+	slices.Reverse(accounts) // of two, a Live knows the last
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	m := &memory{
 		trusted: true,
@@ -135,7 +143,7 @@ func setup(t *testing.T, account string, edit func(*memory), policies ...approve
 		edit(m)
 	}
 	clock := service.NewFixedClock(now)
-	stage, err := approve.New(approve.Config{Store: m, Policies: policies, Clock: clock, Account: org.NewLive([]org.Account{{ID: dev, Unit: "dev", Listed: true}, {ID: prod, Unit: "prod", Listed: true}}).Account})
+	stage, err := approve.New(approve.Config{Store: m, Policies: policies, Clock: clock, Account: org.NewLive(accounts).Account})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +193,43 @@ func TestAutomaticOnlyWhereNothingStandsInTheWay(t *testing.T) {
 			}
 			if len(w.eff[0].Audit) != 1 {
 				t.Errorf("%d audit records, want 1", len(w.eff[0].Audit))
+			}
+		})
+	}
+}
+
+// TestAutomaticWhereAccountsComeByThemselves: an account that parry.yaml does not list
+// gets what policies say that name it, its unit or its tags, and nothing else by itself.
+func TestAutomaticWhereAccountsComeByThemselves(t *testing.T) {
+	t.Parallel()
+	const came = "444444444444"
+	any := approve.Policy{ID: "any", Mode: approve.Automatic}
+	tagged := approve.Policy{ID: "tagged", Mode: approve.Automatic, AccountTags: map[string]string{"Tier": "2"}}
+	for name, c := range map[string]struct {
+		account  org.Account
+		policies []approve.Policy
+		edit     func(*memory)
+		state    remediation.State
+		reason   string
+	}{
+		"a policy for all":           {org.Account{Unit: "new"}, []approve.Policy{any}, nil, remediation.AwaitingApproval, "account " + came + " came with the organization"},
+		"a policy for its unit":      {org.Account{Unit: "new"}, []approve.Policy{{ID: "unit", Units: []string{"new"}, Mode: approve.Automatic}}, nil, remediation.Queued, "approved by policy unit"},
+		"a policy for the account":   {org.Account{}, []approve.Policy{{ID: "one", Accounts: []string{came}, Mode: approve.Automatic}}, nil, remediation.Queued, "approved by policy one"},
+		"a policy for its tags":      {org.Account{Tags: map[string]string{"Tier": "2"}}, []approve.Policy{tagged}, nil, remediation.Queued, "approved by policy tagged"},
+		"other tags":                 {org.Account{Tags: map[string]string{"Tier": "1"}}, []approve.Policy{tagged}, nil, remediation.AwaitingApproval, "policy default"},
+		"tags that are not known":    {org.Account{TagsUnknown: true}, []approve.Policy{{ID: "never", AccountTags: map[string]string{"Tier": "1"}, Mode: approve.Never}, any}, nil, remediation.AwaitingApproval, "policy default"},
+		"one that is listed":         {org.Account{Listed: true}, []approve.Policy{any}, nil, remediation.Queued, "approved by policy any"},
+		"a call in one that is not":  {org.Account{ID: dev, Listed: true}, []approve.Policy{any}, func(m *memory) { m.plan.Calls[0].Account = came }, remediation.AwaitingApproval, "account " + came},
+		"tags asked of another unit": {org.Account{Unit: "new", TagsUnknown: true}, []approve.Policy{{ID: "never", Units: []string{"old"}, AccountTags: map[string]string{"Tier": "1"}, Mode: approve.Never}, {ID: "unit", Units: []string{"new"}, Mode: approve.Automatic}}, nil, remediation.Queued, "policy unit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.account.ID == "" {
+				c.account.ID = came
+			}
+			w := setupIn(t, c.account.ID, c.edit, []org.Account{c.account, {ID: came}}, c.policies...)
+			if w.r.State != c.state || !strings.Contains(w.r.Reason, c.reason) {
+				t.Errorf("state %s (%s), want %s (… %s …)", w.r.State, w.r.Reason, c.state, c.reason)
 			}
 		})
 	}

@@ -60,6 +60,17 @@ func TestRulesByUnitAndAccountTag(t *testing.T) {
 		{"no such tag", deny(tagged("Team", "*")), prod, ""},
 		{"allowed by tag", allow(tagged("Tier", "?")), prod, ""},
 		{"not allowed by tag", allow(tagged("Team", "*")), prod, "allow rules"},
+		{"tags that were not read are denied", deny(tagged("Team", "x")), org.Account{ID: member, TagsUnknown: true}, "the tags of account"},
+		{"tags that were not read are not allowed", allow(tagged("Tier", "*")), org.Account{ID: member, TagsUnknown: true}, "the tags of account"},
+		{"suspended", allow(), org.Account{ID: member, State: org.Suspended}, "cannot be worked in: AWS Organizations has it as SUSPENDED"},
+		{"closed", allow(), org.Account{ID: member, State: org.Closed}, "CLOSED"},
+		{"a state that is not known", allow(), org.Account{ID: member, State: "FROZEN"}, "FROZEN"},
+		{"gone", allow(), org.Account{ID: member, State: org.Left}, "no longer in the organization"},
+		{"active", allow(), org.Account{ID: member, State: org.Active}, ""},
+		{"a member of the organization", awsapi.Guards{Organization: true}, org.Account{ID: member, State: org.Active}, ""},
+		{"one that is only listed elsewhere", awsapi.Guards{Organization: true}, org.Account{ID: member}, "not one in which changes are allowed"},
+		{"a stranger to the organization", awsapi.Guards{Organization: true}, org.Account{ID: "1", State: org.Active}, "not one in which changes are allowed"},
+		{"a member where it is not followed", awsapi.Guards{}, org.Account{ID: member, State: org.Active}, "not one in which changes are allowed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,6 +101,29 @@ func TestAnAccountThatMoves(t *testing.T) {
 	err := run(t.Context(), w.apply(plan), fix())
 	if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "deny rule prod") || len(w.aws.sent()) > 0 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAnAccountThatIsSuspended between plan and apply is not called at all, nor read.
+func TestAnAccountThatIsSuspended(t *testing.T) {
+	t.Parallel()
+	state := org.Active
+	w := newWorld(t, func(c *awsapi.Config) {
+		c.Account = func(id string) (org.Account, bool) { return org.Account{ID: id, State: state}, true }
+	})
+	plan := w.plan(fix())
+	w.aws.sent()
+	state = org.PendingClosure
+	err := run(t.Context(), w.apply(plan), fix())
+	if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "PENDING_CLOSURE") || !strings.Contains(fault.HintOf(err), "parry org show") || len(w.aws.sent()) > 0 {
+		t.Errorf("got %v", err)
+	}
+	read := apimodel.Call{Service: "s3", Operation: "GetBucketPolicy", Account: member, Region: region, Input: map[string]any{"Bucket": "open"}}
+	if _, err := w.gate.ReadOnly(as).Call(t.Context(), "x", read); !fault.Is(err, fault.Denied) || len(w.aws.sent()) > 0 {
+		t.Errorf("a read: %v", err)
+	}
+	if w.gate.Reach(t.Context(), as, member) != nil {
+		t.Error("whoever asks whether the role is there asks STS alone")
 	}
 }
 
