@@ -38,12 +38,16 @@ func (s *Server) buildOrganization(t *stages) error {
 	o := s.cfg.Organization
 	reader := OrganizationReader(o, "parry-organization")
 	member := awsapi.Identity{Role: o.MemberRole, SessionName: "parry-coverage", SourceIdentity: "parry"}
+	owner := s.node
+	if s.cfg.Database == "" {
+		owner = "parry" // nobody else uses this directory: a process that died held nothing up
+	}
 	var err error
 	t.follower, err = organization.New(organization.Config{
 		Organization: o, Live: s.live, Store: s.store, Caller: s.gate.ReadOnly(reader),
 		Reach:   func(ctx context.Context, account string) error { return s.gate.Reach(ctx, member, account) },
 		Regions: coveredRegions(s.cfg), Feeds: func() []org.Feed { return feeds(s.cfg, t.collectors) },
-		Rank: triage.RankAccount, Ranks: len(s.cfg.Priority.Assets) > 0, Shared: s.cfg.Database != "", Owner: s.node, Clock: s.clock, Logger: s.log,
+		Rank: triage.RankAccount, Ranks: len(s.cfg.Priority.Assets) > 0, Shared: s.cfg.Database != "", Owner: owner, Clock: s.clock, Logger: s.log,
 	})
 	return err
 }

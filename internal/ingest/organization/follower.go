@@ -73,7 +73,8 @@ type Config struct {
 	Ranks bool
 	// Shared says that other nodes may read the organization too.
 	Shared bool
-	Owner  string // names this process; required
+	// Owner names this process among those that share the database. Required.
+	Owner string
 	// Settle is how long after an event it is quiet before the organization is read.
 	// Default 5 seconds.
 	Settle time.Duration
@@ -101,7 +102,7 @@ const (
 	// refreshEvery is how soon a node knows what another has read.
 	refreshEvery = 5 * time.Second
 	// leaseTTL is how long a node that died keeps others from reading.
-	leaseTTL = 2 * time.Minute
+	leaseTTL = 30 * time.Second
 	// roundLimit bounds one reading of the whole organization.
 	roundLimit = time.Hour
 	stateName  = "organization"
@@ -297,10 +298,12 @@ func (f *Follower) Round(ctx context.Context, fresh bool) error {
 	defer func() { _ = f.cfg.Store.ReleaseLease(context.WithoutCancel(ctx), stateName, f.cfg.Owner) }()
 	limited, cancel := context.WithTimeout(ctx, roundLimit)
 	defer cancel()
+	kept, release := f.keep(limited)
+	defer release()
 	if sync {
 		f.events.take(now)
 	}
-	return f.work(limited, s, sync, cover, f.asked.begin())
+	return f.work(kept, s, sync, cover, f.asked.begin())
 }
 
 func due(now, last time.Time, every time.Duration) bool { return !now.Before(last.Add(every)) }
@@ -323,6 +326,29 @@ func (f *Follower) hold(ctx context.Context) error {
 		return fault.Errorf(fault.Conflict, "follow the organization", "another node has taken it over")
 	}
 	return err
+}
+
+// keep holds the lease until release is called; what is done under the context ends
+// when another node has taken it.
+func (f *Follower) keep(ctx context.Context) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		every := time.NewTicker(leaseTTL / 3)
+		defer every.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every.C:
+			}
+			if err := f.hold(ctx); err != nil && fault.Is(err, fault.Conflict) {
+				cancel(err)
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
 }
 
 // work does one round and stores how it went.

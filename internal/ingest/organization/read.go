@@ -70,11 +70,6 @@ func (f *Follower) read(ctx context.Context) (*reading, error) {
 		if n > maxUnits {
 			return r, fault.Errorf(fault.Exhausted, "read the organization", "it has more than %d units", maxUnits)
 		}
-		if n%50 == 49 {
-			if err := f.hold(ctx); err != nil {
-				return r, err
-			}
-		}
 		parent := map[string]any{"ParentId": u.ids[len(u.ids)-1]}
 		if err := f.list(ctx, r, "ListAccountsForParent", "Accounts", parent, func(m map[string]any) error { return r.add(m, u, at) }); err != nil {
 			return r, err
