@@ -238,7 +238,7 @@ func (t *Triage) assemble(ctx context.Context, rows []arrival, rules *rule.Set) 
 			ids = append(ids, a.doc.ID())
 		}
 	}
-	if err := t.load(ctx, b, ids); err != nil {
+	if err := t.find(ctx, b, ids); err != nil {
 		return nil, err
 	}
 	for _, a := range rows {
@@ -267,6 +267,19 @@ func (t *Triage) withAccountName(f finding.Finding) finding.Finding {
 
 // load opens the findings among ids that exist.
 func (t *Triage) load(ctx context.Context, b *batch, ids []finding.ID) error {
+	if err := t.find(ctx, b, ids); err != nil {
+		return err
+	}
+	for _, s := range b.open {
+		if err := s.read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find takes the findings among ids that exist into b, their documents unread.
+func (t *Triage) find(ctx context.Context, b *batch, ids []finding.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -275,11 +288,7 @@ func (t *Triage) load(ctx context.Context, b *batch, ids []finding.ID) error {
 		return fmt.Errorf("read findings: %w", err)
 	}
 	for _, rec := range records {
-		doc, err := finding.Reopen(rec.Doc)
-		if err != nil {
-			return fmt.Errorf("read stored finding %s: %w", rec.ID, err)
-		}
-		b.open[rec.ID] = &subject{record: rec, doc: doc, exists: true}
+		b.open[rec.ID] = &subject{record: rec, exists: true}
 	}
 	return nil
 }

@@ -253,6 +253,31 @@ func TestTrustFollowsTheSource(t *testing.T) {
 	}
 }
 
+// The same bytes again change nothing, unless a trusted source says what only an
+// untrusted one had said, be it in the same batch. Seen to fail with subject.repeats
+// without its look at trust.
+func TestRepeatedFinding(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.store.put("unknown", false, s.clock.Now(), asff("f1", 2))
+	s.drain(t)
+	s.store.put("unknown", false, s.clock.Now(), asff("f1", 2))
+	s.drain(t)
+	if r := s.store.record(t, "f1"); r.Rev != 1 || r.Trusted {
+		t.Errorf("rev %d, trusted %v after the same bytes", r.Rev, r.Trusted)
+	}
+	s.give(t, asff("f1", 2))
+	if r := s.store.record(t, "f1"); r.Rev != 2 || !r.Trusted || r.Source != "hub" {
+		t.Errorf("rev %d, trusted %v, source %s after a trusted source said the same", r.Rev, r.Trusted, r.Source)
+	}
+	s.store.put("unknown", false, s.clock.Now(), asff("f1", 3))
+	s.store.put("hub", true, s.clock.Now(), asff("f1", 2))
+	s.drain(t)
+	if r := s.store.record(t, "f1"); !r.Trusted || s.store.doc(t, "f1").String("UpdatedAt") != "2024-01-01T00:02:00Z" {
+		t.Errorf("trusted %v, updated at %s: the trusted source does not win", r.Trusted, s.store.doc(t, "f1").String("UpdatedAt"))
+	}
+}
+
 func TestPoisonIsSetAsideAndTheRestGoesOn(t *testing.T) {
 	t.Parallel()
 	s := start(t)

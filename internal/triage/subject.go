@@ -1,6 +1,8 @@
 package triage
 
 import (
+	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +47,12 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *r
 			err = fault.Errorf(fault.Internal, "triage finding", "unexpected: %v", p)
 		}
 	}()
+	if s.repeats(row) {
+		return nil
+	}
+	if err := s.read(); err != nil {
+		return err
+	}
 	if !s.exists {
 		created := finding.Create(incoming)
 		s.write(row, created, nil, created, rules, b)
@@ -67,6 +75,25 @@ func (s *subject) receive(row store.InboxRow, incoming finding.Finding, rules *r
 	}
 	before := s.doc
 	s.write(row, finding.Merge(base, incoming, touched), &before, finding.Create(incoming), rules, b)
+	return nil
+}
+
+// repeats reports whether row says to the byte what the finding's source said last, as
+// most of what comes does: it would be ignored, and nothing has to be read for that.
+func (s *subject) repeats(row store.InboxRow) bool {
+	return s.exists && (s.record.Trusted || !row.Trusted) && bytes.Equal(s.record.Original, row.Finding)
+}
+
+// read opens the stored document.
+func (s *subject) read() error {
+	if !s.exists || !s.doc.IsZero() {
+		return nil
+	}
+	doc, err := finding.Reopen(s.record.Doc)
+	if err != nil {
+		return fmt.Errorf("read stored finding %s: %w", s.record.ID, err)
+	}
+	s.doc = doc
 	return nil
 }
 

@@ -13,7 +13,10 @@ import (
 func intakeHTTP(kind string) measurement {
 	name := "intake/http/" + kind
 	return measurement{
-		rows:  []Row{atLeast(name, "  the same over HTTP, signed batches of 100, "+title(kind), intakeGoal(kind), "findings/s")},
+		rows: []Row{
+			atLeast(name, "  the same over HTTP, signed batches of 100, "+title(kind), intakeGoal(kind), "findings/s"),
+			atMost(name+"/memory", "  the server's resident memory meanwhile, peak", 400, "MB"),
+		},
 		limit: 60 * time.Second,
 		run: func(ctx context.Context, b *bench, rows map[string]*Row) error {
 			dir, err := b.temp("http")
@@ -47,6 +50,11 @@ func intakeHTTP(kind string) measurement {
 				}
 				rows[name].set(rate, "BatchImportFindings to parry serve, %d senders on the same cores, triage draining meanwhile; %s", senders, flushed(kind))
 			}
+			_, peak, err := memory(n.cmd.Process.Pid)
+			if err != nil {
+				return err
+			}
+			rows[name+"/memory"].set(peak, "of parry serve, from its start")
 			return nil
 		},
 	}

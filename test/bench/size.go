@@ -72,7 +72,7 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row) error {
 	}
 	if r := rows["indexed/sqlite/full"]; r != nil {
 		for seed := range uint64(3) {
-			rate, used, err := drain(ctx, p.store, 200+seed, 8000)
+			rate, used, err := drain(ctx, p.store, inboxItems(200+seed, 8000, 500))
 			if err != nil {
 				return err
 			}
@@ -108,7 +108,7 @@ func (b *bench) full(ctx context.Context) (*place, int, error) {
 // made anew from the rows.
 func (b *bench) fill(ctx context.Context, p *place) (int, error) {
 	began := time.Now()
-	if _, _, err := drain(ctx, p.store, 7, seeds); err != nil {
+	if _, _, err := drain(ctx, p.store, inboxItems(7, seeds, 500)); err != nil {
 		return 0, err
 	}
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.dir, "findings.db")+"?_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)&_pragma=cache_size(-200000)")
