@@ -58,11 +58,11 @@ func compareRules(ctx context.Context, b *bench, kind string, row *Row, n int) e
 	b.say("%.1f s to store %d rules", time.Since(began).Seconds(), n)
 	const findings = 4000
 	for seed := range uint64(4) {
-		plain, _, err := drain(ctx, without.store, 100+seed, findings)
+		plain, _, err := drain(ctx, without.store, inboxItems(100+seed, findings, 500))
 		if err != nil {
 			return err
 		}
-		ruled, used, err := drain(ctx, with.store, 100+seed, findings)
+		ruled, used, err := drain(ctx, with.store, inboxItems(100+seed, findings, 500))
 		if err != nil {
 			return err
 		}
