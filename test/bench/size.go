@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -27,6 +30,8 @@ func atSize() measurement {
 			atLeast("indexed/sqlite/full", "findings indexed by triage, full store, SQLite", 5000, "findings/s"),
 			atMost("page/p50", "filtered page of 50, p50", 15, "ms"),
 			atMost("page/p99", "filtered page of 50, p99", 15, "ms"),
+			atMost("page/api/p99", "the same through GetFindings, p99", 15, "ms"),
+			atMost("bytes", "bytes per finding on disk, with history, counters and indexes", 3500, "bytes"),
 			atMost("words/p99", "page of findings whose title or description contains a rare word, p99", 1500, "ms"),
 			atMost("counts/p99", "dashboard counts, p99", 20, "ms"),
 		},
@@ -40,7 +45,7 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer func() { p.close() }()
 	at := fmt.Sprintf("SQLite, %s findings of %s accounts", number(float64(n)), number(float64(n/seeds)))
 	if rows["page/p50"] != nil || rows["page/p99"] != nil {
 		for range 3 {
@@ -51,6 +56,13 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row) error {
 			rows["page/p50"].set(quantile(took, 0.5), "%d pages with documents, 8 kinds of filter, first and second page; %s", len(took), at)
 			rows["page/p99"].set(quantile(took, 0.99), "%d pages with documents, 8 kinds of filter, first and second page; %s", len(took), at)
 		}
+	}
+	if r := rows["bytes"]; r != nil {
+		mb, err := fileSize(filepath.Join(p.dir, "findings.db"))
+		if err != nil {
+			return err
+		}
+		r.set(mb*(1<<20)/float64(n), "findings.db, one entry of history each, documents of 4 KB; %s", at)
 	}
 	if r := rows["words/p99"]; r != nil {
 		for range 3 {
@@ -79,7 +91,89 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row) error {
 			r.set(rate, "triage.Drain of 8,000 new findings; %s; %s", used, at)
 		}
 	}
+	if r := rows["page/api/p99"]; r != nil {
+		p.close()
+		for range 2 {
+			took, err := b.pagesByAPI(ctx, p.dir, n/seeds)
+			if err != nil {
+				return err
+			}
+			r.set(quantile(took, 0.99), "%d signed calls one after the other, p50 %.1f ms, 6 kinds of filter, first and second page; %s", len(took), quantile(took, 0.5), at)
+		}
+	}
 	return nil
+}
+
+// pagesByAPI asks a server over the store in dir for pages, as boto3 does.
+func (b *bench) pagesByAPI(ctx context.Context, dir string, accounts int) ([]time.Duration, error) {
+	home, err := b.temp("api")
+	if err != nil {
+		return nil, err
+	}
+	cfg := organization([]string{account(0)}, "people")
+	cfg["data_dir"], cfg["bus_rules"] = dir, []any{}
+	n, err := b.node(ctx, home, cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer n.stop()
+	if err := errors.Join(n.keys(ctx), n.start(ctx)); err != nil {
+		return nil, err
+	}
+	is := func(values ...string) []map[string]string {
+		var out []map[string]string
+		for _, v := range values {
+			out = append(out, map[string]string{"Value": v, "Comparison": "EQUALS"})
+		}
+		return out
+	}
+	type filters map[string]any
+	var took []time.Duration
+	for i := range 40 {
+		owner, control, region := is(account(i*7%max(accounts, 1))), is(fmt.Sprintf("S3.%d", i*13%controls)), is(regions()[i%4])
+		for _, f := range []filters{
+			{"RecordState": is("ACTIVE"), "WorkflowStatus": is("NEW", "NOTIFIED")},
+			{"AwsAccountId": owner},
+			{"SeverityLabel": is("CRITICAL", "HIGH"), "WorkflowStatus": is("NEW"), "RecordState": is("ACTIVE")},
+			{"ComplianceSecurityControlId": control, "Region": region},
+			{"AwsAccountId": owner, "SeverityLabel": is("HIGH"), "WorkflowStatus": is("NEW")},
+			{"Region": region, "ComplianceStatus": is("FAILED")},
+		} {
+			in := map[string]any{"Filters": f, "MaxResults": 50, "SortCriteria": []any{map[string]any{"Field": "UpdatedAt", "SortOrder": "desc"}}}
+			for range 2 {
+				began := time.Now()
+				next, err := n.findings(ctx, in)
+				if err != nil {
+					return nil, err
+				}
+				took = append(took, time.Since(began))
+				if in["NextToken"] = next; next == "" {
+					break
+				}
+			}
+		}
+	}
+	return took, nil
+}
+
+// findings asks for a page of findings and gives the token of the next.
+func (n *node) findings(ctx context.Context, in map[string]any) (string, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	raw, err := n.signed(ctx, "securityhub", "/findings", n.person, http.Header{"Content-Type": {"application/json"}}, body)
+	if err != nil {
+		return "", fmt.Errorf("get findings: %w", err)
+	}
+	page, err := decode[struct {
+		Findings  []json.RawMessage
+		NextToken string
+	}](raw)
+	if err == nil && len(page.Findings) == 0 {
+		err = fmt.Errorf("get findings: none for %s", body)
+	}
+	return page.NextToken, err
 }
 
 // full gives a store of many findings: a kept one, else a new one.
