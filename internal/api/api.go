@@ -119,6 +119,9 @@ type Config struct {
 	Rules     Rules
 	// Exceptions are accepted risks.
 	Exceptions Exceptions
+	Insights   Insights
+	// Counter counts findings.
+	Counter Counter
 	// Executions are those of Systems Manager's API.
 	Executions Executions
 	// Sources are queues and hubs, and the way in for files.
@@ -147,7 +150,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil,
 	} {
 		if missing {
@@ -203,6 +206,9 @@ func build(cfg Config) *API {
 	a.registerDocuments()
 	a.registerRules()
 	a.registerExceptions()
+	a.registerInsights()
+	a.registerActions()
+	a.registerCounts()
 	a.registerSources()
 	a.registerOrganization()
 	// The schema of huma's own errors: reword gives ours instead.

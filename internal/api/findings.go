@@ -34,9 +34,9 @@ func (a *API) registerHealth() {
 	})
 }
 
-// FindingColumns selects findings by what lists show; an empty member does not
+// FindingSelection selects findings by what lists show; an empty member does not
 // restrict. It is exported because huma skips embedded fields that are not.
-type FindingColumns struct {
+type FindingSelection struct {
 	Account     string `query:"account" maxLength:"64"`
 	Region      string `query:"region" maxLength:"64"`
 	Control     string `query:"control" maxLength:"128" doc:"Security control id: S3.8."`
@@ -47,11 +47,16 @@ type FindingColumns struct {
 	ResourceID  string `query:"resource_id" maxLength:"1024"`
 	ID          string `query:"id" maxLength:"512" doc:"The finding's Id; several products may use the same."`
 	ProductArn  string `query:"product_arn" maxLength:"2048"`
-	Unique      bool   `query:"unique" doc:"Leave out findings that another one about the same control and resource stands for."`
 	Overdue     bool   `query:"overdue" doc:"Only findings whose deadline has passed."`
 	Excepted    bool   `query:"excepted" doc:"Only findings that an exception suppresses."`
 	Exception   string `query:"exception" maxLength:"128" doc:"Only findings that this exception suppresses."`
-	Sort        string `query:"sort" enum:"updated,priority" default:"updated" doc:"The latest update first, or the most urgent."`
+}
+
+// FindingColumns is how the lists of findings are asked for.
+type FindingColumns struct {
+	FindingSelection
+	Unique bool   `query:"unique" doc:"Leave out findings that another one about the same control and resource stands for."`
+	Sort   string `query:"sort" enum:"updated,priority" default:"updated" doc:"The latest update first, or the most urgent."`
 }
 
 // order gives the order of the list; with equal priority the latest update is first.
@@ -77,7 +82,7 @@ type findingsInput struct {
 	FindingColumns
 }
 
-func (in FindingColumns) where() []store.Condition {
+func (in FindingSelection) where() []store.Condition {
 	var where []store.Condition
 	for _, c := range []struct{ column, value string }{
 		{"account", in.Account},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/parry-security/parry/catalog"
 	"github.com/parry-security/parry/internal/approve"
 	"github.com/parry-security/parry/internal/audit"
 	"github.com/parry-security/parry/internal/automation"
@@ -18,6 +19,7 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 	ingesthttp "github.com/parry-security/parry/internal/ingest/http"
 	"github.com/parry-security/parry/internal/ingest/organization"
+	"github.com/parry-security/parry/internal/insight"
 	"github.com/parry-security/parry/internal/normalize"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/notify/writeback"
@@ -38,6 +40,7 @@ type stages struct {
 	rules  *triage.RuleDesk
 	// exceptions are the accepted risks.
 	exceptions *triage.ExceptionDesk
+	insight    *insight.Desk
 	route      *route.Stage
 	plan       *plan.Stage
 	desk       *plan.Desk
@@ -104,6 +107,16 @@ func (s *Server) buildIntake(t *stages) error {
 	if t.exceptions, err = triage.NewExceptionDesk(triage.ExceptionDeskConfig{
 		Triage: t.triage, Store: s.store, Pages: s.store, Longest: time.Duration(s.cfg.Exceptions.MaxDays) * 24 * time.Hour, Warn: s.cfg.Exceptions.WarnDays,
 		Account: s.cfg.Organization.HubAccount, Node: s.node, Lease: s.store, IDs: s.ids, Clock: s.clock, Logger: s.log,
+	}); err != nil {
+		return err
+	}
+	managed, err := insight.LoadManaged(catalog.FS, s.cfg.Organization.Partition)
+	if err != nil {
+		return err
+	}
+	if t.insight, err = insight.NewDesk(insight.Config{
+		Store: s.store, Drain: t.triage.Drain, Managed: managed, Account: s.cfg.Organization.HubAccount,
+		Partition: s.cfg.Organization.Partition, Region: s.cfg.Organization.HomeRegion, IDs: s.ids, Clock: s.clock,
 	}); err != nil {
 		return err
 	}
@@ -245,6 +258,7 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 				t.follower.Notice(d.Payload)
 				return t.route.Handle(ctx, d.Payload)
 			},
+			store.TopicAction:     func(ctx context.Context, d bus.Delivery) error { return t.route.HandleAction(ctx, d.Payload) },
 			triage.TopicRank:      func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleRank(ctx, d.Payload) },
 			triage.TopicInbox:     func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleInbox(ctx, d.Payload) },
 			triage.TopicWriteBack: func(ctx context.Context, d bus.Delivery) error { return t.writeback.Handle(ctx, d.Payload) },

@@ -31,7 +31,7 @@ func TestRoleTable(t *testing.T) {
 	}
 	want := map[auth.Role][]auth.Action{
 		auth.RoleAdmin:    auth.Actions(),
-		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite, auth.ExceptionRequest, auth.ExceptionEnd, auth.OrganizationSync}, read...),
+		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.FindingAct, auth.InsightWrite, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite, auth.ExceptionRequest, auth.ExceptionEnd, auth.OrganizationSync}, read...),
 		auth.RoleApprover: append([]auth.Action{auth.ApprovalDecide, auth.SwitchOn, auth.ExceptionDecide, auth.ExceptionEnd}, read...),
 		auth.RoleReader:   read,
 		auth.RoleSource:   {auth.FindingRead, auth.FindingImport, auth.FindingUpdate, auth.HubRead},

@@ -41,6 +41,7 @@ const (
 	FindingRead        Action = "finding.read"
 	FindingImport      Action = "finding.import"
 	FindingUpdate      Action = "finding.update"
+	FindingAct         Action = "finding.act" // send findings to a custom action
 	RemediationRead    Action = "remediation.read"
 	RemediationRequest Action = "remediation.request"
 	RemediationUndo    Action = "remediation.undo"
@@ -80,12 +81,16 @@ const (
 	OrganizationSync Action = "organization.sync" // installation: read it now
 	// OrganizationAccept takes for gone what a reading lacks, however much it is.
 	OrganizationAccept Action = "organization.accept" // installation
+	// Insights are questions that everybody may ask; an action's name is what rules of
+	// the bus react to.
+	InsightWrite Action = "insight.write" // installation
+	ActionWrite  Action = "action.write"  // installation
 )
 
 // Actions lists them all.
 func Actions() []Action {
 	return []Action{
-		FindingRead, FindingImport, FindingUpdate, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
+		FindingRead, FindingImport, FindingUpdate, FindingAct, InsightWrite, ActionWrite, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
 		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
@@ -99,7 +104,7 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, OrganizationSync}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, FindingAct, InsightWrite, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, OrganizationSync}, action)
 	case RoleApprover:
 		return reads(action) || slices.Contains([]Action{ApprovalDecide, ExceptionDecide, ExceptionEnd, SwitchOn}, action)
 	case RoleReader:

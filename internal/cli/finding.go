@@ -18,7 +18,8 @@ import (
 
 func (s *shared) findingCommand() *cobra.Command {
 	c := &cobra.Command{Use: "finding", Short: "See findings and have them remediated"}
-	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingExplainCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingRemediateCommand())
+	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingExplainCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingRemediateCommand(),
+		s.findingCountCommand(), s.findingTrendCommand(), s.findingActionCommand())
 	return c
 }
 

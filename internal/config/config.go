@@ -109,14 +109,16 @@ type Findings struct {
 
 // Retention is for how many days a finding is kept after it was last updated;
 // 0 keeps it. Security Hub keeps active findings for 90 days and archived ones
-// for 30; the defaults here are longer, 400 and 180.
+// for 30; the defaults here are longer, 400 and 180. TrendDays is for how many days
+// trends are kept, 730 by default.
 type Retention struct {
 	ActiveDays   int `yaml:"active_days"`
 	ArchivedDays int `yaml:"archived_days"`
+	TrendDays    int `yaml:"trend_days"`
 }
 
 func (r Retention) validate() error {
-	for name, days := range map[string]int{"active_days": r.ActiveDays, "archived_days": r.ArchivedDays} {
+	for name, days := range map[string]int{"active_days": r.ActiveDays, "archived_days": r.ArchivedDays, "trend_days": r.TrendDays} {
 		if days < 0 || days > maxRetention {
 			return fault.Errorf(fault.Invalid, validate, "retention.%s is %d, outside 0 to %d", name, days, maxRetention)
 		}
@@ -228,7 +230,7 @@ func Default() Config {
 	return Config{
 		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: node,
 		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
-		Retention:    Retention{ActiveDays: 400, ArchivedDays: 180},
+		Retention:    Retention{ActiveDays: 400, ArchivedDays: 180, TrendDays: 730},
 		Exceptions:   Exceptions{MaxDays: 365, WarnDays: []int{14, 3}},
 	}
 }

@@ -40,7 +40,7 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 	want := config.Config{
 		DataDir: ".parry", Listen: "127.0.0.1:8470", Node: config.Default().Node,
 		Organization: org.Organization{Partition: "aws", MemberRole: "ParryMemberRole", HomeRegion: "us-east-1", SessionTags: true},
-		Retention:    config.Retention{ActiveDays: 400, ArchivedDays: 180},
+		Retention:    config.Retention{ActiveDays: 400, ArchivedDays: 180, TrendDays: 730},
 		Exceptions:   config.Exceptions{MaxDays: 365, WarnDays: []int{14, 3}},
 	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" || want.Node == "" {
@@ -69,7 +69,7 @@ guards:
   allow: [{id: a, services: [s3], units: [prod]}]
   deny: [{id: d, operations: ["Delete*"], tags: {Environment: prod}, account_tags: {Tier: "1"}, resources: ["arn:aws:s3:::y"], reason: no}]
   budgets: {per_execution: 1, per_account_hour: 2, per_hour: 3}
-retention: {active_days: 90, archived_days: 0}
+retention: {active_days: 90, archived_days: 0, trend_days: 30}
 exceptions: {max_days: 90, warn_days: [7]}
 `))
 	if err != nil {
@@ -96,7 +96,7 @@ exceptions: {max_days: 90, warn_days: [7]}
 			}},
 			Budgets: config.Budgets{PerExecution: 1, PerAccountHour: 2, PerHour: 3},
 		},
-		Retention:  config.Retention{ActiveDays: 90},
+		Retention:  config.Retention{ActiveDays: 90, TrendDays: 30},
 		Exceptions: config.Exceptions{MaxDays: 90, WarnDays: []int{7}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -37,6 +37,10 @@ const (
 	SourceSecurityHub  = "aws.securityhub"
 	FindingsImported   = "Security Hub Findings - Imported"
 	FindingsImportedV2 = "Findings Imported V2"
+	// A person sent findings, or results of an insight, to a custom action.
+	FindingsCustomAction = "Security Hub Findings - Custom Action"
+	InsightResults       = "Security Hub Insight Results"
+
 	SourceParry        = "parry"
 	RemediationChanged = "Parry Remediation State Change" // detail: remediation.StateChange
 	ApprovalAsked      = "Parry Approval Asked"           // detail: remediation.Question

@@ -6,6 +6,9 @@
 // Events in EventBridge's envelope from both outboxes (topic event), and rules
 // from the configuration, compiled into a Table.
 //
+// And events that a person asked for by a custom action (topic action), with who that is:
+// the request to which one leads is that person's.
+//
 // # Gives
 //
 // For a playbook, one remediation.Request for every finding of the event that
@@ -31,6 +34,9 @@
 //   - the last one was rejected or undone by people, or stayed unverified: as
 //     before, but only when the Quiet time has passed;
 //   - the report is older than the settlement: nothing is sent.
+//
+// When a person asked, only a remediation that is under way keeps another from being
+// asked for.
 //
 // # Never
 //

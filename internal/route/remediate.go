@@ -57,17 +57,32 @@ func (h *handling) request(r compiled, playbook string, f finding.Finding) (stri
 	if err != nil {
 		return "", err
 	}
-	why := h.stage.settled(last, f.UpdatedAt(), h.event.Time)
-	if why != "" {
+	if why := h.settled(last, f); why != "" {
 		return why, nil
 	}
 	if why, err := h.stage.linked(h, f.ID(), playbook); why != "" || err != nil {
 		return why, err
 	}
+	by := h.by
+	if by == "" {
+		by = "rule/" + r.ID
+	}
 	id := RequestID(f.ID(), playbook, last.ID)
 	return "", h.send(store.TopicPlan, string(id), remediation.Request{
-		ID: id, Kind: remediation.KindFix, Finding: f.ID(), Playbook: playbook, RequestedBy: "rule/" + r.ID,
+		ID: id, Kind: remediation.KindFix, Finding: f.ID(), Playbook: playbook, RequestedBy: by,
 	})
+}
+
+// settled says why the last remediation leaves nothing to do, "" when there is to. A
+// person who asks waits only for one that is under way.
+func (h *handling) settled(last remediation.Remediation, f finding.Finding) string {
+	if h.by == "" {
+		return h.stage.settled(last, f.UpdatedAt(), h.event.Time)
+	}
+	if last.ID != "" && !last.State.Final() {
+		return "remediation " + string(last.ID) + " is " + string(last.State)
+	}
+	return ""
 }
 
 // RequestID gives the id of the remediation of a finding with a playbook after

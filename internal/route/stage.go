@@ -97,10 +97,29 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	} else if err := json.Unmarshal(payload, &events); err != nil {
 		return fault.Terminal(fault.E(fault.Invalid, op, err))
 	}
+	return s.handle(ctx, op, events, "")
+}
+
+// HandleAction routes an event that a person asked for. It answers topic action. A plan
+// to which it leads is that person's request: it is not put off because of what became of
+// an earlier one, and who asked cannot approve it.
+func (s *Stage) HandleAction(ctx context.Context, payload []byte) error {
+	const op = "route action"
+	var asked struct {
+		By    string          `json:"by"`
+		Event json.RawMessage `json:"event"`
+	}
+	if err := json.Unmarshal(payload, &asked); err != nil || asked.By == "" {
+		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload does not say who asked: %v", err))
+	}
+	return s.handle(ctx, op, []json.RawMessage{asked.Event}, asked.By)
+}
+
+func (s *Stage) handle(ctx context.Context, op string, events []json.RawMessage, by string) error {
 	var eff store.Effects
 	var broken []error
 	for _, raw := range events {
-		more, err := s.one(ctx, raw)
+		more, err := s.one(ctx, raw, by)
 		if err != nil && !fault.IsTerminal(err) {
 			return err
 		}
@@ -121,8 +140,8 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 }
 
 // one gives what one event leads to. With a terminal error it is what the rules that
-// could judge the event made of it.
-func (s *Stage) one(ctx context.Context, payload []byte) (store.Effects, error) {
+// could judge the event made of it. by is the person who asked for it, or "".
+func (s *Stage) one(ctx context.Context, payload []byte, by string) (store.Effects, error) {
 	var event bus.Event
 	if err := json.Unmarshal(payload, &event); err != nil || event.ID == "" {
 		return store.Effects{}, fault.Terminal(fault.Errorf(fault.Invalid, "read event", "the payload is not an event: %v", err))
@@ -131,7 +150,7 @@ func (s *Stage) one(ctx context.Context, payload []byte) (store.Effects, error) 
 	if err != nil {
 		return store.Effects{}, fault.Terminal(fault.E(fault.CodeOf(err), "read event "+event.ID, err))
 	}
-	h := handling{stage: s, ctx: ctx, event: event, parsed: parsed, done: map[string]bool{}}
+	h := handling{stage: s, ctx: ctx, event: event, by: by, parsed: parsed, done: map[string]bool{}}
 	var broken []error
 	for _, rule := range s.table.Load().rules {
 		if err := h.rule(rule); err != nil {
@@ -154,6 +173,7 @@ type handling struct {
 	stage    *Stage
 	ctx      context.Context
 	event    bus.Event
+	by       string // the person who asked for the event, or ""
 	parsed   *pattern.Event
 	eff      store.Effects
 	done     map[string]bool // message ids in eff

@@ -492,3 +492,62 @@ func TestHopLimitIsPerRule(t *testing.T) {
 		t.Errorf("sent %v, want only the lax rule's", s.sent)
 	}
 }
+
+// asked is an event that somebody asked for by a custom action.
+func asked(t *testing.T, by string, reports ...report) []byte {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"by": by, "event": json.RawMessage(event(t, func(e *bus.Event) {
+		e.DetailType, e.Resources = pattern.FindingsCustomAction, []string{"arn:aws:securityhub:us-east-1:999988887777:action/custom/Fix"}
+	}, reports...))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// TestACustomActionIsThePersonsRequest: a rule that matches the action's ARN leads to a
+// request of the person who asked, whatever became of an earlier one, unless one is under
+// way.
+func TestACustomActionIsThePersonsRequest(t *testing.T) {
+	t.Parallel()
+	rule := route.Rule{
+		ID: "on-request", Enabled: true, Targets: []route.Target{{Kind: route.Playbook, Name: "S3.8"}},
+		Pattern: json.RawMessage(`{"source":["aws.securityhub"],"detail-type":["Security Hub Findings - Custom Action"],"resources":["arn:aws:securityhub:us-east-1:999988887777:action/custom/Fix"]}`),
+	}
+	for name, c := range map[string]struct {
+		last remediation.State
+		want int
+	}{"first": {"", 1}, "rejected a moment ago": {remediation.Rejected, 1}, "verified": {remediation.Verified, 1}, "under way": {remediation.Running, 0}, "waits for approval": {remediation.AwaitingApproval, 0}} {
+		s := &fakeStore{}
+		if c.last != "" {
+			s.remediations = []remediation.Remediation{{ID: "rem-old", Kind: remediation.KindFix, Playbook: "S3.8", State: c.last, UpdatedAt: at.Add(time.Hour)}}
+		}
+		st := stage(t, s, rule)
+		for range 2 { // delivered twice
+			if err := st.HandleAction(t.Context(), asked(t, "olga", report{})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := s.requests(t)
+		if len(got) != c.want || c.want == 1 && (got[0].RequestedBy != "olga" || got[0].Kind != remediation.KindFix) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		// The same finding, imported, is not for this rule.
+		if err := st.Handle(t.Context(), event(t, nil, report{id: "other"})); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.requests(t)); n != c.want {
+			t.Errorf("%s: %d requests after an import", name, n)
+		}
+	}
+	s := &fakeStore{}
+	for _, payload := range []string{`{"event":{}}`, `{"by":"olga"}`, `[]`, `{"by":"","event":{"id":"e"}}`} {
+		if err := stage(t, s, rule).HandleAction(t.Context(), []byte(payload)); !fault.IsTerminal(err) {
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+	// Findings that need nothing are not fixed for being sent.
+	if err := stage(t, s, rule).HandleAction(t.Context(), asked(t, "olga", report{workflow: "SUPPRESSED"})); err != nil || len(s.sent) > 0 {
+		t.Errorf("%v: %v", err, s.sent)
+	}
+}

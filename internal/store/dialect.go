@@ -42,6 +42,9 @@ type Queries struct {
 	UnsearchedRead, UnsearchedSet, UnsearchedPage                                     string
 	CountAddControl, CountAddControlAccount                                           string
 	CountControl, CountControlAccount, CountControlAccounts                           string
+	DayAdd, DayAddKind, DayAddAccount, DayPage, DayPageKind, DayPageAccount, DaySince string
+	DayPrune, DayPruneKind, DayPruneAccount, FindingTotal                             string
+	HubTotalAdd, HubTotalTake, HubInsert, HubUpdate, HubDelete, HubRead, HubPage      string
 	FindingExpired, EventDelete, DocDelete, FindingDelete, IdentityDelete             string
 
 	RejectedPut, RejectedPage, RejectedRead, RejectedDelete, RejectedPrune, RejectedTrim string

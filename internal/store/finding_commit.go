@@ -229,6 +229,7 @@ type batch struct {
 	search                                            searchRows
 	delta                                             map[kind]int64
 	controls                                          map[control.Count]int64
+	days                                              map[cell]DayCount
 }
 
 func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int64) error {
@@ -244,6 +245,7 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 	}
 	b.count(r.kind(), 1)
 	b.countControls(r.Account, r.evidence(), 1)
+	b.move(cur.kind, r.kind())
 	r.Rev = p.ExpectRev + 1
 	row, err := r.columns(now, len(p.found.Resources))
 	if err != nil {
@@ -304,7 +306,10 @@ func (t *tx) addBatchCounts(ctx context.Context, b batch) error {
 	if err := t.addCounts(ctx, b.delta); err != nil {
 		return err
 	}
-	return t.addControlCounts(ctx, b.controls)
+	if err := t.addControlCounts(ctx, b.controls); err != nil {
+		return err
+	}
+	return t.addDays(ctx, dayOf(t.s.now()), b.days)
 }
 
 // addCounts adds delta to the three rollups. Each is written in one order by

@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// CountQuery asks how many findings there are, from the counters that the
-// commits keep: it costs the same for a thousand findings as for a million.
+// CountQuery asks how many findings there are. From the counters that the commits
+// keep it costs the same for a thousand findings as for a million.
 type CountQuery struct {
 	// Accounts is the scope of the caller: see AllAccounts. It is required.
 	Accounts []string
-	// Where and GroupBy know account, region, control, severity, workflow and
-	// record_state.
+	// The counters know account, region, control, severity, workflow and record_state.
+	// Where may name any other column too, and GroupBy others that hold text: then the
+	// findings are counted.
 	Where   []Condition
 	GroupBy []string
 }
@@ -27,11 +28,20 @@ type FindingCount struct {
 // maxGroups bounds an answer of CountFindings.
 const maxGroups = 10_000
 
-// CountFindings gives the groups that have findings, the greatest first.
-// Without GroupBy it is one group, also when that is empty.
+// CountFindings gives the groups that have findings, the greatest first, at most
+// 10,000. Without GroupBy it is one group, also when that is empty.
 func (s *Store) CountFindings(ctx context.Context, q CountQuery) ([]FindingCount, error) {
+	counts, err := s.countFindings(ctx, s.findings.Read, q)
+	return counts, s.fail("count findings", err)
+}
+
+func (s *Store) countFindings(ctx context.Context, r querier, q CountQuery) ([]FindingCount, error) {
 	const op = "count findings"
-	b := builder{columns: countColumn, dialect: s.dialect}
+	b, sum := builder{columns: countColumn, dialect: s.dialect}, "SUM(f.n)"
+	page := s.rollup(q)
+	if page == s.q.FindingTotal {
+		b.columns, sum = findingColumn, "COUNT(*)"
+	}
 	if err := b.scope(op, q.Accounts); err != nil {
 		return nil, err
 	}
@@ -40,18 +50,18 @@ func (s *Store) CountFindings(ctx context.Context, q CountQuery) ([]FindingCount
 	}
 	var groups []string
 	for _, g := range q.GroupBy {
-		if kind, _ := countColumn(g); kind == 0 || slices.Contains(groups, "f."+g) {
+		if !groupable(g) || slices.Contains(groups, "f."+g) {
 			return nil, invalid(op, "cannot group by %q", g)
 		}
 		groups = append(groups, "f."+g)
 	}
-	query := s.rollup(q) + b.sql()
+	query := page + b.sql()
 	if len(groups) > 0 {
 		by := strings.Join(groups, ", ")
 		query = strings.Replace(query, " FROM ", ", "+by+" FROM ", 1) +
-			" GROUP BY " + by + " HAVING SUM(f.n) > 0 ORDER BY 1 DESC, " + by + " LIMIT " + b.arg(int64(maxGroups))
+			" GROUP BY " + by + " HAVING " + sum + " > 0 ORDER BY 1 DESC, " + by + " LIMIT " + b.arg(int64(maxGroups))
 	}
-	counts, err := collect(ctx, s.findings.Read, query, b.args, func(r scanner) (FindingCount, error) {
+	return collect(ctx, r, query, b.args, func(r scanner) (FindingCount, error) {
 		c := FindingCount{Group: make([]string, len(groups))}
 		var n *int64 // no rows: the sum is null
 		dest := []any{&n}
@@ -64,13 +74,32 @@ func (s *Store) CountFindings(ctx context.Context, q CountQuery) ([]FindingCount
 		}
 		return c, err
 	})
-	return counts, s.fail(op, err)
 }
 
-// rollup gives the statement over the smallest counters that can answer q.
+func groupable(column string) bool {
+	kind, _ := findingColumn(column)
+	return kind == textColumn
+}
+
+// rollup gives the statement over the smallest counters that can answer q, or over
+// the findings themselves.
 func (s *Store) rollup(q CountQuery) string {
-	asked := slices.Clone(q.GroupBy)
-	if !slices.Contains(q.Accounts, everyAccount) {
+	asked := askedColumns(q.Accounts, q.GroupBy, q.Where)
+	switch {
+	case slices.ContainsFunc(asked, func(c string) bool { kind, _ := countColumn(c); return kind == 0 }):
+		return s.q.FindingTotal
+	case !slices.Contains(asked, "account"):
+		return s.q.CountPageKind
+	case !slices.Contains(asked, "region") && !slices.Contains(asked, "control"):
+		return s.q.CountPageAccount
+	}
+	return s.q.CountPage
+}
+
+// askedColumns gives the columns that a question is about, the scope's among them.
+func askedColumns(accounts, groups []string, where []Condition) []string {
+	asked := slices.Clone(groups)
+	if !slices.Contains(accounts, everyAccount) {
 		asked = append(asked, "account")
 	}
 	var columns func(all []Condition)
@@ -83,14 +112,8 @@ func (s *Store) rollup(q CountQuery) string {
 			columns(c.And)
 		}
 	}
-	columns(q.Where)
-	switch {
-	case !slices.Contains(asked, "account"):
-		return s.q.CountPageKind
-	case !slices.Contains(asked, "region") && !slices.Contains(asked, "control"):
-		return s.q.CountPageAccount
-	}
-	return s.q.CountPage
+	columns(where)
+	return asked
 }
 
 func (s *Store) unpackJSON(frame []byte, v any) error {

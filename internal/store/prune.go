@@ -24,6 +24,7 @@ type Cutoffs struct {
 	Calls      time.Time // calls, by when they were made
 	RuleRuns   time.Time // runs of automation rules that ended
 	Exceptions time.Time // exceptions that ended and hold nothing any more
+	Days       time.Time // counters of what changed on a day
 	Rejected   time.Time // rejected messages, by when they came last
 	// Organization is what happened to accounts, by when it did, and accounts that left.
 	Organization time.Time
@@ -34,7 +35,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -121,6 +122,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 			return p, err
 		}
 	}
+	if p.Days, err = s.pruneDays(ctx, c.Days); err != nil {
+		return p, err
+	}
 	for _, one := range []struct {
 		before time.Time
 		query  string
@@ -204,6 +208,7 @@ func (s *Store) pruneFindings(ctx context.Context, state string, before time.Tim
 				err := r.Scan(&f.rid, &k.account, &f.ID.ProductArn, &f.ID.Id, &k.region, &k.control, &k.severity, &k.workflow, &k.recordState, &evidence)
 				b.count(k, -1)
 				b.countControls(k.account, evidence, -1)
+				b.move(k, kind{})
 				events = append(events, []any{f.rid})
 				rows = append(rows, []any{k.account, f.rid})
 				keys = append(keys, []any{findingKey(f.ID)})

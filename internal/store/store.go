@@ -50,6 +50,7 @@ type Store struct {
 	wake                map[File]chan struct{}
 	acks                map[File]*gather[*ack]
 	intake              intake
+	counting            chan struct{} // counts that read documents
 	close               sync.Once
 	closed              error
 }
@@ -73,7 +74,7 @@ func New(cfg Config) (*Store, error) {
 		findings: newFiles(cfg.Findings), execution: newFiles(cfg.Execution), dialect: cfg.Dialect, q: cfg.Dialect.Queries,
 		sealer: cfg.Sealer, clock: cfg.Clock, engine: cfg.Engine, engineURL: cfg.EngineURL, docs: docs,
 		wake: map[File]chan struct{}{Findings: make(chan struct{}, 1), Execution: make(chan struct{}, 1)},
-		acks: map[File]*gather[*ack]{Findings: {}, Execution: {}},
+		acks: map[File]*gather[*ack]{Findings: {}, Execution: {}}, counting: make(chan struct{}, 2),
 	}, nil
 }
 

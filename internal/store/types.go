@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/parry-security/parry/internal/pattern"
 )
 
 // Effects are what a state change sends out: jobs for the next stage and
@@ -32,6 +34,7 @@ type Message struct {
 // Topic names of the outboxes. Each has exactly one handling stage.
 const (
 	TopicEvent    = "event"    // -> route: an EventBridge envelope, or a list of them
+	TopicAction   = "action"   // -> route: Invoked, an event that a person asked for
 	TopicPlan     = "plan"     // -> plan: remediation.Request
 	TopicApprove  = "approve"  // -> approve: remediation id
 	TopicExecute  = "execute"  // -> execute: remediation id
@@ -40,6 +43,12 @@ const (
 	TopicAnnotate = "annotate" // -> triage: finding.Annotation, written back on the finding
 	TopicNotify   = "notify"   // -> notify: notification
 )
+
+// Invoked is an event that a person asked for, by a custom action.
+type Invoked struct {
+	By    string           `json:"by"`
+	Event pattern.Envelope `json:"event"`
+}
 
 // Delivery is a claimed message.
 type Delivery struct {

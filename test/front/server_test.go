@@ -117,6 +117,10 @@ bus_rules:
     channels: [hook]
     pattern: {source: [aws.securityhub], detail: {findings: {AwsAccountId: ["` + prod + `"]}}}
   - {name: exceptions, channels: [hook], pattern: {source: [parry], detail-type: [{prefix: Parry Exception}]}}
+  - name: on-request
+    channels: [hook]
+    playbooks: [S3.8]
+    pattern: {detail-type: [Security Hub Findings - Custom Action], resources: ["arn:aws:securityhub:us-east-1:` + hubAccount + `:action/custom/Fix"]}
 channels:
   - {name: hook, kind: webhook, url: %q, secret_env: FRONT_HOOK_SECRET}
 `

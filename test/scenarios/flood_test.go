@@ -540,6 +540,17 @@ func (f *flood) recount() {
 	if n := number("SELECT COUNT(*) FROM (" + sums + " EXCEPT SELECT control, standards, state, n FROM finding_count_control) AS x"); n > 0 {
 		f.t.Errorf("finding_count_control: %d counters are wrong", n)
 	}
+	// What changed on all days together is what is active now, however coarse it is counted.
+	for table, columns := range map[string]string{"finding_day": "account, control, severity", "finding_day_kind": "control, severity", "finding_day_account": "account, severity"} {
+		counted := "SELECT " + columns + ", COUNT(*) FROM finding WHERE record_state = 'ACTIVE' AND workflow IN ('NEW', 'NOTIFIED') GROUP BY " + columns
+		kept := "SELECT " + columns + ", SUM(active) FROM " + table + " GROUP BY " + columns + " HAVING SUM(active) <> 0"
+		if a, b := number("SELECT COUNT(*) FROM ("+counted+" EXCEPT "+kept+") AS x"), number("SELECT COUNT(*) FROM ("+kept+" EXCEPT "+counted+") AS x"); a+b > 0 {
+			f.t.Errorf("%s: %d sums are wrong, %d too many", table, a, b)
+		}
+		if a, b := number("SELECT CAST(SUM(fresh) AS INTEGER) FROM "+table), number("SELECT CAST(SUM(fresh) AS INTEGER) FROM finding_day"); a != b || a == 0 {
+			f.t.Errorf("%s: %d findings became new, finding_day has %d", table, a, b)
+		}
+	}
 	f.t.Logf("%d counters of controls, %d of kinds recounted", len(controls), number("SELECT COUNT(*) FROM finding_count"))
 }
 

@@ -79,6 +79,8 @@ type Config struct {
 	Region string
 	// Rules are the automation rules. Default: their operations are not served.
 	Rules Rules
+	// Insights are insights and custom actions. Default: their operations are not served.
+	Insights Insights
 	// FinderV2 gives findings in OCSF. Default: the operations of V2 are not served.
 	FinderV2 FinderV2
 	// Units gives the accounts of an organizational unit and those below it; an
@@ -137,6 +139,9 @@ func New(cfg Config) (*Handler, error) {
 		maps.Copy(operations, h.ruleOperations())
 		maps.Copy(operations, h.ruleOperationsV2())
 	}
+	if cfg.Insights != nil {
+		maps.Copy(operations, h.insightOperations())
+	}
 	if cfg.FinderV2 != nil {
 		maps.Copy(operations, h.operationsV2())
 	}
@@ -158,7 +163,7 @@ func New(cfg Config) (*Handler, error) {
 // readingPosts are the paths of POSTs that change nothing.
 var readingPosts = []string{ //nolint:gochecknoglobals // a constant
 	"/findings", "/automationrules/get", "/findingHistory/get", "/members/get", "/findingsv2", "/findingsv2/statistics",
-	"/standards/get", "/securityControls/batchGet", "/associations/batchGet", "/configurationPolicyAssociation/list",
+	"/standards/get", "/securityControls/batchGet", "/associations/batchGet", "/configurationPolicyAssociation/list", "/insights/get", "/actionTargets/get",
 }
 
 // Reads reports whether r changes nothing.

@@ -172,6 +172,80 @@ SELECT f.account, f.control, f.standards, f.state, f.n FROM finding_count_contro
 -- name: CountControlAccounts
 SELECT '', f.control, f.standards, f.state, SUM(f.n)::bigint FROM finding_count_control_account f;
 
+-- name: DayAdd bulk
+INSERT INTO finding_day (account, day, control, severity, active, fresh, resolved, suppressed)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+ON CONFLICT (account, day, control, severity) DO UPDATE SET
+    active = finding_day.active + excluded.active,
+    fresh = finding_day.fresh + excluded.fresh,
+    resolved = finding_day.resolved + excluded.resolved,
+    suppressed = finding_day.suppressed + excluded.suppressed;
+
+-- name: DayAddKind bulk
+INSERT INTO finding_day_kind (day, control, severity, active, fresh, resolved, suppressed)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+ON CONFLICT (day, control, severity) DO UPDATE SET
+    active = finding_day_kind.active + excluded.active,
+    fresh = finding_day_kind.fresh + excluded.fresh,
+    resolved = finding_day_kind.resolved + excluded.resolved,
+    suppressed = finding_day_kind.suppressed + excluded.suppressed;
+
+-- name: DayAddAccount bulk
+INSERT INTO finding_day_account (day, account, severity, active, fresh, resolved, suppressed)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+ON CONFLICT (day, account, severity) DO UPDATE SET
+    active = finding_day_account.active + excluded.active,
+    fresh = finding_day_account.fresh + excluded.fresh,
+    resolved = finding_day_account.resolved + excluded.resolved,
+    suppressed = finding_day_account.suppressed + excluded.suppressed;
+
+-- name: DayPage
+SELECT f.day, SUM(f.active)::bigint, SUM(f.fresh)::bigint, SUM(f.resolved)::bigint, SUM(f.suppressed)::bigint FROM finding_day f;
+
+-- name: DayPageKind
+SELECT f.day, SUM(f.active)::bigint, SUM(f.fresh)::bigint, SUM(f.resolved)::bigint, SUM(f.suppressed)::bigint FROM finding_day_kind f;
+
+-- name: DayPageAccount
+SELECT f.day, SUM(f.active)::bigint, SUM(f.fresh)::bigint, SUM(f.resolved)::bigint, SUM(f.suppressed)::bigint FROM finding_day_account f;
+
+-- name: DaySince
+SELECT COALESCE(MIN(day), $1::bigint) FROM finding_day_kind;
+
+-- name: DayPrune
+DELETE FROM finding_day WHERE (account, day, control, severity) IN (SELECT account, day, control, severity FROM finding_day WHERE day < $1 ORDER BY day LIMIT $2);
+
+-- name: DayPruneKind
+DELETE FROM finding_day_kind WHERE (day, control, severity) IN (SELECT day, control, severity FROM finding_day_kind WHERE day < $1 ORDER BY day LIMIT $2);
+
+-- name: DayPruneAccount
+DELETE FROM finding_day_account WHERE (day, account, severity) IN (SELECT day, account, severity FROM finding_day_account WHERE day < $1 ORDER BY day LIMIT $2);
+
+-- name: FindingTotal
+SELECT COUNT(*) FROM finding f;
+
+-- name: HubTotalAdd
+INSERT INTO hub_object_total (kind, region, n) VALUES ($1, $2, 1)
+ON CONFLICT (kind, region) DO UPDATE SET n = hub_object_total.n + 1 WHERE hub_object_total.n < $3;
+
+-- name: HubTotalTake
+UPDATE hub_object_total SET n = n - 1 WHERE kind = $2 AND region = (SELECT region FROM hub_object WHERE arn = $1 AND kind = $2);
+
+-- name: HubInsert
+INSERT INTO hub_object (arn, kind, region, created_at, rev, doc) VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT DO NOTHING;
+
+-- name: HubUpdate
+UPDATE hub_object SET rev = rev + 1, doc = $4 WHERE arn = $1 AND kind = $2 AND rev = $3;
+
+-- name: HubDelete
+DELETE FROM hub_object WHERE arn = $1 AND kind = $2;
+
+-- name: HubRead
+SELECT o.arn, o.region, o.created_at, o.rev, o.doc FROM jsonb_array_elements_text($2::text::jsonb) j JOIN hub_object o ON o.arn = j.value WHERE o.kind = $1;
+
+-- name: HubPage
+SELECT o.arn, o.region, o.created_at, o.rev, o.doc FROM hub_object o
+WHERE o.kind = $1 AND ($2::text = '' OR o.region = $2) AND (o.created_at, o.arn) > ($3::bigint, $4::text) ORDER BY o.created_at, o.arn LIMIT $5;
+
 -- name: FindingExpired
 SELECT f.rid, f.account, f.product_arn, f.id, f.region, f.control, f.severity, f.workflow, f.record_state, f.evidence
 FROM finding f

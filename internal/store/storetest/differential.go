@@ -72,6 +72,8 @@ func (w *walker) step(ctx context.Context) (string, []string) {
 		{"query", w.page},
 		{"query", w.page},
 		{"count", w.count},
+		{"group", w.group},
+		{"trends", w.trends},
 		{"history", w.history},
 		{"inbox", w.inbox},
 		{"enqueue", w.enqueue},
@@ -164,6 +166,28 @@ func (w *walker) count(ctx context.Context) []string {
 	return answer(w.s.CountFindings(ctx, store.CountQuery{Accounts: store.AllAccounts(), GroupBy: all[:w.r.IntN(4)]}))
 }
 
+func (w *walker) group(ctx context.Context) []string {
+	by := []string{"ResourceId", "ResourceType", "SeverityLabel", "Title", "ProductName", "control"}[w.r.IntN(6)]
+	q := store.GroupQuery{Accounts: store.AllAccounts(), By: by, Limit: 1 + w.r.IntN(20)}
+	for range w.r.IntN(3) {
+		q.Where = append(q.Where, randomCondition(w.r, 2))
+	}
+	return answer(w.s.GroupFindings(ctx, q))
+}
+
+func (w *walker) trends(ctx context.Context) []string {
+	q := store.TrendQuery{Accounts: store.AllAccounts(), Days: 1 + w.r.IntN(5), GroupBy: []string{"", "account", "control", "severity"}[w.r.IntN(4)]}
+	if w.r.IntN(2) == 0 {
+		q.Accounts = []string{"111111111110", "111111111112"}
+	}
+	t, err := w.s.FindingTrends(ctx, q)
+	out := answer(nil, err)
+	for _, g := range t.Groups() {
+		out = append(out, fmt.Sprintf("%q %+v", g, t.Points(g)))
+	}
+	return out
+}
+
 func (w *walker) history(ctx context.Context) []string {
 	entries, next, err := w.s.FindingHistory(ctx, ID(w.r.IntN(40)), 1+w.r.IntN(5), "")
 	return append(answer(entries, err), fmt.Sprint(next != ""))
@@ -239,7 +263,11 @@ func (w *walker) settle(ctx context.Context) []string {
 }
 
 func (w *walker) time(context.Context) []string {
-	clock(w.t, w.s).Advance(time.Duration(w.r.IntN(90)) * time.Second)
+	d := time.Duration(w.r.IntN(90)) * time.Second
+	if w.r.IntN(8) == 0 {
+		d += 20 * time.Hour
+	}
+	clock(w.t, w.s).Advance(d)
 	return nil
 }
 
@@ -316,7 +344,7 @@ func (w *walker) prune(ctx context.Context) []string {
 	if w.r.IntN(4) > 0 {
 		before = time.Time{} // mostly keep
 	}
-	p, err := w.s.Prune(ctx, store.Cutoffs{Delivered: before, Dead: before, Nodes: before, Timers: before, Archived: before})
+	p, err := w.s.Prune(ctx, store.Cutoffs{Delivered: before, Dead: before, Nodes: before, Timers: before, Archived: before, Days: before})
 	if p.Findings > 0 {
 		for i := range 40 {
 			if len(readAll(w.t, w.s, i)) == 0 {
