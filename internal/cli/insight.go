@@ -150,7 +150,7 @@ func (s *shared) insightResultsCommand() *cobra.Command {
 					return err
 				}
 				return s.print(s.Out, answer, func() grid {
-					g := grid{header: []string{"Findings", i.GroupBy}}
+					g := grid{header: []string{"Findings", "Value"}}
 					for _, r := range answer.Results {
 						g.rows = append(g.rows, []string{number(r.Count), r.Value})
 					}
