@@ -610,3 +610,32 @@ func TestExceptionPreview(t *testing.T) {
 	}
 	w.status(t, "a", finding.New, "")
 }
+
+// BenchmarkIngestUnderExceptions is how long 1,000 findings take from the inbox, with
+// so many exceptions in force, each for a resource of its own.
+func BenchmarkIngestUnderExceptions(b *testing.B) {
+	for _, n := range []int{0, 1000, triage.MaxExceptions} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newExcepted(b)
+			for i := range n {
+				doc := fmt.Sprintf(`{"id":"ex-%d","scope":{"AwsAccountId":[{"Value":%q,"Comparison":"EQUALS"}],"ResourceId":[{"Value":"arn:aws:s3:::b-%d","Comparison":"EQUALS"}]},"expires_at":"2030-01-01T00:00:00Z","decided_at":"2024-01-01T00:00:00Z"}`, i, dev, i)
+				if err := w.db.CreateException(b.Context(), store.Exception{ID: fmt.Sprintf("ex-%d", i), State: "active", Rev: 1, Doc: json.RawMessage(doc)}, store.ExceptionLimits{Exceptions: triage.MaxExceptions, Bytes: 64 << 20}, store.Effects{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w.give(b, asff("warm", 1))
+			round := 0
+			for b.Loop() {
+				b.StopTimer()
+				var docs []string
+				for i := range 1000 {
+					docs = append(docs, asff(fmt.Sprintf("f-%d-%d", round, i), 1))
+				}
+				round++
+				w.put(b, docs...)
+				b.StartTimer()
+				w.drain(b)
+			}
+		})
+	}
+}

@@ -17,9 +17,9 @@ const (
 	runBatch = 200
 	// maxRuns is how many runs may go on at a time.
 	maxRuns = 20
-	// runLease is how long a node may take for one batch before another takes the
-	// run over; a late commit is then refused.
-	runLease = time.Minute
+	// runLease is how long a node may be silent before another takes its work over; a
+	// late commit is then refused.
+	runLease = 15 * time.Second
 )
 
 // RuleRuns stores runs of rules.
