@@ -43,6 +43,16 @@ func TestSetIsLikeApply(t *testing.T) {
 			if diff := cmp.Diff(matched, short); diff != "" {
 				t.Fatalf("round %d: %s", round, diff)
 			}
+			// Matching asks all of them: nothing is applied, so nothing is terminal.
+			var all []string
+			for _, r := range rule.Sort(rules) {
+				if r.Active(noon()) && r.Matches(doc, noon()) {
+					all = append(all, r.ID())
+				}
+			}
+			if diff := cmp.Diff(all, set.Matching(doc, noon())); diff != "" {
+				t.Fatalf("round %d: %s", round, diff)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -192,18 +193,27 @@ func (s *Store) ListExceptions(ctx context.Context, state string, limit int, cur
 	return out[:n], next, s.fail(op, err)
 }
 
-// CountHeld gives how many findings each exception suppresses; one that suppresses
-// none is not there.
-func (s *Store) CountHeld(ctx context.Context) (map[string]int64, error) {
-	out := map[string]int64{}
-	_, err := collect(ctx, s.findings.Read, s.q.FindingHeld, nil, func(r scanner) (struct{}, error) {
+// CountHeld gives how many findings each of ids suppresses, or every exception for nil;
+// one that suppresses none is not there.
+func (s *Store) CountHeld(ctx context.Context, ids []string) (map[string]int64, error) {
+	const op = "count excepted findings"
+	out, b := map[string]int64{}, builder{}
+	b.and("f.exception <> ''") // what the index is limited to
+	if ids != nil {
+		marks := []string{"''"}
+		for _, id := range ids {
+			marks = append(marks, b.arg(text(id, maxID)))
+		}
+		b.and("f.exception IN (%s)", strings.Join(marks, ", "))
+	}
+	_, err := collect(ctx, s.findings.Read, s.q.FindingHeld+b.sql()+" GROUP BY f.exception", b.args, func(r scanner) (struct{}, error) {
 		var id string
 		var n int64
 		err := r.Scan(&id, &n)
 		out[id] = n
 		return struct{}{}, err
 	})
-	return out, s.fail("count excepted findings", err)
+	return out, s.fail(op, err)
 }
 
 func (s *Store) scanException(r scanner) (Exception, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,25 +50,34 @@ func (b *ExceptionBook) Exceptions(ctx context.Context) (*Exceptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Exceptions{known: make(map[string]inForce, len(stored))}
-	rules := make([]rule.Rule, 0, len(stored))
+	x := &Exceptions{known: make(map[string]rule.Rule, len(stored))}
 	for _, row := range stored {
-		d, err := openException(row)
-		if err == nil {
-			err = exception.CheckScope(d.Scope)
+		r, ok := rule.Rule{}, false
+		if b.now != nil {
+			r, ok = b.now.known[row.ID] // nothing of it changes while it is in force
 		}
-		if err != nil {
-			// Its findings are reopened when they are reported again: what nobody can
-			// read suppresses nothing.
-			b.log.Error("exception disabled", "exception", row.ID, "error", err)
-			continue
+		if !ok {
+			if r, err = asRule(row); err != nil {
+				// Its findings are reopened when they are reported again: what nobody can
+				// read suppresses nothing.
+				b.log.Error("exception disabled", "exception", row.ID, "error", err)
+				continue
+			}
 		}
-		x.known[d.ID] = inForce{since: d.DecidedAt, expires: d.ExpiresAt, title: d.Title}
-		rules = append(rules, rule.Rule{ARN: d.ID, Version: 1, Name: d.Title, Enabled: true, Criteria: d.Scope, UpdatedAt: d.DecidedAt, ExpiresAt: d.ExpiresAt})
+		x.known[row.ID] = r
 	}
-	x.set = rule.Compile(rules)
+	x.set = rule.Compile(slices.Collect(maps.Values(x.known)))
 	b.rev, b.now = rev, x
 	return x, nil
+}
+
+// asRule gives an exception in the form in which findings look for it.
+func asRule(row store.Exception) (rule.Rule, error) {
+	d, err := openException(row)
+	if err == nil {
+		err = exception.CheckScope(d.Scope)
+	}
+	return rule.Rule{ARN: d.ID, Version: 1, Name: d.Title, Enabled: true, Criteria: d.Scope, UpdatedAt: d.DecidedAt, ExpiresAt: d.ExpiresAt}, err
 }
 
 // exceptionDoc is a stored exception with what its columns do not hold.

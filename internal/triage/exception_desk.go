@@ -38,7 +38,7 @@ type ExceptionLists interface {
 	Exception(ctx context.Context, id string) (store.Exception, error)
 	DueExceptions(ctx context.Context, now time.Time, n int) ([]store.Exception, error)
 	ListExceptions(ctx context.Context, state string, limit int, cursor string) ([]store.Exception, string, error)
-	CountHeld(ctx context.Context) (map[string]int64, error)
+	CountHeld(ctx context.Context, ids []string) (map[string]int64, error)
 }
 
 // ExceptionDeskConfig is what NewExceptionDesk needs. Everything without a default is
@@ -219,7 +219,7 @@ func (d *ExceptionDesk) change(ctx context.Context, id string, next func(doc *ex
 		if err != nil {
 			return err
 		}
-		held, err := d.cfg.Store.CountHeld(ctx)
+		held, err := d.cfg.Store.CountHeld(ctx, []string{id})
 		if err != nil {
 			return err
 		}
@@ -293,7 +293,11 @@ func (d *ExceptionDesk) Exceptions(ctx context.Context, state string, limit int,
 }
 
 func (d *ExceptionDesk) held(ctx context.Context, docs []exceptionDoc) ([]HeldException, error) {
-	held, err := d.cfg.Store.CountHeld(ctx)
+	ids := make([]string, len(docs))
+	for i, doc := range docs {
+		ids[i] = doc.ID
+	}
+	held, err := d.cfg.Store.CountHeld(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

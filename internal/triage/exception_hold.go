@@ -23,21 +23,16 @@ func (noExceptions) Exceptions(context.Context) (*Exceptions, error) { return &E
 // Exceptions are those in force, compiled: they are found as automation rules are. An
 // Exceptions is never written and may be shared.
 type Exceptions struct {
-	set   *rule.Set // each as a rule without an action; the one in force longest first
-	known map[string]inForce
-}
-
-// inForce is what a finding's history tells of an exception.
-type inForce struct {
-	since   time.Time
-	expires time.Time
-	title   string
+	set *rule.Set // the one in force longest first
+	// known has each as a rule without an action, whose UpdatedAt is since when it is in
+	// force.
+	known map[string]rule.Rule
 }
 
 // active reports whether the exception is in force at now.
 func (x *Exceptions) active(id string, now time.Time) bool {
 	e, ok := x.known[id]
-	return ok && now.Before(e.expires)
+	return ok && e.Active(now)
 }
 
 // choose gives the exception that suppresses f, which none does yet: had if it covers
@@ -53,7 +48,7 @@ func (x *Exceptions) choose(f finding.Finding, had string, exempt, now time.Time
 		return had
 	}
 	for _, id := range covering {
-		if had != "" || x.known[id].since.After(exempt) {
+		if had != "" || x.known[id].UpdatedAt.After(exempt) {
 			return id
 		}
 	}
@@ -111,7 +106,7 @@ func (s *subject) hold(next, free, f finding.Finding, b *batch) holding {
 		}
 	}
 	if h.has != "" {
-		h.take, h.took = finding.Diff(f, h.result), b.exceptions.known[h.has].title
+		h.take, h.took = finding.Diff(f, h.result), b.exceptions.known[h.has].Name
 	}
 	return h
 }

@@ -104,7 +104,7 @@ func (d *ExceptionDesk) expire(ctx context.Context, doc exceptionDoc, now time.T
 	if err := finish(&doc, to, end, byClock, "", now); err != nil {
 		return err
 	}
-	held, err := d.cfg.Store.CountHeld(ctx)
+	held, err := d.cfg.Store.CountHeld(ctx, []string{doc.ID})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (d *ExceptionDesk) warn(ctx context.Context, doc exceptionDoc, now time.Tim
 		}
 	}
 	slices.Sort(doc.Warned)
-	held, err := d.cfg.Store.CountHeld(ctx)
+	held, err := d.cfg.Store.CountHeld(ctx, []string{doc.ID})
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (d *ExceptionDesk) Sweep(ctx context.Context) error {
 			}
 		}
 	}
-	held, err := d.cfg.Store.CountHeld(ctx)
+	held, err := d.cfg.Store.CountHeld(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -478,7 +478,7 @@ func TestExceptionGoesOnWhereItWas(t *testing.T) {
 		if err := w.desk.Work(t.Context()); !errors.Is(err, errKilled) {
 			t.Fatal(err)
 		}
-		held, err := db.CountHeld(t.Context())
+		held, err := db.CountHeld(t.Context(), nil)
 		if err != nil || held[ex] != want {
 			t.Fatalf("%v are held, %v", held, err)
 		}

@@ -369,7 +369,7 @@ SELECT id, state, created_at, ended_at, due_at, rev, doc FROM exception f;
 DELETE FROM exception WHERE id IN (SELECT id FROM exception WHERE ended_at > 0 AND ended_at < $1 AND due_at = 0 ORDER BY ended_at, id LIMIT $2);
 
 -- name: FindingHeld
-SELECT exception, COUNT(*) FROM finding WHERE exception <> '' GROUP BY exception;
+SELECT f.exception, COUNT(*) FROM finding f;
 
 -- name: RemediationInsert
 INSERT INTO remediation (id, undo_of, finding, control, account, state, created_at, version, doc)

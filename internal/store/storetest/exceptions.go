@@ -218,7 +218,9 @@ func exceptionHeld(t *testing.T, s *store.Store) {
 	w[5].Record.ExemptAt = Start().Add(time.Minute)
 	ok(t, s.CommitFindings(ctx, w, nil, store.Effects{}))
 	same(t, stored(w[5].Record, 1), readAll(t, s, 5)[ID(5)], cmpopts.EquateEmpty())
-	same(t, map[string]int64{"ex-0": 2, "ex-1": 2}, must(s.CountHeld(ctx))(t))
+	same(t, map[string]int64{"ex-0": 2, "ex-1": 2}, must(s.CountHeld(ctx, nil))(t))
+	same(t, map[string]int64{"ex-1": 2}, must(s.CountHeld(ctx, []string{"ex-1", "ex-9"}))(t))
+	same(t, map[string]int64{}, must(s.CountHeld(ctx, []string{}))(t))
 	found := func(q store.FindingQuery) (got []string) {
 		q.Limit = 1
 		for page := 0; page == 0 || q.Cursor != ""; page++ {
@@ -240,5 +242,5 @@ func exceptionHeld(t *testing.T, s *store.Store) {
 	free := w[1]
 	free.Record.Exception, free.ExpectRev = "", 1
 	ok(t, s.CommitFindings(ctx, []store.FindingWrite{free}, nil, store.Effects{}))
-	same(t, map[string]int64{"ex-0": 2, "ex-1": 1}, must(s.CountHeld(ctx))(t))
+	same(t, map[string]int64{"ex-0": 2, "ex-1": 1}, must(s.CountHeld(ctx, nil))(t))
 }
