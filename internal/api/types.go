@@ -57,7 +57,6 @@ type Finding struct {
 // FindingDetail is a finding with its document.
 type FindingDetail struct {
 	Finding
-	// ExceptedBy is not named as the column, which would hide it.
 	ExceptedBy *FindingException `json:"excepted_by,omitempty" doc:"The exception that suppresses it."`
 	Reasons    []triage.Reason   `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
 	Document   json.RawMessage   `json:"document" doc:"The finding in AWS Security Finding Format."`
