@@ -130,6 +130,8 @@ type Config struct {
 	Guards func(ctx context.Context) (GuardReport, error)
 	// Controls counts what findings say about controls.
 	Controls Controls
+	// Detective are the regions whose findings of GuardDuty link to Amazon Detective.
+	Detective []string
 	// Accounts gives the accounts of the organization that are known, by id. Default:
 	// none.
 	Accounts func() []org.Account

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -154,7 +155,10 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			out := &findingOutput{FindingDetail{Finding: findingOf(r), ExceptedBy: excepted, Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Linked: []LinkedFinding{}}}
+			out := &findingOutput{FindingDetail{Finding: findingOf(r), ExceptedBy: excepted, Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Links: []finding.Link{}, Linked: []LinkedFinding{}}}
+			if slices.Contains(a.cfg.Detective, f.Region()) {
+				out.Body.Links = append(out.Body.Links, f.DetectiveLinks()...)
+			}
 			for i, id := range linked {
 				if id != r.ID {
 					out.Body.Linked = append(out.Body.Linked, LinkedFinding{Key: id.Key(), ID: id.Id, ProductArn: id.ProductArn, Main: i == 0})

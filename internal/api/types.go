@@ -61,6 +61,7 @@ type FindingDetail struct {
 	Reasons    []triage.Reason   `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
 	Document   json.RawMessage   `json:"document" doc:"The finding in AWS Security Finding Format."`
 	OCSF       json.RawMessage   `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`
+	Links      []finding.Link    `json:"links" nullable:"false" doc:"Pages elsewhere about the finding and what it names: those of Amazon Detective, where sources.detective has its region."`
 	Linked     []LinkedFinding   `json:"linked" nullable:"false" doc:"Other findings of the same control on the same resource."`
 }
 

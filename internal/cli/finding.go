@@ -221,6 +221,9 @@ func findingGrid(d api.FindingDetail) grid {
 	} {
 		g.rows = append(g.rows, []string{row[0], row[1]})
 	}
+	for _, l := range d.Links {
+		g.rows = append(g.rows, []string{l.Title, l.URL})
+	}
 	for _, l := range d.Linked {
 		what := "Linked"
 		if l.Main {

@@ -18,6 +18,9 @@ import (
 type Sources struct {
 	Queues []QueueSource `yaml:"queues"`
 	Hubs   []HubSource   `yaml:"hubs"`
+	// Detective are the regions in which Amazon Detective is on: findings of
+	// GuardDuty there are shown with links to it. Default: none.
+	Detective []string `yaml:"detective"`
 }
 
 // QueueSource is a queue of Amazon SQS that EventBridge rules send to.
@@ -81,6 +84,11 @@ func (c *Config) validateSources() error {
 	s := &c.Sources
 	if len(s.Queues)+len(s.Hubs) > maxSources {
 		return fault.Errorf(fault.Invalid, validate, "sources has %d entries, the limit is %d", len(s.Queues)+len(s.Hubs), maxSources)
+	}
+	for i, region := range s.Detective {
+		if !regionName.MatchString(region) || i >= maxSources {
+			return fault.Errorf(fault.Invalid, validate, "sources.detective[%d]: %q is no region", i, region).WithHint("name the regions in which Amazon Detective is on, such as eu-west-1")
+		}
 	}
 	names := map[string]bool{}
 	for i := range s.Queues {

@@ -30,6 +30,7 @@ func TestOnSQLite(t *testing.T) {
 	t.Run("scope", s.scope)
 	t.Run("tokens", s.tokens)
 	t.Run("REST", s.rest)
+	t.Run("Detective", s.detective)
 	t.Run("foreign is unknown", s.foreign)
 	t.Run("AWS clients", s.clients)
 	t.Run("hub", s.hub)

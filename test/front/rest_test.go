@@ -1,10 +1,34 @@
 package front_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/parry-security/parry/internal/finding"
 )
+
+// detective: a finding of GuardDuty links to Detective in the regions where that is on.
+func (s *server) detective(t *testing.T) {
+	for region, want := range map[string]int{"us-east-1": 2, "eu-west-1": 0} {
+		f := example("detective-"+region, hubAccount)
+		f["ProductArn"] = "arn:aws:securityhub:" + region + "::product/aws/guardduty"
+		f["Resources"] = []map[string]any{{"Type": "AwsEc2Instance", "Id": "arn:aws:ec2:" + region + ":" + hubAccount + ":instance/i-0123456789abcdef0"}}
+		if got := s.do(t, call{key: "scanner", path: "/findings/import", body: batch(t, f)}).imported(t); got.SuccessCount != 1 {
+			t.Fatalf("%+v", got)
+		}
+		id := finding.ID{ProductArn: fmt.Sprint(f["ProductArn"]), Id: "detective-" + region}
+		var a answer
+		for deadline := time.Now().Add(20 * time.Second); a.status != http.StatusOK && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			a = s.do(t, call{key: "admin", method: http.MethodGet, path: "/v1/findings/" + id.Key()}) // it is stored within two seconds
+		}
+		if n := strings.Count(string(a.body), "https://console.aws.amazon.com/detective/home?region="+region+"#entities/"); a.status != http.StatusOK || n != want {
+			t.Errorf("%s: %d with %d links: %s", region, a.status, n, a.body)
+		}
+	}
+}
 
 // rest: Parry's own API says what is wrong, where, and what to do next.
 func (s *server) rest(t *testing.T) {

@@ -101,6 +101,7 @@ organization:
   accounts:
     - {id: "` + dev + `", name: dev, unit: dev}
     - {id: "` + prod + `", name: prod, unit: prod}
+sources: {detective: [us-east-1]}
 documents:
   - {names: ["Story-*"], key_roles: [operator], roles: ["arn:aws:iam::*:role/Story"]}
 automation_rules:
