@@ -19,15 +19,18 @@ type FindingSearch struct {
 	Text    string          `json:"text,omitempty" maxLength:"512" doc:"Words that title or description must hold, in any order and case; at most 8."`
 }
 
-// FilterQuestion is a filter to be explained on a finding.
+// FilterQuestion is a filter, or an automation rule, to be explained on a finding.
 type FilterQuestion struct {
-	Filters json.RawMessage `json:"filters" doc:"AwsSecurityFindingFilters, as GetFindings takes them."`
+	Filters json.RawMessage `json:"filters,omitempty" doc:"AwsSecurityFindingFilters, as GetFindings takes them."`
+	Rule    string          `json:"rule,omitempty" maxLength:"2048" doc:"Instead of filters: the key, ARN or name of an automation rule. Its criteria see what the provider sent last. Needs rule.read."`
 }
 
 // FilterAnswer says whether a filter matches a finding, and why.
 type FilterAnswer struct {
 	Matched bool           `json:"matched"`
 	Reasons []FilterReason `json:"reasons" nullable:"false" doc:"One for each field; all must match."`
+	// Updates are of a rule.
+	Updates []finding.Update `json:"updates,omitempty" doc:"What the rule would change, were the finding sent now and the rule enabled and alone."`
 }
 
 // FilterReason is filter.Reason; it has a name of its own in the schema.
@@ -86,6 +89,9 @@ func (a *API) registerSearch() {
 		})
 	register(a, operation{id: "explain-finding", method: http.MethodPost, path: "/v1/findings/{key}/explain", summary: "Say whether a filter matches a finding, clause by clause", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *explainInput) (*explainOutput, error) {
+			if in.Body.Rule != "" {
+				return a.explainRule(ctx, p, in)
+			}
 			criteria, err := readFilters(in.Body.Filters)
 			if err != nil {
 				return nil, err
@@ -105,6 +111,36 @@ func (a *API) registerSearch() {
 			}
 			return &explainOutput{answer}, nil
 		})
+}
+
+// explainRule is for who may see rules, on the findings that they may see.
+func (a *API) explainRule(ctx context.Context, p auth.Principal, in *explainInput) (*explainOutput, error) {
+	if err := auth.Authorize(p, auth.RuleRead, auth.All); err != nil {
+		return nil, err
+	}
+	if len(in.Body.Filters) > 0 {
+		return nil, fault.Errorf(fault.Invalid, "explain finding", "filters and rule are both given").WithHint("ask one question at a time")
+	}
+	r, err := a.cfg.Rules.Rule(ctx, in.Body.Rule)
+	if err != nil {
+		return nil, err
+	}
+	if r.Problem != "" {
+		return nil, fault.Errorf(fault.Conflict, "explain finding", "the rule is broken: %s", r.Problem).WithHint("look at it: parry rule show %s", r.Key)
+	}
+	record, err := a.finding(ctx, p, in.Key)
+	if err != nil {
+		return nil, err
+	}
+	said, err := a.cfg.Rules.ExplainRule(r.Rule, record)
+	if err != nil {
+		return nil, err
+	}
+	answer := FilterAnswer{Matched: said.Matched, Reasons: []FilterReason{}, Updates: said.Updates}
+	for _, reason := range said.Reasons {
+		answer.Reasons = append(answer.Reasons, FilterReason(reason))
+	}
+	return &explainOutput{answer}, nil
 }
 
 func findingsPage(found store.FindingPage) *page[Finding] {

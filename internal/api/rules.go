@@ -22,6 +22,7 @@ type Rules interface {
 	UpdateRules(ctx context.Context, version int, changes []triage.RuleChange, by string) ([]triage.RuleOutcome, error)
 	DeleteRules(ctx context.Context, version int, names []string, by string) ([]triage.RuleOutcome, error)
 	PreviewRule(ctx context.Context, q triage.PreviewRequest) (triage.Preview, error)
+	ExplainRule(r rule.Rule, record store.FindingRecord) (triage.RuleAnswer, error)
 }
 
 // RuleReader reads the automation rules and their counters.

@@ -12,6 +12,7 @@ import (
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/rule"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/triage"
@@ -61,6 +62,11 @@ func (v ruleVault) DeleteRules(_ context.Context, _ int, names []string, by stri
 	return []triage.RuleOutcome{{Rule: oneRule()}}, nil
 }
 
+func (v ruleVault) ExplainRule(r rule.Rule, record store.FindingRecord) (triage.RuleAnswer, error) {
+	v.note("explain " + r.Name + " on " + record.ID.Id)
+	return triage.RuleAnswer{Matched: true, Updates: []finding.Update{{UpdatedField: "Confidence", NewValue: "1"}}}, nil
+}
+
 func (v ruleVault) PreviewRule(_ context.Context, q triage.PreviewRequest) (triage.Preview, error) {
 	v.note(fmt.Sprint("preview ", q.Rule.Name, " for ", q.Accounts))
 	return triage.Preview{Scanned: 3, Matched: 2, Changed: 1, Complete: true, Fields: map[string]int{"Confidence": 1}, Examples: []triage.PreviewExample{}}, nil
@@ -103,6 +109,10 @@ func ruleEndpoints() map[string]func(ctx context.Context, c *client.Client) erro
 		"delete": func(ctx context.Context, c *client.Client) error { return c.DeleteRule(ctx, "one") },
 		"preview of a stored rule": func(ctx context.Context, c *client.Client) error {
 			_, err := c.PreviewRule(ctx, api.PreviewRuleRequest{Key: "one", Version: 1, Scan: 10, Examples: 1})
+			return err
+		},
+		"explain": func(ctx context.Context, c *client.Client) error {
+			_, err := c.ExplainFinding(ctx, finding.ID{ProductArn: arn, Id: "dev"}, api.FilterQuestion{Rule: "one"})
 			return err
 		},
 		"run": func(ctx context.Context, c *client.Client) error { _, err := c.RunRule(ctx, "one", nil); return err },

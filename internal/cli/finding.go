@@ -222,7 +222,8 @@ func findingGrid(d api.FindingDetail) grid {
 		g.rows = append(g.rows, []string{row[0], row[1]})
 	}
 	for _, l := range d.Links {
-		g.rows = append(g.rows, []string{l.Title, l.URL})
+		name, _, _ := strings.Cut(l.Title, ":") // the URL says the rest
+		g.rows = append(g.rows, []string{name, l.URL})
 	}
 	for _, l := range d.Linked {
 		what := "Linked"

@@ -27,7 +27,7 @@ func (s *shared) ruleCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		s.ruleListCommand(), s.ruleShowCommand(), s.ruleCreateCommand(), s.ruleUpdateCommand(), s.ruleDeleteCommand(),
-		s.rulePreviewCommand(), s.ruleRunCommand(), s.ruleRunsCommand(), s.ruleCancelCommand(),
+		s.rulePreviewCommand(), s.ruleExplainCommand(), s.ruleRunCommand(), s.ruleRunsCommand(), s.ruleCancelCommand(),
 	)
 	return c
 }

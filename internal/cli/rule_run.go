@@ -13,6 +13,7 @@ import (
 
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/client"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/triage"
 )
 
@@ -54,6 +55,43 @@ func (s *shared) rulePreviewCommand() *cobra.Command {
 	c.Flags().IntVar(&scan, "scan", 50_000, fmt.Sprintf("how many findings to look at, at most %d", triage.MaxPreview))
 	c.Flags().IntVar(&version, "api-version", 1, "of the rule in --file: 1 (ASFF) or 2 (OCSF)")
 	return c
+}
+
+func (s *shared) ruleExplainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "explain RULE FINDING", Short: "Show why a rule applies to a finding or not, clause by clause", Args: cobra.ExactArgs(2),
+		Long: "Shows which of the rule's criteria the finding meets, as its provider sent it last, and what the action would change. The rule\n" +
+			"is taken as enabled and alone.",
+		Example: "  parry rule explain 'Suppress the sandbox' FINDING",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withRule(cmd.Context(), args[0], func(c *client.Client, r api.AutomationRuleDetail) error {
+				f, err := findFinding(cmd.Context(), c, args[1])
+				if err != nil {
+					return err
+				}
+				answer, err := c.ExplainFinding(cmd.Context(), finding.ID{ProductArn: f.ProductArn, Id: f.ID}, api.FilterQuestion{Rule: r.Key})
+				if err != nil {
+					return err
+				}
+				if err := s.print(s.Out, answer, func() grid { return explainGrid(answer) }); err != nil {
+					return err
+				}
+				if !answer.Matched {
+					fmt.Fprintln(s.Err, "the rule does not apply to the finding")
+					return nil
+				}
+				what := "nothing that is not so already"
+				if n := len(answer.Updates); n > 0 {
+					what = fmt.Sprintf("%d fields", n)
+				}
+				fmt.Fprintf(s.Err, "the rule applies to the finding and would change %s; it is %s\n", what, r.Status)
+				for _, u := range answer.Updates {
+					fmt.Fprintf(s.Err, "  %s: %s -> %s\n", u.UpdatedField, short(printable(u.OldValue), 40), short(printable(u.NewValue), 40))
+				}
+				return nil
+			})
+		},
+	}
 }
 
 func (s *shared) preview(ctx context.Context, c *client.Client, q api.PreviewRuleRequest) error {

@@ -382,6 +382,32 @@ func TestPreviewSaysWhatARunWouldDo(t *testing.T) {
 	}
 }
 
+// f3's severity was changed by a customer: the rule sees the provider's, and would
+// change what is left to change.
+func TestExplainSaysWhyARuleApplies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.give(t, asff("f2", 1, `"Severity":{"Label":"LOW"}`), asff("f3", 1))
+	w.Update(t.Context(), triage.UpdateRequest{Identifiers: []finding.ID{identity("f3")}, Patch: finding.Patch{Severity: &finding.SeverityUpdate{Label: "LOW"}}}, "ada", store.AllAccounts())
+	r, err := rule.Parse(document(`"RuleName":"low","RuleStatus":"DISABLED","Criteria":{"SeverityLabel":[{"Value":"MEDIUM","Comparison":"EQUALS"}]}`, `{"Severity":{"Label":"LOW"},"Confidence":5}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{"f2": false, "f3": true} {
+		got, err := w.ExplainRule(r, w.find(t, id))
+		if err != nil || got.Matched != want || len(got.Reasons) != 1 || got.Reasons[0].Field != "SeverityLabel" || got.Reasons[0].Matched != want {
+			t.Errorf("%s: %+v %v", id, got, err)
+		}
+		var fields []string
+		for _, u := range got.Updates {
+			fields = append(fields, u.UpdatedField)
+		}
+		if want != (len(fields) == 1 && fields[0] == "Confidence") {
+			t.Errorf("%s: would change %v", id, fields)
+		}
+	}
+}
+
 // work carries out all runs.
 func (w world) work(t testing.TB) {
 	t.Helper()

@@ -136,6 +136,25 @@ type attempt struct {
 	err     error
 }
 
+// RuleAnswer is what a rule says of one stored finding.
+type RuleAnswer struct {
+	Matched bool
+	Reasons []filter.Reason
+	// Updates are what its action would change, were the finding sent now.
+	Updates []finding.Update
+}
+
+// ExplainRule says why r applies to a stored finding or not. As in a preview the rule
+// is taken as enabled and alone, and its criteria see what the provider sent last.
+func (d *RuleDesk) ExplainRule(r rule.Rule, record store.FindingRecord) (RuleAnswer, error) {
+	provided, err := d.cfg.Triage.provided(record)
+	if err != nil {
+		return RuleAnswer{}, fmt.Errorf("explain rule: read original of %s: %w", record.ID, err)
+	}
+	a := d.tried(r, []store.FindingRecord{record})[0]
+	return RuleAnswer{a.matched, r.Reasons(provided, d.cfg.Clock.Now()), a.updates}, a.err
+}
+
 // tried applies r to stored findings, on all processors. Criteria see what the
 // provider sent last, as they do when a finding comes in.
 func (d *RuleDesk) tried(r rule.Rule, records []store.FindingRecord) []attempt {
