@@ -44,7 +44,7 @@ type Organization struct {
 	Attempts          int64     `json:"attempts" doc:"Readings that this node has ended, well or not."`
 	SyncedAt          time.Time `json:"synced_at,omitzero" doc:"When all of it was last read and taken over."`
 	Calls             int       `json:"calls,omitempty" doc:"Calls that it took."`
-	Problem           string    `json:"problem,omitempty" doc:"Why the last reading was not taken over. Its words are for callers that hold all accounts."`
+	Problem           string    `json:"problem,omitempty" doc:"What went wrong with the last reading. Its words are for callers that hold all accounts."`
 	Hint              string    `json:"hint,omitempty"`
 	ProblemAt         time.Time `json:"problem_at,omitzero"`
 	// Held are accounts that a reading lacked.
@@ -174,7 +174,7 @@ func (a *API) getOrganization(ctx context.Context, p auth.Principal, _ *struct{}
 	if !p.Covers(auth.All) { // the words name accounts
 		out.Held, out.Hint, out.ManagementAccount = nil, "", ""
 		if out.Problem != "" {
-			out.Problem = "the last reading was not taken over"
+			out.Problem = "the last reading went wrong"
 		}
 	}
 	for _, one := range a.cfg.Accounts() {

@@ -25,6 +25,8 @@ func (g Guards) DefaultDenies() []DefaultDeny {
 		out = append(out, DefaultDeny{"management account", "every change in or about account " + g.ManagementAccount, "organization.management_account"})
 	}
 	switch {
+	case g.Organization:
+		out = append(out, DefaultDeny{"accounts", strings.TrimSuffix("every change outside of the active accounts of the organization and "+strings.Join(g.Accounts, ", "), " and "), "organization.sync, organization.accounts"})
 	case len(g.Accounts) == 0:
 		out = append(out, DefaultDeny{"accounts", "every change, since no account is listed", "organization.accounts"})
 	case !slices.Contains(g.Accounts, "*"):

@@ -96,7 +96,7 @@ func (s *shared) organizationNotes(o api.Organization) {
 		fmt.Fprintf(s.Err, "Organization %s as of %s: %s.\n", printable(o.ID), moment(o.SyncedAt), counted(o.Accounts))
 	}
 	if o.Problem != "" {
-		fmt.Fprintf(s.Err, "The reading of %s was not taken over: %s\n", moment(o.ProblemAt), printable(o.Problem))
+		fmt.Fprintf(s.Err, "The reading of %s went wrong: %s\n", moment(o.ProblemAt), printable(o.Problem))
 		if o.Hint != "" {
 			fmt.Fprintf(s.Err, "  next: %s\n", printable(o.Hint))
 		}
@@ -249,7 +249,7 @@ func (s *shared) synced(o api.Organization) error {
 		}
 		add("Accounts", counted(o.Accounts))
 		add("Regions", counted(o.Coverage))
-		add("Not taken over", o.Problem)
+		add("Went wrong", o.Problem)
 		add("Missing", short(strings.Join(o.Held, ", "), 400))
 		add("Next", o.Hint)
 		return g

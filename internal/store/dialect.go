@@ -51,10 +51,10 @@ type Queries struct {
 	SourceStateRead, SourceStatePut, SourceStatePrune                                    string
 	LinkPut, LinkDelete, LinkList                                                        string
 
-	MemberPut, MemberList, MemberRead, MemberPrune         string
-	OrgChangePut, OrgChangePage, OrgChangePrune            string
-	CoveragePut, CoveragePage, CoverageCount, CoverageDrop string
-	SightingPut, SightingList, SightingPrune               string
+	MemberPut, MemberList, MemberRead, MemberPrune, MemberRevision string
+	OrgChangePut, OrgChangePage, OrgChangePrune                    string
+	CoveragePut, CoveragePage, CoverageCount, CoverageDrop         string
+	SightingPut, SightingList, SightingPrune                       string
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/parry-security/parry/internal/org"
@@ -15,6 +16,16 @@ const maxSightings = 50_000
 func (s *Store) Members(ctx context.Context) ([]org.Member, error) {
 	all, err := collect(ctx, s.findings.Read, s.q.MemberList, nil, scanMember)
 	return all, s.fail("list accounts of the organization", err)
+}
+
+// MembersRevision is another one after every change of them.
+func (s *Store) MembersRevision(ctx context.Context) (string, error) {
+	rev, err := one(ctx, s.findings.Read, s.q.MemberRevision, nil, func(r scanner) (string, error) {
+		var n, sum int64
+		err := r.Scan(&n, &sum)
+		return fmt.Sprintf("%d/%d", n, sum), err
+	})
+	return rev, s.fail("read revision of the organization", err)
 }
 
 // Member gives one.

@@ -2,6 +2,7 @@ package organization
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type Caller interface {
 // Directory keeps the accounts, and how reading them went.
 type Directory interface {
 	Members(ctx context.Context) ([]org.Member, error)
+	MembersRevision(ctx context.Context) (string, error)
 	FollowOrganization(ctx context.Context, u org.Update, eff store.Effects) error
 	SourceState(ctx context.Context, name string, v any) error
 	PutSourceState(ctx context.Context, name string, v any) error
@@ -91,6 +93,7 @@ type Follower struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 
+	loaded string // revision of the accounts that hold; of the goroutine of rounds
 	asked  asked
 	seen   seen
 	events notices
@@ -101,6 +104,9 @@ const (
 	defaultSettle = 5 * time.Second
 	// refreshEvery is how soon a node knows what another has read.
 	refreshEvery = 5 * time.Second
+	// retryAfter is how soon a reading that went wrong is tried again: what an event
+	// told of must not wait for the next hour.
+	retryAfter = 5 * time.Minute
 	// leaseTTL is how long a node that died keeps others from reading.
 	leaseTTL = 30 * time.Second
 	// roundLimit bounds one reading of the whole organization.
@@ -285,7 +291,7 @@ func (f *Follower) Round(ctx context.Context, fresh bool) error {
 	}
 	now, o := f.cfg.Clock.Now(), f.cfg.Organization
 	want := f.asked.wanted()
-	sync := o.Sync.Enabled && (fresh || want || f.events.due(now, f.cfg.Settle) || due(now, latest(s.SyncedAt, s.ProblemAt), o.Sync.Every))
+	sync := o.Sync.Enabled && (fresh || want || f.events.due(now, f.cfg.Settle) || s.syncDue(now, o.Sync.Every))
 	cover := o.Coverage.Every > 0 && (fresh || want || due(now, s.CoveredAt, o.Coverage.Every))
 	if !sync && !cover {
 		return f.refresh(ctx)
@@ -308,11 +314,12 @@ func (f *Follower) Round(ctx context.Context, fresh bool) error {
 
 func due(now, last time.Time, every time.Duration) bool { return !now.Before(last.Add(every)) }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// syncDue reports whether the organization is to be read again.
+func (s Status) syncDue(now time.Time, every time.Duration) bool {
+	if s.Problem != "" {
+		return due(now, s.ProblemAt, min(every, retryAfter))
 	}
-	return b
+	return due(now, s.SyncedAt, every)
 }
 
 func (f *Follower) lease(ctx context.Context) (bool, error) {
@@ -357,10 +364,7 @@ func (f *Follower) work(ctx context.Context, s Status, sync, cover, accept bool)
 	changed := map[string]bool{}
 	if sync {
 		changed, err = f.sync(ctx, &s, accept)
-		s.Problem, s.Hint, s.ProblemAt = "", "", time.Time{}
-		if err != nil {
-			s.Problem, s.Hint, s.ProblemAt = err.Error(), fault.HintOf(err), f.cfg.Clock.Now()
-		}
+		s.went(err, f.cfg.Clock.Now())
 	}
 	if cover || len(changed) > 0 {
 		only := changed
@@ -376,10 +380,24 @@ func (f *Follower) work(ctx context.Context, s Status, sync, cover, accept bool)
 		err = stored
 	}
 	f.asked.end()
-	if err == nil && sync {
-		err = f.readTags(ctx)
+	if err != nil || !sync {
+		return err
+	}
+	if err = f.readTags(ctx); err != nil && ctx.Err() == nil {
+		s.went(fmt.Errorf("read the tags of all accounts: %w", err), f.cfg.Clock.Now())
+		if stored := f.cfg.Store.PutSourceState(ctx, stateName, s); stored != nil {
+			return stored
+		}
 	}
 	return err
+}
+
+// went notes how a reading went.
+func (s *Status) went(err error, at time.Time) {
+	s.Problem, s.Hint, s.ProblemAt = "", "", time.Time{}
+	if err != nil {
+		s.Problem, s.Hint, s.ProblemAt = err.Error(), fault.HintOf(err), at
+	}
 }
 
 // refresh takes over what another node has read.
@@ -387,15 +405,24 @@ func (f *Follower) refresh(ctx context.Context) error {
 	if !f.cfg.Shared || !f.cfg.Organization.Sync.Enabled {
 		return nil
 	}
+	rev, err := f.cfg.Store.MembersRevision(ctx)
+	if err != nil || rev == f.loaded {
+		return err
+	}
 	return f.reload(ctx)
 }
 
 // reload makes what is stored what holds.
 func (f *Follower) reload(ctx context.Context) error {
+	rev, err := f.cfg.Store.MembersRevision(ctx) // first: what comes between is loaded again
+	if err != nil {
+		return err
+	}
 	members, err := f.cfg.Store.Members(ctx)
 	if err != nil {
 		return err
 	}
 	f.cfg.Live.Set(org.Merge(f.cfg.Organization.Accounts, members))
+	f.loaded = rev
 	return nil
 }

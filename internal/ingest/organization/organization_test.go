@@ -209,6 +209,31 @@ func TestManyMissingAccountsAreNotBelieved(t *testing.T) {
 	w.synced()
 }
 
+// TestAReadingThatWentWrongIsTriedAgain soon: an event must not wait for an hour.
+func TestAReadingThatWentWrongIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := begin(t, func(c *organization.Config) { c.Organization.Coverage.Every = -1 })
+	w.synced()
+	w.aws.calls, w.aws.failAt = 0, 2
+	if err := w.sync(); err == nil {
+		t.Fatal("the failure is not told")
+	}
+	w.aws.move("333333333333", root)
+	if err := w.Round(t.Context(), false); err != nil || w.account("333333333333") != "unknown" {
+		t.Errorf("at once: %v", err)
+	}
+	w.clock.Advance(5 * time.Minute)
+	if err := w.Round(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "after five minutes", "/ ACTIVE map[]", w.account("333333333333"))
+	// Of tags that could not be read, too.
+	w.aws.calls, w.aws.failAt = 0, w.status().Calls+2
+	if err := w.sync(); err == nil || !strings.Contains(w.status().Problem, "tags") {
+		t.Errorf("%v %+v", err, w.status())
+	}
+}
+
 // TestAnotherOrganizationIsNotTakenOver: credentials of another one were given.
 func TestAnotherOrganizationIsNotTakenOver(t *testing.T) {
 	t.Parallel()
@@ -286,11 +311,22 @@ func TestOneNodeReads(t *testing.T) {
 		t.Errorf("%d calls, %v", w.aws.calls, err)
 	}
 	// A node that has nothing to do takes over what another has read.
-	w.live.Set(nil)
-	if err := w.Round(t.Context(), false); err != nil {
+	other := w.cfg
+	other.Owner, other.Live = "other", org.NewLive(nil)
+	second, err := organization.New(other)
+	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "dev", "dev ACTIVE map[]", w.account(dev))
+	unit := func() string { a, _ := other.Live.Account(dev); return a.Unit }
+	calls := w.aws.calls
+	for _, want := range []string{"dev", "prod"} {
+		if err := second.Round(t.Context(), false); err != nil || unit() != want || w.aws.calls != calls {
+			t.Errorf("unit %q, want %q, after %d calls: %v", unit(), want, w.aws.calls-calls, err)
+		}
+		w.aws.move(dev, "ou-abcd-prodprod")
+		w.synced()
+		calls = w.aws.calls
+	}
 }
 
 func event(account, name string, more ...string) []byte {

@@ -771,6 +771,9 @@ WHERE org_member.rev = excluded.rev - 1;
 -- name: MemberList
 SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev FROM org_member ORDER BY id;
 
+-- name: MemberRevision
+SELECT COUNT(*), COALESCE(SUM(rev), 0) FROM org_member;
+
 -- name: MemberRead
 SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev FROM org_member WHERE id = $1;
 

@@ -38,11 +38,16 @@ func membersFollowed(t *testing.T, s *store.Store) {
 	_, err := s.Member(ctx, "333333333333")
 	sentinel(t, err, store.ErrNotFound)
 
+	first := must(s.MembersRevision(ctx))(t)
+	same(t, first, must(s.MembersRevision(ctx))(t))
 	// The next version replaces it; another one is refused whole, with its events.
 	next := one
 	next.Rev, next.State, next.FirstSeen = 2, org.Left, Start().Add(9*time.Hour)
 	ok(t, s.FollowOrganization(ctx, org.Update{Members: []org.Member{next}}, store.Effects{}))
 	next.FirstSeen = one.FirstSeen // that does not change
+	if must(s.MembersRevision(ctx))(t) == first {
+		t.Error("the revision did not change")
+	}
 	same(t, next, must(s.Member(ctx, one.ID))(t))
 	late := two
 	late.Rev = 2
