@@ -159,6 +159,19 @@ func (l *live) trail(name string) {
 	}))
 }
 
+// member asks Security Hub's API for an account: "" is none.
+func (l *live) member(account, status string) {
+	l.t.Helper()
+	out := decode[struct{ Members []struct{ MemberStatus string } }](l.t, l.aws("olga", "securityhub", "get-members", "--account-ids", account))
+	got := ""
+	for _, m := range out.Members {
+		got = m.MemberStatus
+	}
+	if got != status {
+		l.t.Errorf("member %s is %q, want %q", account, got, status)
+	}
+}
+
 // TestAnAccountsLifeIsFollowed: it appears by an event, moves, is closed while a
 // document runs in it, and leaves.
 func TestAnAccountsLifeIsFollowed(t *testing.T) {
@@ -176,6 +189,7 @@ func TestAnAccountsLifeIsFollowed(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	l.heard("Parry Account Joined", fresh)
+	l.member(fresh, "Enabled")
 
 	w.organizations(t, "TagResource", document{"ResourceId": fresh, "Tags": []document{{"Key": "Tier", "Value": "1"}}})
 	w.organizations(t, "MoveAccount", document{"AccountId": fresh, "SourceParentId": root, "DestinationParentId": unit})
@@ -195,6 +209,7 @@ func TestAnAccountsLifeIsFollowed(t *testing.T) {
 	l.sync()
 	l.heard("Parry Account Suspended", fresh)
 	l.heard("Parry Coverage Lost", fresh)
+	l.member(fresh, "AccountSuspended")
 	entered := w.now()
 	l.automation("olga", "SendAutomationSignal", document{"AutomationExecutionId": execution, "SignalType": "Resume"})
 	r := l.runBy(execution, ends...)
@@ -218,6 +233,7 @@ func TestAnAccountsLifeIsFollowed(t *testing.T) {
 		return a.State == "LEFT" && a.Coverage == "" && !a.LastSeen.IsZero()
 	})
 	l.heard("Parry Account Left", fresh)
+	l.member(fresh, "")
 	out, err := l.parry(t, l.endpoint, "org", "show", fresh)
 	if err != nil {
 		t.Fatal(err)
