@@ -162,7 +162,9 @@ func (l *live) trail(name string) {
 // member asks Security Hub's API for an account: "" is none.
 func (l *live) member(account, status string) {
 	l.t.Helper()
-	out := decode[struct{ Members []struct{ MemberStatus string } }](l.t, l.aws("olga", "securityhub", "get-members", "--account-ids", account))
+	out := decode[struct {
+		Members []struct{ MemberStatus string }
+	}](l.t, l.aws("olga", "securityhub", "get-members", "--account-ids", account))
 	got := ""
 	for _, m := range out.Members {
 		got = m.MemberStatus
