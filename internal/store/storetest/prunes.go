@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ func pruneTests() []conformance {
 		{"prune/delivered messages shrink", pruneDelivered},
 		{"prune/everything else shrinks too", pruneAll},
 		{"prune/findings go with all that is theirs", pruneFindings},
+		{"prune/findings go in bounded transactions, and what is left is whole", pruneBounded},
 		{"prune/no cutoff removes nothing", pruneNothing},
 	}
 }
@@ -99,6 +101,56 @@ func pruneFindings(t *testing.T, s *store.Store) {
 	same(t, 0, len(history))
 	ok(t, s.CommitFindings(ctx, []store.FindingWrite{Write(0)}, nil, store.Effects{})) // its identity is free again
 	same(t, int64(1), readAll(t, s, 0)[ID(0)].Rev)
+}
+
+// pruneBounded ends the removal of 2,500 findings when a reader sees that it began: what
+// was removed is a number of whole transactions of 1,000, or everything.
+func pruneBounded(t *testing.T, s *store.Store) {
+	const all = 2500
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var w []store.FindingWrite
+	for i := range all {
+		one := Write(i)
+		one.Record.RecordState = "ARCHIVED"
+		w = append(w, one)
+	}
+	ok(t, s.CommitFindings(ctx, w, nil, store.Effects{}))
+	counted := func() (n int64) {
+		for _, c := range must(s.CountFindings(t.Context(), store.CountQuery{Accounts: store.AllAccounts(), GroupBy: []string{"record_state"}}))(t) {
+			n += c.N
+		}
+		return n
+	}
+	done := make(chan store.Pruned)
+	go func() {
+		p, _ := s.Prune(ctx, store.Cutoffs{Archived: Start().Add(1000 * time.Hour)}) // it may be ended
+		done <- p
+	}()
+	for counted() == all {
+		select {
+		case p := <-done: // it was faster
+			same(t, int64(all), p.Findings)
+			return
+		default:
+		}
+	}
+	cancel()
+	<-done
+	left := counted()
+	if removed := all - left; removed%1000 != 0 && removed != all {
+		t.Errorf("%d were removed, which are no whole transactions", removed)
+	}
+	rows := 0
+	cursor := ""
+	for {
+		page := must(s.QueryFindings(t.Context(), store.FindingQuery{Accounts: store.AllAccounts(), Limit: 1000, Cursor: cursor}))(t)
+		rows += len(page.Records)
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	same(t, left, int64(rows))
 }
 
 func pruneNothing(t *testing.T, s *store.Store) {
