@@ -269,3 +269,24 @@ func TestMoveGoesOn(t *testing.T) {
 		t.Error("a second move is let through")
 	}
 }
+
+// TestAnEmptyDatabaseIsEmpty: rows that a migration makes are nobody's data.
+func TestAnEmptyDatabaseIsEmpty(t *testing.T) {
+	t.Parallel()
+	for name, end := range ends() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := end(t)
+			s := open(t, target, storetest.Sealer(t))
+			if err := target.Empty(t.Context(), "hint"); err != nil {
+				t.Error(err)
+			}
+			if err := s.AppendInbox(t.Context(), []store.InboxItem{{Source: "s", Finding: []byte("{}")}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := target.Empty(t.Context(), "hint"); err == nil || !strings.Contains(err.Error(), "findings/inbox has rows") {
+				t.Error(err)
+			}
+		})
+	}
+}

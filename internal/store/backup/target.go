@@ -448,7 +448,11 @@ func (t Target) replace(ctx context.Context, also func(*sql.Tx) error) error {
 	}
 	from := filepath.Join(t.Dir, making)
 	for _, f := range files() {
-		if err := flush(filepath.Join(from, string(f)+".db")); err != nil {
+		path := filepath.Join(from, string(f)+".db")
+		if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
+			return fault.Errorf(fault.Internal, "close the copy", "%s still has a log", path)
+		}
+		if err := flush(path); err != nil {
 			return err
 		}
 	}
