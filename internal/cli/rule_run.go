@@ -81,7 +81,10 @@ func (s *shared) ruleExplainCommand() *cobra.Command {
 					return nil
 				}
 				what := "nothing that is not so already"
-				if n := len(answer.Updates); n > 0 {
+				switch n := len(answer.Updates); {
+				case n == 1:
+					what = "1 field"
+				case n > 1:
 					what = fmt.Sprintf("%d fields", n)
 				}
 				fmt.Fprintf(s.Err, "the rule applies to the finding and would change %s; it is %s\n", what, r.Status)

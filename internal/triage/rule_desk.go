@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -100,7 +103,8 @@ type NewRule struct {
 	// By is the principal that asks.
 	By string
 	// Token makes the request idempotent: with the same from the same principal,
-	// the rule that was made first is the answer. "" = none.
+	// the rule that was made first is the answer, or a conflict when another was
+	// asked for. "" = none.
 	Token string
 }
 
@@ -120,7 +124,11 @@ func (d *RuleDesk) CreateRule(ctx context.Context, n NewRule) (StoredRule, error
 	if _, err := d.cfg.Triage.Drain(ctx); err != nil {
 		return StoredRule{}, fmt.Errorf("%s: %w", op, err)
 	}
-	key, now := d.newKey(), d.now()
+	key, err := d.newKey(r)
+	if err != nil {
+		return StoredRule{}, fmt.Errorf("%s: %w", op, err)
+	}
+	now := d.now()
 	r.ARN = fmt.Sprintf("arn:%s:securityhub:%s:%s:%s/%s", d.cfg.Partition, n.Region, d.cfg.Account, resourceOf(n.Version), key)
 	r.CreatedAt, r.UpdatedAt, r.CreatedBy = now, now, n.By
 	made := StoredRule{Rule: r, Key: key, Rev: 1, Token: token}
@@ -141,20 +149,21 @@ func (d *RuleDesk) CreateRule(ctx context.Context, n NewRule) (StoredRule, error
 
 func limits() store.RuleLimits { return store.RuleLimits{Rules: MaxRules, Bytes: maxRuleBytes} }
 
-// first gives the rule that an earlier request with this token made. A token that
-// was used for another rule is a mistake of the caller.
+// first gives the rule that an earlier request with this token made, also when it was
+// changed since. A token that was used for another request is a mistake of the caller.
 func (d *RuleDesk) first(ctx context.Context, token string, again StoredRule) (StoredRule, error) {
 	all, err := d.cfg.Book.All(ctx)
 	if err != nil {
 		return StoredRule{}, err
 	}
+	request := again.Key[len("00000000-0000-0000-"):] // see newKey
 	for _, r := range all {
-		if r.Token == token && r.Name == again.Name && r.Description == again.Description {
+		if r.Token == token && strings.HasSuffix(r.Key, request) {
 			return r, nil
 		}
 	}
 	return StoredRule{}, fault.Errorf(fault.Conflict, "create automation rule", "the client token was used for another rule").
-		WithHint("use a new token for a new rule")
+		WithHint("use a new token for a new rule; with the same token the whole request must be the same")
 }
 
 // resourceOf is the resource part of a rule's ARN.
@@ -165,13 +174,35 @@ func resourceOf(version int) string {
 	return "automation-rule"
 }
 
-// newKey makes an identifier in the form of AWS's.
-func (d *RuleDesk) newKey() string {
-	sum := sha256.Sum256([]byte("automation rule\x00" + d.cfg.IDs.NewID("rule")))
-	h := sum[:16]
+// newKey makes an identifier in the form of AWS's. Its second half is a digest of what
+// was asked for, see first.
+func (d *RuleDesk) newKey(asked rule.Rule) (string, error) {
+	request, err := digest(asked)
+	if err != nil {
+		return "", fault.E(fault.Internal, "write automation rule", err)
+	}
+	id := sha256.Sum256([]byte("automation rule\x00" + d.cfg.IDs.NewID("rule")))
+	h := slices.Concat(id[:8], request[:8])
 	h[6] = h[6]&0x0f | 0x80 // UUID version 8: the bits are the maker's own.
 	h[8] = h[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16]), nil
+}
+
+// digest is the same for all ways to write a rule: spaces and the order of members do
+// not count.
+func digest(r rule.Rule) ([sha256.Size]byte, error) {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return [sha256.Size]byte{}, err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var sorted any
+	if err := d.Decode(&sorted); err != nil {
+		return [sha256.Size]byte{}, err
+	}
+	raw, err = json.Marshal(sorted)
+	return sha256.Sum256(raw), err
 }
 
 func (d *RuleDesk) now() time.Time { return d.cfg.Clock.Now().UTC().Truncate(time.Microsecond) }

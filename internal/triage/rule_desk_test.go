@@ -347,6 +347,59 @@ func TestTokenMakesCreationIdempotent(t *testing.T) {
 	}
 }
 
+// TestTokenStandsForTheWholeRequest: the same request is one however it is written and
+// also when the rule was changed since; whatever else differs is a conflict.
+func TestTokenStandsForTheWholeRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ask := func(text string) (triage.StoredRule, error) {
+		return w.CreateRule(t.Context(), triage.NewRule{Version: 2, Document: json.RawMessage(text), Region: "r", By: "ada", Token: "t"})
+	}
+	const (
+		criteria = `{"OcsfFindingCriteria":{"CompositeFilters":[{"StringFilters":[{"FieldName":"finding_info.title","Filter":{"Value":"x","Comparison":"PREFIX"}}]}]}}`
+		asked    = `{"RuleName":"n","Description":"d","RuleOrder":1.5,"RuleStatus":"DISABLED","Tags":{"a":"b"},"Criteria":` + criteria + `,"Actions":[{"Type":"FINDING_FIELDS_UPDATE","FindingFieldsUpdate":{"StatusId":3}}]}`
+	)
+	first, err := ask(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(what, text string) {
+		t.Helper()
+		if again, err := ask(text); err != nil || again.ARN != first.ARN {
+			t.Errorf("%s: %v %s", what, err, again.ARN)
+		}
+	}
+	same("again", asked)
+	same("in another order", strings.Replace(asked, `"Value":"x","Comparison":"PREFIX"`, `"Comparison": "PREFIX", "Value": "x"`, 1))
+	for _, change := range [][2]string{
+		{`"n"`, `"m"`},
+		{`"d"`, `"e"`},
+		{`1.5`, `1.25`},
+		{`DISABLED`, `ENABLED`},
+		{`{"a":"b"}`, `{"a":"c"}`},
+		{`"Value":"x"`, `"Value":"y"`},
+		{`"StatusId":3`, `"StatusId":2`},
+	} {
+		if _, err := ask(strings.Replace(asked, change[0], change[1], 1)); !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s: %v", change[1], err)
+		}
+	}
+	out, err := w.UpdateRules(t.Context(), 2, []triage.RuleChange{{Rule: first.Key, Members: map[string]json.RawMessage{"RuleOrder": json.RawMessage(`2`)}}}, "ada")
+	if err != nil || out[0].Err != nil {
+		t.Fatal(err, out)
+	}
+	same("after a change of the rule", asked)
+	if _, err := ask(strings.Replace(asked, `1.5`, `2`, 1)); !fault.Is(err, fault.Conflict) {
+		t.Errorf("what the rule is now: %v", err)
+	}
+	if out, err := w.DeleteRules(t.Context(), 2, []string{first.Key}, "ada"); err != nil || out[0].Err != nil {
+		t.Fatal(err, out)
+	}
+	if next, err := ask(asked); err != nil || next.ARN == first.ARN {
+		t.Errorf("after the rule is deleted: %v %s", err, next.ARN)
+	}
+}
+
 func TestPreviewSaysWhatARunWouldDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -5,7 +5,7 @@
 #   hub.sh [ENDPOINT]
 #
 # Credentials come from the environment. Without an endpoint it asks AWS itself, and imports two findings of the account's custom integration,
-# which it archives at the end. AWS shows a write after some seconds: there it asks again for up to three minutes.
+# which it archives at the end. It makes a rule, an insight and a custom action, and deletes them. AWS shows a write after some seconds: there it asks again for up to three minutes.
 set -uo pipefail
 
 endpoint=${1:-}
@@ -90,6 +90,25 @@ verdict "batch-get-automation-rules" "$(hub batch-get-automation-rules --automat
 verdict "tag-resource" "$(hub tag-resource --resource-arn "$rule" --tags more=two; hub list-tags-for-resource --resource-arn "$rule" --query Tags.more)" "two"
 verdict "untag-resource" "$(hub untag-resource --resource-arn "$rule" --tag-keys more; hub list-tags-for-resource --resource-arn "$rule" --query Tags.more)" "None"
 verdict "batch-delete-automation-rules" "$(hub batch-delete-automation-rules --automation-rules-arns "$rule" --query ProcessedAutomationRules)" "$rule"
+insight=$(hub create-insight --name "$run" --filters "$mine" --group-by-attribute SeverityLabel --query InsightArn)
+verdict "create-insight" "$insight" ":insight/$account/custom/"
+eventually "get-insights" "$run" hub get-insights --insight-arns "$insight" --query 'Insights[].Name'
+verdict "get-insights, paged" "$(hub get-insights --page-size 1 --query 'Insights[].InsightArn')" "$insight"
+eventually "get-insight-results" $'HIGH\t1' hub get-insight-results --insight-arn "$insight" --query 'InsightResults.ResultValues[].[GroupByAttributeValue,Count]'
+answers update-insight --insight-arn "$insight" --name "$run renamed"
+eventually "the insight is renamed" "$run renamed" hub get-insights --insight-arns "$insight" --query 'Insights[].Name'
+verdict "delete-insight" "$(hub delete-insight --insight-arn "$insight" --query InsightArn)" "$insight"
+eventually "an insight that is deleted" "(ResourceNotFoundException) when calling the GetInsightResults operation" hub get-insight-results --insight-arn "$insight"
+id="cli$$x$RANDOM"
+action=$(hub create-action-target --id "$id" --name "$id" --description d --query ActionTargetArn)
+verdict "create-action-target" "$action" ":action/custom/$id"
+verdict "create-action-target, an id that is taken" \
+  "$(hub create-action-target --id "$id" --name "$id" --description d)" "(ResourceConflictException) when calling the CreateActionTarget operation"
+verdict "describe-action-targets, paged" "$(hub describe-action-targets --page-size 1 --query 'ActionTargets[].ActionTargetArn')" "$action"
+answers update-action-target --action-target-arn "$action" --description changed
+eventually "the action is changed" "changed" hub describe-action-targets --action-target-arns "$action" --query 'ActionTargets[].Description'
+verdict "delete-action-target" "$(hub delete-action-target --action-target-arn "$action" --query ActionTargetArn)" "$action"
+eventually "an action that is deleted" "(ResourceNotFoundException) when calling the DescribeActionTargets operation" hub describe-action-targets --action-target-arns "$action"
 verdict "describe-standards" "$(hub describe-standards --query 'Standards[].StandardsArn')" "aws-foundational-security-best-practices"
 verdict "list-security-control-definitions" "$(hub list-security-control-definitions --query "SecurityControlDefinitions[?SecurityControlId=='S3.1'].SecurityControlId")" "S3.1"
 verdict "get-security-control-definition" "$(hub get-security-control-definition --security-control-id S3.1 --query SecurityControlDefinition.SecurityControlId)" "S3.1"
