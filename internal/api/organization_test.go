@@ -47,7 +47,8 @@ func (v orgVault) OrganizationChanges(_ context.Context, id string, _ int, _ str
 
 func (v orgVault) all() []org.Coverage {
 	return []org.Coverage{
-		{Account: dev, Region: "eu-west-1", State: org.Covered, Reason: org.ReachOK}, {Account: dev, Region: "us-east-1", State: org.Degraded, Reason: org.ReachSilent},
+		{Account: dev, Region: "eu-west-1", State: org.Covered, Reason: org.ReachOK},
+		{Account: dev, Region: "us-east-1", State: org.Degraded, Reason: org.ReachSilent},
 		{Account: prod, Region: "eu-west-1", State: org.Lost, Reason: org.ReachRole},
 	}
 }

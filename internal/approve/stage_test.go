@@ -203,7 +203,7 @@ func TestAutomaticOnlyWhereNothingStandsInTheWay(t *testing.T) {
 func TestAutomaticWhereAccountsComeByThemselves(t *testing.T) {
 	t.Parallel()
 	const came = "444444444444"
-	any := approve.Policy{ID: "any", Mode: approve.Automatic}
+	anywhere := approve.Policy{ID: "any", Mode: approve.Automatic}
 	tagged := approve.Policy{ID: "tagged", Mode: approve.Automatic, AccountTags: map[string]string{"Tier": "2"}}
 	for name, c := range map[string]struct {
 		account  org.Account
@@ -212,14 +212,14 @@ func TestAutomaticWhereAccountsComeByThemselves(t *testing.T) {
 		state    remediation.State
 		reason   string
 	}{
-		"a policy for all":           {org.Account{Unit: "new"}, []approve.Policy{any}, nil, remediation.AwaitingApproval, "account " + came + " came with the organization"},
+		"a policy for all":           {org.Account{Unit: "new"}, []approve.Policy{anywhere}, nil, remediation.AwaitingApproval, "account " + came + " came with the organization"},
 		"a policy for its unit":      {org.Account{Unit: "new"}, []approve.Policy{{ID: "unit", Units: []string{"new"}, Mode: approve.Automatic}}, nil, remediation.Queued, "approved by policy unit"},
 		"a policy for the account":   {org.Account{}, []approve.Policy{{ID: "one", Accounts: []string{came}, Mode: approve.Automatic}}, nil, remediation.Queued, "approved by policy one"},
 		"a policy for its tags":      {org.Account{Tags: map[string]string{"Tier": "2"}}, []approve.Policy{tagged}, nil, remediation.Queued, "approved by policy tagged"},
 		"other tags":                 {org.Account{Tags: map[string]string{"Tier": "1"}}, []approve.Policy{tagged}, nil, remediation.AwaitingApproval, "policy default"},
-		"tags that are not known":    {org.Account{TagsUnknown: true}, []approve.Policy{{ID: "never", AccountTags: map[string]string{"Tier": "1"}, Mode: approve.Never}, any}, nil, remediation.AwaitingApproval, "policy default"},
-		"one that is listed":         {org.Account{Listed: true}, []approve.Policy{any}, nil, remediation.Queued, "approved by policy any"},
-		"a call in one that is not":  {org.Account{ID: dev, Listed: true}, []approve.Policy{any}, func(m *memory) { m.plan.Calls[0].Account = came }, remediation.AwaitingApproval, "account " + came},
+		"tags that are not known":    {org.Account{TagsUnknown: true}, []approve.Policy{{ID: "never", AccountTags: map[string]string{"Tier": "1"}, Mode: approve.Never}, anywhere}, nil, remediation.AwaitingApproval, "policy default"},
+		"one that is listed":         {org.Account{Listed: true}, []approve.Policy{anywhere}, nil, remediation.Queued, "approved by policy any"},
+		"a call in one that is not":  {org.Account{ID: dev, Listed: true}, []approve.Policy{anywhere}, func(m *memory) { m.plan.Calls[0].Account = came }, remediation.AwaitingApproval, "account " + came},
 		"tags asked of another unit": {org.Account{Unit: "new", TagsUnknown: true}, []approve.Policy{{ID: "never", Units: []string{"old"}, AccountTags: map[string]string{"Tier": "1"}, Mode: approve.Never}, {ID: "unit", Units: []string{"new"}, Mode: approve.Automatic}}, nil, remediation.Queued, "policy unit"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func renderException(e bus.Event) (Message, bool, error) {
 	if e.Source != bus.SourceParry {
 		return Message{}, false, nil
 	}
-	subject, sentence := "", ""
+	var subject, sentence string
 	switch e.DetailType {
 	case pattern.ExceptionRequested:
 		subject, sentence = "requested", "Somebody asks for an exception. Until it is approved it suppresses nothing."

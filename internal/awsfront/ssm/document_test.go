@@ -54,8 +54,10 @@ func TestDocumentsComeAndGo(t *testing.T) {
 		"DocumentFormat": "YAML", "DocumentType": "Automation", "SchemaVersion": "0.3", "PlatformTypes": []any{"Windows", "Linux", "MacOS"},
 		"Tags": []any{object{"Key": "team", "Value": "sec"}}, "AttachmentsInformation": []any{object{"Name": "helper.py"}},
 		"Parameters": []any{
-			object{"Name": "AutomationAssumeRole", "Type": "String"}, object{"Name": "Bucket", "Type": "String", "Description": "Which bucket."},
-			object{"Name": "Color", "Type": "String", "DefaultValue": "red"}, object{"Name": "Regions", "Type": "StringList", "DefaultValue": `["eu-central-1"]`},
+			object{"Name": "AutomationAssumeRole", "Type": "String"},
+			object{"Name": "Bucket", "Type": "String", "Description": "Which bucket."},
+			object{"Name": "Color", "Type": "String", "DefaultValue": "red"},
+			object{"Name": "Regions", "Type": "StringList", "DefaultValue": `["eu-central-1"]`},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -89,8 +89,14 @@ func TestSignals(t *testing.T) {
 		payload object
 		code    string
 	}{
-		{"Resume", stepID("rest"), bad}, {"Resume", name("Nothing"), "AutomationStepNotFoundException"}, {"StartStep", nil, bad}, {"StartStep", name("Rest"), bad},
-		{"StopStep", nil, bad}, {"StopStep", stepID("none"), "AutomationStepNotFoundException"}, {"StopStep", stepID("step-1"), bad}, {"Revoke", nil, bad},
+		{"Resume", stepID("rest"), bad},
+		{"Resume", name("Nothing"), "AutomationStepNotFoundException"},
+		{"StartStep", nil, bad},
+		{"StartStep", name("Rest"), bad},
+		{"StopStep", nil, bad},
+		{"StopStep", stepID("none"), "AutomationStepNotFoundException"},
+		{"StopStep", stepID("step-1"), bad},
+		{"Revoke", nil, bad},
 		{"Shout", nil, "ValidationException"},
 	} {
 		refused(t, h, olga, "SendAutomationSignal", signal(id, c.kind, c.payload), c.code)
@@ -104,8 +110,10 @@ func TestSignals(t *testing.T) {
 	ask(t, h, olga, "SendAutomationSignal", signal(id, "StartStep", name("Rest")))
 	ask(t, h, olga, "SendAutomationSignal", signal(id, "StopStep", stepID("rest")))
 	want := []remediation.Signal{
-		{Execution: id, Kind: "Resume", Step: "Halt", By: "olga"}, {Execution: id, Kind: "Resume", Step: "Halt", By: "olga"},
-		{Execution: id, Kind: "StartStep", Step: "Rest", By: "olga"}, {Execution: id, Kind: "StopStep", Step: "Rest", By: "olga"},
+		{Execution: id, Kind: "Resume", Step: "Halt", By: "olga"},
+		{Execution: id, Kind: "Resume", Step: "Halt", By: "olga"},
+		{Execution: id, Kind: "StartStep", Step: "Rest", By: "olga"},
+		{Execution: id, Kind: "StopStep", Step: "Rest", By: "olga"},
 	}
 	if diff := cmp.Diff(want, w.signals); diff != "" {
 		t.Error(diff)

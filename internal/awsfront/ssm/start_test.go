@@ -80,8 +80,11 @@ func TestPlaceOfARun(t *testing.T) {
 		"two accounts":         {inBoth, nil, "", "", "tag parry:account"},
 		"odd tag":              {everywhere, tagged("everything", nil), "", "", "12-digit account id"},
 		"parent, foreign role": {child, role(prod), "", "", "is of another account"},
-		"no role": {everywhere, object{"Parameters": object{"Bucket": []string{"my-bucket"}, "AutomationAssumeRole": []string{"root"}}},
-			"", "", "is not the ARN of a role"},
+		"no role": {
+			everywhere,
+			object{"Parameters": object{"Bucket": []string{"my-bucket"}, "AutomationAssumeRole": []string{"root"}}},
+			"", "", "is not the ARN of a role",
+		},
 	} {
 		for operation, in := range map[string]object{"StartAutomationExecution": start(c.in), "StartExecutionPreview": previewed(start(c.in))} {
 			t.Run(operation+" "+name, func(t *testing.T) {

@@ -43,7 +43,9 @@ func TestVariablesAreCurrent(t *testing.T) {
 	e.Status, e.Variables = "InProgress", map[string][]string{"Seen": {"1"}, "Names": {"none"}}
 	w.executions[id] = e
 	for i, put := range []object{
-		{"Name": "variable:Seen", "Value": int64(2)}, {"Name": "variable:Names", "Value": []any{"a", "b"}}, {"Name": "variable:Seen", "Value": int64(3)},
+		{"Name": "variable:Seen", "Value": int64(2)},
+		{"Name": "variable:Names", "Value": []any{"a", "b"}},
+		{"Name": "variable:Seen", "Value": int64(3)},
 		{"Name": "variable:Stranger", "Value": "x"},
 	} {
 		w.steps[id] = append(w.steps[id], remediation.StepExecution{ID: fmt.Sprint("s", i), Execution: id, Seq: i, Name: "Count", Action: "aws:updateVariable", Status: "Success", Inputs: put})

@@ -71,7 +71,7 @@ func (a *aws) Call(_ context.Context, _ string, c apimodel.Call) (apimodel.Reply
 	}
 	in := func(k string) string { s, _ := c.Input[k].(string); return s }
 	var items []any
-	member := ""
+	var member string
 	switch c.Operation {
 	case "DescribeOrganization":
 		return apimodel.Reply{Output: map[string]any{"Organization": map[string]any{"Id": "o-abcdefghij", "MasterAccountId": a.manager}}}, nil

@@ -115,9 +115,9 @@ func (a *Admission) take(s statement) {
 
 // principals gives them as words: "*", or kind and name.
 func (s statement) principals() []string {
-	var any string
-	if json.Unmarshal(s.Principal, &any) == nil {
-		return []string{any}
+	var one string
+	if json.Unmarshal(s.Principal, &one) == nil {
+		return []string{one}
 	}
 	var by map[string]texts
 	if json.Unmarshal(s.Principal, &by) != nil {

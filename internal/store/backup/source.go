@@ -215,13 +215,14 @@ func catalogue(ctx context.Context, dialect string, q reader, f store.File, sche
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = rows.Close() }() // rows.Err says what went wrong
 	var all []Table
 	places := map[string]map[string]int64{} // of the columns in the key
 	for rows.Next() {
 		var table, column string
 		var place int64
 		if err := rows.Scan(&table, &column, &place); err != nil {
-			return nil, errors.Join(err, rows.Close())
+			return nil, err
 		}
 		if len(all) == 0 || all[len(all)-1].Name != table {
 			all = append(all, Table{File: f, Name: table})
@@ -246,7 +247,7 @@ func catalogue(ctx context.Context, dialect string, q reader, f store.File, sche
 		}
 		slices.Sort(t.Columns)
 	}
-	return all, errors.Join(rows.Err(), rows.Close())
+	return all, rows.Err()
 }
 
 // selects gives the statement that reads t.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,8 +59,12 @@ func (t Target) Current(ctx context.Context) (*Database, error) {
 		return d, nil
 	}
 	for _, f := range files() {
-		if info, err := os.Stat(filepath.Join(t.Dir, string(f)+".db")); err != nil || info.Size() == 0 {
+		info, err := os.Stat(filepath.Join(t.Dir, string(f)+".db"))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 			return nil, nil //nolint:nilnil // documented
+		}
+		if err != nil {
+			return nil, fault.E(fault.Unavailable, "look for a database", err)
 		}
 	}
 	return OpenSQLite(ctx, t.Dir)
@@ -300,15 +305,16 @@ func (c *copying) load(ctx context.Context, t Table, rows [][]any, beside func(e
 	if err != nil {
 		return err
 	}
+	defer func() { _ = stmt.Close() }() // the transaction tells what went wrong
 	for _, row := range rows {
 		if t.borrows {
 			row = slices.Delete(slices.Clone(row), slices.Index(t.Columns, "account"), slices.Index(t.Columns, "account")+1)
 		}
 		if _, err := stmt.ExecContext(ctx, row...); err != nil {
-			return errors.Join(err, stmt.Close())
+			return err
 		}
 	}
-	return errors.Join(stmt.Close(), tx.Commit())
+	return tx.Commit()
 }
 
 func (c *copying) loadPostgres(ctx context.Context, t Table, rows [][]any, beside func(exec func(query string, args ...any) error) error) (err error) {

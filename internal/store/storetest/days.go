@@ -164,8 +164,12 @@ func trendScope(t *testing.T, s *store.Store) {
 		same(t, one, count(narrowed))
 	}
 	for _, q := range []store.TrendQuery{
-		{Days: 2}, {Accounts: store.AllAccounts()}, {Accounts: store.AllAccounts(), Days: 4000}, {Accounts: store.AllAccounts(), Days: 2, GroupBy: "day"},
-		{Accounts: store.AllAccounts(), Days: 2, GroupBy: "region"}, {Accounts: store.AllAccounts(), Days: 2, Where: []store.Condition{{Column: "n", Op: store.OpEqual, Values: []string{"1"}}}},
+		{Days: 2},
+		{Accounts: store.AllAccounts()},
+		{Accounts: store.AllAccounts(), Days: 4000},
+		{Accounts: store.AllAccounts(), Days: 2, GroupBy: "day"},
+		{Accounts: store.AllAccounts(), Days: 2, GroupBy: "region"},
+		{Accounts: store.AllAccounts(), Days: 2, Where: []store.Condition{{Column: "n", Op: store.OpEqual, Values: []string{"1"}}}},
 	} {
 		_, err := s.FindingTrends(t.Context(), q)
 		code(t, err, fault.Invalid)
