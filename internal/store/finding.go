@@ -62,6 +62,9 @@ type FindingRecord struct {
 	// it is written only, never read back.
 	Evidence control.Evidence
 
+	// Types are what the final document says of itself, for filters: like Evidence.
+	Types []string
+
 	// Doc is the final ASFF document, Original the provider's before rules and
 	// customers changed it.
 	Doc      json.RawMessage
@@ -197,6 +200,6 @@ func (f FindingRecord) columns(now int64, resources int) ([]any, error) {
 		text(f.ResourceType, narrowColumn), text(f.Title, wideColumn), text(f.Source, maxID), flag(f.Trusted),
 		text(touched, 1<<16), micros(f.CreatedAt), micros(f.UpdatedAt), now, int64(resources),
 		int64(f.Priority), micros(f.DueAt), flag(f.Overdue), flag(f.Threat), f.evidence(),
-		text(f.Exception, maxID), micros(f.ExemptAt),
+		text(f.Exception, maxID), micros(f.ExemptAt), typesColumn(f.Types),
 	}, nil
 }

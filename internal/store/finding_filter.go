@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/filter"
+	"github.com/parry-security/parry/internal/finding"
 )
 
 // narrow compiles f to conditions that every finding which f matches at time
@@ -34,6 +35,8 @@ func narrowCriterion(c filter.Criterion, now time.Time) (conditions []Condition,
 		return narrowText(c)
 	case "ResourceId":
 		return narrowResources(c)
+	case "Type":
+		return narrowTypes(c)
 	case "SeverityNormalized":
 		return []Condition{numberRanges(c.Numbers)}, true
 	case "CreatedAt", "UpdatedAt":
@@ -44,6 +47,26 @@ func narrowCriterion(c filter.Criterion, now time.Time) (conditions []Condition,
 		return nil, false
 	}
 	return col.narrow(c)
+}
+
+// narrowSingle is narrow for findings that have at most one resource: what a column
+// says of the first, it says of all.
+func narrowSingle(f filter.Filter, now time.Time) (where []Condition, rest filter.Filter) {
+	where, rest = narrow(f, now)
+	var left filter.Filter
+	for _, c := range rest.Criteria {
+		col, ok := columnOf(c.Field.Name)
+		if !ok || !col.first {
+			left.Criteria = append(left.Criteria, c)
+			continue
+		}
+		col.first = false
+		conditions, decided := col.narrow(c)
+		if where = append(where, conditions...); !decided {
+			left.Criteria = append(left.Criteria, c)
+		}
+	}
+	return append(where, Condition{Column: "resources", Op: OpAtMost, Values: []string{"1"}}), left
 }
 
 // filterColumn is the column that copies a field of the filters.
@@ -202,6 +225,66 @@ func narrowResources(c filter.Criterion) (conditions []Condition, decided bool) 
 		decided = decided && col.whole(v)
 	}
 	return []Condition{{Column: columnAnyResource, Op: OpEqual, Values: equal}}, decided
+}
+
+// typeEnd stands around each of a finding's types in their column, typeSpace for a line
+// feed in one.
+const typeEnd, typeSpace = "\n", "\v"
+
+func typesOf(doc finding.Finding) []string {
+	var types []string
+	doc.Values([]string{"Types"}, func(v any) bool {
+		if s, ok := v.(string); ok {
+			types = append(types, s)
+		}
+		return true
+	})
+	return types
+}
+
+// typesColumn gives the column of types.
+func typesColumn(types []string) string {
+	if len(types) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(typeEnd)
+	for _, t := range types {
+		b.WriteString(strings.ReplaceAll(t, typeEnd, typeSpace))
+		b.WriteString(typeEnd)
+	}
+	return text(b.String(), maxFinding)
+}
+
+// narrowTypes looks for types, their beginnings and their parts in the column of all.
+func narrowTypes(c filter.Criterion) (conditions []Condition, decided bool) {
+	col := filterColumn{name: columnTypes, width: maxFinding}
+	decided = true
+	var positive []Condition
+	possible := true
+	for _, t := range c.Strings {
+		negative := t.Comparison == filter.NotEquals || t.Comparison == filter.PrefixNotEquals || t.Comparison == filter.NotContains
+		if !col.whole(t.Value) || strings.ContainsAny(t.Value, typeEnd+typeSpace) {
+			decided, possible = false, possible && negative
+			continue
+		}
+		part := t.Value
+		switch t.Comparison {
+		case filter.Equals, filter.NotEquals:
+			part = typeEnd + part + typeEnd
+		case filter.Prefix, filter.PrefixNotEquals:
+			part = typeEnd + part
+		}
+		if negative {
+			conditions = append(conditions, Condition{Column: col.name, Op: OpNotContains, Values: []string{part}})
+		} else {
+			positive = append(positive, Condition{Column: col.name, Op: OpContains, Values: []string{part}})
+		}
+	}
+	if conditions = merged(conditions); possible && len(positive) > 0 {
+		conditions = append(conditions, merged(positive)...)
+	}
+	return conditions, decided
 }
 
 // numberRanges turns tests of an integer column into ranges of integers.

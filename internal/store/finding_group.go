@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,8 +50,9 @@ func (s *Store) GroupFindings(ctx context.Context, q GroupQuery) ([]GroupCount, 
 		q.At = s.now()
 	}
 	q.At = q.At.Truncate(time.Microsecond) // as the columns are
+	asked := q.Where
 	where, rest := narrow(q.Filter, q.At)
-	q.Where = slices.Concat(q.Where, where)
+	q.Where = slices.Concat(asked, where)
 	col, ok := groupColumn(q.By)
 	field, isField := filter.FieldNamed(q.By)
 	if !ok && (!isField || field.Kind != filter.String) {
@@ -61,8 +63,63 @@ func (s *Store) GroupFindings(ctx context.Context, q GroupQuery) ([]GroupCount, 
 			return out, s.fail(op, err)
 		}
 	}
+	if single, left := narrowSingle(q.Filter, q.At); ok && len(left.Criteria) == 0 {
+		one := q
+		one.Where = slices.Concat(asked, single)
+		if out, whole, err := s.groupApart(ctx, one, q, col, rest); err != nil || whole {
+			return out, s.fail(op, err)
+		}
+	}
 	counts, err := s.groupDocuments(ctx, q, rest)
 	return most(counts, q.Limit), err
+}
+
+// groupApart counts findings of one resource by the columns, which decide about them,
+// and those of several, which are few, by their documents.
+func (s *Store) groupApart(ctx context.Context, one, several GroupQuery, col filterColumn, rest filter.Filter) (out []GroupCount, whole bool, err error) {
+	one.Limit = maxGroups
+	several.Where = slices.Concat(several.Where, []Condition{{Column: "resources", Op: OpGreater, Values: []string{"1"}}})
+	counts, err := s.groupDocuments(ctx, several, rest)
+	if err != nil {
+		return nil, false, err
+	}
+	first, err := s.groupOne(ctx, one, col)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(first) == maxGroups { // the others count where findings of several resources have them
+		more, err := s.groupValues(ctx, one, col, counts, first)
+		if err != nil {
+			return nil, false, err
+		}
+		first = append(first, more...)
+	}
+	if slices.ContainsFunc(first, func(g GroupCount) bool { return !col.whole(g.Value) }) {
+		return nil, false, nil // what was cut cannot be added up
+	}
+	for _, g := range first {
+		counts[g.Value] += g.N
+	}
+	return most(counts, several.Limit), true, nil
+}
+
+// groupValues counts by a column the values among wanted that known does not have.
+func (s *Store) groupValues(ctx context.Context, q GroupQuery, col filterColumn, wanted map[string]int64, known []GroupCount) ([]GroupCount, error) {
+	missing := maps.Clone(wanted)
+	for _, g := range known {
+		delete(missing, g.Value)
+	}
+	var out []GroupCount
+	for values := range slices.Chunk(slices.Sorted(maps.Keys(missing)), maxValues) {
+		part := q
+		part.Where = slices.Concat(q.Where, []Condition{{Column: col.name, Op: OpEqual, Values: values}})
+		counts, err := s.groupOne(ctx, part, col)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, counts...)
+	}
+	return out, nil
 }
 
 // groupColumn gives the column that has all that findings say of by, a column or an

@@ -51,7 +51,7 @@ func (f *FindingRecord) Describe(doc finding.Finding) {
 		f.ResourceID, f.ResourceType = res[0].ID, res[0].Type
 	}
 	f.Title, f.CreatedAt, f.UpdatedAt = doc.Title(), instant(doc, "CreatedAt"), instant(doc, "UpdatedAt")
-	f.Evidence = doc.Evidence()
+	f.Evidence, f.Types = doc.Evidence(), typesOf(doc)
 	f.Doc = doc.JSON()
 }
 
@@ -157,7 +157,7 @@ func (t *tx) enterUnsearched(ctx context.Context, last int64) (int64, error) {
 		}
 		found := SearchOf(f)
 		b.add(account, rid, found, true)
-		counts = append(counts, []any{account, rid, int64(len(found.Resources))})
+		counts = append(counts, []any{account, rid, int64(len(found.Resources)), typesColumn(typesOf(f))})
 		return struct{}{}, nil
 	})
 	if err != nil {

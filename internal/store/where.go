@@ -57,12 +57,15 @@ const (
 	// resourcesColumn the id of any of its resources: they are other tables.
 	wordsColumn
 	resourcesColumn
+	// A listColumn has several texts, each between two line feeds.
+	listColumn
 )
 
 // The names of what is no column of finding itself.
 const (
 	columnWords       = "text"
 	columnAnyResource = "any_resource_id"
+	columnTypes       = "types"
 )
 
 // sortable reports whether a list can be ordered by a column of kind k.
@@ -81,6 +84,8 @@ func findingColumn(name string) (columnType, int) {
 		return wordsColumn, wideColumn
 	case columnAnyResource:
 		return resourcesColumn, wideColumn
+	case columnTypes:
+		return listColumn, maxFinding
 	case "severity_normalized", "trusted", "resources", "priority", "overdue", "threat":
 		return numberColumn, 0
 	case "created_at", "updated_at", "stored_at", "due_at":
@@ -247,6 +252,10 @@ func (b *builder) compare(column string, kind columnType, op Op, args []any) (st
 		return b.words(op, marks), nil
 	case kind == resourcesColumn && op == OpEqual:
 		return b.anyResource(strings.Join(marks, ", ")), nil
+	case kind == listColumn && op == OpContains:
+		return each(b.dialect.Find+"(%[1]s, %[2]s) > 0", " OR "), nil
+	case kind == listColumn && op == OpNotContains:
+		return each(b.dialect.Find+"(%[1]s, %[2]s) = 0", " AND "), nil
 	case !kind.sortable():
 		return "", invalid("read filter", "operator %q does not fit %s", op, strings.TrimPrefix(column, "f."))
 	}

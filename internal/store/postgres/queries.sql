@@ -31,8 +31,8 @@ JOIN finding f ON f.account = i.account AND f.rid = i.rid;
 -- name: FindingInsert bulk
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::bigint[]);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at, types)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::bigint[], $32::text[]);
 
 -- name: FindingUpdate bulk
 UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, generator = u.generator,
@@ -41,11 +41,11 @@ UPDATE finding f SET rev = u.rev, region = u.region, control = u.control, genera
     resource_type = u.resource_type, title = u.title, source = u.source, trusted = u.trusted, touched = u.touched,
     created_at = u.created_at, updated_at = u.updated_at, stored_at = u.stored_at, resources = u.resources,
     priority = u.priority, due_at = u.due_at, overdue = u.overdue, threat = u.threat, evidence = u.evidence,
-    exception = u.exception, exempt_at = u.exempt_at
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::bigint[])
+    exception = u.exception, exempt_at = u.exempt_at, types = u.types
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::bigint[], $32::text[])
     AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
         workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
-        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at)
+        created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at, types)
 WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
 
 -- name: DocPut bulk
@@ -80,8 +80,8 @@ FROM finding f JOIN finding_doc d ON d.account = f.account AND d.rid = f.rid
 WHERE f.rid <= $1 ORDER BY f.rid DESC LIMIT $2;
 
 -- name: ResourceCount bulk
-UPDATE finding f SET resources = u.resources
-FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS u (account, rid, resources)
+UPDATE finding f SET resources = u.resources, types = u.types
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS u (account, rid, resources, types)
 WHERE f.account = u.account AND f.rid = u.rid;
 
 -- name: EventAppend bulk

@@ -30,15 +30,15 @@ CROSS JOIN finding f ON f.rid = i.rid;
 -- name: FindingInsert row
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
-    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31);
+    trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at, types)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32);
 
 -- name: FindingUpdate row
 UPDATE finding SET rev = $5, region = $6, control = $7, generator = $8, product = $9, severity = $10,
     severity_normalized = $11, workflow = $12, record_state = $13, compliance = $14, resource_id = $15,
     resource_type = $16, title = $17, source = $18, trusted = $19, touched = $20, created_at = $21,
     updated_at = $22, stored_at = $23, resources = $24, priority = $25, due_at = $26, overdue = $27, threat = $28, evidence = $29,
-    exception = $30, exempt_at = $31
+    exception = $30, exempt_at = $31, types = $32
 WHERE rid = $1 AND account = $2 AND rev = $5 - 1;
 
 -- name: DocPut row
@@ -70,7 +70,7 @@ FROM finding f CROSS JOIN finding_doc d ON d.rid = f.rid
 WHERE f.rid <= $1 ORDER BY f.rid DESC LIMIT $2;
 
 -- name: ResourceCount row
-UPDATE finding SET resources = $3 WHERE rid = $2 AND account = $1;
+UPDATE finding SET resources = $3, types = $4 WHERE rid = $2 AND account = $1;
 
 -- name: EventAppend row
 INSERT INTO finding_event (rid, at, doc) VALUES ($1, $2, $3);

@@ -94,7 +94,7 @@ func texts(field string) []string {
 	case "ResourcePartition":
 		return []string{"aws", "aws-cn", "aws-us-gov"}
 	case "Type", "FindingProviderFieldsTypes":
-		return []string{"TTPs/Discovery", "TTPs/Discovery/x", "Effects", "Effects/Data Exposure", "effects"}
+		return append(oddTexts(), "TTPs/Discovery", "TTPs/Discovery/x", "Effects", "Effects/Data Exposure", "effects", "xEffects", "x\nEffects", "Effects\nx", "x\vEffects")
 	case "GeneratorId":
 		return append(append(oddTexts(), "security-control/S3.8", "security-control/S3.1"), long(510, "日")...)
 	case "ProductName":

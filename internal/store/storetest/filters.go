@@ -212,11 +212,14 @@ func Unsearched(t *testing.T, s *store.Store, sql func(statement string)) {
 	var writes []store.FindingWrite
 	for i := range 4100 { // more than two chunks
 		members := map[string]any{"Resources": []any{map[string]any{"Type": "Other", "Id": "a"}, map[string]any{"Type": "Other", "Id": fmt.Sprintf("r-%d", i)}}}
+		if i == 9 {
+			members["Types"] = []any{"Effects", "TTPs/Discovery"}
+		}
 		writes = append(writes, described(bucketFinding(t, fmt.Sprintf("f-%04d", i), members)))
 	}
 	ok(t, s.CommitFindings(t.Context(), writes, nil, store.Effects{}))
 	for _, statement := range []string{
-		"DELETE FROM finding_text", "DELETE FROM finding_further", "UPDATE finding SET resources = 2",
+		"DELETE FROM finding_text", "DELETE FROM finding_further", "UPDATE finding SET resources = 2, types = ''",
 		"UPDATE finding_unsearched SET rid = (SELECT MAX(rid) FROM finding)",
 	} {
 		sql(statement)
@@ -225,7 +228,10 @@ func Unsearched(t *testing.T, s *store.Store, sql func(statement string)) {
 	further := store.FindingQuery{Filter: parsed(t, `{"ResourceId":[{"Value":"r-7","Comparison":"EQUALS"}]}`)}
 	same(t, []string(nil), found(t, s, word))
 	same(t, []string(nil), found(t, s, further))
+	typed := store.FindingQuery{Filter: parsed(t, `{"Type":[{"Value":"TTPs","Comparison":"PREFIX"}]}`)}
+	same(t, []string(nil), found(t, s, typed))
 	ok(t, s.Migrate(t.Context()))
 	same(t, []string{"f-0000"}, found(t, s, word))
 	same(t, []string{"f-0007"}, found(t, s, further))
+	same(t, []string{"f-0009"}, found(t, s, typed))
 }

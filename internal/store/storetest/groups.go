@@ -22,6 +22,7 @@ func groupTests() []conformance {
 		{"groups count all resources of a finding once", groupResources},
 		{"groups are within the scope", groupScope},
 		{"groups of text that a column cuts", groupCut},
+		{"groups beyond those that a count holds", groupMany},
 	}
 }
 
@@ -114,6 +115,29 @@ func groupResources(t *testing.T, s *store.Store) {
 		got := must(s.GroupFindings(t.Context(), store.GroupQuery{Accounts: store.AllAccounts(), By: by, Limit: 100}))(t)
 		same(t, []store.GroupCount{{Value: prefix + "a", N: 3}, {Value: prefix + "b", N: 2}, {Value: prefix + "c", N: 1}}, got)
 	}
+}
+
+// groupMany: the value with the most findings is found although, of findings with one
+// resource, 10,000 other values come before it.
+func groupMany(t *testing.T, s *store.Store) {
+	finding := func(name string, ids ...string) store.FindingWrite {
+		var all []any
+		for _, id := range ids {
+			all = append(all, map[string]any{"Type": "T", "Id": id})
+		}
+		return described(bucketFinding(t, name, map[string]any{"Resources": all}))
+	}
+	writes := []store.FindingWrite{finding("z-1", "z"), finding("z-2", "z", "y"), finding("z-3", "x", "z")}
+	for i := range 10_001 {
+		id := fmt.Sprintf("r-%05d", i)
+		writes = append(writes, finding(id, id))
+	}
+	for part := range slices.Chunk(writes, 1000) {
+		ok(t, s.CommitFindings(t.Context(), part, nil, store.Effects{}))
+	}
+	f := parsed(t, `{"ResourceType":[{"Value":"T","Comparison":"EQUALS"}]}`)
+	got := must(s.GroupFindings(t.Context(), store.GroupQuery{Accounts: store.AllAccounts(), Filter: f, By: "ResourceId", Limit: 2}))(t)
+	same(t, []store.GroupCount{{Value: "z", N: 3}, {Value: "r-00000", N: 1}}, got)
 }
 
 func groupScope(t *testing.T, s *store.Store) {
