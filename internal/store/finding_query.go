@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/filter"
@@ -114,6 +115,11 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 		}
 	}
 	var page FindingPage
+	where, some, err := s.rareWords(ctx, r, q.Where)
+	if err != nil || !some {
+		return page, nil, err
+	}
+	q.Where = where
 	for scan > 0 {
 		n := min(chunk, scan)
 		records, err := s.findingChunk(ctx, r, q, by, from, n+1)
@@ -148,6 +154,38 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 		chunk = min(chunk*2, maxChunk)
 	}
 	return page, from, nil
+}
+
+// rareWords has searches for words that few findings have ask for those findings, and
+// says whether there are any. A planner that does not know how rare a word is takes the
+// findings in order and looks up the text of each, which for a word that none has is
+// every finding: seconds where reading the texts takes a part of one.
+func (s *Store) rareWords(ctx context.Context, r querier, where []Condition) (out []Condition, some bool, err error) {
+	if out = slices.Clone(where); !s.dialect.Partitioned {
+		return out, true, nil
+	}
+	for i, c := range where {
+		if c.Column != columnWords || c.Op != OpContains || len(c.Or)+len(c.And) > 0 || len(c.Values) == 0 {
+			continue
+		}
+		b := builder{columns: findingColumn, dialect: s.dialect}
+		parts := make([]string, len(c.Values))
+		for j, v := range c.Values {
+			word, err := wordsColumn.value(v, wideColumn)
+			if err != nil {
+				return nil, false, err
+			}
+			parts[j] = s.dialect.Find + "(t.text, " + b.arg(word) + ") > 0"
+		}
+		rows, err := collect(ctx, r, "SELECT t.rid FROM finding_text t WHERE "+strings.Join(parts, " OR ")+" LIMIT "+b.arg(int64(maxValues+1)), b.args, scanInt)
+		if err != nil || len(rows) == 0 {
+			return nil, false, err
+		}
+		if len(rows) <= maxValues {
+			out[i].rows = rows
+		}
+	}
+	return out, true, nil
 }
 
 // maxChunk bounds how many documents are in memory at a time.

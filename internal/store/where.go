@@ -38,6 +38,9 @@ type Condition struct {
 	Or     []Condition
 	// And is several that must hold together, for use below Or.
 	And []Condition
+	// rows are the row numbers of the findings for which it holds, where the store has
+	// looked them up: what else it says does not count then.
+	rows []int64
 }
 
 // The limits of a query: enough for any filter, too little to hurt.
@@ -170,6 +173,13 @@ func (b *builder) clause(c Condition, left *int) (string, error) {
 	const op = "read filter"
 	if *left--; *left < 0 {
 		return "", invalid(op, "more than %d conditions", maxConditions)
+	}
+	if len(c.rows) > 0 {
+		marks := make([]string, len(c.rows))
+		for i, rid := range c.rows {
+			marks[i] = b.arg(rid)
+		}
+		return "f.rid IN (" + strings.Join(marks, ", ") + ")", nil
 	}
 	if len(c.Or) > 0 {
 		return b.joined(c.Or, " OR ", left)
