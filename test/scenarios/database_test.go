@@ -186,14 +186,16 @@ func TestMoveSurvivesKills(t *testing.T) {
 func (n *node) move(url string, random *rand.Rand) (kills int) {
 	n.t.Helper()
 	for range 40 {
-		cmd := exec.CommandContext(n.t.Context(), n.program, "db", "move", "--to", url, "--config", n.config, "-o", "json")
+		ctx, kill := context.WithCancel(n.t.Context())
+		cmd := exec.CommandContext(ctx, n.program, "db", "move", "--to", url, "--config", n.config, "-o", "json")
 		cmd.Dir, cmd.Env = n.dir, os.Environ()
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		var killed *time.Timer
 		if kills < 10 {
-			killed = time.AfterFunc(time.Duration(50+random.IntN(400*(kills+1)))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+			killed = time.AfterFunc(time.Duration(50+random.IntN(400*(kills+1)))*time.Millisecond, kill)
 		}
 		out, err := cmd.Output()
+		kill()
 		if killed != nil {
 			killed.Stop()
 		}
