@@ -56,9 +56,12 @@ func summary(path string, m backup.Manifest, took time.Duration) backupSummary {
 
 func (b backupSummary) grid() grid {
 	g := grid{header: []string{"", ""}, pairs: true, rows: [][]string{
-		{"File", b.File}, {"Made at", b.MadeAt.UTC().Format(time.RFC3339)}, {"From", b.From},
+		{"File", b.File},
+		{"Made at", b.MadeAt.UTC().Format(time.RFC3339)},
+		{"From", b.From},
 		{"Schema", fmt.Sprintf("findings %d, execution %d", b.Schema[store.Findings], b.Schema[store.Execution])},
-		{"Rows", fmt.Sprintf("%s in %d tables, %s", grouped(b.Rows), b.Tables, megabytes(b.Bytes))}, {"Took", seconds(b.Seconds, b.Rows, b.Bytes)},
+		{"Rows", fmt.Sprintf("%s in %d tables, %s", grouped(b.Rows), b.Tables, megabytes(b.Bytes))},
+		{"Took", seconds(b.Seconds, b.Rows, b.Bytes)},
 	}}
 	if b.Ended != nil {
 		e := b.Ended
@@ -200,7 +203,8 @@ func (m moveSummary) grid() grid {
 	return grid{header: []string{"", ""}, pairs: true, rows: [][]string{
 		{"Moved", fmt.Sprintf("%s rows in %d tables", grouped(m.Rows), len(m.Tables))},
 		{"Copied now", fmt.Sprintf("%s rows, %s", grouped(m.Copied), megabytes(m.Bytes))},
-		{"Took", seconds(m.Seconds, m.Copied, m.Bytes)}, {"Set", m.Set},
+		{"Took", seconds(m.Seconds, m.Copied, m.Bytes)},
+		{"Set", m.Set},
 	}}
 }
 

@@ -128,8 +128,16 @@ func (s *shared) printInsight(i api.Insight) error {
 	return s.print(s.Out, i, func() grid {
 		g := grid{header: []string{"Member", "Value"}, pairs: true}
 		for _, row := range [][2]string{
-			{"Name", i.Name}, {"Grouped by", i.GroupBy}, {"Filters", string(i.Filters)}, {"Overdue only", yesNo(i.Overdue)}, {"Of", insightOwner(i)},
-			{"Derived", i.Derived}, {"Created", moment(i.CreatedAt)}, {"Updated", moment(i.UpdatedAt)}, {"Key", i.Key}, {"ARN", i.ARN},
+			{"Name", i.Name},
+			{"Grouped by", i.GroupBy},
+			{"Filters", string(i.Filters)},
+			{"Overdue only", yesNo(i.Overdue)},
+			{"Of", insightOwner(i)},
+			{"Derived", i.Derived},
+			{"Created", moment(i.CreatedAt)},
+			{"Updated", moment(i.UpdatedAt)},
+			{"Key", i.Key},
+			{"ARN", i.ARN},
 		} {
 			if row[1] != "" {
 				g.rows = append(g.rows, []string{row[0], row[1]})

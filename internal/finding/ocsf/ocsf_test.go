@@ -156,8 +156,10 @@ func TestFromSaysWhatADocumentSays(t *testing.T) {
 		raw  string
 		want map[string]string
 	}{
-		"a vulnerability": {one("2002", `,"vulnerabilities":[{"cve":{"uid":"CVE-1","epss":{"score":"0.9"},"cvss":[{"base_score":9.8,"version":"3.1"}]},"is_exploit_available":true,"affected_packages":[{"name":"p","version":"1"}]}]`),
-			map[string]string{"Vulnerabilities.Id": "CVE-1", "Vulnerabilities.ExploitAvailable": "YES", "Vulnerabilities.VulnerablePackages.Name": "p"}},
+		"a vulnerability": {
+			one("2002", `,"vulnerabilities":[{"cve":{"uid":"CVE-1","epss":{"score":"0.9"},"cvss":[{"base_score":9.8,"version":"3.1"}]},"is_exploit_available":true,"affected_packages":[{"name":"p","version":"1"}]}]`),
+			map[string]string{"Vulnerabilities.Id": "CVE-1", "Vulnerabilities.ExploitAvailable": "YES", "Vulnerabilities.VulnerablePackages.Name": "p"},
+		},
 		"a passed check":    {one("2003", `,"compliance":{"control":"S3.8","status":"Pass","standards":["CIS"],"requirements":["1.1"]}`), map[string]string{"Compliance.Status": "PASSED", "Compliance.SecurityControlId": "S3.8", "Compliance.AssociatedStandards.StandardsId": "CIS"}},
 		"closed":            {strings.Replace(one("2004", ""), `"activity_id":1`, `"activity_id":3`, 1), map[string]string{"RecordState": "ARCHIVED"}},
 		"archived":          {strings.Replace(one("2004", ""), `"status_id":1`, `"status_id":5`, 1), map[string]string{"RecordState": "ARCHIVED"}},
