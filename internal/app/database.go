@@ -255,8 +255,8 @@ func nothingUnderWay(ctx context.Context, cfg config.Config) (err error) {
 		WithHint("start parry serve, run: parry stop on --reason 'move of the database'; wait until parry remediation list shows none that is running, stop the server, and run it again")
 }
 
-// CopyKey reports the words that must be said of an archive with the data key in it.
-func CopyKey(w io.Writer, path string) {
+// WarnOfKey says what must be said of an archive with the data key in it.
+func WarnOfKey(w io.Writer, path string) {
 	fmt.Fprintf(w, "WARNING: %s holds the data key. Whoever reads this file reads every secret, plan and before-image in it,\n"+
 		"and can write backups that this installation trusts. Keep it where you keep the key, not where you keep backups.\n", path)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
+	"github.com/parry-security/parry/internal/service"
 )
 
 // Limits of a checkpoint: outputs are selected values, not whole replies.
@@ -236,8 +237,5 @@ func stableID(parts ...string) string {
 		// The length keeps "a","bc" and "ab","c" apart.
 		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
-	b := h.Sum(nil)[:16]
-	b[6] = b[6]&0x0f | 0x80
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return service.UUID([sha256.Size]byte(h.Sum(nil)))
 }

@@ -94,7 +94,7 @@ func (s *shared) dbBackupCommand() *cobra.Command {
 				return err
 			}
 			if withKey {
-				app.CopyKey(s.Err, path)
+				app.WarnOfKey(s.Err, path)
 			}
 			out := summary(path, m, clock.Now().Sub(began))
 			return s.print(s.Out, out, out.grid)

@@ -3,7 +3,6 @@ package insight
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/filter"
+	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -201,11 +201,5 @@ func actionOf(o store.HubObject) (Action, error) {
 	}, nil
 }
 
-// uuid gives an identifier in the form of AWS's.
-func uuid(seed string) string {
-	sum := sha256.Sum256([]byte(seed))
-	h := sum[:16]
-	h[6] = h[6]&0x0f | 0x80 // UUID version 8: the bits are the maker's own.
-	h[8] = h[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
-}
+// uuid gives the identifier that stands for seed.
+func uuid(seed string) string { return service.UUID(sha256.Sum256([]byte(seed))) }

@@ -11,6 +11,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
+	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -28,11 +29,7 @@ type Documents interface {
 // ExecutionID gives the id of the run that remediation id is: a UUID, as Systems
 // Manager's ids are, the same at every call.
 func ExecutionID(id remediation.ID) string {
-	sum := sha256.Sum256([]byte("parry execution " + string(id)))
-	b := sum[:16]
-	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80 // version 8: made by a rule of our own
-	h := hex.EncodeToString(b)
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	return service.UUID(sha256.Sum256([]byte("parry execution " + string(id))))
 }
 
 // RequestRun asks for a plan that runs a document: the execution is stored as

@@ -16,6 +16,7 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/finding/ocsf"
 	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -164,10 +165,7 @@ func announce(f finding.Finding, e pattern.Envelope, doc json.RawMessage, now ti
 // eventID gives an identifier in the form of EventBridge's.
 func eventID(id finding.ID, rev int64, index int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "finding imported\x00%s\x00%s\x00%d\x00%d", id.ProductArn, id.Id, rev, index))
-	h := sum[:16]
-	h[6] = h[6]&0x0f | 0x80 // UUID version 8: the bits are the maker's own.
-	h[8] = h[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
+	return service.UUID(sum)
 }
 
 // Refused is a row of the inbox that could not become a finding: the payload

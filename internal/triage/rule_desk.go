@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -182,10 +181,8 @@ func (d *RuleDesk) newKey(asked rule.Rule) (string, error) {
 		return "", fault.E(fault.Internal, "write automation rule", err)
 	}
 	id := sha256.Sum256([]byte("automation rule\x00" + d.cfg.IDs.NewID("rule")))
-	h := slices.Concat(id[:8], request[:8])
-	h[6] = h[6]&0x0f | 0x80 // UUID version 8: the bits are the maker's own.
-	h[8] = h[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16]), nil
+	copy(id[8:], request[:8])
+	return service.UUID(id), nil
 }
 
 // digest is the same for all ways to write a rule: spaces and the order of members do

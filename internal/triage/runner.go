@@ -26,8 +26,8 @@ func (t turn) take(ctx context.Context) (bool, error) {
 	return t.lease.AcquireLease(ctx, t.name, t.node, runLease)
 }
 
-// runner does the work of a desk in the background, when it is woken and by itself
-// for what another node was asked for.
+// runner does work in the background, when it is woken and by itself for what another
+// node was asked for, or an earlier run left.
 type runner struct {
 	work func(ctx context.Context) error
 	poll time.Duration
@@ -89,7 +89,7 @@ func (r *runner) loop(ctx context.Context, done chan struct{}) {
 	for {
 		if err := r.work(ctx); err != nil && ctx.Err() == nil {
 			// The work is where it was; the next wake-up or poll goes on.
-			r.log.WarnContext(ctx, "work interrupted", "error", err)
+			r.log.ErrorContext(ctx, "work interrupted", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -3,7 +3,6 @@ package triage
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -77,16 +76,12 @@ type Config struct {
 
 // Triage is the stage. It is safe for concurrent use.
 type Triage struct {
-	cfg  Config
-	log  *slog.Logger
-	wake chan struct{}
+	cfg Config
+	log *slog.Logger
 	// turn holds one token: draining is done by one caller at a time, since two
 	// would read the same rows and one would lose.
 	turn chan struct{}
-
-	mu   sync.Mutex
-	stop context.CancelFunc
-	done chan struct{}
+	runner
 }
 
 // New makes a Triage; Start makes it drain by itself.
@@ -127,68 +122,15 @@ func New(cfg Config) (*Triage, error) {
 	if cfg.Seen == nil {
 		cfg.Seen = func(string, string, string) {}
 	}
-	t := &Triage{
-		cfg: cfg, log: cfg.Logger.With("component", "triage"),
-		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
-	}
+	t := &Triage{cfg: cfg, log: cfg.Logger.With("component", "triage"), turn: make(chan struct{}, 1)}
 	t.turn <- struct{}{}
+	t.runner = newRunner(cfg.Poll, t.log, func(ctx context.Context) error {
+		// On an error the rows stay in the inbox.
+		_, err := t.Drain(ctx)
+		return err
+	})
 	return t, nil
 }
 
 // Wake tells the service that the inbox holds something. It never blocks.
-func (t *Triage) Wake() {
-	select {
-	case t.wake <- struct{}{}:
-	default: // A wake-up is waiting already.
-	}
-}
-
-// Start begins to drain the inbox in the background.
-func (t *Triage) Start(context.Context) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stop != nil {
-		return nil
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	t.stop, t.done = stop, make(chan struct{})
-	go t.run(ctx, t.done)
-	return nil
-}
-
-// Stop ends the background work after the commit that is under way.
-func (t *Triage) Stop(ctx context.Context) error {
-	t.mu.Lock()
-	stop, done := t.stop, t.done
-	t.stop = nil
-	t.mu.Unlock()
-	if stop == nil {
-		return nil
-	}
-	stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (t *Triage) run(ctx context.Context, done chan struct{}) {
-	defer close(done)
-	poll := time.NewTicker(t.cfg.Poll)
-	defer poll.Stop()
-	for {
-		if _, err := t.Drain(ctx); err != nil && ctx.Err() == nil {
-			// The rows stay in the inbox and are tried again at the next wake-up
-			// or poll.
-			t.log.ErrorContext(ctx, "drain inbox", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.wake:
-		case <-poll.C:
-		}
-	}
-}
+func (t *Triage) Wake() { t.wakeRunner() }

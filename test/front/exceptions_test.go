@@ -13,31 +13,14 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/test/testenv"
-	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 // TestExceptions: an accepted risk from its request to its end, by the command line,
 // on both databases.
 func TestExceptions(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("it builds and starts a server; run without -short")
-	}
-	python := envtest.Needs(t)
-	for _, database := range []string{"SQLite", "PostgreSQL"} {
-		t.Run(database, func(t *testing.T) {
-			t.Parallel()
-			url := ""
-			if database == "PostgreSQL" {
-				var err error
-				if url, err = envtest.Postgres(t).CreateDatabase(t.Context(), "exceptions"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := start(t, url)
-			s.exceptionStory(t, python)
-		})
-	}
+	onBoth(t, "exceptions", func(t *testing.T, s *server, python string) {
+		s.exceptionStory(t, python)
+	})
 }
 
 // parry runs a command with a key and gives what it wrote and its exit code.

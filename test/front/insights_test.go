@@ -13,33 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/test/testenv"
-	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 // TestInsights: insights and action targets as boto3 and the AWS CLI see them, and what
 // follows when a person sends findings to an action, on both databases.
 func TestInsights(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("it builds and starts a server; run without -short")
-	}
-	python := envtest.Needs(t)
-	for _, database := range []string{"SQLite", "PostgreSQL"} {
-		t.Run(database, func(t *testing.T) {
-			t.Parallel()
-			url := ""
-			if database == "PostgreSQL" {
-				var err error
-				if url, err = envtest.Postgres(t).CreateDatabase(t.Context(), "insights"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := start(t, url)
-			t.Run("boto3", func(t *testing.T) { s.insightStory(t, python) })
-			t.Run("AWS CLI", func(t *testing.T) { s.insightCLI(t, python) })
-			t.Run("an action that is invoked", s.actionStory)
-		})
-	}
+	onBoth(t, "insights", func(t *testing.T, s *server, python string) {
+		t.Run("boto3", func(t *testing.T) { s.insightStory(t, python) })
+		t.Run("AWS CLI", func(t *testing.T) { s.insightCLI(t, python) })
+		t.Run("an action that is invoked", s.actionStory)
+	})
 }
 
 func (s *server) insightStory(t *testing.T, python string) {

@@ -11,32 +11,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/test/testenv"
-	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 // TestFindingsV2: findings in OCSF as boto3 and the AWS CLI see them, on both
 // databases.
 func TestFindingsV2(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("it builds and starts a server; run without -short")
-	}
-	python := envtest.Needs(t)
-	for _, database := range []string{"SQLite", "PostgreSQL"} {
-		t.Run(database, func(t *testing.T) {
-			t.Parallel()
-			url := ""
-			if database == "PostgreSQL" {
-				var err error
-				if url, err = envtest.Postgres(t).CreateDatabase(t.Context(), "ocsf"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := start(t, url)
-			t.Run("boto3", func(t *testing.T) { s.ocsfStory(t, python) })
-			t.Run("AWS CLI", func(t *testing.T) { s.ocsfCLI(t, python) })
-		})
-	}
+	onBoth(t, "ocsf", func(t *testing.T, s *server, python string) {
+		t.Run("boto3", func(t *testing.T) { s.ocsfStory(t, python) })
+		t.Run("AWS CLI", func(t *testing.T) { s.ocsfCLI(t, python) })
+	})
 }
 
 func (s *server) ocsfStory(t *testing.T, python string) {

@@ -14,33 +14,16 @@ import (
 	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/test/testenv"
-	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 // TestAutomationRules: automation rules as boto3 and the AWS CLI see them, on both
 // databases.
 func TestAutomationRules(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("it builds and starts a server; run without -short")
-	}
-	python := envtest.Needs(t)
-	for _, database := range []string{"SQLite", "PostgreSQL"} {
-		t.Run(database, func(t *testing.T) {
-			t.Parallel()
-			url := ""
-			if database == "PostgreSQL" {
-				var err error
-				if url, err = envtest.Postgres(t).CreateDatabase(t.Context(), "rules"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := start(t, url)
-			t.Run("boto3", func(t *testing.T) { s.ruleStory(t, python) })
-			t.Run("AWS CLI", func(t *testing.T) { s.ruleCLI(t, python) })
-			t.Run("history and audit", s.ruleTraces)
-		})
-	}
+	onBoth(t, "rules", func(t *testing.T, s *server, python string) {
+		t.Run("boto3", func(t *testing.T) { s.ruleStory(t, python) })
+		t.Run("AWS CLI", func(t *testing.T) { s.ruleCLI(t, python) })
+		t.Run("history and audit", s.ruleTraces)
+	})
 }
 
 func (s *server) ruleStory(t *testing.T, python string) {

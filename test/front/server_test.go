@@ -30,6 +30,7 @@ import (
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 func TestMain(m *testing.M) {
@@ -125,6 +126,28 @@ bus_rules:
 channels:
   - {name: hook, kind: webhook, url: %q, secret_env: FRONT_HOOK_SECRET}
 `
+
+// onBoth tells a story on a server of each database, name being that of PostgreSQL's.
+func onBoth(t *testing.T, name string, story func(t *testing.T, s *server, python string)) {
+	t.Helper()
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it builds and starts a server; run without -short")
+	}
+	python := envtest.Needs(t)
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		story(t, start(t, ""), python)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		url, err := envtest.Postgres(t).CreateDatabase(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		story(t, start(t, url), python)
+	})
+}
 
 // start starts a server on an empty database ("" is SQLite) with keys for
 // everybody and, in the store, remediations that no AWS was needed for.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/service"
 )
 
 // maxToken bounds a token in bytes.
@@ -78,8 +79,5 @@ func (t timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
 // DerivedUUID gives the UUID that stands for parts (version 8), always the same.
 func DerivedUUID(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	b := [16]byte(sum[:16])
-	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return service.UUID(sha256.Sum256([]byte(strings.Join(parts, "\x00"))))
 }
