@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -271,10 +270,6 @@ func (s *shared) printException(e api.Exception) error {
 }
 
 func exceptionGrid(e api.Exception) grid {
-	var scope bytes.Buffer
-	if err := printJSON(&scope, e.Scope); err != nil {
-		scope.Reset()
-	}
 	g := grid{header: []string{"Member", "Value"}, pairs: true}
 	for _, row := range [][2]string{
 		{"Exception", e.ID},
@@ -289,7 +284,7 @@ func exceptionGrid(e api.Exception) grid {
 		{"Requested", saidText(e.CreatedAt, e.RequestedBy, "")},
 		{"Decided", saidText(e.DecidedAt, e.DecidedBy, e.Decision)},
 		{"Ended", saidText(e.EndedAt, e.EndedBy, e.EndNote)},
-		{"Scope", strings.TrimSpace(scope.String())},
+		{"Scope", lineJSON(e.Scope)},
 	} {
 		g.rows = append(g.rows, []string{row[0], row[1]})
 	}

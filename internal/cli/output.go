@@ -64,6 +64,15 @@ func (o output) print(w io.Writer, value any, asGrid func() grid) error {
 	}
 }
 
+// lineJSON gives v as JSON on one line, for a cell of a table, which keeps no indentation.
+func lineJSON(v any) string {
+	var raw, line bytes.Buffer
+	if err := printJSON(&raw, v); err != nil || json.Compact(&line, raw.Bytes()) != nil {
+		return ""
+	}
+	return line.String()
+}
+
 // printJSON writes value with every control character escaped: encoding/json
 // leaves those above 0x7e as they are, and some steer terminals.
 func printJSON(w io.Writer, value any) error {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,10 +125,6 @@ func (s *shared) withRule(ctx context.Context, text string, fn func(c *client.Cl
 
 func (s *shared) printRule(r api.AutomationRuleDetail) error {
 	return s.print(s.Out, r, func() grid {
-		var doc bytes.Buffer
-		if err := printJSON(&doc, r.Document); err != nil {
-			doc.Reset()
-		}
 		from := "created by " + r.CreatedBy
 		if r.Configured {
 			from = "automation_rules of parry.yaml"
@@ -148,7 +143,7 @@ func (s *shared) printRule(r api.AutomationRuleDetail) error {
 			{"Version", strconv.Itoa(r.Version)},
 			{"Key", r.Key},
 			{"ARN", r.ARN},
-			{"Document", strings.TrimSpace(doc.String())},
+			{"Document", lineJSON(r.Document)},
 		}}
 	})
 }
