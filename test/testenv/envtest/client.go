@@ -2,6 +2,7 @@ package envtest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -19,7 +20,10 @@ import (
 )
 
 // Creds are what a call is signed with; zero for an anonymous call.
-type Creds struct{ ID, Secret, Token string }
+type Creds struct {
+	ID, Secret, Token string
+	Region            string // us-east-1 where empty
+}
 
 // Of gives the credentials of a user of the estate.
 func Of(k testenv.Key) Creds { return Creds{ID: k.AccessKeyID, Secret: k.Secret} }
@@ -60,7 +64,7 @@ func Call(t testing.TB, env *testenv.Env, c Creds, service, method, path, body s
 		req.Header.Set("X-Amz-Content-Sha256", digest)
 		signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
 		keys := aws.Credentials{AccessKeyID: c.ID, SecretAccessKey: c.Secret, SessionToken: c.Token}
-		if err := signer.SignHTTP(t.Context(), keys, req, digest, service, "us-east-1", time.Now()); err != nil {
+		if err := signer.SignHTTP(t.Context(), keys, req, digest, service, cmp.Or(c.Region, "us-east-1"), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
