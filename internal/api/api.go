@@ -14,6 +14,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/playbook"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
@@ -80,6 +81,18 @@ type Requester interface {
 	RequestUndo(ctx context.Context, id remediation.ID, principal string) (remediation.ID, error)
 }
 
+// Work is what people do about findings and what is under way beside asking for a
+// remediation. The scope of the principal has been checked.
+type Work interface {
+	// UpdateFindings changes findings of accounts as BatchUpdateFindings does.
+	UpdateFindings(ctx context.Context, req triage.UpdateRequest, by string, accounts []string) (triage.UpdateResult, error)
+	// StopRemediation ends what waits at once, and asks what runs to end before its next
+	// step. What has ended answers code conflict.
+	StopRemediation(ctx context.Context, r remediation.Remediation, principal, reason string) error
+	// PlaybookFor gives the playbook that answers a control.
+	PlaybookFor(control string) (playbook.Playbook, bool)
+}
+
 // Audit reads the audit log.
 type Audit interface {
 	// VerifyAudit recomputes the whole chain.
@@ -112,6 +125,7 @@ type Config struct {
 	Approvals Approvals
 	Approver  Approver
 	Requester Requester
+	Work      Work
 	Audit     Audit
 	Switch    Switch
 	Keys      Keys
@@ -152,7 +166,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil,
 	} {
 		if missing {
@@ -198,6 +212,7 @@ func build(cfg Config) *API {
 	a.huma = humago.New(a.mux, contract(cfg.Version))
 	a.registerHealth()
 	a.registerFindings()
+	a.registerWork()
 	a.registerControls()
 	a.registerRemediations()
 	a.registerApprovals()

@@ -19,6 +19,7 @@ import (
 	"github.com/parry-security/parry/internal/control"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/playbook"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/triage"
@@ -259,6 +260,28 @@ func (v *vault) RequestUndo(_ context.Context, id remediation.ID, principal stri
 	return "rem-undo", nil
 }
 
+// UpdateFindings knows the findings of the caller's accounts.
+func (v *vault) UpdateFindings(_ context.Context, req triage.UpdateRequest, by string, accounts []string) (triage.UpdateResult, error) {
+	for _, f := range v.findings {
+		if f.ID == req.Identifiers[0] && in(accounts, f.Account) {
+			raw, err := json.Marshal(req.Patch)
+			v.note("update " + f.ID.Id + " for " + by + ": " + string(raw))
+			return triage.UpdateResult{Processed: req.Identifiers}, err
+		}
+	}
+	return triage.UpdateResult{Unprocessed: []triage.Unprocessed{{FindingIdentifier: req.Identifiers[0], ErrorCode: triage.CodeNotFound, ErrorMessage: "no"}}}, nil
+}
+
+func (v *vault) StopRemediation(_ context.Context, r remediation.Remediation, principal, reason string) error {
+	v.note("stop " + string(r.ID) + " for " + principal + ": " + reason)
+	return nil
+}
+
+// PlaybookFor answers S3.8 alone.
+func (v *vault) PlaybookFor(control string) (playbook.Playbook, bool) {
+	return playbook.Playbook{ID: "S3.8", Title: "Block public access", Risk: "medium", Reversible: true}, control == "S3.8"
+}
+
 func (v *vault) VerifyAudit(context.Context) (api.AuditReport, error) {
 	return api.AuditReport{OK: true, Entries: 1200, Head: "h"}, nil
 }
@@ -326,7 +349,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 // Counter counts findings.
 type Counter interface {
 	CountFindings(ctx context.Context, q store.CountQuery) ([]store.FindingCount, error)
+	GroupFindings(ctx context.Context, q store.GroupQuery) ([]store.GroupCount, error)
 	FindingTrends(ctx context.Context, q store.TrendQuery) (store.Trends, error)
 }
 

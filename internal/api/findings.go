@@ -155,7 +155,11 @@ func (a *API) registerFindings() {
 			if err != nil {
 				return nil, err
 			}
-			out := &findingOutput{FindingDetail{Finding: findingOf(r), ExceptedBy: excepted, Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Links: []finding.Link{}, Linked: []LinkedFinding{}}}
+			remedy, err := a.remedy(ctx, p, r, excepted)
+			if err != nil {
+				return nil, err
+			}
+			out := &findingOutput{FindingDetail{Finding: findingOf(r), ExceptedBy: excepted, Remedy: remedy, Reasons: score.Reasons, Document: f.Bare().JSON(), OCSF: ocsf.JSON(ocsf.Export(f)), Links: []finding.Link{}, Linked: []LinkedFinding{}}}
 			if slices.Contains(a.cfg.Detective, f.Region()) {
 				out.Body.Links = append(out.Body.Links, f.DetectiveLinks()...)
 			}

@@ -42,8 +42,14 @@ func TestForeignLooksLikeUnknown(t *testing.T) {
 			_, err := c.Calls(ctx, remediation.ID("rem-"+w), client.Paging{})
 			return err
 		},
-		"plan":     func(ctx context.Context, w string) error { _, err := c.Plan(ctx, remediation.ID("rem-"+w)); return err },
-		"undo":     func(ctx context.Context, w string) error { _, err := c.Undo(ctx, remediation.ID("rem-"+w)); return err },
+		"plan": func(ctx context.Context, w string) error { _, err := c.Plan(ctx, remediation.ID("rem-"+w)); return err },
+		"undo": func(ctx context.Context, w string) error { _, err := c.Undo(ctx, remediation.ID("rem-"+w)); return err },
+		"cancel": func(ctx context.Context, w string) error {
+			return c.CancelRemediation(ctx, remediation.ID("rem-"+w), "no longer wanted")
+		},
+		"update": func(ctx context.Context, w string) error {
+			return c.UpdateFinding(ctx, finding.ID{ProductArn: arn, Id: w}, "SUPPRESSED", "accepted")
+		},
 		"approval": func(ctx context.Context, w string) error { _, err := c.Approval(ctx, "apr-"+w); return err },
 		"grant":    func(ctx context.Context, w string) error { _, err := c.Grant(ctx, "apr-"+w, hash("b"), ""); return err },
 		"reject": func(ctx context.Context, w string) error {
@@ -127,6 +133,8 @@ func TestEveryRoleMayDoWhatTheTableSays(t *testing.T) {
 		"fix":     {func(c *client.Client) error { _, err := c.Remediate(ctx, devFinding, ""); return err }, "admin operator"},
 		"undo":    {func(c *client.Client) error { _, err := c.Undo(ctx, "rem-dev"); return err }, "admin operator"},
 		"grant":   {func(c *client.Client) error { _, err := c.Grant(ctx, "apr-dev", hash("a"), ""); return err }, "admin approver"},
+		"cancel":  {func(c *client.Client) error { return c.CancelRemediation(ctx, "rem-dev", "no longer wanted") }, "admin operator"},
+		"update":  {func(c *client.Client) error { return c.UpdateFinding(ctx, devFinding, "NOTIFIED", "") }, "admin operator source"},
 		"audit":   {func(c *client.Client) error { _, err := c.VerifyAudit(ctx); return err }, "admin operator approver reader"},
 		"export":  {func(c *client.Client) error { return c.ExportAudit(ctx, 1199, io.Discard) }, "admin operator approver reader"},
 		"keys":    {func(c *client.Client) error { _, err := c.Keys(ctx); return err }, "admin"},

@@ -58,6 +58,7 @@ type Finding struct {
 type FindingDetail struct {
 	Finding
 	ExceptedBy *FindingException `json:"excepted_by,omitempty" doc:"The exception that suppresses it."`
+	Remedy     Remedy            `json:"remedy" doc:"What would fix it, and why it is not fixed."`
 	Reasons    []triage.Reason   `json:"reasons" nullable:"false" doc:"Why it has its priority: the points add up."`
 	Document   json.RawMessage   `json:"document" doc:"The finding in AWS Security Finding Format."`
 	OCSF       json.RawMessage   `json:"ocsf" doc:"The finding in OCSF: as it came, where it came so, with what was changed since."`

@@ -264,7 +264,7 @@ func (l *Local) Approve(ctx context.Context, r remediation.Remediation) error {
 
 // Withdraw ends a run that waits for approval.
 func (l *Local) Withdraw(ctx context.Context, r remediation.Remediation) error {
-	return l.stages.approve.Withdraw(ctx, r.ID, l.Principal)
+	return l.stages.approve.Withdraw(ctx, r.ID, l.Principal, "")
 }
 
 // Execution gives an execution with its steps, and the children of a run on targets,

@@ -79,7 +79,7 @@ const maxWithdrawals = 5
 func (d runDesk) CancelRun(ctx context.Context, e remediation.Execution, principal string) error {
 	ended := false
 	for n := 0; ; n++ {
-		err := d.approve.Withdraw(ctx, e.Remediation, principal)
+		err := d.approve.Withdraw(ctx, e.Remediation, principal, "")
 		switch {
 		case fault.Is(err, fault.NotFound) && !ended:
 			// It is being planned.

@@ -63,17 +63,17 @@ func TestADocumentRunsByItselfOnlyIfAPolicyNamesIt(t *testing.T) {
 func TestWithdrawnBeforeItBegan(t *testing.T) {
 	t.Parallel()
 	w := setup(t, dev, aRun(nil))
-	if err := w.stage.Withdraw(t.Context(), "rem-1", "alice"); err != nil {
+	if err := w.stage.Withdraw(t.Context(), "rem-1", "alice", "not today"); err != nil {
 		t.Fatal(err)
 	}
-	if w.r.State != remediation.Cancelled || w.a.State != remediation.ApprovalSuperseded {
-		t.Errorf("remediation %s, approval %s", w.r.State, w.a.State)
+	if w.r.State != remediation.Cancelled || w.a.State != remediation.ApprovalSuperseded || w.r.Reason != "stopped by alice: not today" {
+		t.Errorf("remediation %s (%s), approval %s", w.r.State, w.r.Reason, w.a.State)
 	}
 	ends := w.eff[len(w.eff)-1].Ends
 	if len(ends) != 1 || ends[0].ID != "exe-1" || ends[0].Status != "Cancelled" {
 		t.Errorf("ends = %+v", ends)
 	}
-	if err := w.stage.Withdraw(t.Context(), "rem-1", "alice"); !fault.Is(err, fault.Conflict) {
+	if err := w.stage.Withdraw(t.Context(), "rem-1", "alice", ""); !fault.Is(err, fault.Conflict) {
 		t.Errorf("again: %v", err)
 	}
 }

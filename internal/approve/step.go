@@ -154,15 +154,18 @@ func (s *Stage) cancel(ctx context.Context, r remediation.Remediation, reason, h
 
 // Withdraw ends a remediation that waits, for its plan to be put up, to be approved
 // or for its turn, because somebody stops it. One that moved meanwhile answers
-// store.ErrConflict.
-func (s *Stage) Withdraw(ctx context.Context, id remediation.ID, principal string) error {
+// store.ErrConflict. Why is what the person said, "" for nothing.
+func (s *Stage) Withdraw(ctx context.Context, id remediation.ID, principal, why string) error {
 	r, err := s.Store.Remediation(ctx, id)
 	if err != nil {
 		return err
 	}
-	op := "stop " + string(id)
+	op, reason := "stop "+string(id), "stopped by "+principal
+	if why != "" {
+		reason += ": " + why
+	}
 	if r.State == remediation.Planned {
-		return s.cancel(ctx, r, "stopped by "+principal, "", principal)
+		return s.cancel(ctx, r, reason, "", principal)
 	}
 	if r.State != remediation.AwaitingApproval && r.State != remediation.Queued {
 		return fault.Errorf(fault.Conflict, op, "it is %s", r.State).WithHint("run: parry remediation show %s", id)
@@ -172,5 +175,5 @@ func (s *Stage) Withdraw(ctx context.Context, id remediation.ID, principal strin
 		return err
 	}
 	a.State = remediation.ApprovalSuperseded
-	return s.settle(ctx, a, r, transition{to: remediation.Cancelled, reason: "stopped by " + principal, actor: principal, title: r.Title()})
+	return s.settle(ctx, a, r, transition{to: remediation.Cancelled, reason: reason, actor: principal, title: r.Title()})
 }

@@ -18,7 +18,7 @@ import (
 
 func (s *shared) findingCommand() *cobra.Command {
 	c := &cobra.Command{Use: "finding", Short: "See findings and have them remediated"}
-	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingExplainCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingRemediateCommand(),
+	c.AddCommand(s.findingListCommand(), s.findingShowCommand(), s.findingExplainCommand(), s.findingHistoryCommand(), s.findingImportCommand(), s.findingUpdateCommand(), s.findingRemediateCommand(),
 		s.findingCountCommand(), s.findingTrendCommand(), s.findingActionCommand())
 	return c
 }
@@ -207,6 +207,7 @@ func findingGrid(d api.FindingDetail) grid {
 		{"Compliance", d.Compliance},
 		{"Workflow", d.Workflow},
 		{"Exception", exceptedText(d.ExceptedBy)},
+		{"Remediation", strings.TrimSpace(d.Remedy.Why + " " + d.Remedy.Next)},
 		{"State", d.RecordState},
 		{"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
 		{"Account", d.Account},
@@ -330,6 +331,42 @@ func (s *shared) printRequested(id remediation.ID, what string) error {
 	}
 	fmt.Fprintf(s.Err, "%s is being planned; next: parry remediation watch %s\n", what, id)
 	return nil
+}
+
+func (s *shared) findingUpdateCommand() *cobra.Command {
+	var workflow, note string
+	c := &cobra.Command{
+		Use: "update ID", Short: "Set the workflow status of a finding, with a note that says why", Args: cobra.ExactArgs(1),
+		Example: `  parry finding update ID --workflow suppressed --note "accepted until the move"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("--workflow", &workflow, "NEW", "NOTIFIED", "SUPPRESSED", "RESOLVED"); err != nil {
+				return err
+			}
+			if workflow == "" && note == "" {
+				return usage("there is nothing to set: give --workflow, --note or both")
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			f, err := findFinding(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			id := finding.ID{ProductArn: f.ProductArn, Id: f.ID}
+			if err := c.UpdateFinding(cmd.Context(), id, workflow, note); err != nil {
+				return err
+			}
+			detail, err := c.Finding(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			return s.print(s.Out, detail, func() grid { return findingGrid(detail) })
+		},
+	}
+	c.Flags().StringVar(&workflow, "workflow", "", "new, notified, suppressed or resolved")
+	c.Flags().StringVar(&note, "note", "", "why; at most 512 characters")
+	return c
 }
 
 func (s *shared) findingRemediateCommand() *cobra.Command {

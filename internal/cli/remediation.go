@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ import (
 
 func (s *shared) remediationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "remediation", Short: "Follow remediations and take them back"}
-	c.AddCommand(s.remediationListCommand(), s.remediationShowCommand(), s.remediationCallsCommand(), s.remediationWatchCommand(), s.remediationUndoCommand())
+	c.AddCommand(s.remediationListCommand(), s.remediationShowCommand(), s.remediationCallsCommand(), s.remediationWatchCommand(), s.remediationCancelCommand(), s.remediationUndoCommand())
 	return c
 }
 
@@ -249,6 +250,30 @@ func (s *shared) watched(d api.RemediationDetail) error {
 		return exit(ExitWaiting, nil)
 	}
 	return exit(ExitFailing, nil)
+}
+
+func (s *shared) remediationCancelCommand() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: "cancel ID --reason TEXT", Short: "End a remediation that waits, or ask one that runs to end before its next step", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usage("say why with --reason; it is kept with the remediation")
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			id := remediation.ID(args[0])
+			if err := c.CancelRemediation(cmd.Context(), id, reason); err != nil {
+				return err
+			}
+			fmt.Fprintf(s.Err, "%s is being ended; next: parry remediation show %s\n", id, id)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why; at most 500 characters")
+	return c
 }
 
 func (s *shared) remediationUndoCommand() *cobra.Command {

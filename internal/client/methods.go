@@ -231,6 +231,27 @@ func (c *Client) Undo(ctx context.Context, id remediation.ID) (remediation.ID, e
 	return out.Remediation, err
 }
 
+// CancelRemediation ends a remediation that waits, or asks one that runs to end.
+func (c *Client) CancelRemediation(ctx context.Context, id remediation.ID, reason string) error {
+	return c.on(ctx, http.MethodPost, "/v1/remediations/", string(id), "/cancel", api.StopRequest{Reason: reason}, nil)
+}
+
+// UpdateFinding sets the workflow status of a finding and its note; "" leaves either.
+func (c *Client) UpdateFinding(ctx context.Context, id finding.ID, workflow, note string) error {
+	return c.on(ctx, http.MethodPatch, "/v1/findings/", id.Key(), "", api.FindingUpdate{Workflow: workflow, Note: note}, nil)
+}
+
+// GroupFindings counts what a search finds, within a selection, by one attribute. n is
+// how many groups are wanted, 0 for the server's default.
+func (c *Client) GroupFindings(ctx context.Context, f FindingFilter, search api.FindingSearch, by string, n int) (api.FindingGroups, error) {
+	var out api.FindingGroups
+	v := f.values(Paging{Limit: n})
+	v.Set("by", by)
+	v.Del("sort")
+	err := c.call(ctx, http.MethodPost, "/v1/findings/groups", v, search, &out)
+	return out, err
+}
+
 // Approvals lists approvals in state ("" for all), the latest first.
 func (c *Client) Approvals(ctx context.Context, state remediation.ApprovalState, p Paging) (api.Page[remediation.Approval], error) {
 	v := p.values()
