@@ -58,6 +58,11 @@ type Queries struct {
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
+	PersonInsert, PersonRead, PersonList, PersonUpdate                                            string
+	SessionInsert, SessionRead, SessionList, SessionSeen, SessionEnd, SessionEndID, SessionEndAll string
+	SessionTrim, SessionPrune, TryAdd, TryForget, TryPrune                                        string
+	ViewTotalAdd, ViewTotalTake, ViewInsert, ViewUpdate, ViewDelete, ViewRead, ViewPage           string
+
 	RuleRevision, RuleRevisionNext, RuleInsert, RuleUpdate, RuleDelete, RuleTotal, RuleAll string
 	RuleHitAdd, RuleHits, RuleHitDelete                                                    string
 	RuleRunInsert, RuleRunUpdate, RuleRunRead, RuleRunOpen, RuleRunPage, RuleRunPrune      string

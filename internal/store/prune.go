@@ -35,7 +35,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days, Sessions, Tries int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -75,7 +75,7 @@ func (s *Store) pruneRows(ctx context.Context, f File, query string, args ...any
 	}
 }
 
-// Prune removes what is past its retention; expired signatures and the counters
+// Prune removes what is past its retention; expired signatures, sessions and the counters
 // of budgets whose window is over always.
 func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 	var p Pruned
@@ -87,6 +87,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		return p, err
 	}
 	if p.Signatures, err = s.pruneRows(ctx, Findings, s.q.SignaturePrune, micros(s.now())); err != nil {
+		return p, err
+	}
+	if p.Sessions, p.Tries, err = s.pruneSessions(ctx); err != nil {
 		return p, err
 	}
 	if p.Budgets, err = s.pruneRows(ctx, Execution, s.q.BudgetPrune, micros(s.now()), int64(pruneChunk)); err != nil {

@@ -286,6 +286,83 @@ ON CONFLICT (digest) DO UPDATE SET until = excluded.until WHERE seen_signature.u
 -- name: SignaturePrune
 DELETE FROM seen_signature WHERE until <= $1;
 
+-- name: PersonInsert
+INSERT INTO person (name, hash, doc, created_at, updated_at, rev) VALUES ($1, $2, $3, $4, $4, 1) ON CONFLICT DO NOTHING;
+
+-- name: PersonRead
+SELECT name, hash, doc, created_at, updated_at, rev FROM person WHERE name = $1;
+
+-- name: PersonList
+SELECT name, doc, created_at, updated_at, rev FROM person ORDER BY name LIMIT $1;
+
+-- name: PersonUpdate
+UPDATE person SET hash = $3, doc = $4, updated_at = $5, rev = rev + 1 WHERE name = $1 AND rev = $2;
+
+-- name: SessionInsert
+INSERT INTO person_session (digest, id, name, created_at, expires_at, seen_at, address, agent, seal) VALUES ($1, $2, $3, $4, $5, $4, $6, $7, $8);
+
+-- name: SessionRead
+SELECT s.digest, s.id, s.name, s.created_at, s.expires_at, s.seen_at, s.address, s.agent, s.seal, p.hash, p.doc, p.created_at, p.updated_at, p.rev
+FROM person_session s JOIN person p ON p.name = s.name WHERE s.digest = $1;
+
+-- name: SessionList
+SELECT id, name, created_at, expires_at, seen_at, address, agent FROM person_session
+WHERE name = $1 AND expires_at > $2 AND seen_at > $3 ORDER BY created_at DESC, id LIMIT $4;
+
+-- name: SessionSeen
+UPDATE person_session SET seen_at = $2 WHERE digest = $1 AND seen_at < $2;
+
+-- name: SessionEnd
+DELETE FROM person_session WHERE digest = $1;
+
+-- name: SessionEndID
+DELETE FROM person_session WHERE name = $1 AND id = $2;
+
+-- name: SessionEndAll
+DELETE FROM person_session WHERE name = $1;
+
+-- name: SessionTrim
+DELETE FROM person_session WHERE digest IN (SELECT digest FROM person_session WHERE name = $1 ORDER BY created_at DESC, id LIMIT 1000 OFFSET $2);
+
+-- name: SessionPrune
+DELETE FROM person_session WHERE digest IN (SELECT digest FROM person_session WHERE expires_at <= $1 LIMIT $2);
+
+-- name: TryAdd
+INSERT INTO sign_in_try (bucket, n, until) VALUES ($1, 1, $2)
+ON CONFLICT (bucket) DO UPDATE SET
+    n = CASE WHEN sign_in_try.until <= $3 THEN 1 ELSE sign_in_try.n + 1 END,
+    until = CASE WHEN sign_in_try.until <= $3 THEN excluded.until ELSE sign_in_try.until END
+RETURNING n, until;
+
+-- name: TryForget
+DELETE FROM sign_in_try WHERE bucket = $1;
+
+-- name: TryPrune
+DELETE FROM sign_in_try WHERE bucket IN (SELECT bucket FROM sign_in_try WHERE until <= $1 LIMIT $2);
+
+-- name: ViewTotalAdd
+INSERT INTO saved_view_total (owner, n) VALUES ($1, 1)
+ON CONFLICT (owner) DO UPDATE SET n = saved_view_total.n + 1 WHERE saved_view_total.n < $2;
+
+-- name: ViewTotalTake
+UPDATE saved_view_total SET n = n - 1 WHERE owner = $1;
+
+-- name: ViewInsert
+INSERT INTO saved_view (id, owner, page, shared, created_at, updated_at, doc) VALUES ($1, $2, $3, $4, $5, $5, $6);
+
+-- name: ViewUpdate
+UPDATE saved_view SET page = $3, shared = $4, updated_at = $5, doc = $6 WHERE id = $1 AND owner = $2;
+
+-- name: ViewDelete
+DELETE FROM saved_view WHERE id = $1 AND owner = $2;
+
+-- name: ViewRead
+SELECT id, owner, page, shared, created_at, updated_at, doc FROM saved_view WHERE id = $1;
+
+-- name: ViewPage
+SELECT id, owner, page, shared, created_at, updated_at, doc FROM saved_view
+WHERE (owner = $1 OR shared = 1) AND (created_at, id) > ($2::bigint, $3::text) ORDER BY created_at, id LIMIT $4;
+
 -- name: RuleRevision
 SELECT rev FROM automation_rule_revision WHERE one = 1;
 
