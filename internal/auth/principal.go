@@ -12,14 +12,16 @@ import (
 // it is the installation itself, which only a principal with all accounts holds.
 const All = "*"
 
-// Principal is who makes a request, as its key says.
+// Principal is who makes a request, as its key or its session says.
 type Principal struct {
-	// Name is the person or program. Two keys of one person have one name, so
-	// that a quorum counts people and not keys.
+	// Name is the person or program. Two keys of one person have one name, and so has
+	// who signed in, so that a quorum counts people and not keys.
 	Name  string
-	KeyID string
+	KeyID string // "" for who signed in
 	// KeyName is the label of the key: the name of the source for imports.
 	KeyName string
+	// Session is the id of the session of who signed in, "" for a key.
+	Session string
 	Roles   []Role
 	// Accounts are 12-digit ids, or All. Empty means none.
 	Accounts []string
@@ -45,8 +47,12 @@ func Permit(p Principal, action Action) error {
 	if p.May(action) {
 		return nil
 	}
+	if p.Session != "" {
+		return fault.Errorf(fault.Denied, "check permission", "%s (role: %s) may not do %s", p.label(), p.roleList(), action).
+			WithHint("ask an administrator for a role that has %s: %s", action, rolesWith(action, true))
+	}
 	return fault.Errorf(fault.Denied, "check permission", "%s (roles: %s) may not do %s", p.label(), p.roleList(), action).
-		WithHint("ask an administrator for a key with a role that has %s: %s", action, rolesWith(action))
+		WithHint("ask an administrator for a key with a role that has %s: %s", action, rolesWith(action, false))
 }
 
 // Authorize checks that p may do action on account. Give All for an action
@@ -64,10 +70,10 @@ func Authorize(p Principal, action Action, account string) error {
 	}
 	if account == All {
 		return fault.Errorf(fault.Denied, "check permission", "%s concerns the whole installation and %s is limited to %s", action, p.label(), strings.Join(Scope(p), ", ")).
-			WithHint("use a key that has all accounts")
+			WithHint("%s", p.word("use a key that has all accounts", "sign in as somebody who has all accounts"))
 	}
 	return fault.Errorf(fault.Denied, "check permission", "%s may not do %s on account %q", p.label(), action, account).
-		WithHint("ask an administrator to add the account to the key %s", p.KeyName)
+		WithHint("ask an administrator to add the account to %s", p.word("the key "+p.KeyName, p.Name))
 }
 
 // Scope gives the accounts whose objects p may see, never nil: an empty scope
@@ -86,21 +92,34 @@ func (p Principal) label() string {
 	return p.Name
 }
 
+// word gives what to say to a program with a key, or to who signed in.
+func (p Principal) word(key, session string) string {
+	if p.Session != "" {
+		return session
+	}
+	return key
+}
+
 func (p Principal) roleList() string {
 	if len(p.Roles) == 0 {
 		return "none"
 	}
 	names := make([]string, len(p.Roles))
 	for i, r := range p.Roles {
-		names[i] = string(r)
+		names[i] = p.word(string(r), r.Title())
 	}
 	return strings.Join(names, ", ")
 }
 
-func rolesWith(action Action) string {
+// rolesWith lists the roles that have action, as titles those that people have.
+func rolesWith(action Action, titles bool) string {
 	var names []string
 	for _, r := range Roles() {
-		if r.May(action) {
+		switch {
+		case !r.May(action) || titles && r == RoleSource:
+		case titles:
+			names = append(names, r.Title())
+		default:
 			names = append(names, string(r))
 		}
 	}

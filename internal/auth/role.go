@@ -29,6 +29,26 @@ func Roles() []Role {
 	return []Role{RoleAdmin, RoleOperator, RoleApprover, RoleReader, RoleSource}
 }
 
+// people gives each role of a person by the name that people know it by. A key may
+// have its roles by these names too.
+func people() map[string]Role {
+	return map[string]Role{"viewer": RoleReader, "responder": RoleOperator, "approver": RoleApprover, "administrator": RoleAdmin}
+}
+
+// PersonRoles lists the roles of people, the least first.
+func PersonRoles() []string { return []string{"viewer", "responder", "approver", "administrator"} }
+
+// Title is the name by which people know r: administrator for admin, responder for
+// operator, viewer for reader.
+func (r Role) Title() string {
+	for title, role := range people() {
+		if role == r {
+			return title
+		}
+	}
+	return string(r)
+}
+
 // Valid reports whether r is one of the roles.
 func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
 
@@ -120,15 +140,28 @@ func reads(action Action) bool {
 	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead}, action)
 }
 
+// Installation reports whether a concerns the whole installation, so that only a
+// principal with all accounts may do it.
+func (a Action) Installation() bool {
+	return slices.Contains([]Action{
+		AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable, SourceRead, SourceWrite, DocumentWrite, RuleRead, RuleWrite,
+		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite,
+	}, a)
+}
+
 // ParseRoles checks a list of role names.
 func ParseRoles(names []string) ([]Role, error) {
 	roles := make([]Role, 0, len(names))
 	for _, name := range names {
-		if r := Role(name); !r.Valid() {
+		r, ok := people()[name]
+		if !ok {
+			r = Role(name)
+		}
+		if !r.Valid() {
 			return nil, fault.Errorf(fault.Invalid, "read roles", "there is no role %q", name).
 				WithHint("the roles are admin, operator, approver, reader and source")
 		}
-		roles = append(roles, Role(name))
+		roles = append(roles, r)
 	}
 	return roles, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -40,9 +41,16 @@ type Config struct {
 	// Health answers GET /v1/health, the only request that needs no signature.
 	// Default: not served.
 	Health http.Handler
-	Clock  service.Clock // default: the system's
-	IDs    service.IDs   // default: random
-	Logger *slog.Logger  // default: discard
+	// People knows who signed in, by the token of the session cookie. Default: nobody.
+	People People
+	// Pages answers what a browser asks for without a signature. Default: nothing.
+	Pages Pages
+	// Proxies are the addresses of reverse proxies, whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed. Default: none.
+	Proxies []netip.Prefix
+	Clock   service.Clock // default: the system's
+	IDs     service.IDs   // default: random
+	Logger  *slog.Logger  // default: discard
 	// InFlight bounds the bytes of all bodies together. Default: 128 MiB.
 	InFlight int64
 	// Hold is how long the refusal of a repeated signature is held back.
@@ -61,6 +69,7 @@ type front struct {
 	verifier *sigv4.Verifier
 	log      *slog.Logger
 	held     chan struct{}
+	origin   *http.CrossOriginProtection
 }
 
 // New makes the handler of Parry's port.
@@ -81,18 +90,22 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &front{cfg: cfg, verifier: verifier, log: cfg.Logger.With("component", "awsfront"), held: make(chan struct{}, maxHeld)}, nil
+	return &front{cfg: cfg, verifier: verifier, log: cfg.Logger.With("component", "awsfront"), held: make(chan struct{}, maxHeld), origin: http.NewCrossOriginProtection()}, nil
 }
 
 // ServeHTTP lets a request through to its service, or answers why not.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := f.cfg.IDs.NewID("req")
-	secure(w.Header(), r, id)
+	visit := f.visit(r)
+	secure(w.Header(), visit, id)
 	if f.cfg.Health != nil && r.URL.Path == HealthPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		f.cfg.Health.ServeHTTP(w, r)
 		return
 	}
 	log := f.log.With("request_id", id, "method", r.Method, "path", r.URL.Path)
+	if f.browse(w, r, visit, log) {
+		return
+	}
 	header, failure := onlyAuthorization(r)
 	if failure != nil {
 		f.refuse(w, r, f.guess(r), failure, log)
@@ -214,16 +227,18 @@ func (f *front) served() string {
 	return protocol.Enumerate(names)
 }
 
-// secure sets the headers that every answer has. None of them is a page, so
-// nothing may be loaded, framed or cached.
-func secure(h http.Header, r *http.Request, id string) {
+// secure sets the headers that every answer has. Nothing may be loaded, framed or
+// cached; what answers with a page says itself what a page may.
+func secure(h http.Header, v auth.Visit, id string) {
 	h.Set("X-Amzn-Requestid", id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
-	if r.TLS != nil {
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if v.Secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }

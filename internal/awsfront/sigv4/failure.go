@@ -22,6 +22,9 @@ const (
 	Busy        Kind = "busy"        // too many bytes are being read at the moment
 	Unavailable Kind = "unavailable" // keys or signatures could not be read
 	Unserved    Kind = "unserved"    // signed for a service that Parry does not answer
+	// Of requests with a session's cookie instead of a signature:
+	SignedOut   Kind = "signed_out"   // no such session, or one that ended
+	CrossOrigin Kind = "cross_origin" // a change that another site asked for
 )
 
 // Failure is a request that was not let through. Its message is for the sender
