@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -129,8 +130,10 @@ type Config struct {
 	Audit     Audit
 	Switch    Switch
 	Keys      Keys
-	Attacher  Attacher
-	Rules     Rules
+	// People signs people in and out.
+	People   People
+	Attacher Attacher
+	Rules    Rules
 	// Exceptions are accepted risks.
 	Exceptions Exceptions
 	Insights   Insights
@@ -166,7 +169,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "people": c.People == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil,
 	} {
 		if missing {
@@ -182,7 +185,18 @@ type API struct {
 	log  *slog.Logger
 	mux  *http.ServeMux
 	huma huma.API
+	ops  []Operation
 }
+
+// Operation is an endpoint, and the action that its caller must hold on some account;
+// "" for one that anybody may ask.
+type Operation struct {
+	ID, Method, Path string
+	Action           auth.Action
+}
+
+// Operations lists the endpoints.
+func (a *API) Operations() []Operation { return slices.Clone(a.ops) }
 
 // New makes an API.
 func New(cfg Config) (*API, error) {
@@ -211,6 +225,7 @@ func build(cfg Config) *API {
 	a := &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), mux: http.NewServeMux()}
 	a.huma = humago.New(a.mux, contract(cfg.Version))
 	a.registerHealth()
+	a.registerSession()
 	a.registerFindings()
 	a.registerWork()
 	a.registerControls()
@@ -262,12 +277,15 @@ func contract(version string) huma.Config {
 	cfg.RejectUnknownQueryParameters = true
 	cfg.Info.Description = "What AWS has no API for: plans, approvals, undo, audit, the stop switch and keys.\n\n" +
 		"Requests are signed with AWS Signature Version 4 for the service `parry`, by a key that Parry issued. A request that changes " +
-		"something is accepted once per signature."
+		"something is accepted once per signature. Browsers send the cookie of a session (`POST /v1/session`) instead; a request that changes\n" +
+		"something must then come from the console's own origin."
 	cfg.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"sigv4": {
 		Type: "apiKey", Name: "Authorization", In: "header", Description: "AWS Signature Version 4, service parry, any region.",
+	}, "session": {
+		Type: "apiKey", Name: "parry_session", In: "cookie", Description: "The session of a person who signed in; with TLS the cookie is `__Host-parry_session`.",
 	}}
-	cfg.Security = []map[string][]string{{"sigv4": {}}}
+	cfg.Security = []map[string][]string{{"sigv4": {}}, {"session": {}}}
 	return cfg
 }
 
@@ -285,12 +303,14 @@ type operation struct {
 	id, method, path, summary, tag string
 	// status of success; default 200.
 	status int
+	// body is the largest, in bytes; default MaxBody.
+	body int64
 }
 
 // register adds an endpoint whose caller must hold action on some account. The
 // handler checks the account itself.
 func register[I, O any](a *API, op operation, action auth.Action, handle func(ctx context.Context, p auth.Principal, in *I) (*O, error)) {
-	huma.Register(a.huma, a.describe(op), func(ctx context.Context, in *I) (*O, error) {
+	huma.Register(a.huma, a.describe(op, action), func(ctx context.Context, in *I) (*O, error) {
 		p := auth.PrincipalFrom(ctx)
 		if err := auth.Permit(p, action); err != nil {
 			return nil, a.problem(ctx, err)
@@ -303,14 +323,18 @@ func register[I, O any](a *API, op operation, action auth.Action, handle func(ct
 	})
 }
 
-func (a *API) describe(op operation) huma.Operation {
+func (a *API) describe(op operation, action auth.Action) huma.Operation {
+	a.ops = append(a.ops, Operation{op.id, op.method, op.path, action})
+	if op.body == 0 {
+		op.body = MaxBody
+	}
 	if op.status == 0 {
 		op.status = http.StatusOK
 	}
 	registry := a.huma.OpenAPI().Components.Schemas
 	return huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{op.tag},
-		DefaultStatus: op.status, MaxBodyBytes: MaxBody,
+		DefaultStatus: op.status, MaxBodyBytes: op.body,
 		// The front has read the body. A deadline on the connection would outlive
 		// the reading and cancel a handler that takes longer.
 		BodyReadTimeout: -1,

@@ -349,7 +349,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -381,3 +381,12 @@ func (b bench) as(t *testing.T, role string, accounts ...string) *client.Client 
 	}
 	return c
 }
+
+// nobody signs nobody in.
+type nobody struct{}
+
+func (nobody) SignIn(context.Context, auth.Attempt) (auth.SignedIn, store.Secret, error) {
+	return auth.SignedIn{}, "", auth.ErrSignIn
+}
+
+func (nobody) SignOut(context.Context, store.Secret) error { return nil }

@@ -24,7 +24,7 @@ type healthOutput struct {
 }
 
 func (a *API) registerHealth() {
-	op := a.describe(operation{id: "get-health", method: http.MethodGet, path: "/v1/health", summary: "Whether the server can serve; needs no signature", tag: "server"})
+	op := a.describe(operation{id: "get-health", method: http.MethodGet, path: "/v1/health", summary: "Whether the server can serve; needs no signature", tag: "server"}, "")
 	op.Security = []map[string][]string{{}}
 	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*healthOutput, error) {
 		if err := a.cfg.Ready(ctx); err != nil {

@@ -22,7 +22,18 @@ type Problem struct {
 	Hint   string `json:"hint,omitempty" doc:"The next command or setting."`
 	// Errors are the places of a request that does not fit the contract.
 	Errors []ProblemPlace `json:"errors,omitempty" nullable:"false" doc:"The places that are wrong."`
+
+	header http.Header // of the answer
 }
+
+// with gives p with another status and with headers.
+func (p *Problem) with(status int, header http.Header) *Problem {
+	p.Status, p.Title, p.header = status, http.StatusText(status), header
+	return p
+}
+
+// GetHeaders gives the headers of the answer.
+func (p *Problem) GetHeaders() http.Header { return p.header }
 
 // ProblemPlace is one place of a request that is wrong.
 type ProblemPlace struct {
@@ -102,8 +113,13 @@ func (a *API) Refuse(w http.ResponseWriter, _ *http.Request, f *sigv4.Failure) {
 	switch f.Kind {
 	case sigv4.Missing:
 		p.Status = http.StatusUnauthorized
-		p.Hint = "sign the request with AWS Signature Version 4 for the service parry"
+		p.Hint = "sign the request with AWS Signature Version 4 for the service parry, or sign in"
 		w.Header().Set("WWW-Authenticate", "AWS4-HMAC-SHA256")
+	case sigv4.SignedOut:
+		p.Status = http.StatusUnauthorized
+		p.Hint = "sign in again"
+	case sigv4.CrossOrigin:
+		p.Hint = "open the console at its own address; behind a reverse proxy, let the proxy pass the Host header on"
 	case sigv4.UnknownKey:
 		p.Hint = "the key is unknown or revoked; ask an administrator, who sees: parry key list"
 	case sigv4.Mismatch:

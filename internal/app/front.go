@@ -12,6 +12,7 @@ import (
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/awsfront/sts"
+	"github.com/parry-security/parry/internal/console"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -45,7 +46,24 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	var restored store.RestoredAt
+	if err := s.store.SourceState(ctx, store.StateRestored, &restored); err != nil {
+		return nil, err
+	}
+	people, err := auth.NewPeople(auth.PeopleConfig{Persons: s.store, Sessions: s.store, Tries: s.store, NotBefore: restored.At, Clock: s.clock, IDs: s.ids, Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := s.cfg.TrustedProxies()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := console.New()
+	if err != nil {
+		return nil, err
+	}
 	rest, err := api.New(api.Config{
+		People:   people,
 		Findings: s.store, Ranker: s.stages.triage, Remediations: s.store, Journal: s.store, Redact: s.gate.Redacted, Approvals: s.store, Approver: s.stages.approve, Requester: s.stages.desk, Work: work{s.stages.triage, s.stages.approve, s.stages.execute, s.content},
 		Audit: auditLog{s.store, s.stages.audit}, Switch: s.store, Keys: s.store, Attacher: manager, Rules: s.stages.rules, Exceptions: s.stages.exceptions, Insights: s.stages.insight, Counter: s.store, Executions: executions{s.store}, Sources: s.newSources(), Guards: s.guardReport, Controls: s.store, Detective: s.cfg.Sources.Detective, Accounts: s.live.Accounts,
 		Follower: s.stages.follower, Directory: s.store, Followed: s.cfg.Organization.Sync.Enabled, Covered: s.stages.follower.Covers(), Ready: s.store.Ping, Version: s.version, Clock: s.clock, Logger: s.log,
@@ -57,12 +75,8 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	var restored store.RestoredAt
-	if err := s.store.SourceState(ctx, store.StateRestored, &restored); err != nil {
-		return nil, err
-	}
 	return awsfront.New(awsfront.Config{
-		Keys: keyring, Signatures: s.store, NotBefore: restored.At, Health: rest, Clock: s.clock, IDs: s.ids, Logger: s.log,
+		Keys: keyring, Signatures: s.store, NotBefore: restored.At, Health: rest, People: people, Pages: pages, Proxies: proxies, Clock: s.clock, IDs: s.ids, Logger: s.log,
 		Services: map[string]awsfront.Service{"securityhub": hub, ssm.Service: manager, "sts": tokens, api.Service: rest},
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,6 +43,9 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// TLS names certificate and key files (PEM).
 	TLS TLS `yaml:"tls"`
+	// Proxies are addresses or networks of reverse proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed. None: those headers say nothing.
+	Proxies []string `yaml:"proxies"`
 	// Database is a PostgreSQL URL; empty means SQLite in DataDir.
 	Database string `yaml:"database"`
 	// Node names this process among several; default the host name.
@@ -393,7 +397,31 @@ func (c *Config) validateServer() error {
 		// The value is not shown: it may hold a password.
 		return fault.Errorf(fault.Invalid, validate, "database is not a postgres:// URL").WithHint("leave database empty for SQLite in data_dir")
 	}
-	return nil
+	_, err = c.TrustedProxies()
+	return err
+}
+
+// maxProxies bounds the list of proxies.
+const maxProxies = 100
+
+// TrustedProxies gives the networks of Proxies.
+func (c *Config) TrustedProxies() ([]netip.Prefix, error) {
+	if len(c.Proxies) > maxProxies {
+		return nil, fault.Errorf(fault.Invalid, validate, "proxies has %d entries, the limit is %d", len(c.Proxies), maxProxies)
+	}
+	var out []netip.Prefix
+	for i, text := range c.Proxies {
+		net, err := netip.ParsePrefix(text)
+		if address, single := netip.ParseAddr(text); single == nil {
+			net, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil || net.Bits() == 0 {
+			return nil, fault.Errorf(fault.Invalid, validate, "proxies[%d] %q is not an address and not a network", i, text).
+				WithHint("name the reverse proxy itself, for example 127.0.0.1 or 10.0.3.0/28")
+		}
+		out = append(out, net.Masked())
+	}
+	return out, nil
 }
 
 func (c *Config) validateOrganization() error {
