@@ -41,7 +41,7 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 			return securityhub.Page{}, err
 		}
 	}
-	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit, Filter: criteria, At: f.clock.Now(), Cursor: q.Token}
+	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit, Filter: criteria, At: f.clock.Now(), Cursor: q.Token, DocumentsOnly: true}
 	for _, s := range q.Sort {
 		key, err := sortKey(s)
 		if err != nil {
@@ -56,7 +56,7 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 	if err != nil {
 		return securityhub.Page{}, err
 	}
-	page := securityhub.Page{Findings: make([]json.RawMessage, 0, len(found.Records)), Next: found.Next}
+	page := securityhub.Page{Findings: make([]json.RawMessage, 0, len(found.Records)), Next: found.Next, Release: found.Release}
 	for _, r := range found.Records {
 		page.Findings = append(page.Findings, finding.Bare(r.Doc))
 	}

@@ -4,6 +4,7 @@ import (
 	_ "embed" // the dictionary
 	"encoding/binary"
 	"errors"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -33,6 +34,8 @@ type documents struct {
 	enc  *zstd.Encoder // for anything
 	find *zstd.Encoder // for findings, with the dictionary
 	dec  *zstd.Decoder
+
+	blocks sync.Pool // of *[]byte, for the documents of pages
 }
 
 func newDocuments() (*documents, error) {
@@ -96,6 +99,10 @@ func (d *documents) unpackPair(frame []byte) (final, original []byte, err error)
 	if err != nil {
 		return nil, nil, err
 	}
+	return splitPair(both)
+}
+
+func splitPair(both []byte) (final, original []byte, err error) {
 	n, used := binary.Uvarint(both)
 	if used <= 0 || n > uint64(len(both)-used) {
 		return nil, nil, errors.New("the stored document is damaged")

@@ -74,6 +74,8 @@ type FindingRecord struct {
 	// createdAt and updatedAt are the columns: as a time, the year 1 would be
 	// taken for no time.
 	createdAt, updatedAt int64
+	// sorted are the values of the sort columns, of a record without columns.
+	sorted []any
 }
 
 // HistoryEntry is one change of a finding, as GetFindingHistory shows it.

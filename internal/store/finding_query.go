@@ -47,8 +47,9 @@ type FindingQuery struct {
 	// Exception leaves only the findings that the exception with this id suppresses,
 	// AnyException those that one does.
 	Exception string
-	// ColumnsOnly leaves the documents out.
-	ColumnsOnly bool
+	// ColumnsOnly leaves the documents out, DocumentsOnly everything else: records, also
+	// those that Match sees, then hold Doc and Original alone.
+	ColumnsOnly, DocumentsOnly bool
 }
 
 // AnyException is every exception, for FindingQuery.
@@ -58,6 +59,8 @@ const AnyException = "*"
 type FindingPage struct {
 	Records []FindingRecord
 	Next    string
+
+	room *room
 }
 
 // QueryFindings gives a page of findings. Pages are by key: findings that come
@@ -81,17 +84,25 @@ func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage,
 		}
 		from, q.At, about.At = &p, time.UnixMicro(p.At).UTC(), p.At
 	}
-	q = compiled(q)
-	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
-	if err != nil {
-		return FindingPage{}, s.fail(op, err)
-	}
-	page, last, err := s.findingPage(ctx, raw, q, by, from)
+	page, last, err := s.readPage(ctx, compiled(q), by, from)
 	if err == nil && last != nil {
 		about.Order, about.Values = last.Order, last.Values
 		page.Next, err = about.encode()
 	}
-	return page, s.fail(op, errors.Join(err, raw.Rollback()))
+	return page, s.fail(op, err)
+}
+
+// readPage reads one page, all of it as it was at one moment.
+func (s *Store) readPage(ctx context.Context, q FindingQuery, by order, from *position) (FindingPage, *position, error) {
+	if q.Match == nil && (q.ColumnsOnly || q.DocumentsOnly) && !s.searchesFirst(q.Where) {
+		return s.findingPage(ctx, s.findings.Read, q, by, from) // one statement sees one moment anyway
+	}
+	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
+	if err != nil {
+		return FindingPage{}, nil, err
+	}
+	page, last, err := s.findingPage(ctx, raw, q, by, from)
+	return page, last, errors.Join(err, raw.Rollback())
 }
 
 // question names what q asks, without page and order.
@@ -114,7 +125,7 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 			scan = defaultScan
 		}
 	}
-	var page FindingPage
+	page := FindingPage{room: &room{docs: s.docs}}
 	where, some, err := s.rareWords(ctx, r, q.Where)
 	if err != nil || !some {
 		return page, nil, err
@@ -122,7 +133,7 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 	q.Where = where
 	for scan > 0 {
 		n := min(chunk, scan)
-		records, err := s.findingChunk(ctx, r, q, by, from, n+1)
+		records, err := s.findingChunk(ctx, r, q, by, from, n+1, page.room)
 		if err != nil {
 			return page, nil, err
 		}
@@ -131,9 +142,12 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 			records = records[:n]
 		}
 		scan -= len(records)
+		if page.Records == nil {
+			page.Records = make([]FindingRecord, 0, min(limit, len(records)))
+		}
+		last := -1
 		for i, rec := range records {
-			p := by.position(rec)
-			from = &p
+			last = i
 			if q.Match != nil && !q.Match(rec) {
 				continue
 			}
@@ -150,10 +164,17 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 		if !more {
 			return page, nil, nil
 		}
+		p := by.position(records[last])
+		from = &p
 		// Documents are worth reading ahead only when few of them match.
 		chunk = min(chunk*2, maxChunk)
 	}
 	return page, from, nil
+}
+
+// searchesFirst reports whether rareWords has something to look up for where.
+func (s *Store) searchesFirst(where []Condition) bool {
+	return s.dialect.Partitioned && slices.ContainsFunc(where, func(c Condition) bool { return c.Column == columnWords })
 }
 
 // rareWords has searches for words that few findings have ask for those findings, and
@@ -207,7 +228,7 @@ func compiled(q FindingQuery) FindingQuery {
 	return q
 }
 
-func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by order, from *position, n int) ([]FindingRecord, error) {
+func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by order, from *position, n int, room *room) ([]FindingRecord, error) {
 	b := builder{columns: findingColumn, dialect: s.dialect}
 	if err := b.scope("query findings", q.Accounts); err != nil {
 		return nil, err
@@ -226,6 +247,9 @@ func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by 
 	}
 	if from != nil {
 		b.after(by, *from)
+	}
+	if q.DocumentsOnly && !q.ColumnsOnly {
+		return s.documentsOf(ctx, r, &b, by, n, room)
 	}
 	query := s.q.FindingPage + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n))
 	records, err := collect(ctx, r, query, b.args, func(r scanner) (FindingRecord, error) { return scanFinding(r) })
@@ -248,21 +272,20 @@ func (s *Store) attachDocs(ctx context.Context, r querier, records []FindingReco
 	if err != nil {
 		return err
 	}
+	frames := make([][]byte, len(records))
 	_, err = collect(ctx, r, s.q.DocsRead, []any{arg}, func(r scanner) (struct{}, error) {
 		var rid int64
 		var frame []byte
-		if err := r.Scan(&rid, &frame); err != nil {
-			return struct{}{}, err
+		err := r.Scan(&rid, &frame)
+		if i, ok := at[rid]; ok {
+			frames[i] = frame
 		}
-		i, ok := at[rid]
-		if !ok {
-			return struct{}{}, nil
-		}
-		doc, original, err := s.unpackPair(frame)
-		records[i].Doc, records[i].Original = doc, original
 		return struct{}{}, err
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.unpackAll(records, frames, nil)
 }
 
 // findingOrder checks the sort keys and adds the row number, which is unique.
@@ -287,6 +310,10 @@ func findingOrder(keys []SortKey) (order, error) {
 // position gives where rec stands in the order.
 func (o order) position(rec FindingRecord) position {
 	p := position{Order: o.String()}
+	if rec.sorted != nil {
+		p.Values = rec.sorted
+		return p
+	}
 	for _, c := range o {
 		p.Values = append(p.Values, rec.column(c.name))
 	}

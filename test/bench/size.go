@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/parry-security/parry/internal/store"
@@ -100,89 +97,14 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row, kind, of s
 	if r := rows["page/"+of+"api/p99"]; r != nil {
 		p.close()
 		for range 2 {
-			took, err := b.pagesByAPI(ctx, p, n/seeds)
+			asked, err := b.pagesByAPI(ctx, p, n/seeds)
 			if err != nil {
 				return err
 			}
-			r.set(quantile(took, 0.99), "%d signed calls one after the other, p50 %.1f ms, 6 kinds of filter, first and second page; %s", len(took), quantile(took, 0.5), at)
+			r.set(quantile(asked.pages, 0.99), "%s; %s", asked, at)
 		}
 	}
 	return nil
-}
-
-// pagesByAPI asks a server over the store of p for pages, as boto3 does.
-func (b *bench) pagesByAPI(ctx context.Context, p *place, accounts int) ([]time.Duration, error) {
-	home, err := b.temp("api")
-	if err != nil {
-		return nil, err
-	}
-	cfg := organization([]string{account(0)}, "people")
-	cfg["data_dir"], cfg["bus_rules"] = p.dir, []any{}
-	if p.url != "" {
-		cfg["database"] = p.url
-	}
-	n, err := b.node(ctx, home, cfg, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer n.stop()
-	if err := errors.Join(n.keys(ctx), n.start(ctx)); err != nil {
-		return nil, err
-	}
-	is := func(values ...string) []map[string]string {
-		var out []map[string]string
-		for _, v := range values {
-			out = append(out, map[string]string{"Value": v, "Comparison": "EQUALS"})
-		}
-		return out
-	}
-	type filters map[string]any
-	var took []time.Duration
-	for i := range 40 {
-		owner, control, region := is(account(i*7%max(accounts, 1))), is(fmt.Sprintf("S3.%d", i*13%controls)), is(regions()[i%4])
-		for _, f := range []filters{
-			{"RecordState": is("ACTIVE"), "WorkflowStatus": is("NEW", "NOTIFIED")},
-			{"AwsAccountId": owner},
-			{"SeverityLabel": is("CRITICAL", "HIGH"), "WorkflowStatus": is("NEW"), "RecordState": is("ACTIVE")},
-			{"ComplianceSecurityControlId": control, "Region": region},
-			{"AwsAccountId": owner, "SeverityLabel": is("HIGH"), "WorkflowStatus": is("NEW")},
-			{"Region": region, "ComplianceStatus": is("FAILED")},
-		} {
-			in := map[string]any{"Filters": f, "MaxResults": 50, "SortCriteria": []any{map[string]any{"Field": "UpdatedAt", "SortOrder": "desc"}}}
-			for range 2 {
-				began := time.Now()
-				next, err := n.findings(ctx, in)
-				if err != nil {
-					return nil, err
-				}
-				took = append(took, time.Since(began))
-				if in["NextToken"] = next; next == "" {
-					break
-				}
-			}
-		}
-	}
-	return took, nil
-}
-
-// findings asks for a page of findings and gives the token of the next.
-func (n *node) findings(ctx context.Context, in map[string]any) (string, error) {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return "", err
-	}
-	raw, err := n.signed(ctx, "securityhub", "/findings", n.person, http.Header{"Content-Type": {"application/json"}}, body)
-	if err != nil {
-		return "", fmt.Errorf("get findings: %w", err)
-	}
-	page, err := decode[struct {
-		Findings  []json.RawMessage
-		NextToken string
-	}](raw)
-	if err == nil && len(page.Findings) == 0 {
-		err = fmt.Errorf("get findings: none for %s", body)
-	}
-	return page.NextToken, err
 }
 
 func equal(column string, values ...string) store.Condition {

@@ -9,7 +9,9 @@ import (
 	"encoding/xml"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/parry-security/parry/internal/awsfront/sigv4"
 )
@@ -39,17 +41,44 @@ func WriteJSON11Error(w http.ResponseWriter, e *Error) {
 	writeJSON(w, e.Status, map[string]string{"__type": e.Code, "Message": e.Message, "message": e.Message}, JSON11)
 }
 
+// Appender is a value that writes itself: JSON without spaces, behind b.
+type Appender interface {
+	AppendJSON(b []byte) ([]byte, error)
+}
+
+// answers keeps the room that answers are written in before their length is known.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptAnswer is the greatest room kept, in bytes: that of a larger answer goes.
+const keptAnswer = 1 << 20
+
 func writeJSON(w http.ResponseWriter, status int, value any, contentType string) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(value); err != nil {
+	room, _ := answers.Get().(*[]byte)
+	defer answers.Put(room)
+	b, err := appendJSON((*room)[:0], value)
+	if cap(b) <= keptAnswer {
+		*room = b
+	}
+	if err != nil {
 		WriteJSONError(w, &Error{http.StatusInternalServerError, "InternalException", "The answer could not be written."})
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
-	_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // A client that is gone needs no answer.
+	_, _ = w.Write(b) // A client that is gone needs no answer.
+}
+
+// appendJSON writes value as JSON, without a line end, behind b.
+func appendJSON(b []byte, value any) ([]byte, error) {
+	if a, ok := value.(Appender); ok {
+		return a.AppendJSON(b)
+	}
+	room := bytes.NewBuffer(b)
+	enc := json.NewEncoder(room)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(value)
+	return bytes.TrimSuffix(room.Bytes(), []byte("\n")), err
 }
 
 // WriteJSONError answers e as rest-json. The message stands under both

@@ -117,10 +117,7 @@ func (h *Handler) getFindingsV2(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if page.Findings == nil {
-		page.Findings = []json.RawMessage{}
-	}
-	return findingsPage{page.Findings, page.Next}, nil
+	return findingsPage{page}, nil
 }
 
 // scope gives the accounts that a request is about: the caller's, or those of the

@@ -60,10 +60,14 @@ type SortCriterion struct {
 	SortOrder string `json:"SortOrder"` // asc or desc
 }
 
-// Page is a page of ASFF documents; Next is "" on the last.
+// Page is a page of documents, each of them valid JSON: they are written as they are.
+// Next is "" on the last.
 type Page struct {
 	Findings []json.RawMessage
 	Next     string
+	// Release, when it is there, takes the memory of the documents back. It is called
+	// once the answer is written; to leave it uncalled is safe.
+	Release func()
 }
 
 // Config is what New needs.
@@ -197,6 +201,9 @@ func (h *Handler) serve(answer operation) http.HandlerFunc {
 			return
 		}
 		protocol.WriteJSON(w, http.StatusOK, value)
+		if page, ok := value.(findingsPage); ok && page.Release != nil {
+			page.Release()
+		}
 	}
 }
 
@@ -250,12 +257,6 @@ func (h *Handler) importFindings(r *http.Request) (any, error) {
 	return h.cfg.Importer.Import(r.Context(), source, batch)
 }
 
-// findingsPage is GetFindings' answer.
-type findingsPage struct {
-	Findings  []json.RawMessage `json:"Findings"`
-	NextToken string            `json:"NextToken,omitempty"`
-}
-
 func (h *Handler) getFindings(r *http.Request) (any, error) {
 	p := auth.PrincipalFrom(r.Context())
 	if err := auth.Permit(p, auth.FindingRead); err != nil {
@@ -282,10 +283,7 @@ func (h *Handler) getFindings(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if page.Findings == nil {
-		page.Findings = []json.RawMessage{}
-	}
-	return findingsPage{page.Findings, page.Next}, nil
+	return findingsPage{page}, nil
 }
 
 func (h *Handler) updateFindings(r *http.Request) (any, error) {

@@ -22,6 +22,8 @@ func queryTests() []conformance {
 		{"query/match looks at documents within bounds", queryMatch},
 		{"query/refuses", queryRefuses},
 		{"query/columns only", queryColumns},
+		{"query/documents only", queryDocuments},
+		{"query/pages that are released do not mix", queryReleased},
 	}
 }
 
