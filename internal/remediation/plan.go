@@ -269,7 +269,8 @@ func Exact(v any) any {
 			t[i] = Exact(item)
 		}
 	case json.Number:
-		if n, err := t.Int64(); err == nil {
+		// -0 as a whole number would lose its sign, and the plan its hash.
+		if n, err := t.Int64(); err == nil && t != "-0" {
 			return n
 		}
 		f, _ := t.Float64()
