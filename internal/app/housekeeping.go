@@ -122,9 +122,12 @@ func (s *Server) takeOver(ctx context.Context) error {
 	return s.release(ctx, s.clock.Now())
 }
 
-// adopt releases what earlier processes were delivering, whatever is left of
-// their leases: nobody else uses this data directory.
+// adopt releases what earlier processes were delivering, and the turns that they had,
+// whatever is left of their leases: nobody else uses this data directory.
 func (s *Server) adopt(ctx context.Context) error {
+	if err := s.store.DropLeases(ctx, s.node); err != nil {
+		return err
+	}
 	return s.release(ctx, s.clock.Now().Add(durable.DefaultLeaseTTL))
 }
 

@@ -87,11 +87,11 @@ type Queries struct {
 	AuditEnqueue, AuditPending, AuditDone, AuditKnown, AuditInsert, AuditLast, AuditPage          string
 	AuditFind                                                                                     string
 
-	EpochNext, NodeExtend, NodePut, NodeRead, NodeDead, NodeRelease, NodePrune string
-	LeaseTake, LeaseRelease, TimerPut, TimerDue, TimerDelete, TimerPrune       string
-	SwitchRead, SwitchSet                                                      string
-	BudgetSpend, BudgetRefund, BudgetRead, BudgetList, BudgetPrune             string
-	ThrottlePut, ThrottleList, ThrottlePrune, NodeCount                        string
+	EpochNext, NodeExtend, NodePut, NodeRead, NodeDead, NodeRelease, NodePrune      string
+	LeaseTake, LeaseRelease, LeaseDrop, TimerPut, TimerDue, TimerDelete, TimerPrune string
+	SwitchRead, SwitchSet                                                           string
+	BudgetSpend, BudgetRefund, BudgetRead, BudgetList, BudgetPrune                  string
+	ThrottlePut, ThrottleList, ThrottlePrune, NodeCount                             string
 
 	CallAppend, CallUpdate, CallPage, CallPrune, CallTrim string
 }

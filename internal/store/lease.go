@@ -97,3 +97,12 @@ func (s *Store) ReleaseLease(ctx context.Context, name, node string) error {
 		return err
 	})
 }
+
+// DropLeases ends the leases of all nodes but one, whatever is left of them. Only who
+// knows that no other node lives may call it: the holder of the data directory's lock.
+func (s *Store) DropLeases(ctx context.Context, except string) error {
+	return s.write(ctx, Execution, "drop leases", func(t *tx) error {
+		_, err := t.changed(ctx, s.q.LeaseDrop, except)
+		return err
+	})
+}

@@ -727,6 +727,9 @@ WHERE lease.node = excluded.node OR lease.until <= $4;
 -- name: LeaseRelease
 DELETE FROM lease WHERE name = $1 AND node = $2;
 
+-- name: LeaseDrop
+DELETE FROM lease WHERE node <> $1;
+
 -- name: TimerPut
 INSERT INTO timer (id, at, payload) VALUES ($1, $2, $3)
 ON CONFLICT (id) DO UPDATE SET at = excluded.at, payload = excluded.payload;

@@ -110,6 +110,11 @@ func leaseHolder(t *testing.T, s *store.Store) {
 	ok(t, s.ReleaseLease(ctx, "audit", "node-2"))
 	same(t, true, take("node-1"))
 	same(t, true, must(s.AcquireLease(ctx, "another", "node-2", ttl))(t))
+	ok(t, s.DropLeases(ctx, "node-1"))
+	same(t, false, take("node-2"))
+	same(t, true, must(s.AcquireLease(ctx, "another", "node-1", ttl))(t))
+	ok(t, s.DropLeases(ctx, "node-3"))
+	same(t, true, take("node-2"))
 	for _, bad := range [][2]string{{"", "n"}, {"l", ""}} {
 		_, err := s.AcquireLease(ctx, bad[0], bad[1], ttl)
 		code(t, err, fault.Invalid)
