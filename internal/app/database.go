@@ -178,15 +178,7 @@ func alone(ctx context.Context, cfg config.Config) (unlock func(), err error) {
 }
 
 func noNodes(ctx context.Context, url string) error {
-	n, err := postgres.LiveNodes(ctx, url, service.SystemClock{}.Now())
-	if err != nil {
-		return err
-	}
-	if n > 0 {
-		return fault.Errorf(fault.Conflict, "look for servers", "%d node(s) of parry serve run on this database, or ran less than ten seconds ago", n).
-			WithHint("stop them all, wait ten seconds, and run it again")
-	}
-	return nil
+	return postgres.Alone(ctx, url, service.SystemClock{}.Now())
 }
 
 // MoveOptions say how a database is moved.

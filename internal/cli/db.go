@@ -20,11 +20,11 @@ import (
 
 func (s *shared) dbCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "db", Short: "Back up, restore and move the database",
+		Use: "db", Short: "Back up, restore, move and migrate the database",
 		Long: "Works on the database that the configuration names, beside the server or without one. What is in a backup and what becomes of\n" +
 			"work that was under way: docs/backup.md.",
 	}
-	c.AddCommand(s.dbBackupCommand(), s.dbRestoreCommand(), s.dbMoveCommand())
+	c.AddCommand(s.dbBackupCommand(), s.dbRestoreCommand(), s.dbMoveCommand(), s.dbMigrateCommand(), s.dbUndeliveredCommand())
 	return c
 }
 
@@ -149,9 +149,10 @@ func (s *shared) afterRestore(m backup.Manifest, settled backup.Settled) {
 	fmt.Fprintf(s.Err, "\nThe stop switch is on: Parry changes nothing until somebody has looked. Next:\n"+
 		"  parry serve\n"+
 		"  parry remediation list            what was ended has a hint\n"+
+		"  parry db undelivered              %d message(s) would have told or started something, and were set aside\n"+
 		"  parry key list                    %d key(s) are in force as they were at %s: revoke those revoked since\n"+
 		"  parry audit verify                says that the log goes on behind a restore\n"+
-		"  parry stop off --reason ...\n", settled.Keys, m.MadeAt.UTC().Format(time.RFC3339))
+		"  parry stop off --reason ...\n", settled.Messages, settled.Keys, m.MadeAt.UTC().Format(time.RFC3339))
 }
 
 // moveSummary is what a move came to.

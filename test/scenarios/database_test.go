@@ -50,6 +50,7 @@ func TestAnOldBackupDoesNothingAgain(t *testing.T) {
 			if out.Ended.Remediations != 1 || out.Ended.Approvals != 1 || out.Ended.Keys != 3 {
 				t.Errorf("restored %+v", out.Ended)
 			}
+			n.setAside(out.Ended.Messages)
 			since, mails := w.now(), len(w.env.SMTP.Mails())
 			n.start()
 			time.Sleep(3 * time.Second) // what would go on by itself has begun by now
@@ -128,6 +129,24 @@ func (n *node) restored(file string) summary {
 		n.t.Fatal(err)
 	}
 	return decode[summary](n.t, out)
+}
+
+// setAside: what a restore did not let go on is listed, with why.
+func (n *node) setAside(want int) {
+	n.t.Helper()
+	raw, err := n.parry(n.t, "", "db", "undelivered", "-o", "json")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	list := decode[[]struct{ Topic, Reason string }](n.t, raw)
+	if len(list) != want {
+		n.t.Errorf("%d messages were set aside and %d are listed", want, len(list))
+	}
+	for _, m := range list {
+		if m.Topic == "" || !strings.Contains(m.Reason, "restored from a backup of ") {
+			n.t.Errorf("%+v", m)
+		}
+	}
 }
 
 // TestMoveSurvivesKills moves an installation to PostgreSQL with the program killed on

@@ -202,7 +202,7 @@ func TestEveryTableSurvives(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := errors.Join(c.fill(t.Context(), archive, nil), c.close(), b.replace(context.Background(), nil)); err != nil {
+				if err := errors.Join(c.fill(t.Context(), archive, nil), c.close(), b.replace(context.Background(), storetest.Start(), nil)); err != nil {
 					t.Fatal(err)
 				}
 				dst := current(t, b)

@@ -295,7 +295,7 @@ func (t Target) take(ctx context.Context, dir string, s Settings, out Moved) err
 	if err := errors.Join(touch(mark), syncDir(dir)); err != nil {
 		return fault.E(fault.Unavailable, op, err)
 	}
-	err = t.replace(ctx, func(tx *sql.Tx) error {
+	err = t.replace(ctx, s.Clock.Now(), func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DROP TABLE "+postgres.Schema(store.Findings, "")+"."+progressTable); err != nil {
 			return err
 		}
@@ -303,7 +303,7 @@ func (t Target) take(ctx context.Context, dir string, s Settings, out Moved) err
 		return err
 	})
 	if err != nil {
-		return fault.E(fault.Unavailable, op, errors.Join(err, os.Remove(mark))).WithHint("run it again: it goes on where it ended")
+		return inPlace(op, errors.Join(err, os.Remove(mark)), "run it again: it goes on where it ended")
 	}
 	return nil
 }

@@ -54,10 +54,19 @@ func Restore(ctx context.Context, a *Archive, t Target, s Settings) (Settled, er
 	if err != nil {
 		return settled, errors.Join(fault.E(fault.CodeOf(err), op, err), t.clear(ctx))
 	}
-	if err := t.replace(ctx, nil); err != nil {
-		return settled, fault.E(fault.Unavailable, op, err).WithHint("run the restore again")
+	if err := t.replace(ctx, s.Clock.Now(), nil); err != nil {
+		return settled, inPlace(op, err, "run the restore again")
 	}
 	return settled, nil
+}
+
+// inPlace words why a copy did not take its place. Of a server that runs the error says
+// what to do.
+func inPlace(op string, err error, hint string) error {
+	if fault.Is(err, fault.Conflict) {
+		return fault.E(fault.Conflict, op, err).WithHint("%s", fault.HintOf(err))
+	}
+	return fault.E(fault.Unavailable, op, err).WithHint("%s", hint)
 }
 
 // fits says by an error that this program does not know the archive's schemas.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/parry-security/parry/internal/audit"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
@@ -184,6 +185,41 @@ func TestNothingGoesOnAfterARestore(t *testing.T) {
 			kept(t, before, s)
 			chained(t, s)
 		})
+	}
+}
+
+// TestAServerThatStartsMeanwhileKeepsItsDatabase: the leases are asked for again right
+// before the copy takes the place of what is there, since a copy takes long.
+func TestAServerThatStartsMeanwhileKeepsItsDatabase(t *testing.T) {
+	t.Parallel()
+	sealer, from := storetest.Sealer(t), backup.Target{Dir: t.TempDir()}
+	to := backup.Target{Dir: t.TempDir(), URL: storetest.Postgres(t)}
+	before := opened(t, from, sealer)
+	underWay(t, before)
+	path := written(t, from, sealer, nil)
+	server := openedAt(t, to, sealer, restored())
+	fatal(t, server.CommitFindings(t.Context(), []store.FindingWrite{storetest.Write(77)}, nil, store.Effects{}))
+	a := must(backup.Open(path, under(sealer)))(t)
+	defer func() { fatal(t, a.Close()) }()
+	started := false
+	settings := backup.Settings{Sealer: sealer, Clock: service.NewFixedClock(restored()), Actor: "test", Progress: func(string, int64, int64) {
+		if !started {
+			started = true
+			must(server.Heartbeat(t.Context(), "late", time.Minute))(t)
+		}
+	}}
+	if _, err := backup.Restore(t.Context(), a, to, settings); !started || !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "1 node(s) of parry serve") || !strings.Contains(fault.HintOf(err), "wait ten seconds") {
+		t.Fatalf("started %t: %v (%s)", started, err, fault.HintOf(err))
+	}
+	if got := must(server.Findings(t.Context(), []finding.ID{storetest.Write(77).Record.ID}))(t); len(got) != 1 {
+		t.Errorf("the server's database was replaced: %v", got)
+	}
+	// It stopped, and its lease ran out.
+	settings.Clock = service.NewFixedClock(restored().Add(2 * time.Minute))
+	fatal(t, server.Close())
+	must(backup.Restore(t.Context(), a, to, settings))(t)
+	if got := must(openedAt(t, to, sealer, restored()).Findings(t.Context(), []finding.ID{storetest.Write(77).Record.ID}))(t); len(got) != 0 {
+		t.Errorf("the restore replaced nothing: %v", got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -435,9 +436,13 @@ func (c *copying) store(ctx context.Context, sealer store.Sealer, clock service.
 
 // replace puts the copy, which is closed, in the place of what is there.
 // also is run in PostgreSQL's transaction.
-func (t Target) replace(ctx context.Context, also func(*sql.Tx) error) error {
+func (t Target) replace(ctx context.Context, now time.Time, also func(*sql.Tx) error) error {
 	if t.URL != "" {
 		return t.onPostgres(ctx, func(tx *sql.Tx) error {
+			// The copy took long, and nothing kept a server from starting meanwhile.
+			if err := postgres.StillAlone(ctx, tx, now); err != nil {
+				return err
+			}
 			for _, f := range files() {
 				for _, statement := range []string{
 					"DROP SCHEMA IF EXISTS " + postgres.Schema(f, "") + " CASCADE",

@@ -64,25 +64,46 @@ func Pool(address, schema string, conns int) (*sql.DB, error) {
 	return pool(pc, schema, conns), nil
 }
 
-// LiveNodes counts the servers that hold a lease on the database at now.
-func LiveNodes(ctx context.Context, address string, now time.Time) (n int, err error) {
-	const op = "look for servers"
+// Alone says by an error that servers hold leases on the database at now.
+func Alone(ctx context.Context, address string, now time.Time) (err error) {
 	db, err := Pool(address, executionSchema, 1)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	var there bool
-	if err := db.QueryRowContext(ctx, "SELECT to_regclass('"+executionSchema+".node') IS NOT NULL").Scan(&there); err != nil {
-		return 0, fault.E(fault.Unavailable, op, WithoutSecrets(err)).WithHint("check that the server is up and that the URL names an existing database")
-	}
-	if there {
-		err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM node WHERE until > $1", now.UnixMicro()).Scan(&n)
-	}
+	return noNodes(ctx, db, now)
+}
+
+// StillAlone is Alone within tx, to whose end no server can take or renew a lease: who
+// puts another database in the place of this one asks it right before.
+func StillAlone(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	_, err := tx.ExecContext(ctx, "DO $$ BEGIN IF to_regclass('"+executionSchema+".node') IS NOT NULL THEN LOCK TABLE "+executionSchema+".node IN ACCESS EXCLUSIVE MODE; END IF; END $$")
 	if err != nil {
-		return 0, fault.E(fault.Unavailable, op, WithoutSecrets(err))
+		return fault.E(fault.Unavailable, "look for servers", WithoutSecrets(err))
 	}
-	return n, nil
+	return noNodes(ctx, tx, now)
+}
+
+func noNodes(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, now time.Time) error {
+	const op = "look for servers"
+	var there bool
+	if err := q.QueryRowContext(ctx, "SELECT to_regclass('"+executionSchema+".node') IS NOT NULL").Scan(&there); err != nil {
+		return fault.E(fault.Unavailable, op, WithoutSecrets(err)).WithHint("check that the server is up and that the URL names an existing database")
+	}
+	if !there {
+		return nil
+	}
+	var n int
+	if err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+executionSchema+".node WHERE until > $1", now.UnixMicro()).Scan(&n); err != nil {
+		return fault.E(fault.Unavailable, op, WithoutSecrets(err))
+	}
+	if n > 0 {
+		return fault.Errorf(fault.Conflict, op, "%d node(s) of parry serve run on this database, or ran less than ten seconds ago", n).
+			WithHint("stop them all, wait ten seconds, and run it again")
+	}
+	return nil
 }
 
 func parse(address string) (*pgx.ConnConfig, error) {
