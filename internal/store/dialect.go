@@ -35,7 +35,7 @@ type Queries struct {
 	InboxAppend, InboxPeek, InboxDepth, InboxDelete string
 
 	FindingRids, IdentityAppend, FindingCurrent, FindingInsert, FindingUpdate, DocPut string
-	FindingRank, FindingDue, FindingThreats, ResourceTotals, DocsOf                   string
+	FindingRank, FindingDue, FindingThreats, ResourceTotals                           string
 	FindingRead, FindingPage, DocsRead, EventAppend, EventPage, CountAdd, CountPage   string
 	CountAddKind, CountPageKind, CountAddAccount, CountPageAccount                    string
 	TextPut, TextDelete, ResourceAppend, ResourceDelete, ResourceCount                string

@@ -127,6 +127,10 @@ func (s *Store) unpackAll(records []FindingRecord, frames [][]byte, in *room) er
 // documentsOf reads the documents of the rows that b selects, with the columns that they
 // are sorted by. Rows are chosen before their documents are joined, so that sorting them
 // never drags documents along.
+//
+// Where findings are partitioned the documents are read by a statement of their own: to
+// plan a join of all partitions takes longer than the join, and the planner does it
+// again for each page, since the plan depends on the filter's values.
 func (s *Store) documentsOf(ctx context.Context, r querier, b *builder, by order, n int, in *room) ([]FindingRecord, error) {
 	inner, outer, sorted := make([]string, len(by)), make([]string, len(by)), make([]string, len(by))
 	for i, c := range by { // the names come from an allow-list
@@ -135,8 +139,12 @@ func (s *Store) documentsOf(ctx context.Context, r querier, b *builder, by order
 			sorted[i] += " DESC"
 		}
 	}
-	query := "SELECT " + strings.Join(outer, ", ") + ", d.docs FROM (SELECT f.account, f.rid, " + strings.Join(inner, ", ") +
-		" FROM finding f" + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n)) + ") p " + s.q.DocsOf + " ORDER BY " + strings.Join(sorted, ", ")
+	rows := "SELECT f.account, f.rid, " + strings.Join(inner, ", ") + " FROM finding f" + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n))
+	if s.dialect.Partitioned {
+		return s.documentsAfter(ctx, r, rows, b.args, len(by), in)
+	}
+	// SQLite keeps the order of a CROSS JOIN: the rows first.
+	query := "SELECT " + strings.Join(outer, ", ") + ", d.docs FROM (" + rows + ") p CROSS JOIN finding_doc d ON d.rid = p.rid ORDER BY " + strings.Join(sorted, ", ")
 	frames := make([][]byte, 0, n)
 	records, err := collect(ctx, r, query, b.args, func(r scanner) (FindingRecord, error) {
 		f := FindingRecord{sorted: make([]any, len(by))}
@@ -153,4 +161,26 @@ func (s *Store) documentsOf(ctx context.Context, r querier, b *builder, by order
 		return nil, err
 	}
 	return records, s.unpackAll(records, frames, in)
+}
+
+// documentsAfter runs rows, which gives account, row number and sorted values, and reads
+// the documents then.
+func (s *Store) documentsAfter(ctx context.Context, r querier, rows string, args []any, sorted int, in *room) ([]FindingRecord, error) {
+	records, err := collect(ctx, r, rows, args, func(r scanner) (FindingRecord, error) {
+		f := FindingRecord{sorted: make([]any, sorted)}
+		dest := []any{&f.Account, &f.rid}
+		for i := range f.sorted {
+			dest = append(dest, &f.sorted[i])
+		}
+		err := r.Scan(dest...)
+		return f, err
+	})
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	err = s.attachDocs(ctx, r, records, in)
+	for i := range records {
+		records[i].Account = "" // it only led to the document
+	}
+	return records, err
 }

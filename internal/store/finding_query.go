@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -94,7 +95,7 @@ func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage,
 
 // readPage reads one page, all of it as it was at one moment.
 func (s *Store) readPage(ctx context.Context, q FindingQuery, by order, from *position) (FindingPage, *position, error) {
-	if q.Match == nil && (q.ColumnsOnly || q.DocumentsOnly) && !s.searchesFirst(q.Where) {
+	if q.Match == nil && (q.ColumnsOnly || q.DocumentsOnly && !s.dialect.Partitioned) && !s.searchesFirst(q.Where) {
 		return s.findingPage(ctx, s.findings.Read, q, by, from) // one statement sees one moment anyway
 	}
 	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
@@ -256,12 +257,12 @@ func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by 
 	if err != nil || len(records) == 0 || q.ColumnsOnly && q.Match == nil {
 		return records, err
 	}
-	return records, s.attachDocs(ctx, r, records)
+	return records, s.attachDocs(ctx, r, records, nil)
 }
 
 // attachDocs reads the documents of records. They are kept apart from the
 // columns so that sorting a page never drags documents along.
-func (s *Store) attachDocs(ctx context.Context, r querier, records []FindingRecord) error {
+func (s *Store) attachDocs(ctx context.Context, r querier, records []FindingRecord, in *room) error {
 	at := make(map[int64]int, len(records))
 	keys := make([][2]string, len(records))
 	for i, rec := range records {
@@ -275,17 +276,17 @@ func (s *Store) attachDocs(ctx context.Context, r querier, records []FindingReco
 	frames := make([][]byte, len(records))
 	_, err = collect(ctx, r, s.q.DocsRead, []any{arg}, func(r scanner) (struct{}, error) {
 		var rid int64
-		var frame []byte
+		var frame sql.RawBytes
 		err := r.Scan(&rid, &frame)
 		if i, ok := at[rid]; ok {
-			frames[i] = frame
+			frames[i] = append(in.take(len(frame)), frame...)
 		}
 		return struct{}{}, err
 	})
 	if err != nil {
 		return err
 	}
-	return s.unpackAll(records, frames, nil)
+	return s.unpackAll(records, frames, in)
 }
 
 // findingOrder checks the sort keys and adds the row number, which is unique.

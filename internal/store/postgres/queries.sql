@@ -147,9 +147,6 @@ SELECT d.rid, d.docs
 FROM jsonb_array_elements($1::text::jsonb) j
 JOIN finding_doc d ON d.account = j.value ->> 0 AND d.rid = (j.value ->> 1)::bigint;
 
--- name: DocsOf
-JOIN finding_doc d ON d.account = p.account AND d.rid = p.rid;
-
 -- name: EventPage
 SELECT e.seq, e.at, e.doc
 FROM finding_identity i

@@ -130,9 +130,6 @@ SELECT d.rid, d.docs
 FROM json_each($1) j
 CROSS JOIN finding_doc d ON d.rid = json_extract(j.value, '$[1]');
 
--- name: DocsOf
-CROSS JOIN finding_doc d ON d.rid = p.rid;
-
 -- name: EventPage
 SELECT e.seq, e.at, e.doc
 FROM finding_identity i
