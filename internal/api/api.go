@@ -130,6 +130,10 @@ type Config struct {
 	Audit     Audit
 	Switch    Switch
 	Keys      Keys
+	// Views are questions that people keep.
+	Views Views
+	// Streams carries what changes to who follows it.
+	Streams *Streams
 	// People signs people in and out.
 	People   People
 	Attacher Attacher
@@ -169,7 +173,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "people": c.People == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "people": c.People == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil,
 	} {
 		if missing {
@@ -226,6 +230,9 @@ func build(cfg Config) *API {
 	a.huma = humago.New(a.mux, contract(cfg.Version))
 	a.registerHealth()
 	a.registerSession()
+	a.registerStream()
+	a.registerViews()
+	a.registerOverview()
 	a.registerFindings()
 	a.registerWork()
 	a.registerControls()

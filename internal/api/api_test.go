@@ -349,7 +349,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -389,4 +389,35 @@ func (nobody) SignIn(context.Context, auth.Attempt) (auth.SignedIn, store.Secret
 	return auth.SignedIn{}, "", auth.ErrSignIn
 }
 
+func (nobody) Still(context.Context, store.Secret) (auth.SignedIn, error) {
+	return auth.SignedIn{}, fault.Errorf(fault.NotFound, "", "nobody")
+}
+
 func (nobody) SignOut(context.Context, store.Secret) error { return nil }
+
+func noStreams() *api.Streams {
+	s, err := api.NewStreams(api.StreamsConfig{Watcher: silent{}})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// silent tells of nothing.
+type silent struct{}
+
+func (silent) Watch(ctx context.Context, _ func([]store.Hint, bool)) error {
+	<-ctx.Done()
+	return nil
+}
+
+// noViews has no views and takes none.
+type noViews struct{ api.Views }
+
+func (noViews) ListViews(context.Context, string, int, string) ([]store.View, string, error) {
+	return nil, "", nil
+}
+
+func (noViews) View(context.Context, string) (store.View, error) {
+	return store.View{}, fault.E(fault.NotFound, "read view", store.ErrNotFound)
+}

@@ -65,7 +65,7 @@ func TestOpenAPISaysWhatClientsNeed(t *testing.T) {
 			}
 		}
 	}
-	if n != 77 {
+	if n != 84 {
 		t.Errorf("%d operations", n)
 	}
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} {

@@ -17,6 +17,8 @@ import (
 type People interface {
 	SignIn(ctx context.Context, a auth.Attempt) (auth.SignedIn, store.Secret, error)
 	SignOut(ctx context.Context, token store.Secret) error
+	// Still gives who signed in without taking the look for a use of the session.
+	Still(ctx context.Context, token store.Secret) (auth.SignedIn, error)
 }
 
 // SignInPath is asked for by who is not known yet.

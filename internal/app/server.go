@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/catalog"
+	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/config"
@@ -48,6 +49,7 @@ type Server struct {
 	content  *Content
 	stages   *stages
 	services []service.Service // in the order in which they start
+	streams  *api.Streams
 	http     *http.Server
 	listener net.Listener
 	lock     *dirLock
@@ -139,10 +141,14 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !s.local {
+		s.services = append(s.services, s.streams)
+	}
 	s.http = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 120 * time.Second,
 		IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(s.streams.Close) // or the port waits for streams that do not end
 	return nil
 }
 

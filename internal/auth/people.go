@@ -115,6 +115,16 @@ type SignedIn struct {
 // long, or of somebody who is disabled is not found; any other error means that
 // sessions could not be read, and nothing may be let through.
 func (p *People) Who(ctx context.Context, token store.Secret) (SignedIn, error) {
+	return p.who(ctx, token, true)
+}
+
+// Still is Who for a look that is no use of the session: one that is open all day long
+// would otherwise never be idle.
+func (p *People) Still(ctx context.Context, token store.Secret) (SignedIn, error) {
+	return p.who(ctx, token, false)
+}
+
+func (p *People) who(ctx context.Context, token store.Secret, use bool) (SignedIn, error) {
 	const op = "find session"
 	digest, ok := digestOf(token)
 	if !ok {
@@ -128,7 +138,7 @@ func (p *People) Who(ctx context.Context, token store.Secret) (SignedIn, error) 
 	if !person.DisabledAt.IsZero() || !now.Before(s.ExpiresAt) || now.Sub(s.SeenAt) >= Idle || s.CreatedAt.Before(p.cfg.NotBefore) {
 		return SignedIn{}, fault.Errorf(fault.NotFound, op, "the session has ended")
 	}
-	if now.Sub(s.SeenAt) >= noteEvery {
+	if use && now.Sub(s.SeenAt) >= noteEvery {
 		// Without the note the session ends earlier than it should; the request need
 		// not fail for it.
 		if err := p.cfg.Sessions.SeenSession(ctx, digest); err != nil {

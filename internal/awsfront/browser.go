@@ -17,6 +17,8 @@ import (
 type People interface {
 	// Who answers not_found for a token that is good for nothing.
 	Who(ctx context.Context, token store.Secret) (auth.SignedIn, error)
+	// Still is Who for a look that is no use of the session.
+	Still(ctx context.Context, token store.Secret) (auth.SignedIn, error)
 }
 
 // Pages is the console: files, no data.
@@ -30,6 +32,7 @@ type Pages interface {
 const (
 	restPrefix  = "/v1/"
 	sessionPath = "/v1/session"
+	streamPath  = "/v1/stream"
 	restService = "parry"
 )
 
@@ -62,7 +65,11 @@ func (f *front) browse(w http.ResponseWriter, r *http.Request, v auth.Visit, log
 	}
 	ctx := auth.WithVisit(r.Context(), v)
 	if v.Token != "" {
-		who, err := f.cfg.People.Who(ctx, v.Token)
+		look := f.cfg.People.Who
+		if r.URL.Path == streamPath {
+			look = f.cfg.People.Still // a browser opens it again by itself
+		}
+		who, err := look(ctx, v.Token)
 		switch {
 		case err == nil:
 			ctx = auth.WithSignedIn(ctx, who)

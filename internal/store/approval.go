@@ -32,6 +32,7 @@ func (s *Store) CreateApproval(ctx context.Context, a remediation.Approval, r *r
 		if n == 0 {
 			return exists("%s", op)
 		}
+		t.hint(HintApproval, a.ID, a.Account, a.Version)
 		return t.withRemediation(ctx, r, eff)
 	})
 }
@@ -106,6 +107,7 @@ func (s *Store) UpdateApproval(ctx context.Context, a remediation.Approval, r *r
 		if n == 0 {
 			return conflict("%s", op)
 		}
+		t.hint(HintApproval, a.ID, a.Account, next.Version)
 		return t.withRemediation(ctx, r, eff)
 	})
 }

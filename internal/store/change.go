@@ -38,6 +38,9 @@ func (s *Store) RecordIntent(ctx context.Context, c remediation.Change) error {
 			return err
 		}
 		if n > 0 {
+			if err := t.hintRemediation(ctx, c.Remediation); err != nil {
+				return err
+			}
 			if err := t.putCall(ctx, c); err != nil {
 				return err
 			}
@@ -113,6 +116,9 @@ func (s *Store) RecordOutcome(ctx context.Context, c remediation.Change) error {
 		was.Outputs, was.Answer = c.Outputs, c.Answer
 		sealed, err := s.sealJSON(was, aad(changeTable, c.ID))
 		if err != nil {
+			return err
+		}
+		if err := t.hintRemediation(ctx, was.Remediation); err != nil {
 			return err
 		}
 		n, err := t.changed(ctx, s.q.ChangeUpdate, c.ID, string(c.Outcome), string(before), sealed)

@@ -26,6 +26,11 @@ type Dialect struct {
 	Snapshot *sql.TxOptions
 	// Classify tells what an error of the driver means.
 	Classify func(error) Failure
+	// Notify tells all nodes a text when the transaction is committed, Listen gives such
+	// texts until its context ends; gap says that some may have been missed. Without them
+	// there is one node, which tells itself.
+	Notify string
+	Listen func(ctx context.Context, got func(text string, gap bool)) error
 	// Migrate brings both files to the current schema, alone among all nodes.
 	Migrate func(context.Context) error
 }
@@ -70,14 +75,14 @@ type Queries struct {
 	ExceptionRevision, ExceptionRevisionNext, ExceptionInsert, ExceptionUpdate, ExceptionTotal, ExceptionRead string
 	ExceptionsIn, ExceptionDue, ExceptionPage, ExceptionPrune, FindingHeld                                    string
 
-	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead            string
-	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalOfStep, ApprovalUpdate, ApprovalPage, ApprovalDue string
-	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                                      string
-	ExecutionPut, ExecutionInsert, ExecutionRead, ExecutionToken, ExecutionsRead, ExecutionPage             string
-	ExecutionEnd, ExecutionAt, ExecutionPrune, StepPut, StepPage, StepPrune                                 string
-	SignalNext, SignalInsert, SignalList, SignalPrune                                                       string
-	ScriptCallInsert, ScriptCallList, ScriptCallDrop, ScriptCallPrune                                       string
-	BlobPut, BlobUse, BlobRead, BlobRelease, BlobPrune, BlobUsePrune                                        string
+	RemediationInsert, RemediationRead, RemediationUpdate, RemediationPage, PlanInsert, PlanRead                                     string
+	ApprovalInsert, ApprovalRead, ApprovalLatest, ApprovalOfStep, ApprovalUpdate, ApprovalPage, ApprovalDue                          string
+	ChangeInsert, ChangeRead, ChangeUpdate, ChangeList                                                                               string
+	ExecutionPut, ExecutionInsert, ExecutionRead, ExecutionToken, ExecutionsRead, ExecutionPage, ExecutionOwners, RemediationAccount string
+	ExecutionEnd, ExecutionAt, ExecutionPrune, StepPut, StepPage, StepPrune                                                          string
+	SignalNext, SignalInsert, SignalList, SignalPrune                                                                                string
+	ScriptCallInsert, ScriptCallList, ScriptCallDrop, ScriptCallPrune                                                                string
+	BlobPut, BlobUse, BlobRead, BlobRelease, BlobPrune, BlobUsePrune                                                                 string
 
 	DocumentInsert, DocumentUpdate, DocumentRead, DocumentPage, DocumentDelete, DocumentCount           string
 	VersionInsert, VersionRead, VersionPage, VersionsDelete, VersionDelete, VersionUpdate, VersionCount string

@@ -52,6 +52,7 @@ func (s *Store) CreateException(ctx context.Context, e Exception, most Exception
 		if n == 0 {
 			return exists("create exception %s", e.ID)
 		}
+		t.hint(HintException, e.ID, "", 1)
 		total, err := one(ctx, t, s.q.ExceptionTotal, nil, func(r scanner) (l ExceptionLimits, err error) {
 			err = r.Scan(&l.Exceptions, &l.Bytes)
 			return l, err
@@ -96,6 +97,7 @@ func (s *Store) UpdateException(ctx context.Context, e Exception, eff Effects) e
 }
 
 func (t *tx) putException(ctx context.Context, e Exception) error {
+	t.hint(HintException, e.ID, "", e.Rev+1)
 	n, err := t.changed(ctx, t.s.q.ExceptionUpdate, e.ID, e.Rev, text(e.State, maxID), micros(e.EndedAt), micros(e.DueAt), int64(len(e.Doc)), t.s.docs.pack(e.Doc))
 	if err == nil && n == 0 {
 		err = conflict("write exception %s", e.ID)

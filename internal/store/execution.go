@@ -363,6 +363,9 @@ func (s *Store) PutProgress(ctx context.Context, steps []Step, at []Progress, ef
 		if _, err := t.bulk(ctx, s.q.StepPut, rows); err != nil {
 			return err
 		}
+		if err := t.hintSteps(ctx, steps, at); err != nil {
+			return err
+		}
 		for _, p := range at {
 			if _, err := t.changed(ctx, s.q.ExecutionAt, text(p.Execution, maxID), text(p.Step, narrowColumn), text(p.Action, narrowColumn),
 				text(p.Status, narrowColumn), int64(p.Segment)); err != nil {

@@ -230,6 +230,7 @@ type batch struct {
 	delta                                             map[kind]int64
 	controls                                          map[control.Count]int64
 	days                                              map[cell]DayCount
+	hints                                             []Hint
 }
 
 func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int64) error {
@@ -261,6 +262,9 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 	}
 	b.docs = append(b.docs, []any{r.Account, r.rid, p.frame})
 	b.search.add(r.Account, r.rid, p.found, known && cur.resources > 1)
+	if !known || len(p.history) > 0 { // what is said again unchanged is no news
+		b.hints = append(b.hints, Hint{HintFinding, findingName(r.ID), r.Account, r.Rev})
+	}
 	for i, h := range p.history {
 		b.events = append(b.events, []any{r.rid, micros(p.History[i].At), h})
 	}
@@ -296,6 +300,7 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 			return conflict("write findings")
 		}
 	}
+	t.hints = append(t.hints, b.hints...)
 	if err := b.search.run(ctx, t); err != nil {
 		return err
 	}

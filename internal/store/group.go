@@ -104,14 +104,14 @@ type queued struct {
 	ctx context.Context
 	fn  func(*tx) error
 
-	woke     bool
+	did      done
 	err      error
 	panicked any
 }
 
 // write runs fn with those that wait beside it. A write that fails does not touch
 // the others; a commit that fails is an error for all.
-func (g *group) write(ctx context.Context, s *Store, db *handle, fn func(*tx) error) (woke bool, err error) {
+func (g *group) write(ctx context.Context, s *Store, db *handle, fn func(*tx) error) (did done, err error) {
 	q := &queued{ctx: ctx, fn: fn}
 	ran := g.do(ctx, q, func(all []*queued) {
 		if len(all) == 1 {
@@ -122,16 +122,16 @@ func (g *group) write(ctx context.Context, s *Store, db *handle, fn func(*tx) er
 	})
 	switch {
 	case !ran:
-		return false, context.Cause(ctx)
+		return done{}, context.Cause(ctx)
 	case q.panicked != nil:
 		panic(q.panicked) // where it would have been without the group
 	}
-	return q.woke, q.err
+	return q.did, q.err
 }
 
 // alone runs q in a transaction of its own.
 func (q *queued) alone(s *Store, db *handle) {
-	q.woke, q.err = s.writeOnce(q.ctx, db, q.run)
+	q.did, q.err = s.writeOnce(q.ctx, db, q.run)
 }
 
 // run calls fn. A panic is kept for the goroutine whose write it is.
@@ -160,7 +160,7 @@ func together(s *Store, db *handle, all []*queued) {
 		if err = q.within(ctx, t); err != nil {
 			break
 		}
-		q.woke = t.wake
+		q.did = done{t.wake, t.hints}
 	}
 	if err != nil {
 		// The database has taken back everything, as it does when the disk is full:
@@ -195,6 +195,6 @@ func (q *queued) within(ctx context.Context, t *tx) error {
 
 func give(all []*queued, err error) {
 	for _, q := range all {
-		q.woke, q.err = false, err
+		q.did, q.err = done{}, err
 	}
 }

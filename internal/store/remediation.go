@@ -54,6 +54,7 @@ func (s *Store) CreateRemediation(ctx context.Context, r remediation.Remediation
 		if n == 0 {
 			return exists("%s", op)
 		}
+		t.hint(HintRemediation, string(r.ID), r.Account, r.Version)
 		if p != nil {
 			if err := t.putPlan(ctx, raw, r.PlanHash); err != nil {
 				return err
@@ -193,6 +194,7 @@ func (t *tx) updateRemediation(ctx context.Context, r remediation.Remediation) e
 		return err
 	}
 	n, err := t.changed(ctx, t.s.q.RemediationUpdate, string(r.ID), version, string(r.State), text(r.Control, narrowColumn), doc)
+	t.hint(HintRemediation, string(r.ID), r.Account, r.Version)
 	if err == nil && n == 0 {
 		err = conflict("%s", op)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -48,6 +49,7 @@ type Store struct {
 	engineURL           string
 	docs                *documents
 	wake                map[File]chan struct{}
+	watch               atomic.Pointer[func([]Hint, bool)]
 	acks                map[File]*gather[*ack]
 	intake              intake
 	counting            chan struct{} // counts that read documents

@@ -61,6 +61,7 @@ func (s *Store) SetStopSwitch(ctx context.Context, on bool, reason string, eff E
 		if _, err := t.changed(ctx, s.q.SwitchSet, flag(on), text(reason, maxReason), micros(s.now())); err != nil {
 			return err
 		}
+		t.hint(HintStop, "", "", 0)
 		return t.send(ctx, eff)
 	})
 }

@@ -14,9 +14,10 @@ const maxTries = 5
 // tx is one write transaction.
 type tx struct {
 	*sql.Tx
-	s    *Store
-	from *handle
-	wake bool // the outbox was written
+	s     *Store
+	from  *handle
+	wake  bool   // the outbox was written
+	hints []Hint // what was changed
 }
 
 // write runs fn in a transaction on f. fn may run more than once, each time from
@@ -27,11 +28,12 @@ func (s *Store) write(ctx context.Context, f File, op string, fn func(*tx) error
 		return err
 	}
 	for try := 1; ; try++ {
-		woke, err := s.writeOn(ctx, db.Write, fn)
+		did, err := s.writeOn(ctx, db.Write, fn)
 		if err == nil {
-			if woke {
+			if did.wake {
 				s.notify(f)
 			}
+			s.publish(did.hints)
 			return nil
 		}
 		if try == maxTries || s.dialect.Classify(err) != FailureRetry || ctx.Err() != nil {
@@ -44,26 +46,35 @@ func (s *Store) write(ctx context.Context, f File, op string, fn func(*tx) error
 }
 
 // writeOn runs fn alone, or where there is one writer with those that wait for it.
-func (s *Store) writeOn(ctx context.Context, db *handle, fn func(*tx) error) (bool, error) {
+func (s *Store) writeOn(ctx context.Context, db *handle, fn func(*tx) error) (done, error) {
 	if s.dialect.OneWriter {
 		return db.group.write(ctx, s, db, fn)
 	}
 	return s.writeOnce(ctx, db, fn)
 }
 
-func (s *Store) writeOnce(ctx context.Context, db *handle, fn func(*tx) error) (bool, error) {
+// done is what is told of a transaction once it is committed.
+type done struct {
+	wake  bool
+	hints []Hint
+}
+
+func (s *Store) writeOnce(ctx context.Context, db *handle, fn func(*tx) error) (done, error) {
 	raw, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return false, err
+		return done{}, err
 	}
 	// The cause is what the caller must see; a failed rollback ends the connection
 	// and with it the transaction. After a commit it does nothing.
 	defer func() { _ = raw.Rollback() }()
 	t := &tx{Tx: raw, s: s, from: db}
 	if err := fn(t); err != nil {
-		return false, err
+		return done{}, err
 	}
-	return t.wake, raw.Commit()
+	if err := t.notifyHints(ctx); err != nil {
+		return done{}, err
+	}
+	return done{t.wake, t.hints}, raw.Commit()
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -156,7 +156,12 @@ func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, 
 		Dialect: store.Dialect{
 			Name: "postgres", Queries: q, Arrays: true, Find: "strpos", Partitioned: true, Classify: classify,
 			Snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
-			Migrate:  func(ctx context.Context) error { return migrate(ctx, pc, cfg.Suffix, findings, execution) },
+			Notify:   "SELECT pg_notify('" + channel(cfg.Suffix) + "', $1)",
+			Listen: func(ctx context.Context, got func(text string, gap bool)) error {
+				listen(ctx, pc, cfg.Suffix, got)
+				return nil
+			},
+			Migrate: func(ctx context.Context) error { return migrate(ctx, pc, cfg.Suffix, findings, execution) },
 		},
 	})
 }

@@ -510,6 +510,12 @@ SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease
     f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result, f.cross_account
 FROM execution f WHERE f.id IN (SELECT value FROM json_each($1));
 
+-- name: RemediationAccount
+SELECT account FROM remediation WHERE id = $1;
+
+-- name: ExecutionOwners
+SELECT DISTINCT e.remediation, r.account FROM execution e JOIN remediation r ON r.id = e.remediation WHERE e.id IN (SELECT value FROM json_each($1));
+
 -- name: ExecutionPage
 SELECT f.id, f.remediation, f.segment, f.status, f.state, f.lease_owner, f.lease_epoch, f.started_at, f.ended_at, f.parent, f.root, f.document, f.version,
     f.account, f.region, f.target, f.started_by, f.token, f.current_step, f.current_action, f.parked, f.about, f.result, f.cross_account
