@@ -45,6 +45,8 @@ type housekeeping struct {
 	mu     sync.Mutex
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+
+	waiting string // the page of pending approvals to look at next; withdraw's alone
 }
 
 func (s *Server) housekeeping() service.Service { return &housekeeping{s: s} }
@@ -59,6 +61,7 @@ func (h *housekeeping) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel = cancel
 	h.done.Go(func() { h.every(ctx, expireEvery, h.expire) })
+	h.done.Go(func() { h.every(ctx, expireEvery, h.withdraw) })
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
@@ -108,6 +111,12 @@ func (h *housekeeping) every(ctx context.Context, d time.Duration, fn func(conte
 
 func (h *housekeeping) expire(ctx context.Context) error {
 	_, err := h.s.stages.approve.Expire(ctx, 100)
+	return err
+}
+
+// withdraw goes through what waits for people page by page, one page a round.
+func (h *housekeeping) withdraw(ctx context.Context) (err error) {
+	h.waiting, _, err = h.s.stages.approve.WithdrawExcepted(ctx, h.waiting, 200)
 	return err
 }
 

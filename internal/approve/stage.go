@@ -28,6 +28,7 @@ type Store interface {
 	Findings(ctx context.Context, ids []finding.ID) ([]store.FindingRecord, error)
 	Stoppable
 	Approvals
+	Waiting
 }
 
 // Stoppable is the part of the store by which what waits is stopped.

@@ -115,6 +115,13 @@ func (m *memory) DueApprovals(_ context.Context, now time.Time, _ int) ([]remedi
 	return nil, nil
 }
 
+func (m *memory) ListApprovals(_ context.Context, state remediation.ApprovalState, _ []string, _ int, _ string) ([]remediation.Approval, string, error) {
+	if m.a == nil || m.a.State != state {
+		return nil, "", nil
+	}
+	return []remediation.Approval{*m.a}, "", nil
+}
+
 type world struct {
 	*memory
 	stage *approve.Stage
@@ -330,6 +337,34 @@ func TestAnExceptedFindingIsNotFixed(t *testing.T) {
 	w = setup(t, prod, func(m *memory) { m.r.Kind, m.except = remediation.KindUndo, "ex-1" })
 	if _, err := w.stage.Grant(t.Context(), w.a.ID, "alice", "hash", ""); err != nil || w.r.State != remediation.Queued {
 		t.Errorf("undo: %v, %s", err, w.r.State)
+	}
+}
+
+// A plan that waits when an exception comes to suppress its finding waits no more; that
+// of an undo, and one whose finding is open, do.
+func TestAPlanOfAnExceptedFindingIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	w := setup(t, prod, nil)
+	look := func(w world, want int) {
+		t.Helper()
+		if next, n, err := w.stage.WithdrawExcepted(t.Context(), "", 10); err != nil || n != want || next != "" {
+			t.Fatalf("%d withdrawn, want %d, next %q: %v", n, want, next, err)
+		}
+	}
+	look(w, 0)
+	w.except = "ex-1"
+	look(w, 1)
+	if w.r.State != remediation.Superseded || w.a.State != remediation.ApprovalSuperseded || !strings.Contains(w.r.Reason, "exception ex-1") || !strings.Contains(w.r.Hint, "parry exception expire ex-1") {
+		t.Errorf("%+v, approval %+v", w.r, w.a)
+	}
+	look(w, 0)
+	if _, err := w.stage.Grant(t.Context(), w.a.ID, "alice", "hash", ""); !fault.Is(err, fault.Conflict) {
+		t.Errorf("granted all the same: %v", err)
+	}
+	w = setup(t, prod, func(m *memory) { m.r.Kind, m.except = remediation.KindUndo, "ex-1" })
+	look(w, 0)
+	if w.r.State != remediation.AwaitingApproval {
+		t.Errorf("undo: %s", w.r.State)
 	}
 }
 

@@ -97,7 +97,7 @@ func told(c remediation.StateChange) (words, bool) {
 	case remediation.Expired:
 		return words{"expired", what + " was not approved in time. Nothing was changed by it."}, true
 	case remediation.Superseded:
-		return words{"superseded", "The resource changed after the plan was made, so the plan was stopped."}, true
+		return words{"superseded", "The plan does not hold any more, so it was stopped."}, true
 	case remediation.Cancelled:
 		return words{"cancelled", what + " was cancelled."}, true
 	}

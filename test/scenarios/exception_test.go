@@ -251,11 +251,17 @@ func TestAnExceptedFindingIsLeftAlone(t *testing.T) {
 	}
 	poll(t, patience, func() string { return "AWS has " + told() }, func(context.Context) bool { return strings.Contains(told(), "SUPPRESSED") })
 
-	r = n.await(waiting, remediation.KindFix, remediation.AwaitingApproval)
+	r = n.await(waiting, remediation.KindFix, remediation.Superseded)
+	if !strings.Contains(r.Reason, "exception "+buckets) || !strings.Contains(r.Hint, "parry exception expire "+buckets) {
+		t.Errorf("%s (%s)", r.Reason, r.Hint)
+	}
 	if detail, err = n.as("olga").Remediation(ctx, r.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.as("alice").Grant(ctx, detail.Approval.ID, r.PlanHash, ""); !fault.Is(err, fault.Conflict) || !strings.Contains(fault.HintOf(err), "parry exception expire "+buckets) {
+	if detail.Approval.State != remediation.ApprovalSuperseded {
+		t.Errorf("its approval is %s", detail.Approval.State)
+	}
+	if _, err := n.as("alice").Grant(ctx, detail.Approval.ID, r.PlanHash, ""); !fault.Is(err, fault.Conflict) {
 		t.Errorf("granted: %v (%s)", err, fault.HintOf(err))
 	}
 	if _, err := n.as("olga").Remediate(ctx, automatic.finding(), ""); !fault.Is(err, fault.Conflict) {
@@ -275,4 +281,5 @@ func TestAnExceptedFindingIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.await(automatic, remediation.KindFix, remediation.Verified)
+	n.awaitAfter(r.ID, waiting, remediation.KindFix, remediation.AwaitingApproval)
 }
