@@ -48,7 +48,7 @@ func (s *Stage) withdrawExcepted(ctx context.Context, a remediation.Approval) (b
 		return false, err
 	}
 	ex := records[0].Exception
-	a.State = remediation.ApprovalSuperseded
+	a.State, r.Exception = remediation.ApprovalSuperseded, ex
 	err = s.settle(ctx, a, r, transition{
 		to: remediation.Superseded, reason: "the finding is suppressed by the exception " + ex, actor: "parry/approve", title: r.Title(),
 		hint: "end it: parry exception expire " + ex + "; its findings are new again then, and planned for as when they came",

@@ -107,6 +107,7 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		return err
 	}
 	if ex := about.Exception; ex != "" && r.Kind == remediation.KindFix {
+		r.Exception = ex
 		err := s.cancel(ctx, r, "the finding is suppressed by the exception "+ex, "end it: parry exception expire "+ex, "parry/approve")
 		if errors.Is(err, store.ErrConflict) {
 			return fault.Transient(err, 0) // look again

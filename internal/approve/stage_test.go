@@ -354,7 +354,7 @@ func TestAPlanOfAnExceptedFindingIsWithdrawn(t *testing.T) {
 	look(w, 0)
 	w.except = "ex-1"
 	look(w, 1)
-	if w.r.State != remediation.Superseded || w.a.State != remediation.ApprovalSuperseded || !strings.Contains(w.r.Reason, "exception ex-1") || !strings.Contains(w.r.Hint, "parry exception expire ex-1") {
+	if w.r.State != remediation.Superseded || w.a.State != remediation.ApprovalSuperseded || w.r.Exception != "ex-1" || !strings.Contains(w.r.Reason, "exception ex-1") || !strings.Contains(w.r.Hint, "parry exception expire ex-1") {
 		t.Errorf("%+v, approval %+v", w.r, w.a)
 	}
 	look(w, 0)

@@ -33,7 +33,7 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 		Account: record.Account, Region: record.Region, Resource: record.ResourceID, RequestedBy: req.RequestedBy,
 	}
 	if record.Exception != "" {
-		r.State = remediation.Cancelled
+		r.State, r.Exception = remediation.Cancelled, record.Exception
 		r.Reason = "the finding is suppressed by the exception " + record.Exception
 		r.Hint = "end it: parry exception expire " + record.Exception
 		return s.save(ctx, r, nil, record.Title)

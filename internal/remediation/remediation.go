@@ -27,24 +27,27 @@ const (
 // Remediation is one attempt to make one resource comply: from plan to verified
 // result. An undo is a remediation of its own whose UndoOf names the first.
 type Remediation struct {
-	ID          ID         `json:"id"`
-	Kind        Kind       `json:"kind"`
-	UndoOf      ID         `json:"undo_of,omitempty"`
-	Finding     finding.ID `json:"finding"`
-	Control     string     `json:"control"` // security control id: "S3.8"
-	Playbook    string     `json:"playbook"`
-	Runbook     string     `json:"runbook"`
-	Account     string     `json:"account"`
-	Region      string     `json:"region"`
-	Resource    string     `json:"resource"` // ARN
-	State       State      `json:"state"`
-	Reason      string     `json:"reason,omitempty"` // why it is in this state, one sentence for a person
-	Hint        string     `json:"hint,omitempty"`   // the next command, when a person must act
-	PlanHash    Hash       `json:"plan_hash,omitempty"`
-	Execution   string     `json:"execution,omitempty"` // automation execution id
-	RequestedBy string     `json:"requested_by"`        // rule id or principal that asked for it
-	CreatedAt   time.Time  `json:"created_at"`
-	UpdatedAt   time.Time  `json:"updated_at"`
+	ID       ID         `json:"id"`
+	Kind     Kind       `json:"kind"`
+	UndoOf   ID         `json:"undo_of,omitempty"`
+	Finding  finding.ID `json:"finding"`
+	Control  string     `json:"control"` // security control id: "S3.8"
+	Playbook string     `json:"playbook"`
+	Runbook  string     `json:"runbook"`
+	Account  string     `json:"account"`
+	Region   string     `json:"region"`
+	Resource string     `json:"resource"` // ARN
+	State    State      `json:"state"`
+	Reason   string     `json:"reason,omitempty"` // why it is in this state, one sentence for a person
+	Hint     string     `json:"hint,omitempty"`   // the next command, when a person must act
+	// Exception stopped it before it changed anything. When that ends the same report
+	// of the finding asks for another.
+	Exception   string    `json:"exception,omitempty"`
+	PlanHash    Hash      `json:"plan_hash,omitempty"`
+	Execution   string    `json:"execution,omitempty"` // automation execution id
+	RequestedBy string    `json:"requested_by"`        // rule id or principal that asked for it
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
 	// UndoneBy is the latest undo that took this remediation in hand, UndoneFrom
 	// where it stood then: it goes back there when that undo ends before its first
 	// change.

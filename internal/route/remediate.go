@@ -151,6 +151,9 @@ func (s *Stage) settled(last remediation.Remediation, reported, now time.Time) s
 	if !last.State.Final() {
 		return "remediation " + string(last.ID) + " is " + string(last.State)
 	}
+	if last.Exception != "" && (last.State == remediation.Superseded || last.State == remediation.Cancelled) {
+		return "" // the exception ended since, or the plan will be stopped by it again
+	}
 	if !reported.After(last.UpdatedAt) {
 		return "the report is older than remediation " + string(last.ID) + ", which is " + string(last.State)
 	}
