@@ -104,3 +104,18 @@ func Partition(region string) string {
 	}
 	return p.Of(region)
 }
+
+// HasRegion reports whether a partition has a Region by this name. One that is newer
+// than the embedded models is not known.
+func HasRegion(partition, region string) bool {
+	p, err := embeddedPartitions()
+	if err != nil || strings.HasSuffix(region, "-global") { // stands for services without Regions
+		return false
+	}
+	for _, one := range p.list {
+		if one.id == partition {
+			return one.regions[region]
+		}
+	}
+	return false
+}

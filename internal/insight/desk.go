@@ -1,6 +1,7 @@
 package insight
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/filter"
 	"github.com/parry-security/parry/internal/finding"
@@ -66,6 +68,16 @@ func NewDesk(cfg Config) (*Desk, error) {
 	return &Desk{cfg}, nil
 }
 
+// region checks where something is to be made: what may be made is counted by Region, so
+// a name that is none would be a way around the count.
+func (d *Desk) region(name string) (string, error) {
+	if name == "" || name == d.cfg.Region || apimodel.HasRegion(d.cfg.Partition, name) {
+		return cmp.Or(name, d.cfg.Region), nil
+	}
+	return "", fault.Errorf(fault.Invalid, "choose the Region", "%q is no Region of partition %s", clipped(name), d.cfg.Partition).
+		WithHint("sign the request for a Region that there is, such as %s", d.cfg.Region)
+}
+
 func (d *Desk) now() time.Time { return d.cfg.Clock.Now().UTC().Truncate(time.Microsecond) }
 
 // audit records what by did to object.
@@ -103,8 +115,9 @@ func (c Change) apply(i Insight) (Insight, error) {
 // CreateInsight makes a custom insight in a Region; "" is the home Region.
 func (d *Desk) CreateInsight(ctx context.Context, c Change, region, by string) (Insight, error) {
 	now := d.now()
-	if region == "" {
-		region = d.cfg.Region
+	region, err := d.region(region)
+	if err != nil {
+		return Insight{}, err
 	}
 	key := uuid("insight\x00" + d.cfg.IDs.NewID("insight"))
 	i, err := c.apply(Insight{
@@ -298,8 +311,9 @@ type NewAction struct{ ID, Name, Description string }
 // CreateAction makes a custom action in a Region; "" is the home Region.
 func (d *Desk) CreateAction(ctx context.Context, n NewAction, region, by string) (Action, error) {
 	now := d.now()
-	if region == "" {
-		region = d.cfg.Region
+	region, err := d.region(region)
+	if err != nil {
+		return Action{}, err
 	}
 	a := Action{
 		ARN:  fmt.Sprintf("arn:%s:securityhub:%s:%s:action/custom/%s", d.cfg.Partition, region, d.cfg.Account, n.ID),
