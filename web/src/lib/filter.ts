@@ -7,7 +7,7 @@
  * that are excluded are all excluded.
  */
 
-export type Operator = "=" | "!=" | ":" | "!:" | "^" | "!^" | ">=";
+export type Operator = "=" | "!=" | ":" | "!:" | "^" | "!^";
 
 export interface Token {
   property?: string; // absent: words of title or description
@@ -65,11 +65,14 @@ export const properties: Property[] = [
   { key: "product", label: "Product", plural: "Products", operators: text, field: "ProductName", facet: "product" },
   { key: "title", label: "Title", plural: "Titles", operators: text, field: "Title" },
   { key: "id", label: "Finding ID", plural: "Finding IDs", operators: text, field: "Id" },
-  { key: "created", label: "Created", plural: "Created in the last", operators: [">="], field: "CreatedAt", options: ["1", "7", "30", "90", "365"] },
-  { key: "updated", label: "Updated", plural: "Updated in the last", operators: [">="], field: "UpdatedAt", options: ["1", "7", "30", "90", "365"] },
+  { key: "created", label: "Created", plural: "Times", operators: ["="], field: "CreatedAt", options: ["1", "7", "30", "90", "365"] },
+  { key: "updated", label: "Updated", plural: "Times", operators: ["="], field: "UpdatedAt", options: ["1", "7", "30", "90", "365"] },
   { key: "overdue", label: "Deadline", plural: "Deadlines", operators: ["="], options: ["passed"] },
   { key: "exception", label: "Exception", plural: "Exceptions", operators: ["="], options: ["any"] },
 ];
+
+/** times are properties whose value is a number of days: updated=7 is in the last 7 days. */
+const times = new Set(["created", "updated"]);
 
 const byKey = new Map(properties.map((p) => [p.key, p]));
 
@@ -77,7 +80,7 @@ export function propertyNamed(key: string | undefined): Property | undefined {
   return key === undefined ? undefined : byKey.get(key);
 }
 
-const comparisons: Record<Exclude<Operator, ">=">, StringTest["Comparison"]> = {
+const comparisons: Record<Operator, StringTest["Comparison"]> = {
   "=": "EQUALS",
   "!=": "NOT_EQUALS",
   ":": "CONTAINS",
@@ -106,8 +109,8 @@ export function normalize(tokens: readonly Token[]): Token[] {
     }
     const same = out.find((o) => o.property === t.property && o.operator === t.operator);
     if (!same) {
-      out.push({ ...t, values: [...new Set(values)] });
-    } else if (t.operator === ">=") {
+      out.push({ ...t, values: t.property && times.has(t.property) ? values.slice(-1) : [...new Set(values)] });
+    } else if (t.property && times.has(t.property)) {
       same.values = values.slice(-1); // the last word on a time counts
     } else {
       same.values = [...new Set([...same.values, ...values])];
@@ -162,7 +165,7 @@ export function compile(given: readonly Token[]): Search {
     if (!p.field) continue;
     const tests = (out.filters[p.field] ??= []);
     for (const value of t.values) {
-      if (t.operator === ">=") {
+      if (times.has(p.key)) {
         const days = Number(value);
         if (Number.isInteger(days) && days > 0) tests.push({ DateRange: { Value: days, Unit: "DAYS" } });
       } else {
@@ -174,7 +177,7 @@ export function compile(given: readonly Token[]): Search {
   return out;
 }
 
-const form = /^([a-z]*)(!=|!:|!\^|>=|=|:|\^)(.*)$/s;
+const form = /^([a-z]*)(!=|!:|!\^|=|:|\^)(.*)$/s;
 
 /** encode writes a token as it stands in the address: severity=HIGH,CRITICAL. */
 export function encode(t: Token): string {

@@ -1,0 +1,42 @@
+import { queryOptions, useQuery, type QueryClient } from "@tanstack/react-query";
+import { api, ask, Trouble, type Session } from "./api/client";
+
+/** Who is signed in; null is nobody. The server decides what they may do, again, each time. */
+export const sessionQuery = queryOptions({
+  queryKey: ["session"],
+  queryFn: async (): Promise<Session | null> => {
+    try {
+      return await ask(api.GET("/v1/session"));
+    } catch (e) {
+      if (e instanceof Trouble && e.status === 401) return null;
+      throw e;
+    }
+  },
+  staleTime: 60_000,
+  retry: false,
+});
+
+export function useSession(): Session | undefined {
+  return useQuery(sessionQuery).data ?? undefined;
+}
+
+/** useMay says whether the role has an action, and gives the words for why not. */
+export function useMay() {
+  const session = useSession();
+  return (action: string): { ok: boolean; why: string } => {
+    const ok = session?.may.includes(action) ?? false;
+    return { ok, why: ok ? "" : `Your role (${session?.role ?? "none"}) may not do this: ${action}. An administrator can change it.` };
+  };
+}
+
+export async function signIn(client: QueryClient, name: string, password: string) {
+  const session = await ask(api.POST("/v1/session", { body: { name, password } }));
+  client.clear();
+  client.setQueryData(sessionQuery.queryKey, session);
+}
+
+export async function signOut(client: QueryClient) {
+  await ask(api.DELETE("/v1/session"));
+  client.clear();
+  client.setQueryData(sessionQuery.queryKey, null);
+}
