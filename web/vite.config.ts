@@ -51,6 +51,7 @@ export default defineConfig({
     reportCompressedSize: false,
     chunkSizeWarningLimit: 2000,
   },
+  preview: { host: "127.0.0.1", proxy: { "/v1": { target: server, changeOrigin: false } } },
   server: { host: "127.0.0.1", proxy: { "/v1": { target: server, changeOrigin: false } } },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 } as Parameters<typeof defineConfig>[0]);

@@ -59,6 +59,7 @@ const pause = 250;
 /** start follows the server until the function that it gives is called. */
 export function startLive(client: QueryClient): () => void {
   const ended = new AbortController();
+  const begun = performance.now();
   const channel = new BroadcastChannel("parry.live");
   let due = new Set<string>();
   let timer: number | undefined;
@@ -84,7 +85,8 @@ export function startLive(client: QueryClient): () => void {
   const lead = () =>
     new Promise<void>((done) => {
       if (ended.signal.aborted) return done();
-      let broken = false;
+      // Who follows another tab may have missed what came between.
+      let broken = performance.now() - begun > 1000;
       const tell = (c: Connection) => {
         say(c);
         channel.postMessage({ connection: c });
@@ -113,7 +115,7 @@ export function startLive(client: QueryClient): () => void {
         broken = true;
         tell("lost");
         // A stream that the server refused is not tried again by the browser.
-        if (stream.readyState === EventSource.CLOSED && again === undefined) again = window.setTimeout(finish, 5000, true);
+        if (stream.readyState === EventSource.CLOSED && again === undefined) again = window.setTimeout(finish, 10_000, true);
       };
       const finish = (anew: boolean) => {
         stream.close();
@@ -130,7 +132,6 @@ export function startLive(client: QueryClient): () => void {
         if ((e.data as { who?: string }).who) channel.postMessage({ connection });
       };
       channel.addEventListener("message", answer);
-      hear({ type: "reset" });
     });
 
   const follow = async () => {

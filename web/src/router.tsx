@@ -34,7 +34,7 @@ const at = <P extends string>(path: P, component: RouteComponent) => createRoute
 
 const routes = [
   at("/", lazyRouteComponent(() => import("./pages/overview"), "OverviewPage")),
-  at("/sign-in", lazyRouteComponent(() => import("./pages/sign-in"), "SignInPage")),
+  at("/sign-in", () => null), // the shell shows it
   at("/findings", FindingsPage),
   at("/findings/$key", lazyRouteComponent(() => import("./pages/finding"), "FindingPage")),
   at("/remediations", lazyRouteComponent(() => import("./pages/remediations"), "RemediationsPage")),

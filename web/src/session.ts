@@ -31,12 +31,17 @@ export function useMay() {
 
 export async function signIn(client: QueryClient, name: string, password: string) {
   const session = await ask(api.POST("/v1/session", { body: { name, password } }));
-  client.clear();
+  forget(client);
   client.setQueryData(sessionQuery.queryKey, session);
 }
 
 export async function signOut(client: QueryClient) {
   await ask(api.DELETE("/v1/session"));
-  client.clear();
   client.setQueryData(sessionQuery.queryKey, null);
+  forget(client);
+}
+
+/** forget drops all that was read for another person. */
+function forget(client: QueryClient) {
+  client.removeQueries({ predicate: (q) => q.queryKey[0] !== "session" });
 }

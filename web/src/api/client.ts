@@ -1,6 +1,5 @@
 import createClient from "openapi-fetch";
 import type { paths, components } from "./schema";
-import type { ExtraPaths, Session } from "./extra";
 
 export type Schemas = components["schemas"];
 export type Problem = Schemas["Problem"];
@@ -28,7 +27,7 @@ export function onSignedOut(tell: () => void) {
   signedOut = tell;
 }
 
-export const api = createClient<paths & ExtraPaths>({ baseUrl: "", credentials: "same-origin", headers: { Accept: "application/json" } });
+export const api = createClient<paths>({ baseUrl: "", credentials: "same-origin", headers: { Accept: "application/json" } });
 
 type Answer<T> = { data?: T; error?: unknown; response: Response };
 
@@ -61,4 +60,4 @@ export type Step = Schemas["Step"];
 export type Change = Schemas["Change"];
 export type CallRecord = Schemas["CallRecord"];
 export type HistoryEntry = Schemas["HistoryEntry"];
-export type { Session };
+export type Session = Schemas["Session"];

@@ -42,11 +42,11 @@ function Due({ f }: { f: Finding }) {
 
 const columns: TableProps.ColumnDefinition<Finding>[] = [
   { id: "severity", header: "Severity", cell: (f) => <Severity label={f.severity} />, width: 110 },
-  { id: "priority", header: "Priority", cell: (f) => f.priority, sortingField: "priority", width: 105 },
-  { id: "title", header: "Title", cell: (f) => <To href={findingHref(f)}>{plain(f.title) || "without a title"}</To>, width: 380, minWidth: 220, isRowHeader: true },
+  { id: "priority", header: "Priority", cell: (f) => f.priority, sortingField: "priority", width: 122 },
+  { id: "title", header: "Title", cell: (f) => <To href={findingHref(f)}>{plain(f.title) || "without a title"}</To>, width: 300, minWidth: 220, isRowHeader: true },
+  { id: "resource", header: "Resource", cell: (f) => <span className="parry-wrap">{plain(resourceName(f.resource_id))}</span>, width: 210 },
+  { id: "account", header: "Account", cell: (f) => <Account id={f.account} />, width: 180 },
   { id: "control", header: "Control", cell: (f) => plain(f.control) || "–", width: 110 },
-  { id: "account", header: "Account", cell: (f) => <Account id={f.account} />, width: 190 },
-  { id: "resource", header: "Resource", cell: (f) => <span className="parry-wrap">{plain(resourceName(f.resource_id))}</span>, width: 240 },
   { id: "workflow", header: "Workflow", cell: (f) => (f.exception ? "Suppressed (exception)" : sentence(f.workflow)), width: 130 },
   { id: "due", header: "Due", cell: (f) => <Due f={f} />, width: 140 },
   { id: "updated", header: "Updated", cell: (f) => <Time at={f.updated_at} />, sortingField: "updated", width: 150 },
@@ -76,7 +76,7 @@ const narrowColumn: TableProps.ColumnDefinition<Finding> = {
   ),
 };
 
-const shownAtFirst = ["severity", "priority", "title", "control", "account", "resource", "workflow", "due", "updated"];
+const shownAtFirst = ["severity", "priority", "title", "resource", "account", "control", "workflow", "due", "updated"];
 const groups: { value: GroupBy; label: string; property?: string }[] = [
   { value: "control", label: "Control", property: "control" },
   { value: "resource", label: "Resource", property: "resource" },
@@ -208,7 +208,6 @@ function Findings({ tokens, setTokens, sort, setSort, filter }: { tokens: Token[
           header={
             <Header
               variant="awsui-h1-sticky"
-              counter={undefined}
               description={old ? "Findings have changed. The list is read again when the pointer leaves it." : undefined}
               actions={
                 <SpaceBetween direction="horizontal" size="xs">

@@ -83,7 +83,7 @@ export function FindingFilter({ tokens, onChange, tail }: { tokens: Token[]; onC
         const key = e.detail.filteringProperty?.key;
         if (key && propertyNamed(key)?.facet && !wanted.includes(key)) setWanted([...wanted, key]);
       }}
-      filteringConstraintText={tokens.length > 1 ? "Findings match all parts. Values of one part are alternatives; values that are excluded are all excluded." : undefined}
+      filteringConstraintText={tokens.length > 1 ? "All parts must match. Values of one part are alternatives." : undefined}
       expandToViewport
     />
     {tail}

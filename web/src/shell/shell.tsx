@@ -4,7 +4,7 @@ import SideNavigation, { type SideNavigationProps } from "@cloudscape-design/com
 import TopNavigation, { type TopNavigationProps } from "@cloudscape-design/components/top-navigation";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Outlet, useLocation } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { approvalsQuery, exceptionsQuery, stopQuery } from "../api/queries";
 import { startLive } from "../live";
 import { Failure, TroubleText, Waiting } from "../parts/basics";
@@ -22,6 +22,8 @@ import { StopModal } from "./stop";
 export function backTo(to: string | undefined): string {
   return to && /^\/(?![/\\])/.test(to) && !to.startsWith("/sign-in") ? to : "/";
 }
+
+const SignIn = lazy(() => import("../pages/sign-in").then((m) => ({ default: m.SignInPage })));
 
 export function Shell() {
   const session = useQuery(sessionQuery);
@@ -43,7 +45,14 @@ export function Shell() {
       </main>
     );
   }
-  if (out && !known) return <Outlet />;
+  // Not by the outlet: that shows the page before until the next one is loaded.
+  if (out && !known) {
+    return (
+      <Suspense fallback={<Waiting what="page" />}>
+        <SignIn />
+      </Suspense>
+    );
+  }
   if (!known || out) return <Waiting what="session" />;
   return <Frame session={known} />;
 }

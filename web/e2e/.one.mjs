@@ -1,0 +1,12 @@
+import { launch, person, problems } from "./browser.mjs";
+const b = await launch("/usr/bin/chromium");
+const page = await person(b, process.argv[2]);
+page.on("response", async (r) => r.url().includes("/v1/") && console.log(r.status(), r.request().method(), r.url(), (await r.request().allHeaders()).cookie, (await r.allHeaders())["set-cookie"]));
+await page.goto(process.argv[2] + "/");
+await page.getByLabel("Name").fill("alice");
+await page.getByLabel("Password").fill("correct horse battery staple");
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.waitForTimeout(12000);
+await page.screenshot({ path: "/tmp/shots/one.png" });
+console.log(page.url(), problems);
+await b.close();
