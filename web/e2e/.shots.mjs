@@ -4,7 +4,7 @@ const endpoint = process.argv[2], out = process.argv[3], only = process.argv[4];
 mkdirSync(out, { recursive: true });
 const b = await launch("/usr/bin/chromium");
 for (const width of [1280, 390]) {
-  const page = await person(b, endpoint, { viewport: { width, height: 900 } });
+  const page = await person(b, endpoint, { viewport: { width, height: 900 }, reducedMotion: "reduce" });
   if (width === 1280) { await page.goto(endpoint + "/sign-in"); await page.waitForTimeout(1500); await page.screenshot({ path: `${out}/signin-${width}.png` }); }
   await signIn(page, endpoint, "alice", "correct horse battery staple");
   const keys = await page.evaluate(async () => {

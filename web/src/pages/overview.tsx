@@ -82,14 +82,14 @@ export function OverviewPage() {
 /** Tile is one number; it opens the list that it counts. */
 function Tile({ label, href, value }: { label: string; href: string; value: string | undefined }) {
   return (
-    <div>
+    <div className="parry-tile">
       <Box variant="awsui-key-label">{label}</Box>
       {value === undefined ? (
-        <Box fontSize="display-l" color="text-body-secondary">
+        <Box fontSize="heading-xl" color="text-body-secondary">
           …
         </Box>
       ) : (
-        <To href={href} size="display-l" label={`${label}: ${value}`}>
+        <To href={href} size="heading-xl" label={`${label}: ${value}`}>
           {value}
         </To>
       )}

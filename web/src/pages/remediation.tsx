@@ -165,6 +165,8 @@ function ApprovalWords({ detail }: { detail: RemediationDetail }) {
   );
 }
 
+const capital = (s: string) => s.charAt(0).toUpperCase() + s.slice(1);
+
 /** Verdict says how it stands, in a sentence, and what to do. */
 function Verdict({ detail, stopped }: { detail: RemediationDetail; stopped: boolean }) {
   const r = detail.remediation;
@@ -190,7 +192,7 @@ function Verdict({ detail, stopped }: { detail: RemediationDetail; stopped: bool
     <Alert type={type} header={stateWords(r.state)}>
       <div className="parry-wrap">
         <div>{words}</div>
-        {r.reason && <div>{plain(r.reason)}</div>}
+        {r.reason && <div>{capital(plain(r.reason))}</div>}
         {r.hint && <div>Next: {plain(r.hint)}</div>}
       </div>
     </Alert>

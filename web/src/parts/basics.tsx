@@ -16,7 +16,7 @@ import { sentence, stateKind, stateWords } from "../lib/words";
 import { useFollow } from "../shell/navigate";
 
 /** To is a link within the console. */
-export function To({ href, children, label, size }: { href: string; children: ReactNode; label?: string; size?: "heading-m" | "display-l" | "body-m" }) {
+export function To({ href, children, label, size }: { href: string; children: ReactNode; label?: string; size?: "heading-m" | "heading-xl" | "body-m" }) {
   return (
     <CloudscapeLink href={href} onFollow={useFollow()} ariaLabel={label} fontSize={size}>
       {children}

@@ -1,4 +1,4 @@
-import AppLayout from "@cloudscape-design/components/app-layout";
+import AppLayoutToolbar from "@cloudscape-design/components/app-layout-toolbar";
 import Badge from "@cloudscape-design/components/badge";
 import SideNavigation, { type SideNavigationProps } from "@cloudscape-design/components/side-navigation";
 import TopNavigation, { type TopNavigationProps } from "@cloudscape-design/components/top-navigation";
@@ -85,7 +85,7 @@ function Frame({ session }: { session: Session }) {
       <div id="parry-bar" className="parry-bar">
         <Bar session={session} stopped={stop.data?.on ?? false} onStop={() => setStopping(true)} />
       </div>
-      <AppLayout
+      <AppLayoutToolbar
         headerSelector="#parry-bar"
         navigation={<Navigation />}
         navigationOpen={open}
