@@ -47,6 +47,8 @@ function about(type: string): string[] {
       return ["exceptions", "overview"];
     case "stop":
       return ["stop", "overview", "finding"];
+    case "signed-out":
+      return ["session"];
     case "reset":
       return ["findings", "finding", "groups", "remediations", "remediation", "plan", "approvals", "exceptions", "stop", "overview"];
   }
@@ -109,6 +111,7 @@ export function startLive(client: QueryClient): () => void {
           hear({ type: "reset" });
         }
       };
+      stream.addEventListener("signed-out", () => hear({ type: "signed-out" }));
       stream.addEventListener("reset", () => hear({ type: "reset" }));
       let again: number | undefined;
       stream.onerror = () => {

@@ -100,3 +100,16 @@ export const accountsQuery = queryOptions({
   staleTime: 300_000,
   retry: false,
 });
+
+export type Facet = "severity" | "account" | "region" | "control" | "workflow" | "record_state" | "compliance" | "product" | "resource_type" | "resource";
+
+/** facetsQuery gives the values of a property that begin with a prefix, with their numbers; at most 50. */
+export const facetsQuery = (field: Facet, prefix: string) =>
+  queryOptions({
+    queryKey: ["facets", field, prefix],
+    queryFn: ({ signal }) => ask(api.GET("/v1/findings/facets", { params: { query: { field, prefix: prefix || undefined } }, signal })),
+    placeholderData: keepPreviousData,
+    staleTime: 120_000,
+  });
+
+export const viewsQuery = queryOptions({ queryKey: ["views"], queryFn: ({ signal }) => ask(api.GET("/v1/views", { params: { query: { limit: 200 } }, signal })) });

@@ -8,71 +8,70 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { api, ask } from "../api/client";
-import { approvalsQuery, exceptionsQuery, groupsQuery, remediationsQuery, stopQuery } from "../api/queries";
-import { Account, Empty, Failure, Severity, To, Waiting } from "../parts/basics";
-import { encodeAll, openTokens, severities, type Token } from "../lib/filter";
+import { api, ask, type Schemas } from "../api/client";
+import { exceptionsQuery } from "../api/queries";
+import { Account, Empty, Failure, Severity, Time, To, Waiting } from "../parts/basics";
+import { encodeAll, fromSelection, openTokens, severities } from "../lib/filter";
 import { duration } from "../lib/time";
 import { count, plain, plural, resourceName, sentence } from "../lib/words";
 import { writeSearch } from "../router";
 import { useMay, useSession } from "../session";
 import { useTitle } from "./title";
 
-const resourcesQuery = queryOptions({ queryKey: ["overview", "resources"], queryFn: ({ signal }) => ask(api.GET("/v1/resources", { params: { query: { limit: 8 } }, signal })) });
+type Count = Schemas["OverviewNumber"];
+
+const overviewQuery = queryOptions({ queryKey: ["overview"], queryFn: ({ signal }) => ask(api.GET("/v1/overview", { signal })) });
 const trendQuery = (days: number) => queryOptions({ queryKey: ["overview", "trend", days], queryFn: ({ signal }) => ask(api.GET("/v1/findings/trends", { params: { query: { days, group: "severity" } }, signal })) });
 
-const href = (tokens: Token[]) => "/findings" + writeSearch({ f: encodeAll(tokens), sort: "priority" });
-const withSeverity = (s: string): Token[] => [{ property: "severity", operator: "=", values: [s] }, ...openTokens];
-const overdue: Token[] = [...openTokens, { property: "overdue", operator: "=", values: ["passed"] }];
-const week = 7 * 86400_000;
+/** listHref opens what a number counts. */
+function listHref(n: Count): string {
+  const { page, filter } = n.list;
+  if (page === "findings") return "/findings" + writeSearch({ f: encodeAll(fromSelection(filter)), sort: "priority" });
+  return `/${page}` + writeSearch(page === "remediations" ? { state: filter.state?.[0] } : {});
+}
+
+const numberText = (n: Count) => count(n.count) + (n.more ? "+" : "");
 
 export function OverviewPage() {
   useTitle("Overview");
-  const may = useMay();
-  const reads = may("remediation.read").ok;
-  const open = useQuery(groupsQuery(openTokens, "severity"));
-  const late = useQuery(groupsQuery(overdue, "severity"));
-  const approvals = useQuery({ ...approvalsQuery("pending"), enabled: may("approval.read").ok });
-  const failed = useQuery({ ...remediationsQuery({ state: "failed" }, 200), enabled: reads });
-  const verified = useQuery({ ...remediationsQuery({ state: "verified" }, 200), enabled: reads });
+  const found = useQuery(overviewQuery);
   const trend = useQuery(trendQuery(30));
-
-  if (open.isPending) return <Waiting what="overview" />;
-  if (open.isError) return <Failure error={open.error} what="overview" retry={() => void open.refetch()} />;
-  const of = (s: string) => open.data.groups.find((g) => g.value === s)?.count ?? 0;
-  const total = open.data.groups.reduce((sum, g) => sum + g.count, 0);
-  const recent = <T extends { updated_at: string }>(items: T[] | undefined) => (items ?? []).filter((r) => Date.now() - Date.parse(r.updated_at) < week);
-  const fixes = recent(verified.data?.items).filter((r) => r.kind === "fix");
-  const times = fixes.map((r) => (Date.parse(r.updated_at) - Date.parse(r.created_at)) / 1000).sort((a, b) => a - b);
-  const resolved = trend.data?.series.flatMap((s) => s.points.slice(-7)).reduce((sum, p) => sum + p.resolved, 0);
-  const sum = (d: typeof late.data) => d?.groups.reduce((n, g) => n + g.count, 0);
-  const waiting = approvals.data && `${approvals.data.items.length}${approvals.data.next ? "+" : ""}`;
-
+  if (found.isPending) return <Waiting what="overview" />;
+  if (found.isError) return <Failure error={found.error} what="overview" retry={() => void found.refetch()} />;
+  const o = found.data;
+  const total = o.open.reduce((sum, n) => sum + n.count, 0);
+  const tile = (label: string, n: Count | undefined, value?: string) => n && <Tile label={label} href={listHref(n)} value={value ?? numberText(n)} />;
+  const fixes = o.fixes_30d && { ...o.fixes_30d, label: "" };
   return (
     <ContentLayout header={<Header variant="h1" description="What is open, what is done about it, and what waits for people.">Overview</Header>}>
       <SpaceBetween size="l">
         <Container>
           <div className="parry-tiles">
-            <Tile label="Open, critical" href={href(withSeverity("CRITICAL"))} value={count(of("CRITICAL"))} />
-            <Tile label="Open, high" href={href(withSeverity("HIGH"))} value={count(of("HIGH"))} />
-            <Tile label="Past deadline" href={href(overdue)} value={late.data && count(sum(late.data) ?? 0)} />
-            {may("approval.read").ok && <Tile label="Awaiting approval" href="/approvals" value={waiting} />}
-            {reads && <Tile label="Failed in 7 days" href="/remediations?state=failed" value={failed.data && `${recent(failed.data.items).length}${failed.data.next ? "+" : ""}`} />}
-            <Tile label="Resolved in 7 days" href={"/findings" + writeSearch({ f: ["workflow=RESOLVED", "updated=7"], sort: "updated" })} value={resolved === undefined ? undefined : count(resolved)} />
-            {reads && <Tile label="Median fix, 7 days" href="/remediations?state=verified" value={verified.data && (times.length > 0 ? duration(times[Math.floor(times.length / 2)]!) : "–")} />}
+            {tile("Open, critical", o.open.find((n) => n.label === "CRITICAL"))}
+            {tile("Open, high", o.open.find((n) => n.label === "HIGH"))}
+            {tile("Past deadline", o.overdue)}
+            {tile("Awaiting approval", o.waiting_approvals)}
+            {tile("Failed, 7 days", o.failed_remediations_7d)}
+            {tile("Resolved, 7 days", o.resolved_7d)}
+            {tile("Median fix, 30 days", fixes, fixes && fixes.count > 0 ? duration(fixes.median_seconds) : "–")}
+            {tile("Automatic, 30 days", fixes, fixes && fixes.count > 0 ? `${Math.round(100 * fixes.auto_share)} %` : "–")}
           </div>
         </Container>
         <ColumnLayout columns={2}>
-          <Needs />
+          <Needs overview={o} />
           <Container fitHeight header={<Header variant="h2" description={`${plural(total, "finding")} open`}>Backlog by severity</Header>}>
-            {total === 0 ? <Empty why="Nothing is open." next="Findings that are new or notified are counted here." /> : <Bars rows={severities.map((s) => ({ key: s, name: <Severity label={s} />, href: href(withSeverity(s)), n: of(s), label: `${sentence(s)}: ${plural(of(s), "open finding")}` }))} />}
+            {total === 0 ? (
+              <Empty why="Nothing is open." next="Findings that are new or notified are counted here." />
+            ) : (
+              <Bars rows={o.open.map((n) => ({ key: n.label, name: <Severity label={n.label} />, href: listHref(n), n: n.count, label: `${sentence(n.label)}: ${plural(n.count, "open finding")}` }))} />
+            )}
           </Container>
         </ColumnLayout>
         <Trend query={trend} />
         <ColumnLayout columns={3}>
-          <Top title="Controls" by="control" property="control" />
-          <Top title="Accounts" by="account" property="account" />
-          <TopResources />
+          <Top title="Controls" rows={o.top_controls} />
+          <Top title="Accounts" rows={o.top_accounts} account />
+          <TopResources items={o.top_resources} />
         </ColumnLayout>
       </SpaceBetween>
     </ContentLayout>
@@ -80,19 +79,13 @@ export function OverviewPage() {
 }
 
 /** Tile is one number; it opens the list that it counts. */
-function Tile({ label, href, value }: { label: string; href: string; value: string | undefined }) {
+function Tile({ label, href, value }: { label: string; href: string; value: string }) {
   return (
     <div className="parry-tile">
       <Box variant="awsui-key-label">{label}</Box>
-      {value === undefined ? (
-        <Box fontSize="heading-xl" color="text-body-secondary">
-          …
-        </Box>
-      ) : (
-        <To href={href} size="heading-xl" label={`${label}: ${value}`}>
-          {value}
-        </To>
-      )}
+      <To href={href} size="heading-xl" label={`${label}: ${value}`}>
+        {value}
+      </To>
     </div>
   );
 }
@@ -117,49 +110,36 @@ function Bars({ rows }: { rows: { key: string; name: ReactNode; href: string; n:
   );
 }
 
-function Top({ title, by, property }: { title: string; by: "control" | "account"; property: string }) {
-  const found = useQuery(groupsQuery(openTokens, by, 8));
-  const link = (value: string) => href([{ property, operator: "=", values: [value] }, ...openTokens]);
+function Top({ title, rows, account }: { title: string; rows: Count[]; account?: boolean }) {
   return (
     <Container fitHeight header={<Header variant="h2" description="With the most open findings">{title}</Header>}>
-      {found.isPending ? (
-        <Waiting what="counts" />
-      ) : found.isError ? (
-        <Failure error={found.error} what="counts" retry={() => void found.refetch()} />
-      ) : found.data.groups.length === 0 ? (
+      {rows.length === 0 ? (
         <Empty why="Nothing is open." />
       ) : (
-        <Bars
-          rows={found.data.groups
-            .filter((g) => g.value !== "")
-            .map((g) => ({ key: g.value, name: by === "account" ? <Account id={g.value} /> : plain(g.value), href: link(g.value), n: g.count, label: `${plain(g.value)}: ${plural(g.count, "open finding")}` }))}
-        />
+        <Bars rows={rows.map((n) => ({ key: n.label, name: account ? <Account id={n.label} /> : plain(n.label), href: listHref(n), n: n.count, label: `${plain(n.label)}: ${plural(n.count, "open finding")}` }))} />
       )}
     </Container>
   );
 }
 
-function TopResources() {
-  const found = useQuery(resourcesQuery);
+function TopResources({ items }: { items: Schemas["Resource"][] }) {
   return (
     <Container fitHeight header={<Header variant="h2" description="The most urgent first">Resources</Header>}>
-      {found.isPending ? (
-        <Waiting what="resources" />
-      ) : found.isError ? (
-        <Failure error={found.error} what="resources" retry={() => void found.refetch()} />
-      ) : found.data.items.length === 0 ? (
+      {items.length === 0 ? (
         <Empty why="No resource needs attention." />
       ) : (
         <ul className="parry-rows">
-          {found.data.items.map((r) => (
+          {items.map((r) => (
             <li key={`${r.account}/${r.id}`}>
-              <span className="parry-wrap">
-                <To href={href([{ property: "resource", operator: "=", values: [r.id] }, ...openTokens])}>{plain(resourceName(r.id))}</To>
+              <div className="parry-wrap">
+                <To href={"/findings" + writeSearch({ f: encodeAll([{ property: "resource", operator: "=", values: [r.id] }, ...openTokens]), sort: "priority" })}>{plain(resourceName(r.id))}</To>
                 <div className="parry-dim parry-small">
                   <Account id={r.account} />
                 </div>
+              </div>
+              <span className="parry-nowrap parry-small">
+                priority {r.priority}, {r.open} open
               </span>
-              <span className="parry-nowrap parry-small">priority {r.priority}, {r.open} open</span>
             </li>
           ))}
         </ul>
@@ -169,27 +149,19 @@ function TopResources() {
 }
 
 /** Needs lists what waits for the person who looks. */
-function Needs() {
+function Needs({ overview: o }: { overview: Schemas["Overview"] }) {
   const may = useMay();
   const session = useSession();
-  const approvals = useQuery({ ...approvalsQuery("pending"), enabled: may("approval.read").ok });
-  const exceptions = useQuery({ ...exceptionsQuery("pending"), enabled: may("exception.read").ok });
-  const failed = useQuery({ ...remediationsQuery({ state: "failed" }, 50), enabled: may("remediation.read").ok });
-  const unverified = useQuery({ ...remediationsQuery({ state: "unverified" }, 50), enabled: may("remediation.read").ok });
-  const urgent = useQuery(groupsQuery([{ property: "severity", operator: "=", values: ["CRITICAL"] }, ...overdue], "severity"));
-  const stop = useQuery(stopQuery);
+  const exceptions = useQuery({ ...exceptionsQuery("pending"), enabled: may("exception.decide").ok });
   const asked = (exceptions.data?.items ?? []).filter((e) => e.requested_by !== session?.name);
-  const late = urgent.data?.groups.reduce((n, g) => n + g.count, 0) ?? 0;
-  const recent = (failed.data?.items ?? []).filter((r) => Date.now() - Date.parse(r.updated_at) < week);
-  const needs: { key: string; type: "error" | "warning" | "pending"; text: string; href: string }[] = [];
-  if (stop.data?.on) needs.push({ key: "stop", type: "error", text: "All changes are stopped", href: "/remediations?state=queued" });
-  const plans = approvals.data?.items.length ?? 0;
-  if (plans > 0) needs.push({ key: "plans", type: "pending", text: `${plural(plans, "plan")} ${plans === 1 ? "waits" : "wait"} for approval`, href: "/approvals" });
+  const needs: { key: string; type: "error" | "warning" | "pending"; text: ReactNode; href: string; more?: ReactNode }[] = [];
+  if (o.stop?.on) needs.push({ key: "stop", type: "error", text: "All changes are stopped", href: "/remediations?state=queued", more: plain(o.stop.reason) });
+  for (const t of o.needs_you) {
+    needs.push({ key: t.id, type: "pending", text: `${plain(t.title)}${t.resource ? ` on ${plain(resourceName(t.resource))}` : ""}`, href: `/remediations/${encodeURIComponent(t.remediation)}`, more: <>Waits for your approval; expires <Time at={t.expires_at} /></> });
+  }
   if (asked.length > 0) needs.push({ key: "exceptions", type: "pending", text: `${plural(asked.length, "exception")} ${asked.length === 1 ? "waits" : "wait"} for approval`, href: "/approvals?tab=exceptions" });
-  if (late > 0) needs.push({ key: "late", type: "error", text: `${plural(late, "critical finding")} past the deadline`, href: href([{ property: "severity", operator: "=", values: ["CRITICAL"] }, ...overdue]) });
-  if (recent.length > 0) needs.push({ key: "failed", type: "error", text: `${plural(recent.length, "remediation")} failed in 7 days`, href: "/remediations?state=failed" });
-  const doubt = unverified.data?.items.length ?? 0;
-  if (doubt > 0) needs.push({ key: "unverified", type: "warning", text: `${plural(doubt, "remediation")} could not be verified`, href: "/remediations?state=unverified" });
+  if (o.failed_remediations_7d && o.failed_remediations_7d.count > 0) needs.push({ key: "failed", type: "error", text: `${numberText(o.failed_remediations_7d)} ${o.failed_remediations_7d.count === 1 ? "remediation" : "remediations"} failed in 7 days`, href: listHref(o.failed_remediations_7d) });
+  if (o.overdue.count > 0) needs.push({ key: "late", type: "warning", text: `${plural(o.overdue.count, "open finding")} past the deadline`, href: listHref(o.overdue) });
   return (
     <Container fitHeight header={<Header variant="h2" description="What waits for a person">Needs you</Header>}>
       {needs.length === 0 ? (
@@ -200,6 +172,7 @@ function Needs() {
             <li key={n.key}>
               <StatusIndicator type={n.type} wrapText>
                 <To href={n.href}>{n.text}</To>
+                {n.more && <div className="parry-dim parry-small parry-wrap">{n.more}</div>}
               </StatusIndicator>
             </li>
           ))}

@@ -1,7 +1,7 @@
 import PropertyFilter, { type PropertyFilterProps } from "@cloudscape-design/components/property-filter";
 import { useQueries } from "@tanstack/react-query";
 import { useMemo, useState, type ReactNode } from "react";
-import { groupsQuery, type GroupBy } from "../api/queries";
+import { facetsQuery, type Facet } from "../api/queries";
 import { normalize, properties, propertyNamed, type Operator, type Token } from "../lib/filter";
 import { count, optionWords, plain } from "../lib/words";
 import { useAccountName } from "./basics";
@@ -12,9 +12,9 @@ const chosen = (p: { options?: string[]; facet?: string; operators: Operator[] }
 export function FindingFilter({ tokens, onChange, tail }: { tokens: Token[]; onChange: (t: Token[]) => void; tail?: ReactNode }) {
   const accountName = useAccountName();
   // Values are asked for when somebody looks for them.
-  const [wanted, setWanted] = useState<string[]>([]);
-  const facets = properties.filter((p) => p.facet && wanted.includes(p.key));
-  const values = useQueries({ queries: facets.map((p) => ({ ...groupsQuery([], p.facet as GroupBy, 200), staleTime: 120_000 })) });
+  const [wanted, setWanted] = useState<Record<string, string>>({});
+  const facets = useMemo(() => properties.filter((p) => p.facet && wanted[p.key] !== undefined), [wanted]);
+  const values = useQueries({ queries: facets.map((p) => facetsQuery(p.facet as Facet, wanted[p.key] ?? "")) });
 
   const filteringProperties = useMemo<PropertyFilterProps.FilteringProperty[]>(
     () =>
@@ -81,7 +81,9 @@ export function FindingFilter({ tokens, onChange, tail }: { tokens: Token[]; onC
       filteringEmpty="No value is known. Type one."
       onLoadItems={(e) => {
         const key = e.detail.filteringProperty?.key;
-        if (key && propertyNamed(key)?.facet && !wanted.includes(key)) setWanted([...wanted, key]);
+        // An account is looked for by its name too, which only this page knows.
+        const prefix = key === "account" ? "" : e.detail.filteringText;
+        if (key && propertyNamed(key)?.facet && wanted[key] !== prefix) setWanted({ ...wanted, [key]: prefix });
       }}
       filteringConstraintText={tokens.length > 1 ? "All parts must match. Values of one part are alternatives." : undefined}
       expandToViewport
