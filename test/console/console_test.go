@@ -80,7 +80,7 @@ func needed(t *testing.T) (root, browser string) {
 	}
 	for _, file := range []string{"web/node_modules/playwright-core/package.json", "internal/console/dist/index.html"} {
 		if _, err := os.Stat(filepath.Join(root, file)); err != nil {
-			missing(file + " is not there (make console)")
+			missing(file + " is not there (make web)")
 		}
 	}
 	return root, browser
