@@ -158,6 +158,17 @@ type Resource struct {
 	Details   json.RawMessage
 }
 
+// FirstResource gives id and type of the first resource, "" where there is none.
+func (f Finding) FirstResource() (id, kind string) {
+	list, _ := f.doc["Resources"].([]any)
+	for _, e := range list {
+		if m, ok := e.(map[string]any); ok {
+			return member(m, "Id"), member(m, "Type")
+		}
+	}
+	return "", ""
+}
+
 // Resources lists the resources in the order of the document.
 func (f Finding) Resources() []Resource {
 	list, _ := f.doc["Resources"].([]any)

@@ -46,10 +46,7 @@ func (f *FindingRecord) Describe(doc finding.Finding) {
 	f.Generator, f.Product = doc.String("GeneratorId"), doc.String("ProductName")
 	f.SeverityLabel, f.SeverityNormalized = string(doc.SeverityLabel()), doc.SeverityNormalized()
 	f.Workflow, f.RecordState, f.Compliance = string(doc.Workflow()), string(doc.Record()), string(doc.Compliance())
-	f.ResourceID, f.ResourceType = "", ""
-	if res := doc.Resources(); len(res) > 0 {
-		f.ResourceID, f.ResourceType = res[0].ID, res[0].Type
-	}
+	f.ResourceID, f.ResourceType = doc.FirstResource()
 	f.Title, f.CreatedAt, f.UpdatedAt = doc.Title(), instant(doc, "CreatedAt"), instant(doc, "UpdatedAt")
 	f.Evidence, f.Types = doc.Evidence(), typesOf(doc)
 	f.Doc = doc.JSON()

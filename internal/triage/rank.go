@@ -61,10 +61,8 @@ func (b *batch) resources() []string {
 func (s *subject) resource() string { return firstResource(s.doc) }
 
 func firstResource(f finding.Finding) string {
-	if res := f.Resources(); len(res) > 0 {
-		return res[0].ID
-	}
-	return ""
+	id, _ := f.FirstResource()
+	return id
 }
 
 // rank gives record the priority that doc has.

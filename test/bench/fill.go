@@ -122,7 +122,12 @@ func (b *bench) fill(ctx context.Context, p *place) (int, error) {
 		"DELETE FROM finding_count_kind", `INSERT INTO finding_count_kind (region, control, severity, workflow, record_state, n)
 		SELECT region, control, severity, workflow, record_state, SUM(n) FROM finding_count GROUP BY 1, 2, 3, 4, 5`,
 		"DELETE FROM finding_count_account", `INSERT INTO finding_count_account (account, severity, workflow, record_state, n)
-		SELECT account, severity, workflow, record_state, SUM(n) FROM finding_count GROUP BY 1, 2, 3, 4`)
+		SELECT account, severity, workflow, record_state, SUM(n) FROM finding_count GROUP BY 1, 2, 3, 4`,
+		// The first account had all findings before they were copied.
+		fmt.Sprintf(`INSERT INTO finding_count_control_account (account, control, standards, state, n)
+		WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d)
+		SELECT CAST(300000000000 + c.n AS TEXT), f.control, f.standards, f.state, f.n FROM c, finding_count_control_account f`, n/seeds-1),
+		fmt.Sprintf("UPDATE finding_count_control SET n = n * %d", n/seeds))
 	if p.url == "" {
 		statements = append(statements, "PRAGMA wal_checkpoint(TRUNCATE)")
 	} else {

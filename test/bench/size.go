@@ -80,7 +80,7 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row, kind, of s
 	}
 	if r := rows["indexed/"+kind+"/full"]; r != nil {
 		for seed := range uint64(3) {
-			rate, used, err := drain(ctx, p.store, inboxItems(200+seed, 8000, 500))
+			rate, used, err := drain(ctx, p.store, inboxItems(uint64(n)+seed, 8000, 500))
 			if err != nil {
 				return err
 			}

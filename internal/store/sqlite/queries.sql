@@ -158,7 +158,7 @@ SELECT '', f.control, f.standards, f.state, SUM(f.n) FROM finding_count_control_
 -- name: DayAdd bulk
 INSERT INTO finding_day (account, day, control, severity, active, fresh, resolved, suppressed)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (account, day, control, severity) DO UPDATE SET
+ON CONFLICT (day, account, control, severity) DO UPDATE SET
     active = finding_day.active + excluded.active,
     fresh = finding_day.fresh + excluded.fresh,
     resolved = finding_day.resolved + excluded.resolved,

@@ -81,7 +81,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	}
 	o := opener{cfg: cfg}
 	sc := store.Config{
-		Findings: o.file("findings", 16_000), Execution: o.file("execution", 2_000), Engine: o.engine("execution"),
+		Findings: o.file("findings", 40_000), Execution: o.file("execution", 2_000), Engine: o.engine("execution"),
 		Sealer: cfg.Sealer, Clock: cfg.Clock,
 	}
 	sc.Dialect = store.Dialect{
@@ -120,8 +120,9 @@ func (o *opener) touch(file string) {
 }
 
 // file opens the pools of a file. The writer keeps cacheKB of pages; the driver's
-// allocator gives each the next power of two, so they take twice that. Greater
-// caches made nothing faster at a million findings: the system keeps the file.
+// allocator gives each the next power of two, so they take twice that. It is to hold
+// what a commit of triage touches at a million findings: what does not fit is written
+// to the log, and read again, before the commit's end.
 func (o *opener) file(file string, cacheKB int) store.Database {
 	o.touch(file)
 	// One connection writes, so writers wait in Go, where waiting is fair,
