@@ -81,7 +81,7 @@ func same(t testing.TB, want, got any, opts ...cmp.Option) {
 func cmpRecord() cmp.Option {
 	return cmp.FilterPath(func(p cmp.Path) bool {
 		f, is := p.Last().(cmp.StructField)
-		return is && slices.Contains([]string{"rid", "createdAt", "updatedAt"}, f.Name())
+		return is && slices.Contains([]string{"rid", "createdAt", "updatedAt", "sorted"}, f.Name())
 	}, cmp.Ignore())
 }
 
