@@ -20,8 +20,8 @@ type Dialect struct {
 	OneWriter bool
 	// Find names the function (text, part) that gives where part begins, 0 for nowhere.
 	Find string
-	// Partitioned says that a finding is found by its account and row number.
-	Partitioned bool
+	// Guesses says that the planner does not know how rare a word is, and has to be told.
+	Guesses bool
 	// Snapshot begins a transaction whose reads all see one moment.
 	Snapshot *sql.TxOptions
 	// Classify tells what an error of the driver means.
@@ -33,6 +33,9 @@ type Dialect struct {
 	Listen func(ctx context.Context, got func(text string, gap bool)) error
 	// Migrate brings both files to the current schema, alone among all nodes.
 	Migrate func(context.Context) error
+	// Sweep removes what only the tables of this database keep and nothing uses any more;
+	// nil when there is no such thing.
+	Sweep func(context.Context) error
 }
 
 // Queries are the named statements of a dialect.

@@ -195,12 +195,8 @@ func (s *Store) groupResources(ctx context.Context, q GroupQuery) ([]GroupCount,
 	first, further := b, b
 	first.where = append(slices.Clone(b.where), "f.resource_id <> ''")
 	further.where = append(slices.Clone(b.where), "f.resources > 1", "r.resource_id <> ''", "r.resource_id <> f.resource_id")
-	join := "r.rid = f.rid"
-	if s.dialect.Partitioned {
-		join += " AND r.account = f.account"
-	}
 	query := "SELECT g.value, SUM(g.n) AS n FROM (SELECT f.resource_id AS value, COUNT(*) AS n FROM finding f" + first.sql() + " GROUP BY f.resource_id" +
-		" UNION ALL SELECT r.resource_id, COUNT(*) FROM finding f JOIN finding_further r ON " + join + further.sql() + " GROUP BY r.resource_id) g" +
+		" UNION ALL SELECT r.resource_id, COUNT(*) FROM finding f JOIN finding_further r ON r.rid = f.rid" + further.sql() + " GROUP BY r.resource_id) g" +
 		" GROUP BY g.value ORDER BY n DESC, g.value LIMIT " + b.arg(int64(q.Limit))
 	return collect(ctx, s.findings.Read, query, b.args, func(r scanner) (g GroupCount, err error) {
 		err = r.Scan(&g.Value, &g.N)

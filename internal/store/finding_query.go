@@ -175,7 +175,7 @@ func (s *Store) findingPage(ctx context.Context, r querier, q FindingQuery, by o
 
 // searchesFirst reports whether rareWords has something to look up for where.
 func (s *Store) searchesFirst(where []Condition) bool {
-	return s.dialect.Partitioned && slices.ContainsFunc(where, func(c Condition) bool { return c.Column == columnWords })
+	return s.dialect.Guesses && slices.ContainsFunc(where, func(c Condition) bool { return c.Column == columnWords })
 }
 
 // rareWords has searches for words that few findings have ask for those findings, and
@@ -183,7 +183,7 @@ func (s *Store) searchesFirst(where []Condition) bool {
 // findings in order and looks up the text of each, which for a word that none has is
 // every finding: seconds where reading the texts takes a part of one.
 func (s *Store) rareWords(ctx context.Context, r querier, where []Condition) (out []Condition, some bool, err error) {
-	if out = slices.Clone(where); !s.dialect.Partitioned {
+	if out = slices.Clone(where); !s.dialect.Guesses {
 		return out, true, nil
 	}
 	for i, c := range where {

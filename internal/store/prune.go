@@ -147,7 +147,10 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 			return p, err
 		}
 	}
-	return p, nil
+	if s.dialect.Sweep != nil {
+		err = s.dialect.Sweep(ctx)
+	}
+	return p, s.fail("prune", err)
 }
 
 // pruneCalls removes calls by age and by number.

@@ -261,7 +261,7 @@ func (b *builder) compare(column string, kind columnType, op Op, args []any) (st
 	case kind == wordsColumn && (op == OpContains || op == OpNotContains):
 		return b.words(op, marks), nil
 	case kind == resourcesColumn && op == OpEqual:
-		return b.anyResource(strings.Join(marks, ", ")), nil
+		return anyResource(strings.Join(marks, ", ")), nil
 	case kind == listColumn && op == OpContains:
 		return each(b.dialect.Find+"(%[1]s, %[2]s) > 0", " OR "), nil
 	case kind == listColumn && op == OpNotContains:
@@ -312,14 +312,9 @@ func (b *builder) words(op Op, marks []string) string {
 }
 
 // anyResource looks the ids up in the index of first resources and in that of
-// the others. Where findings are partitioned, the account finds the partition.
-func (b *builder) anyResource(marks string) string {
-	key, of := "f.rid", "%[1]s.rid"
-	if b.dialect.Partitioned {
-		key, of = "(f.account, f.rid)", "%[1]s.account, %[1]s.rid"
-	}
-	return fmt.Sprintf("%s IN (SELECT %s FROM finding a WHERE a.resource_id IN (%s) UNION SELECT %s FROM finding_further r WHERE r.resource_id IN (%s))",
-		key, fmt.Sprintf(of, "a"), marks, fmt.Sprintf(of, "r"), marks)
+// the others.
+func anyResource(marks string) string {
+	return fmt.Sprintf("f.rid IN (SELECT a.rid FROM finding a WHERE a.resource_id IN (%[1]s) UNION SELECT r.rid FROM finding_further r WHERE r.resource_id IN (%[1]s))", marks)
 }
 
 // atMicros writes a time for a condition exactly as it is stored.

@@ -26,11 +26,11 @@ const (
 
 // full gives a store of many findings: a kept one, else a new one.
 func (b *bench) full(ctx context.Context, kind string) (*place, int, error) {
-	keep := b.keep
+	keep, url := b.keep, ""
 	if kind != "sqlite" {
-		keep = "" // the database goes with the run
+		keep, url = "", b.base
 	}
-	p, err := b.openIn(ctx, kind, keep)
+	p, err := b.openIn(ctx, kind, keep, url)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -189,8 +189,8 @@ func (p *place) duplicate(ctx context.Context, db *sql.DB, first, copies int) er
 			case c == "text":
 				values[i] = "f.text || ' copy-' || c.n || '-'"
 			case c == "key":
-				// A key is a digest; what stands before the old one makes another.
-				values[i] = "CAST(1000000000 + c.n * 2654435761 % 4294967296 AS TEXT) || f.key"
+				// A key is a digest; another beginning makes another of the same length.
+				values[i] = "CAST(1000000000 + c.n * 2654435761 % 4294967296 AS TEXT) || substr(f.key, 11)"
 			case c == "created_at" || c == "updated_at":
 				// Spread over a month, so that neighbours in time are of any kind.
 				values[i] = "f." + c + " - (c.n * 2654435761 + f.rid * 40503) % 2592000 * 1000000"
@@ -198,7 +198,9 @@ func (p *place) duplicate(ctx context.Context, db *sql.DB, first, copies int) er
 				values[i] = "f." + c
 			}
 		}
-		statement := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") " + series + "SELECT " + strings.Join(values, ", ") + fmt.Sprintf(" FROM c, %s f WHERE f.rid <= %d", table, seeds)
+		// In the order of arrival, as triage writes them.
+		statement := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") " + series + "SELECT " + strings.Join(values, ", ") +
+			fmt.Sprintf(" FROM c, %s f WHERE f.rid <= %d ORDER BY c.n, f.rid", table, seeds)
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%.60s: %w", statement, err)
 		}

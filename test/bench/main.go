@@ -65,6 +65,7 @@ type bench struct {
 	bases   int // databases made so far
 	verbose bool
 	keep    string // where a full store is kept between runs
+	base    string // URL of the PostgreSQL database that holds a full store, "" = a new one each run
 	// profile is where servers write profiles of their processor time, "" = they do not.
 	profile  string
 	profiles int // written so far
@@ -95,6 +96,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	list := flags.Bool("list", false, "print the names of the rows and stop")
 	flags.IntVar(&b.rows, "rows", 1_000_000, "findings in the store for the rows that ask for a full one")
 	flags.StringVar(&b.keep, "keep", "", "keep the full store in this directory, or use the one that an earlier run kept there")
+	flags.StringVar(&b.base, "postgres", "", "keep the full store of PostgreSQL in the database at this URL, or use the one that is there")
 	profile := flags.String("cpuprofile", "", "write a processor profile of this process to this file")
 	flags.StringVar(&b.program, "program", "", "use this parry binary instead of building one")
 	flags.StringVar(&b.profile, "serverprofile", "", "write processor profiles of the servers to this file and a number")

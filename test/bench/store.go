@@ -27,12 +27,13 @@ type place struct {
 
 // open makes a new database of a kind.
 func (b *bench) open(ctx context.Context, kind string) (*place, error) {
-	return b.openIn(ctx, kind, "")
+	return b.openIn(ctx, kind, "", "")
 }
 
-// openIn makes or opens a database in dir; "" is a new directory.
-func (b *bench) openIn(ctx context.Context, kind, dir string) (*place, error) {
-	p := &place{dir: dir}
+// openIn makes or opens a database in dir, "" being a new directory, and with
+// PostgreSQL at url, "" being a new database.
+func (b *bench) openIn(ctx context.Context, kind, dir, url string) (*place, error) {
+	p := &place{dir: dir, url: url}
 	var err error
 	if dir == "" {
 		p.dir, err = b.temp(kind)
@@ -48,8 +49,10 @@ func (b *bench) openIn(ctx context.Context, kind, dir string) (*place, error) {
 	if kind == "sqlite" {
 		p.store, err = sqlite.Open(ctx, sqlite.Config{Dir: p.dir, Sealer: p.keys, Clock: service.SystemClock{}})
 	} else {
-		if p.url, err = b.postgres(ctx); err != nil {
-			return nil, err
+		if url == "" {
+			if p.url, err = b.postgres(ctx); err != nil {
+				return nil, err
+			}
 		}
 		p.store, err = postgres.Open(ctx, postgres.Config{URL: p.url, Sealer: p.keys, Clock: service.SystemClock{}})
 	}

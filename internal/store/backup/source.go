@@ -42,10 +42,14 @@ func (t Table) place() string { return string(t.File) + "/" + t.Name }
 // they are divided there, and not on SQLite.
 func borrowed() []string { return []string{"finding_doc", "finding_further"} }
 
-// keys are the keys of tables whose primary keys differ between the databases.
+// keys are the keys of what has none of its own on PostgreSQL.
 func keys() map[string][]string {
-	return map[string][]string{"finding": {"rid"}, "finding_doc": {"rid"}}
+	return map[string][]string{"finding_text": {"rid"}}
 }
+
+// inner are the tables below PostgreSQL's view finding_text, which is what both
+// databases have.
+func inner() []string { return []string{"finding_words", "finding_worded"} }
 
 // What is in no copy: of passing use to the processes that are alive.
 func passing() []string { return []string{"lease", "throttle_cut"} }
@@ -208,7 +212,7 @@ func catalogue(ctx context.Context, dialect string, q reader, f store.File, sche
 		query, args = `SELECT t.relname, a.attname, COALESCE(array_position(i.indkey::int2[], a.attnum) + 1, 0)
 			FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
 			LEFT JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary
-			WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2) AND t.relkind IN ('r', 'p') AND NOT t.relispartition AND t.relname <> $1
+			WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2) AND t.relkind IN ('r', 'p', 'v') AND NOT t.relispartition AND t.relname <> $1
 			ORDER BY t.relname COLLATE "C", a.attname COLLATE "C"`, append(args, schema)
 	}
 	rows, err := q.QueryContext(ctx, query, args...)
@@ -223,6 +227,9 @@ func catalogue(ctx context.Context, dialect string, q reader, f store.File, sche
 		var place int64
 		if err := rows.Scan(&table, &column, &place); err != nil {
 			return nil, err
+		}
+		if dialect == postgresName && slices.Contains(inner(), table) {
+			continue
 		}
 		if len(all) == 0 || all[len(all)-1].Name != table {
 			all = append(all, Table{File: f, Name: table})

@@ -154,7 +154,7 @@ func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, 
 		Execution: store.Database{Write: execution, Read: execution},
 		EngineURL: cfg.URL, Sealer: cfg.Sealer, Clock: cfg.Clock,
 		Dialect: store.Dialect{
-			Name: "postgres", Queries: q, Arrays: true, Find: "strpos", Partitioned: true, Classify: classify,
+			Name: "postgres", Queries: q, Arrays: true, Find: "strpos", Guesses: true, Classify: classify,
 			Snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 			Notify:   "SELECT pg_notify('" + channel(cfg.Suffix) + "', $1)",
 			Listen: func(ctx context.Context, got func(text string, gap bool)) error {
@@ -162,6 +162,7 @@ func open(ctx context.Context, cfg Config, q store.Queries, pc *pgx.ConnConfig, 
 				return nil
 			},
 			Migrate: func(ctx context.Context) error { return migrate(ctx, pc, cfg.Suffix, findings, execution) },
+			Sweep:   func(ctx context.Context) error { return sweep(ctx, findings) },
 		},
 	})
 }
@@ -219,6 +220,46 @@ func migrate(ctx context.Context, pc *pgx.ConnConfig, suffix string, findings, e
 		return err
 	}
 	return migrations.Apply(ctx, "postgres", "execution", execution)
+}
+
+// sweepTexts is how many texts one transaction of sweep removes.
+const sweepTexts = 1000
+
+// sweep removes the texts that no finding has any more. Whoever stores a finding takes a
+// text that is there as it is; so the texts are looked up again when nobody can be about
+// to do so.
+func sweep(ctx context.Context, findings *sql.DB) error {
+	for {
+		n, err := sweepOnce(ctx, findings)
+		if err != nil || n < sweepTexts {
+			return err
+		}
+	}
+}
+
+func sweepOnce(ctx context.Context, findings *sql.DB) (int64, error) {
+	var keys sql.NullString
+	err := findings.QueryRowContext(ctx, `SELECT string_agg(key::text, ',') FROM (SELECT w.key FROM finding_words w
+		WHERE NOT EXISTS (SELECT 1 FROM finding_worded d WHERE d.words = w.key) LIMIT $1) k`, sweepTexts).Scan(&keys)
+	if err != nil || !keys.Valid {
+		return 0, err
+	}
+	tx, err := findings.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	// It waits for the writers that are at work, and they for this short transaction.
+	if _, err := tx.ExecContext(ctx, "LOCK TABLE finding_worded IN SHARE MODE"); err != nil {
+		return 0, err
+	}
+	res, err := tx.ExecContext(ctx, `DELETE FROM finding_words w WHERE w.key = ANY (string_to_array($1, ',')::uuid[])
+		AND NOT EXISTS (SELECT 1 FROM finding_worded d WHERE d.words = w.key)`, keys.String)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return n, errors.Join(err, tx.Commit())
 }
 
 // classify tells what an error of PostgreSQL means, by its SQLSTATE.

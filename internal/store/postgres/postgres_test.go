@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/store/postgres"
@@ -148,7 +150,9 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 	storetest.Share(t, one, two)
 }
 
-func TestFindingsAreSpreadOverPartitions(t *testing.T) {
+// Findings with the same title and description share one text. A text that no finding has
+// any more goes with the next pruning.
+func TestEveryTextIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := open(t, url, storetest.Sealer(t))
@@ -160,12 +164,33 @@ func TestFindingsAreSpreadOverPartitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }() // only read through
-	for _, parent := range []string{"finding", "finding_doc", "finding_identity"} {
-		got := column(t, db, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'parry_findings."+parent+"'::regclass")
-		if len(got) != 16 {
-			t.Errorf("%s has %d partitions, want 16", parent, len(got))
+	write := func(id string, rev int64, title string) {
+		t.Helper()
+		w := store.FindingWrite{ExpectRev: rev}
+		w.Record.ID, w.Record.Account = finding.ID{ProductArn: "arn:aws:securityhub:eu-west-1::product/aws/securityhub", Id: id}, "111111111111"
+		w.Record.Doc = []byte(`{"Title":"` + title + `","Description":"Of the bucket"}`)
+		if err := s.CommitFindings(t.Context(), []store.FindingWrite{w}, nil, store.Effects{}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	kept := func(query string, want ...string) {
+		t.Helper()
+		if got := column(t, db, query); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	const texts, found = "SELECT text FROM parry_findings.finding_words ORDER BY text", "SELECT rid || ' ' || text FROM parry_findings.finding_text ORDER BY 1"
+	write("a", 0, "Open")
+	write("b", 0, "Open")
+	write("c", 0, "Closed")
+	kept(texts, "closed\nof the bucket", "open\nof the bucket")
+	kept(found, "1 open\nof the bucket", "2 open\nof the bucket", "3 closed\nof the bucket")
+	write("c", 1, "Open")
+	if _, err := s.Prune(t.Context(), store.Cutoffs{}); err != nil {
+		t.Fatal(err)
+	}
+	kept(texts, "open\nof the bucket")
+	kept(found, "1 open\nof the bucket", "2 open\nof the bucket", "3 open\nof the bucket")
 }
 
 func TestOpenRefuses(t *testing.T) {

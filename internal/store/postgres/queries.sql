@@ -26,7 +26,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHIN
 SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator, f.evidence
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
-JOIN finding f ON f.account = i.account AND f.rid = i.rid;
+JOIN finding f ON f.rid = i.rid;
 
 -- name: FindingInsert bulk
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
@@ -46,20 +46,25 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::
     AS u (rid, account, product_arn, id, rev, region, control, generator, product, severity, severity_normalized,
         workflow, record_state, compliance, resource_id, resource_type, title, source, trusted, touched,
         created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at, types)
-WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev - 1;
+WHERE f.rid = u.rid AND f.rev = u.rev - 1;
 
 -- name: DocPut bulk
 INSERT INTO finding_doc (account, rid, docs)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
-ON CONFLICT (account, rid) DO UPDATE SET docs = excluded.docs;
+ON CONFLICT (rid) DO UPDATE SET docs = excluded.docs;
 
 -- name: TextPut bulk
-INSERT INTO finding_text (rid, text)
-SELECT * FROM unnest($1::bigint[], $2::text[])
-ON CONFLICT (rid) DO UPDATE SET text = excluded.text WHERE finding_text.text <> excluded.text;
+WITH u AS MATERIALIZED (
+    SELECT u.rid, u.text, substr(encode(sha256(convert_to(u.text, 'UTF8')), 'hex'), 1, 32)::uuid AS key
+    FROM unnest($1::bigint[], $2::text[]) AS u (rid, text)
+), w AS (
+    INSERT INTO finding_words (key, text) SELECT DISTINCT ON (u.key) u.key, u.text FROM u ORDER BY u.key ON CONFLICT (key) DO NOTHING
+)
+INSERT INTO finding_worded (rid, words) SELECT u.rid, u.key FROM u
+ON CONFLICT (rid) DO UPDATE SET words = excluded.words WHERE finding_worded.words <> excluded.words;
 
 -- name: TextDelete bulk
-DELETE FROM finding_text WHERE rid = ANY ($1::bigint[]);
+DELETE FROM finding_worded WHERE rid = ANY ($1::bigint[]);
 
 -- name: ResourceAppend bulk
 INSERT INTO finding_further (account, rid, resource_id)
@@ -76,13 +81,13 @@ UPDATE finding_unsearched SET rid = $2 WHERE rid = $1;
 
 -- name: UnsearchedPage
 SELECT f.rid, f.account, d.docs
-FROM finding f JOIN finding_doc d ON d.account = f.account AND d.rid = f.rid
+FROM finding f JOIN finding_doc d ON d.rid = f.rid
 WHERE f.rid <= $1 ORDER BY f.rid DESC LIMIT $2;
 
 -- name: ResourceCount bulk
 UPDATE finding f SET resources = u.resources, types = u.types
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS u (account, rid, resources, types)
-WHERE f.account = u.account AND f.rid = u.rid;
+WHERE f.rid = u.rid;
 
 -- name: EventAppend bulk
 INSERT INTO finding_event (rid, at, doc)
@@ -119,13 +124,13 @@ SELECT f.rid, f.account, f.product_arn, f.id, f.rev, f.region, f.control, f.gene
     f.source, f.trusted, f.touched, f.created_at, f.updated_at, f.stored_at, f.priority, f.due_at, f.overdue, f.threat, f.exception, f.exempt_at, d.docs
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
-JOIN finding f ON f.account = i.account AND f.rid = i.rid
-JOIN finding_doc d ON d.account = f.account AND d.rid = f.rid;
+JOIN finding f ON f.rid = i.rid
+JOIN finding_doc d ON d.rid = f.rid;
 
 -- name: FindingRank bulk
 UPDATE finding f SET priority = u.priority, due_at = u.due_at, overdue = u.overdue
 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u (rid, account, rev, priority, due_at, overdue)
-WHERE f.account = u.account AND f.rid = u.rid AND f.rev = u.rev;
+WHERE f.rid = u.rid AND f.rev = u.rev;
 
 -- name: FindingDue
 SELECT product_arn, id FROM finding WHERE overdue = 0 AND due_at > 0 AND due_at <= $1 ORDER BY due_at, rid LIMIT $2;
@@ -145,7 +150,7 @@ FROM finding f;
 -- name: DocsRead
 SELECT d.rid, d.docs
 FROM jsonb_array_elements($1::text::jsonb) j
-JOIN finding_doc d ON d.account = j.value ->> 0 AND d.rid = (j.value ->> 1)::bigint;
+JOIN finding_doc d ON d.rid = (j.value ->> 1)::bigint;
 
 -- name: EventPage
 SELECT e.seq, e.at, e.doc
@@ -257,11 +262,11 @@ DELETE FROM finding_event WHERE rid = ANY ($1::bigint[]);
 
 -- name: DocDelete bulk
 DELETE FROM finding_doc d USING unnest($1::text[], $2::bigint[]) AS u (account, rid)
-WHERE d.account = u.account AND d.rid = u.rid;
+WHERE d.rid = u.rid;
 
 -- name: FindingDelete bulk
 DELETE FROM finding f USING unnest($1::text[], $2::bigint[]) AS u (account, rid)
-WHERE f.account = u.account AND f.rid = u.rid;
+WHERE f.rid = u.rid;
 
 -- name: IdentityDelete bulk
 DELETE FROM finding_identity WHERE key = ANY ($1::text[]);
@@ -877,7 +882,7 @@ DELETE FROM finding_link WHERE rid = ANY ($1::bigint[]);
 
 -- name: LinkList
 SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
-JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.account = o.account AND f.rid = o.rid
+JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.rid = o.rid
 WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;
 
 -- name: MemberPut bulk
