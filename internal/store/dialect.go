@@ -20,7 +20,8 @@ type Dialect struct {
 	OneWriter bool
 	// Find names the function (text, part) that gives where part begins, 0 for nowhere.
 	Find string
-	// Guesses says that the planner does not know how rare a word is, and has to be told.
+	// Guesses says that the planner makes its plan for each question anew, and does not
+	// know how rare a word is: it has to be told.
 	Guesses bool
 	// Snapshot begins a transaction whose reads all see one moment.
 	Snapshot *sql.TxOptions

@@ -128,9 +128,8 @@ func (s *Store) unpackAll(records []FindingRecord, frames [][]byte, in *room) er
 // are sorted by. Rows are chosen before their documents are joined, so that sorting them
 // never drags documents along.
 //
-// Where findings are partitioned the documents are read by a statement of their own: to
-// plan a join of all partitions takes longer than the join, and the planner does it
-// again for each page, since the plan depends on the filter's values.
+// Where the planner guesses, the documents are read by a statement of their own: it plans
+// anew for each page, and must not think of reading all documents for a guess.
 func (s *Store) documentsOf(ctx context.Context, r querier, b *builder, by order, n int, in *room) ([]FindingRecord, error) {
 	inner, outer, sorted := make([]string, len(by)), make([]string, len(by)), make([]string, len(by))
 	for i, c := range by { // the names come from an allow-list
@@ -140,7 +139,7 @@ func (s *Store) documentsOf(ctx context.Context, r querier, b *builder, by order
 		}
 	}
 	rows := "SELECT f.account, f.rid, " + strings.Join(inner, ", ") + " FROM finding f" + b.sql() + " ORDER BY " + by.String() + " LIMIT " + b.arg(int64(n))
-	if s.dialect.Partitioned {
+	if s.dialect.Guesses {
 		return s.documentsAfter(ctx, r, rows, b.args, len(by), in)
 	}
 	// SQLite keeps the order of a CROSS JOIN: the rows first.

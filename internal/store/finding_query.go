@@ -95,7 +95,7 @@ func (s *Store) QueryFindings(ctx context.Context, q FindingQuery) (FindingPage,
 
 // readPage reads one page, all of it as it was at one moment.
 func (s *Store) readPage(ctx context.Context, q FindingQuery, by order, from *position) (FindingPage, *position, error) {
-	if q.Match == nil && (q.ColumnsOnly || q.DocumentsOnly && !s.dialect.Partitioned) && !s.searchesFirst(q.Where) {
+	if q.Match == nil && (q.ColumnsOnly || q.DocumentsOnly && !s.dialect.Guesses) && !s.searchesFirst(q.Where) {
 		return s.findingPage(ctx, s.findings.Read, q, by, from) // one statement sees one moment anyway
 	}
 	raw, err := s.findings.Read.BeginTx(ctx, s.dialect.Snapshot)
