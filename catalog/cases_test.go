@@ -47,6 +47,16 @@ func (a *aws) Call(_ context.Context, _ string, c apimodel.Call) (apimodel.Reply
 	return apimodel.Reply{Output: out}, nil
 }
 
+// plain gives calls with numbers of one type.
+func plain(calls []made) []made {
+	out := []made{}
+	for _, c := range calls {
+		input, _ := runbook.Normalize(c.Input).(map[string]any)
+		out = append(out, made{c.Call, input})
+	}
+	return out
+}
+
 // still is a clock that nothing has to wait for.
 type still struct{}
 
@@ -88,7 +98,7 @@ func TestEveryRunbookDoesWhatItsCasesSay(t *testing.T) {
 				if string(got.Status) != c.Status {
 					t.Errorf("status is %s, want %s: %+v", got.Status, c.Status, got.Failure)
 				}
-				if diff := cmp.Diff(c.Calls, calls.calls); diff != "" {
+				if diff := cmp.Diff(plain(c.Calls), plain(calls.calls)); diff != "" {
 					t.Errorf("calls (-want +got):\n%s", diff)
 				}
 			})

@@ -279,7 +279,7 @@ func (v *vault) StopRemediation(_ context.Context, r remediation.Remediation, pr
 
 // PlaybookFor answers S3.8 alone.
 func (v *vault) PlaybookFor(control string) (playbook.Playbook, bool) {
-	return playbook.Playbook{ID: "S3.8", Title: "Block public access", Risk: "medium", Reversible: true}, control == "S3.8"
+	return playbook.Playbook{ID: "S3.8", Title: "Block public access", Risk: "medium", Reversible: true, Controls: []string{"S3.8"}, Resource: "AwsAccount", Sweep: &playbook.Sweep{Per: playbook.PerRegion}}, control == "S3.8"
 }
 
 func (v *vault) VerifyAudit(context.Context) (api.AuditReport, error) {
@@ -349,7 +349,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func insightBench(t *testing.T) (bench, *store.Store) {
 		t.Fatal(err)
 	}
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Insights: desk, Counter: db, Exceptions: exceptionVault{v}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v},
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Insights: desk, Counter: db, Exceptions: exceptionVault{v}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v,
 		Accounts: func() []org.Account { return []org.Account{{ID: dev, Unit: "work/dev"}, {ID: prod}} },
 	})
 	if err != nil {

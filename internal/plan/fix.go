@@ -49,16 +49,15 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 	}
 	r.Resource = resource.ARN
 	planner := s.Gate.Planner(r)
-	readings, err := pb.Gather(resource, func(_ string, c apimodel.Call) (apimodel.Reply, error) {
+	readings, violation, err := pb.Look(resource, playbook.Looking{}, func(_ string, c apimodel.Call) (apimodel.Reply, error) {
 		return planner.Look(ctx, c)
 	})
 	if err != nil {
 		return s.refuse(ctx, r, record.Title, err)
 	}
-	violation := pb.Evaluate(readings)
 	if playbook.Passed(violation) {
 		r.State = remediation.Cancelled
-		r.Reason = "a live read found no violation: every check of playbook " + pb.ID + " passes"
+		r.Reason = noViolation(pb, violation)
 		return s.save(ctx, r, nil, record.Title)
 	}
 	p, err := s.interpret(ctx, r, pb, resource, readings, planner)
@@ -67,6 +66,14 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 	}
 	p.Violation = violation
 	return s.seal(ctx, r, p, record.Title)
+}
+
+// noViolation says why there is nothing to fix.
+func noViolation(pb playbook.Playbook, results []remediation.CheckResult) string {
+	if len(results) == 1 {
+		return "a live read found no violation: " + results[0].Detail
+	}
+	return "a live read found no violation: every check of playbook " + pb.ID + " passes"
 }
 
 // seal gives the plan its times and its hash and stores it.

@@ -1,275 +1,126 @@
 package playbook
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"strconv"
 )
 
 // derivation computes a runbook parameter from a live read.
-type derivation func(doc map[string]any) (string, error)
+type derivation struct {
+	value func(doc map[string]any, s Source) (any, error)
+	// selector and with say which of these the source has to give.
+	selector, with bool
+}
 
 // predicate tests a live read and says what it saw.
-type predicate func(doc map[string]any) (bool, string)
+type predicate struct {
+	test func(doc map[string]any, with string) (bool, string)
+	with bool // whether it takes an argument
+}
 
 // derivations is the closed list that Source.Derive may name.
 func derivations() map[string]derivation {
+	text := func(f func(map[string]any) (string, error)) derivation {
+		return derivation{value: func(doc map[string]any, _ Source) (any, error) { return f(doc) }}
+	}
 	return map[string]derivation{
-		"policy_action":                    policyAction,
-		"policy_without_public_statements": policyWithoutPublicStatements,
-		"has_public_grants":                hasPublicGrants,
+		"policy_action":                    text(policyAction),
+		"policy_without_public_statements": text(policyWithoutPublicStatements),
+		"has_public_grants":                text(hasPublicGrants),
+		"open_rules":                       {value: openRules, with: true},
+		"rules":                            {value: allRules, selector: true},
+		"rule_directions":                  text(ruleDirections),
+		"at_least":                         {value: atLeast, selector: true, with: true},
+		"current":                          {value: current, selector: true, with: true},
+		"password_limits":                  text(passwordLimits),
 	}
 }
 
 // predicates is the closed list that Check.Predicate may name.
 func predicates() map[string]predicate {
+	plain := func(f func(map[string]any) (bool, string)) predicate {
+		return predicate{test: func(doc map[string]any, _ string) (bool, string) { return f(doc) }}
+	}
 	return map[string]predicate{
-		"policy_not_public": policyNotPublic,
-		"acl_not_public":    aclNotPublic,
+		"policy_not_public":       plain(policyNotPublic),
+		"policy_not_public_read":  plain(policyNotPublicRead),
+		"policy_not_public_write": plain(policyNotPublicWrite),
+		"acl_not_public":          plain(aclNotPublic),
+		"acl_not_public_read":     plain(aclNotPublicRead),
+		"acl_not_public_write":    plain(aclNotPublicWrite),
+		"key_can_rotate":          plain(keyCanRotate),
+		"port_not_open":           {test: portNotOpen, with: true},
 	}
 }
 
-// policyDocument is a resource policy with its statements kept as they were
-// written, so that what is not removed is not rephrased.
-type policyDocument struct {
-	top        map[string]json.RawMessage
-	statements []json.RawMessage
-}
-
-func parsePolicy(doc map[string]any) (*policyDocument, error) {
-	text, _ := doc["Policy"].(string)
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	var top map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &top); err != nil {
-		return nil, fmt.Errorf("the resource policy is not JSON: %w", err)
-	}
-	raw := top["Statement"]
-	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		list = []json.RawMessage{raw} // AWS also accepts a single statement object.
-	}
-	return &policyDocument{top: top, statements: list}, nil
-}
-
-// statement holds the members that decide whether a statement is public.
-type statement struct {
-	Sid          string
-	Effect       string
-	Principal    json.RawMessage
-	NotPrincipal json.RawMessage
-	Condition    map[string]map[string]json.RawMessage
-}
-
-// public follows AWS's meaning of "public" for bucket policies: an Allow to
-// everyone that no condition narrows to fixed values. See "The meaning of
-// public" in the Amazon S3 user guide (access-control-block-public-access).
-// It errs on the side of public: NotPrincipal with Allow, and conditions that
-// are not in the list, narrow nothing.
-func (s statement) public() bool {
-	if s.Effect != "Allow" {
-		return false
-	}
-	if len(s.NotPrincipal) == 0 && !everyone(s.Principal) {
-		return false
-	}
-	for operator, keys := range s.Condition {
-		for key, raw := range keys {
-			if narrows(operator, key, raw) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// everyone reports whether a Principal element admits anyone: "*",
-// {"AWS":"*"} or a list that holds "*".
-func everyone(raw json.RawMessage) bool {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text == "*"
-	}
-	var byKind map[string]json.RawMessage
-	if json.Unmarshal(raw, &byKind) != nil {
-		return false
-	}
-	return slices.Contains(stringList(byKind["AWS"]), "*") || slices.Contains(stringList(byKind["*"]), "*")
-}
-
-// narrowing lists the condition keys that make a statement non-public when they
-// are compared with fixed values, in lower case.
-func narrowing() []string {
-	return []string{
-		"aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "aws:principalarn", "aws:userid",
-		"aws:sourcearn", "aws:sourceaccount", "aws:sourceowner", "aws:sourceorgid", "aws:sourcevpc", "aws:sourcevpce",
-		"aws:sourceip", "s3:x-amz-server-side-encryption-aws-kms-key-id",
-		"s3:dataaccesspointarn", "s3:dataaccesspointaccount",
-	}
-}
-
-// comparing lists the operators that compare with values, in lower case. Null
-// and Bool only say whether a key is there, and a negated operator admits all
-// but a few.
-func comparing() []string {
-	return []string{"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"}
-}
-
-func narrows(operator, key string, raw json.RawMessage) bool {
-	op := strings.TrimPrefix(strings.ToLower(operator), "foranyvalue:")
-	if !slices.Contains(comparing(), op) {
-		return false // ForAllValues and IfExists also hold for a caller without the key
-	}
-	if !slices.Contains(narrowing(), strings.ToLower(key)) {
-		return false
-	}
-	values := stringList(raw)
-	if len(values) == 0 {
-		return false
-	}
-	for _, v := range values {
-		if strings.ContainsAny(v, "*?$") || v == "0.0.0.0/0" || v == "::/0" {
-			return false // a wildcard or variable fixes nothing
-		}
-		if op == "ipaddress" && wideCIDR(v) {
-			return false
-		}
-	}
-	return true
-}
-
-// wideCIDR reports whether a range is so wide that AWS counts it as public:
-// IPv4 wider than /8, IPv6 wider than /32.
-func wideCIDR(v string) bool {
-	_, bits, ok := strings.Cut(v, "/")
-	if !ok {
-		return false
-	}
-	n := 0
-	if _, err := fmt.Sscanf(bits, "%d", &n); err != nil {
-		return true
-	}
-	if strings.Contains(v, ":") {
-		return n < 32
-	}
-	return n < 8
-}
-
-func stringList(raw json.RawMessage) []string {
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		return []string{one}
-	}
-	var many []string
-	if json.Unmarshal(raw, &many) == nil {
-		return many
-	}
-	return nil
-}
-
-// split gives the statements that stay and the names of those that go.
-func (p *policyDocument) split() (keep []json.RawMessage, public []string) {
-	for i, raw := range p.statements {
-		var s statement
-		if json.Unmarshal(raw, &s) == nil && !s.public() {
-			keep = append(keep, raw)
-			continue
-		}
-		name := s.Sid
-		if name == "" {
-			name = fmt.Sprintf("statement %d", i+1)
-		}
-		public = append(public, trim(name, 60))
-	}
-	return keep, public
-}
-
-// policyAction says what has to be done with the policy: none, replace or delete.
-func policyAction(doc map[string]any) (string, error) {
-	p, err := parsePolicy(doc)
-	if err != nil || p == nil {
-		return "none", err
-	}
-	keep, public := p.split()
-	switch {
-	case len(public) == 0:
-		return "none", nil
-	case len(keep) == 0:
-		return "delete", nil
-	default:
-		return "replace", nil
-	}
-}
-
-// policyWithoutPublicStatements gives the policy less its public statements, or
-// "" when nothing has to be replaced.
-func policyWithoutPublicStatements(doc map[string]any) (string, error) {
-	action, err := policyAction(doc)
-	if err != nil || action != "replace" {
-		return "", err
-	}
-	p, _ := parsePolicy(doc)
-	keep, _ := p.split()
-	list, err := json.Marshal(keep)
+// port is the argument of port_not_open and open_rules.
+func port(with string) (int64, error) {
+	n, err := strconv.ParseUint(with, 10, 16)
 	if err != nil {
-		return "", err
+		return 0, fmt.Errorf("with %q is not a port", trim(with, 20))
 	}
-	p.top["Statement"] = list
-	out, err := json.Marshal(p.top)
-	return string(out), err
+	return int64(n), nil
 }
 
-func policyNotPublic(doc map[string]any) (bool, string) {
-	p, err := parsePolicy(doc)
+// atLeast gives the whole number at the selector, or With where that is more: what is
+// stricter already stays.
+func atLeast(doc map[string]any, s Source) (any, error) {
+	least, err := strconv.ParseInt(s.With, 10, 32)
 	if err != nil {
-		return false, err.Error()
+		return nil, fmt.Errorf("with %q is not a whole number", trim(s.With, 20))
 	}
-	if p == nil {
-		return true, "there is no resource policy"
-	}
-	_, public := p.split()
-	if len(public) == 0 {
-		return true, "no statement of the policy is public"
-	}
-	return false, "public in the policy: " + strings.Join(public, ", ")
+	v, _ := selected(doc, s.Selector)
+	n, _ := whole(v)
+	return max(n, least), nil
 }
 
-// The two groups that make an ACL grant public (Amazon S3 user guide, "Access
-// control list overview").
-const (
-	allUsers           = "http://acs.amazonaws.com/groups/global/AllUsers"
-	authenticatedUsers = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
-)
+// current gives what is at the selector now, or With where there is nothing.
+func current(doc map[string]any, s Source) (any, error) {
+	if v, ok := selected(doc, s.Selector); ok {
+		return v, nil
+	}
+	return s.With, nil
+}
 
-func publicGrants(doc map[string]any) []string {
-	var out []string
-	grants, _ := doc["Grants"].([]any)
-	for _, g := range grants {
-		grant, _ := g.(map[string]any)
-		grantee, _ := grant["Grantee"].(map[string]any)
-		switch grantee["URI"] {
-		case allUsers:
-			out = append(out, fmt.Sprintf("%v to everyone", grant["Permission"]))
-		case authenticatedUsers:
-			out = append(out, fmt.Sprintf("%v to every AWS account", grant["Permission"]))
+// passwordLimits says which limits the account's password policy has: none, age (passwords
+// expire), reuse (earlier ones are remembered) or both.
+func passwordLimits(doc map[string]any) (string, error) {
+	has := func(member string) bool {
+		v, _ := selected(doc, "$.PasswordPolicy."+member)
+		n, _ := whole(v)
+		return n > 0
+	}
+	switch age, reuse := has("MaxPasswordAge"), has("PasswordReusePrevention"); {
+	case age && reuse:
+		return "both", nil
+	case age:
+		return "age", nil
+	case reuse:
+		return "reuse", nil
+	}
+	return "none", nil
+}
+
+// keyCanRotate holds for a key whose material AWS KMS can rotate by itself: one of the
+// customer's, symmetric, in use, with material of KMS's own, and of a multi-Region key
+// the primary, which rotates its replicas.
+// https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
+func keyCanRotate(doc map[string]any) (bool, string) {
+	key, _ := doc["KeyMetadata"].(map[string]any)
+	if key == nil {
+		return false, "there is no such key"
+	}
+	for _, m := range [][2]string{{"KeyManager", "CUSTOMER"}, {"KeyState", "Enabled"}, {"KeySpec", "SYMMETRIC_DEFAULT"}, {"Origin", "AWS_KMS"}} {
+		if v, _ := key[m[0]].(string); v != m[1] {
+			return false, fmt.Sprintf("its %s is %s, not %s", m[0], trim(fmt.Sprint(key[m[0]]), 60), m[1])
 		}
 	}
-	return out
+	multi, _ := key["MultiRegionConfiguration"].(map[string]any)
+	if multi["MultiRegionKeyType"] == "REPLICA" {
+		return false, "it is a replica, which rotates with its primary key"
+	}
+	return true, "its material can be rotated"
 }
 
-func hasPublicGrants(doc map[string]any) (string, error) {
-	if len(publicGrants(doc)) > 0 {
-		return "true", nil
-	}
-	return "false", nil
-}
-
-func aclNotPublic(doc map[string]any) (bool, string) {
-	public := publicGrants(doc)
-	if len(public) == 0 {
-		return true, "no grant of the access control list is public"
-	}
-	return false, "public in the access control list: " + strings.Join(public, ", ")
-}
+var errNoGroup = errors.New("the answer has no security group")

@@ -1,8 +1,8 @@
 package playbook
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +29,12 @@ func NewResource(kind, arn, account, region string) (Resource, error) {
 	bad := func(format string, args ...any) (Resource, error) {
 		return Resource{}, fault.Errorf(fault.Invalid, "read resource", format, args...)
 	}
+	if id, ok := strings.CutPrefix(arn, accountPrefix); ok {
+		if id != account {
+			return bad("the resource is account %s, the finding is of account %s", trim(id, 12), account)
+		}
+		return Resource{Type: kind, ARN: arn, Name: id, Account: account, Region: region}, nil
+	}
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[1] == "" || parts[2] == "" || parts[5] == "" || len(arn) > maxARN {
 		return bad("%q is not an ARN", trim(arn, 120))
@@ -48,6 +54,10 @@ func NewResource(kind, arn, account, region string) (Resource, error) {
 	}
 	return Resource{Type: kind, ARN: arn, Name: name, Account: account, Region: region}, nil
 }
+
+// accountPrefix begins the id of a resource that is an account: "AWS::::Account:111122223333".
+// https://docs.aws.amazon.com/securityhub/latest/userguide/asff-required-attributes.html
+const accountPrefix = "AWS::::Account:"
 
 // maxARN is the longest ARN, in bytes, as AWS limits it.
 const maxARN = 2048
@@ -76,56 +86,81 @@ func (r Resource) value(text string) (string, error) {
 // answered with one of its Absent codes is an empty document.
 type Readings map[string]map[string]any
 
-// Calls gives the reads of p for r as API calls, in order.
-func (p Playbook) Calls(r Resource) ([]apimodel.Call, error) {
-	calls := make([]apimodel.Call, 0, len(p.Reads))
-	for _, read := range p.Reads {
-		input := make(map[string]any, len(read.Input))
-		for member, text := range read.Input {
-			v, err := r.value(text)
-			if err != nil {
-				return nil, fault.E(fault.Invalid, "build read "+read.Name, err)
+// filled resolves every text of an input.
+func (r Resource) filled(v any) (any, error) {
+	switch t := v.(type) {
+	case string:
+		return r.value(t)
+	case []any:
+		out := make([]any, len(t))
+		for i, item := range t {
+			var err error
+			if out[i], err = r.filled(item); err != nil {
+				return nil, err
 			}
-			input[member] = v
 		}
-		calls = append(calls, apimodel.Call{Service: read.Service, Operation: read.Operation, Account: r.Account, Region: r.Region, Input: input})
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(t))
+		for _, k := range slices.Sorted(maps.Keys(t)) {
+			var err error
+			if out[k], err = r.filled(t[k]); err != nil {
+				return nil, fmt.Errorf("%s: %w", k, err)
+			}
+		}
+		return out, nil
 	}
-	return calls, nil
+	return v, nil
 }
 
-// Gather makes the reads of p for r through call; one that AWS answers with an
-// absent code is an empty document.
-func (p Playbook) Gather(r Resource, call func(step string, c apimodel.Call) (apimodel.Reply, error)) (Readings, error) {
-	calls, err := p.Calls(r)
+// input fills an input for r.
+func (r Resource) input(in map[string]any) (map[string]any, error) {
+	if in == nil {
+		return map[string]any{}, nil
+	}
+	v, err := r.filled(in)
 	if err != nil {
 		return nil, err
 	}
-	readings := make(Readings, len(calls))
-	for i, c := range calls {
-		read := p.Reads[i]
-		reply, err := call("read:"+read.Name, c)
-		var api *apimodel.APIError
-		switch {
-		case err == nil:
-			readings[read.Name] = reply.Output
-		case errors.As(err, &api) && read.AbsentCode(api.Code):
-			readings[read.Name] = map[string]any{}
-		default:
-			return nil, err
-		}
+	return v.(map[string]any), nil
+}
+
+// Call gives the read for r as an API call.
+func (r Read) Call(of Resource) (apimodel.Call, error) {
+	input, err := of.input(r.Input)
+	if err != nil {
+		return apimodel.Call{}, fault.E(fault.Invalid, "build read "+r.Name, err)
 	}
-	return readings, nil
+	return apimodel.Call{Service: r.Service, Operation: r.Operation, Account: of.Account, Region: of.Region, Input: input}, nil
 }
 
 // AbsentCode reports whether an API error code means that there is none.
 func (r Read) AbsentCode(code string) bool { return slices.Contains(r.Absent, code) }
 
-// Evaluate runs every check of p on the readings. All must pass for the
-// resource to comply.
+// Evaluate runs the checks of the control on the readings; all must pass for the
+// resource to comply. Where the control is not about the resource, one result that
+// passes says why.
 func (p Playbook) Evaluate(readings Readings) []remediation.CheckResult {
+	return p.evaluate(readings, false)
+}
+
+// Verify does what Evaluate does, with the checks that only belong to the fix.
+func (p Playbook) Verify(readings Readings) []remediation.CheckResult {
+	return p.evaluate(readings, true)
+}
+
+func (p Playbook) evaluate(readings Readings, fixed bool) []remediation.CheckResult {
+	for _, c := range p.Applies {
+		if holds, detail := c.test(readings); !holds {
+			return []remediation.CheckResult{{Check: c.Name, Passed: true, Detail: "the control is not about this resource: " + detail}}
+		}
+	}
 	results := make([]remediation.CheckResult, 0, len(p.Checks))
 	for _, c := range p.Checks {
-		passed, detail := c.evaluate(readings[c.Read])
+		if c.Fixed && !fixed {
+			continue
+		}
+		passed, detail := c.test(readings)
 		results = append(results, remediation.CheckResult{Check: c.Name, Passed: passed, Detail: detail})
 	}
 	return results
@@ -141,20 +176,77 @@ func Passed(results []remediation.CheckResult) bool {
 	return len(results) > 0
 }
 
-func (c Check) evaluate(doc map[string]any) (bool, string) {
-	if c.Predicate != "" {
-		return predicates()[c.Predicate](doc)
+// test runs the check, and where it fails looks for what excuses it.
+func (c Check) test(readings Readings) (bool, string) {
+	passed, detail := c.evaluate(readings[c.Read])
+	if passed {
+		return true, detail
 	}
-	sel, err := runbook.ParseSelector(c.Selector)
+	for _, t := range c.Unless {
+		if holds, because := compareSelected(readings[t.Read], t.Selector, t.Equals); holds {
+			return true, detail + ", but " + because
+		}
+	}
+	return false, detail
+}
+
+func (c Check) evaluate(doc map[string]any) (bool, string) {
+	switch {
+	case c.Predicate != "":
+		return predicates()[c.Predicate].test(doc, c.With)
+	case c.Equals != "":
+		return compareSelected(doc, c.Selector, c.Equals)
+	case c.Empty:
+		list, _ := selected(doc, c.Selector)
+		n := len(asList(list))
+		return n == 0, fmt.Sprintf("%s has %d entries", c.Selector, n)
+	}
+	v, ok := selected(doc, c.Selector)
+	n, isNumber := whole(v)
+	switch {
+	case !ok || !isNumber:
+		return false, c.Selector + " is absent"
+	case c.AtMost > 0:
+		return n > 0 && n <= c.AtMost, fmt.Sprintf("%s is %d, at most %d is wanted", c.Selector, n, c.AtMost)
+	}
+	return n >= c.AtLeast, fmt.Sprintf("%s is %d, at least %d is wanted", c.Selector, n, c.AtLeast)
+}
+
+// selected gives what a selector that Validate has parsed finds.
+func selected(doc map[string]any, selector string) (any, bool) {
+	sel, err := runbook.ParseSelector(selector)
 	if err != nil {
-		return false, "selector " + c.Selector + " does not parse: " + err.Error()
+		return nil, false
 	}
 	v, ok := sel.Select(doc)
+	return v, ok && v != nil
+}
+
+func compareSelected(doc map[string]any, selector, want string) (bool, string) {
+	v, ok := selected(doc, selector)
 	if !ok {
-		return false, c.Selector + " is absent"
+		return false, selector + " is absent"
 	}
 	text := fmt.Sprint(v)
-	return strings.EqualFold(text, c.Equals), fmt.Sprintf("%s is %s", c.Selector, trim(text, 200))
+	return strings.EqualFold(text, want), fmt.Sprintf("%s is %s", selector, trim(text, 200))
+}
+
+func asList(v any) []any {
+	list, _ := v.([]any)
+	return list
+}
+
+// whole reads a whole number as answers and JSON have it.
+func whole(v any) (int64, bool) {
+	switch t := v.(type) {
+	case int64:
+		return t, true
+	case int:
+		return int64(t), true
+	case float64:
+		return int64(t), t == float64(int64(t))
+	}
+	return 0, false
 }
 
 // RunbookParameters gives the parameters of the runbook for r.
@@ -163,7 +255,7 @@ func (p Playbook) RunbookParameters(r Resource, readings Readings) (map[string]a
 	for name, s := range p.Parameters {
 		switch {
 		case s.Derive != "":
-			v, err := derivations()[s.Derive](readings[s.From])
+			v, err := derivations()[s.Derive].value(readings[s.From], s)
 			if err != nil {
 				return nil, fault.E(fault.Invalid, "derive parameter "+name, err)
 			}

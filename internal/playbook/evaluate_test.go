@@ -68,7 +68,7 @@ func parsed(t *testing.T) (playbook.Playbook, playbook.Resource) {
 	return p, r
 }
 
-func TestGather(t *testing.T) {
+func TestLookReads(t *testing.T) {
 	t.Parallel()
 	p, r := parsed(t)
 	other := errors.New("lost")
@@ -84,7 +84,7 @@ func TestGather(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := p.Gather(r, func(step string, call apimodel.Call) (apimodel.Reply, error) {
+			got, _, err := p.Look(r, playbook.Looking{}, func(step string, call apimodel.Call) (apimodel.Reply, error) {
 				want := apimodel.Call{Service: "s3", Operation: "GetBucketPolicy", Account: account, Region: "us-east-1", Input: map[string]any{"Bucket": "reports"}}
 				if diff := cmp.Diff(want, call); diff != "" || step != "read:policy" {
 					t.Errorf("step %s, call (-want +got):\n%s", step, diff)
@@ -97,7 +97,7 @@ func TestGather(t *testing.T) {
 		})
 	}
 	// An error that is not among the absent codes is no answer.
-	if _, err := p.Gather(r, func(string, apimodel.Call) (apimodel.Reply, error) {
+	if _, _, err := p.Look(r, playbook.Looking{}, func(string, apimodel.Call) (apimodel.Reply, error) {
 		return apimodel.Reply{}, &apimodel.APIError{Code: "AccessDenied"}
 	}); err == nil {
 		t.Error("an access that was denied counts as absent")

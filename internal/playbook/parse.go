@@ -52,7 +52,7 @@ func Parse(raw []byte) (Playbook, error) {
 // Validate checks that every name in p leads somewhere. The error names the
 // place: "checks[2]: read ...".
 func (p Playbook) Validate() error {
-	for _, check := range []func() error{p.checkIdentity, p.checkReads, p.checkParameters, p.checkChecks} {
+	for _, check := range []func() error{p.checkIdentity, p.checkReads, p.checkParameters, p.checkChecks, p.checkSweep} {
 		if err := check(); err != nil {
 			return fault.E(fault.Invalid, "check playbook "+p.ID, err)
 		}
@@ -93,17 +93,16 @@ func (p Playbook) checkReads() error {
 			return fmt.Errorf("reads[%d] needs a name of its own, a service and an operation", i)
 		}
 		seen[r.Name] = true
-		for _, member := range slices.Sorted(maps.Keys(r.Input)) {
-			if _, err := (Resource{}).value(r.Input[member]); err != nil {
-				return fmt.Errorf("reads[%d].input.%s: %w", i, member, err)
-			}
+		if _, err := (Resource{}).input(r.Input); err != nil {
+			return fmt.Errorf("reads[%d].input.%w", i, err)
 		}
 	}
 	return nil
 }
 
+// hasRead reports whether name is a read that is always made.
 func (p Playbook) hasRead(name string) bool {
-	return slices.ContainsFunc(p.Reads, func(r Read) bool { return r.Name == name })
+	return slices.ContainsFunc(p.Reads, func(r Read) bool { return r.Name == name && !r.Deferred })
 }
 
 func (p Playbook) checkParameters() error {
@@ -125,19 +124,35 @@ func (p Playbook) checkSource(s Source) error {
 	switch {
 	case set != 1:
 		return errors.New("give exactly one of value, resource, derive")
-	case s.Derive == "" && s.From != "":
-		return errors.New("from belongs to derive")
+	case s.Derive == "" && (s.From != "" || s.Selector != "" || s.With != ""):
+		return errors.New("from, selector and with belong to derive")
 	case s.Resource != "":
 		_, err := (Resource{}).value("resource." + s.Resource)
 		return err
 	case s.Value != "":
 		return nil
 	}
-	if _, ok := derivations()[s.Derive]; !ok {
+	d, ok := derivations()[s.Derive]
+	switch {
+	case !ok:
 		return fmt.Errorf("derive %q is not known; known are %s", s.Derive, names(derivations()))
-	}
-	if !p.hasRead(s.From) {
+	case !p.hasRead(s.From):
 		return fmt.Errorf("from %q names no read", s.From)
+	case (s.Selector != "") != d.selector:
+		return fmt.Errorf("derive %s takes a selector: %t", s.Derive, d.selector)
+	case (s.With != "") != d.with:
+		return fmt.Errorf("derive %s takes an argument with: %t", s.Derive, d.with)
+	}
+	return checkSelector(s.Selector)
+}
+
+// checkSelector refuses what does not parse: nothing would ever be found by it.
+func checkSelector(selector string) error {
+	if selector == "" {
+		return nil
+	}
+	if _, err := runbook.ParseSelector(selector); err != nil {
+		return fmt.Errorf("selector %q: %w", selector, err)
 	}
 	return nil
 }
@@ -146,10 +161,21 @@ func (p Playbook) checkChecks() error {
 	if len(p.Checks) == 0 {
 		return errors.New("checks is empty: without a check no violation can be confirmed and no fix verified")
 	}
+	for i, c := range p.Applies {
+		if err := p.checkCheck(c); err != nil {
+			return fmt.Errorf("applies[%d]: %w", i, err)
+		}
+		if c.Fixed || len(c.Unless) > 0 {
+			return fmt.Errorf("applies[%d]: fixed and unless belong to checks", i)
+		}
+	}
 	for i, c := range p.Checks {
 		if err := p.checkCheck(c); err != nil {
 			return fmt.Errorf("checks[%d]: %w", i, err)
 		}
+	}
+	if !slices.ContainsFunc(p.Checks, func(c Check) bool { return !c.Fixed }) {
+		return errors.New("every check is fixed: no violation can be confirmed")
 	}
 	return nil
 }
@@ -162,18 +188,52 @@ func (p Playbook) checkCheck(c Check) error {
 		return fmt.Errorf("read %q names no read", c.Read)
 	case (c.Selector == "") == (c.Predicate == ""):
 		return errors.New("give exactly one of selector, predicate")
-	case (c.Selector == "") != (c.Equals == ""):
-		return errors.New("selector needs equals, and only selector takes it")
+	case (c.Selector == "") != (c.tests() == 0) || c.tests() > 1:
+		return errors.New("selector needs equals, at_least, at_most or empty, one of them, and only selector takes it")
+	case c.AtLeast < 0 || c.AtMost < 0:
+		return errors.New("at_least and at_most are more than 0")
+	case c.Predicate == "" && c.With != "":
+		return errors.New("with belongs to predicate")
 	}
-	if c.Predicate != "" {
-		if _, ok := predicates()[c.Predicate]; !ok {
-			return fmt.Errorf("predicate %q is not known; known are %s", c.Predicate, names(predicates()))
+	if err := p.checkTerms(c.Unless); err != nil {
+		return err
+	}
+	if c.Predicate == "" {
+		// One that does not parse would count as a violation of every resource.
+		return checkSelector(c.Selector)
+	}
+	test, ok := predicates()[c.Predicate]
+	switch {
+	case !ok:
+		return fmt.Errorf("predicate %q is not known; known are %s", c.Predicate, names(predicates()))
+	case (c.With != "") != test.with:
+		return fmt.Errorf("predicate %s takes an argument with: %t", c.Predicate, test.with)
+	}
+	return nil
+}
+
+// tests counts what a selector's value is compared with.
+func (c Check) tests() int {
+	n := 0
+	for _, given := range []bool{c.Equals != "", c.AtLeast != 0, c.AtMost != 0, c.Empty} {
+		if given {
+			n++
 		}
-		return nil
 	}
-	// One that does not parse would count as a violation of every resource.
-	if _, err := runbook.ParseSelector(c.Selector); err != nil {
-		return fmt.Errorf("selector %q: %w", c.Selector, err)
+	return n
+}
+
+func (p Playbook) checkTerms(terms []Term) error {
+	for i, t := range terms {
+		if !slices.ContainsFunc(p.Reads, func(r Read) bool { return r.Name == t.Read }) {
+			return fmt.Errorf("unless[%d]: read %q names no read", i, t.Read)
+		}
+		if t.Selector == "" || t.Equals == "" {
+			return fmt.Errorf("unless[%d] needs selector and equals", i)
+		}
+		if err := checkSelector(t.Selector); err != nil {
+			return fmt.Errorf("unless[%d]: %w", i, err)
+		}
 	}
 	return nil
 }

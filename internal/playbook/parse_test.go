@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 	p.Revision = ""
 	want := playbook.Playbook{
 		ID: "S3.8", Title: "Close a bucket", Controls: []string{"S3.8", "s3.8"}, Resource: "AwsS3Bucket", Runbook: "Close", Risk: "low", Impact: "none", Reversible: true,
-		Reads: []playbook.Read{{Name: "policy", Service: "s3", Operation: "GetBucketPolicy", Input: map[string]string{"Bucket": "resource.name"}, Absent: []string{"NoSuchBucketPolicy"}}},
+		Reads: []playbook.Read{{Name: "policy", Service: "s3", Operation: "GetBucketPolicy", Input: map[string]any{"Bucket": "resource.name"}, Absent: []string{"NoSuchBucketPolicy"}}},
 		Parameters: map[string]playbook.Source{
 			"Bucket": {Resource: "name"}, "Action": {Derive: "policy_action", From: "policy"}, "Mode": {Value: "strict"},
 		},
@@ -96,9 +96,9 @@ func TestParseNamesThePlace(t *testing.T) {
 		"two sources":               {"{resource: name}", "{resource: name, value: x}", "parameters.Bucket: give exactly one of"},
 		"no source":                 {"{resource: name}", "{}", "parameters.Bucket: give exactly one of"},
 		"source of nothing":         {"{resource: name}", "{resource: owner}", "parameters.Bucket: resource.owner is not known"},
-		"unknown derivation":        {"derive: policy_action", "derive: magic", `parameters.Action: derive "magic" is not known; known are has_public_grants, policy_action`},
+		"unknown derivation":        {"derive: policy_action", "derive: magic", `parameters.Action: derive "magic" is not known; known are at_least, current`},
 		"derived from nothing":      {"from: policy}", "from: acl}", `parameters.Action: from "acl" names no read`},
-		"from without derive":       {"{value: strict}", "{value: strict, from: policy}", "parameters.Mode: from belongs to derive"},
+		"from without derive":       {"{value: strict}", "{value: strict, from: policy}", "parameters.Mode: from, selector and with belong to derive"},
 		"no checks":                 {good[strings.Index(good, "checks:"):], "note: x\n", "checks is empty"},
 		"check without a name":      {"name: not public, ", "", "checks[0]: name is empty"},
 		"check of nothing":          {"read: policy, predicate", "read: acl, predicate", `checks[0]: read "acl" names no read`},
@@ -108,6 +108,23 @@ func TestParseNamesThePlace(t *testing.T) {
 		"predicate with equals":     {"policy_not_public}", "policy_not_public, equals: 'true'}", "checks[0]: selector needs equals"},
 		"unknown predicate":         {"policy_not_public", "magic", `checks[0]: predicate "magic" is not known; known are acl_not_public`},
 		"broken selector":           {"$.Status", "'$.Status['", "checks[1]: selector"},
+		"two comparisons":           {"equals: Enabled", "equals: Enabled, at_least: 3", "checks[1]: selector needs equals, at_least"},
+		"argument of a selector":    {"equals: Enabled", "equals: Enabled, with: '1'", "checks[1]: with belongs to predicate"},
+		"predicate with argument":   {"predicate: policy_not_public}", "predicate: policy_not_public, with: '1'}", "takes an argument with: false"},
+		"predicate without it":      {"predicate: policy_not_public}", "predicate: port_not_open}", "takes an argument with: true"},
+		"derivation with argument":  {"from: policy}", "from: policy, with: '1'}", "takes an argument with: false"},
+		"derivation without one":    {"derive: policy_action, from: policy}", "derive: at_least, from: policy}", "takes a selector: true"},
+		"excuse of nothing":         {"equals: Enabled", "equals: Enabled, unless: [{read: acl, selector: $.A, equals: b}]", `checks[1]: unless[0]: read "acl" names no read`},
+		"excuse without a value":    {"equals: Enabled", "equals: Enabled, unless: [{read: policy, selector: $.A}]", "unless[0] needs selector and equals"},
+		"a deferred read":           {"absent:", "deferred: true, absent:", `names no read`},
+		"nothing but fixed":         {good[strings.Index(good, "checks:"):], "checks: [{name: f, read: policy, predicate: policy_not_public, fixed: true}]\n", "every check is fixed"},
+		"broken applies":            {"parameters:", "applies: [{name: a, read: acl, predicate: policy_not_public}]\nparameters:", `applies[0]: read "acl" names no read`},
+		"fixed applies":             {"parameters:", "applies: [{name: a, read: policy, predicate: policy_not_public, fixed: true}]\nparameters:", "applies[0]: fixed and unless belong to checks"},
+		"sweep per what":            {"note: Closed.", "sweep: {per: bucket}", `sweep.per "bucket" is not region or account`},
+		"sweep of nothing":          {"note: Closed.", "sweep: {per: region}", "sweep.list is missing"},
+		"sweep without an ARN":      {"note: Closed.", "sweep: {per: region, list: {service: s3, operation: ListBuckets, items: Buckets}}", "sweep.list needs service"},
+		"sweep with an open brace":  {"note: Closed.", "sweep: {per: region, list: {service: s3, operation: ListBuckets, items: Buckets, arn: 'arn:{Name'}}", "a { without a }"},
+		"sweep as nothing":          {"note: Closed.", "sweep: {per: region, list: {service: s3, operation: ListBuckets, items: Buckets, arn: a, as: b}}", `sweep.list.as "b" names no read`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,7 +143,11 @@ func TestParseNamesThePlace(t *testing.T) {
 // can be used: the calls are built and the checks decide.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
-	for _, name := range []string{"playbooks/S3.8.yaml"} {
+	names, err := fs.Glob(catalog.FS, "playbooks/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
 		raw, err := fs.ReadFile(catalog.FS, name)
 		if err != nil {
 			f.Fatal(err)
@@ -148,10 +169,12 @@ func FuzzParse(f *testing.F) {
 		if err := p.Validate(); err != nil {
 			t.Errorf("what was taken does not hold: %v", err)
 		}
-		if _, err := p.Calls(r); err != nil {
-			t.Errorf("calls: %v", err)
+		for _, read := range p.Reads {
+			if _, err := read.Call(r); err != nil {
+				t.Errorf("calls: %v", err)
+			}
 		}
-		if got := p.Evaluate(playbook.Readings{}); len(got) != len(p.Checks) {
+		if got := p.Verify(playbook.Readings{}); len(got) != len(p.Checks) && (len(got) != 1 || len(p.Applies) == 0) {
 			t.Errorf("%d results of %d checks", len(got), len(p.Checks))
 		}
 	})

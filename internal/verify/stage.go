@@ -131,13 +131,10 @@ func (s *Stage) complies(ctx context.Context, r remediation.Remediation) ([]reme
 		return nil, fault.Terminal(err)
 	}
 	caller := s.Gate.Verifier(r)
-	readings, err := pb.Gather(resource, func(step string, c apimodel.Call) (apimodel.Reply, error) {
+	_, results, err := pb.Look(resource, playbook.Looking{Fixed: true}, func(step string, c apimodel.Call) (apimodel.Reply, error) {
 		return caller.Call(ctx, step, c)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return pb.Evaluate(readings), nil
+	return results, err
 }
 
 // restored reads every resource that the first remediation changed and compares

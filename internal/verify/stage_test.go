@@ -114,8 +114,8 @@ func book() playbook.Playbook {
 	return playbook.Playbook{
 		ID: "S3.8", Resource: "AwsS3Bucket", Note: "Closed, and read back.",
 		Reads: []playbook.Read{
-			{Name: "pab", Service: "s3", Operation: "GetPublicAccessBlock", Input: map[string]string{"Bucket": "resource.name"}},
-			{Name: "policy", Service: "s3", Operation: "GetBucketPolicy", Input: map[string]string{"Bucket": "resource.name"}, Absent: []string{"NoSuchBucketPolicy"}},
+			{Name: "pab", Service: "s3", Operation: "GetPublicAccessBlock", Input: map[string]any{"Bucket": "resource.name"}},
+			{Name: "policy", Service: "s3", Operation: "GetBucketPolicy", Input: map[string]any{"Bucket": "resource.name"}, Absent: []string{"NoSuchBucketPolicy"}},
 		},
 		Checks: []playbook.Check{
 			{Name: "blocked", Read: "pab", Selector: "$.PublicAccessBlockConfiguration.BlockPublicAcls", Equals: "true"},

@@ -41,6 +41,29 @@ MEMBER_ACTIONS = [
     "s3:PutBucketAcl",
 ]
 
+# What the other controls of the catalogue need, their sweeps and undos included.
+CONTROL_ACTIONS = [
+    "s3:ListAllMyBuckets",
+    "s3:GetAccountPublicAccessBlock",
+    "s3:PutAccountPublicAccessBlock",
+    "ec2:DescribeSecurityGroups",
+    "ec2:RevokeSecurityGroupIngress",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:GetEbsEncryptionByDefault",
+    "ec2:EnableEbsEncryptionByDefault",
+    "ec2:DisableEbsEncryptionByDefault",
+    "kms:ListKeys",
+    "kms:DescribeKey",
+    "kms:GetKeyRotationStatus",
+    "kms:EnableKeyRotation",
+    "kms:DisableKeyRotation",
+    "iam:GetAccountPasswordPolicy",
+    "iam:UpdateAccountPasswordPolicy",
+    "iam:DeleteAccountPasswordPolicy",
+]
+
 # Changes that are no S3 fix: one that carries a token, one that cannot be told
 # from its repetition. Scenarios kill the process around them.
 RECORD_ACTIONS = ["ec2:CreateVolume", "iam:CreateGroup"]
@@ -153,6 +176,7 @@ def make_member_role(iam, security, external_id):
     iam.put_role_policy(
         RoleName=MEMBER_ROLE, PolicyName="parry-s3", PolicyDocument=json.dumps(allow(MEMBER_ACTIONS, "arn:aws:s3:::*"))
     )
+    iam.put_role_policy(RoleName=MEMBER_ROLE, PolicyName="parry-controls", PolicyDocument=json.dumps(allow(CONTROL_ACTIONS)))
     iam.put_role_policy(RoleName=MEMBER_ROLE, PolicyName="parry-record", PolicyDocument=json.dumps(allow(RECORD_ACTIONS)))
     return arn
 

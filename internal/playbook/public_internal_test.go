@@ -120,3 +120,44 @@ func TestPublicGrants(t *testing.T) {
 		}
 	}
 }
+
+func TestPublicToReadAndToWrite(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[string]struct{ read, write bool }{
+		`"Action":"s3:GetObject"`:                  {true, false},
+		`"Action":"S3:ListBucket"`:                 {true, false},
+		`"Action":["s3:PutObject"]`:                {false, true},
+		`"Action":"s3:DeleteObject"`:               {false, true},
+		`"Action":["s3:GetObject","s3:PutObject"]`: {true, true},
+		`"Action":"s3:*"`:                          {true, true},
+		`"Action":"*"`:                             {true, true},
+		`"Action":"s3:Ge*"`:                        {true, true}, // it says no more than that Get is in it
+		`"Action":"s3:Get*"`:                       {true, false},
+		`"Action":"s3:P*"`:                         {false, true},
+		`"Action":"s?:GetObject"`:                  {true, true},
+		`"NotAction":"s3:PutObject"`:               {true, true},
+	} {
+		doc := policyOf(`{"Effect":"Allow","Principal":"*","Resource":"*",` + action + `}`)
+		if ok, detail := policyNotPublicRead(doc); ok == want.read {
+			t.Errorf("%s: not readable is %v: %s", action, ok, detail)
+		}
+		if ok, detail := policyNotPublicWrite(doc); ok == want.write {
+			t.Errorf("%s: not writable is %v: %s", action, ok, detail)
+		}
+		named := policyOf(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Resource":"*",` + action + `}`)
+		if ok, _ := policyNotPublicRead(named); !ok {
+			t.Errorf("%s: for a named principal it is public", action)
+		}
+	}
+	for permission, want := range map[string]struct{ read, write bool }{
+		"READ": {true, false}, "READ_ACP": {true, false}, "WRITE": {false, true}, "WRITE_ACP": {false, true}, "FULL_CONTROL": {true, true},
+	} {
+		doc := map[string]any{"Grants": []any{map[string]any{"Grantee": map[string]any{"URI": allUsers}, "Permission": permission}}}
+		if ok, _ := aclNotPublicRead(doc); ok == want.read {
+			t.Errorf("%s: not readable is %v", permission, ok)
+		}
+		if ok, _ := aclNotPublicWrite(doc); ok == want.write {
+			t.Errorf("%s: not writable is %v", permission, ok)
+		}
+	}
+}

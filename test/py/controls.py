@@ -1,0 +1,333 @@
+"""Bad resources with good twins for the controls that Parry's catalogue answers, made
+and judged with the members' own credentials. It shares no code with Parry and never
+asks it.
+
+    controls.py make ESTATE.json --out RESOURCES.json
+        makes, in each member and both Regions, a bad resource and its good twin of
+        every control; the settings of a whole account are bad in dev and good in prod
+
+    controls.py state ESTATE.json RESOURCES.json
+        prints what each resource is now, by its key
+
+    controls.py expect ESTATE.json RESOURCES.json --fixed KEY ... | --fixed-all
+        compares with what should be: those named are fixed, all others as they were made
+
+    controls.py truth ESTATE.json CONTROL
+        prints the ids that fail the control in the members and Regions, by a look of its
+        own
+
+Exit status: 0 as it should be, 1 not so, 2 wrong usage.
+"""
+
+import argparse
+import copy
+import json
+import sys
+
+from botocore.exceptions import ClientError
+
+import estate as organization
+
+REGIONS = ("us-east-1", "eu-west-1")
+EVERYONE = ("http://acs.amazonaws.com/groups/global/AllUsers", "http://acs.amazonaws.com/groups/global/AuthenticatedUsers")
+ALL_ON = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
+PORTS = {"EC2.13": 22, "EC2.14": 3389}
+
+
+class Member:
+    """A member account, entered as its administrator."""
+
+    def __init__(self, world, name):
+        root = world["management"]["administrator"]
+        admin = organization.Account(world["endpoint"], root["access_key_id"], root["secret_access_key"])
+        self.name, self.account = name, world["members"][name]["account"]
+        self.access = organization.enter(admin, world["endpoint"], self.account)
+        self.security = world["security"]["account"]
+        self.clients = {}
+
+    def client(self, service, region=REGIONS[0]):
+        if (service, region) not in self.clients:
+            self.clients[service, region] = self.access.session.client(
+                service, region_name=region, endpoint_url=self.access.endpoint
+            )
+        return self.clients[service, region]
+
+
+def none_if(code, call, **kwargs):
+    try:
+        return call(**kwargs)
+    except ClientError as err:
+        if err.response["Error"]["Code"] == code:
+            return None
+        raise
+
+
+# --- making ---
+
+
+def bucket(member, region, control, good):
+    s3 = member.client("s3", region)
+    name = f"{member.name}-{control.replace('.', '').lower()}-{'good' if good else 'bad'}-{region}-{member.account}"
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=name, ObjectOwnership="ObjectWriter", **where)
+    none_if("NoSuchPublicAccessBlockConfiguration", s3.delete_public_access_block, Bucket=name)
+    statements = [organization.named_statement(name, member.security)]
+    if not good:
+        action = {"S3.2": "s3:GetObject", "S3.3": "s3:PutObject", "S3.8": "s3:GetObject"}[control]
+        statements.insert(0, {"Sid": "World", "Effect": "Allow", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{name}/*"})
+        s3.put_bucket_acl(Bucket=name, ACL="public-read-write" if control == "S3.3" else "public-read")
+    elif control == "S3.8":
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=ALL_ON)
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    return "AwsS3Bucket", f"arn:aws:s3:::{name}"
+
+
+def group_arn(member, region, group):
+    return "AwsEc2SecurityGroup", f"arn:aws:ec2:{region}:{member.account}:security-group/{group}"
+
+
+def open_group(member, region, control, good):
+    ec2, port = member.client("ec2", region), PORTS[control]
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    clear(ec2, default_group(ec2, vpc))
+    kind = "good" if good else "bad"
+    group = ec2.create_security_group(GroupName=f"{kind}-{port}", Description=f"{kind} twin", VpcId=vpc)["GroupId"]
+    rules = [
+        {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "web"}]},
+        {"IpProtocol": "udp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+        {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "inside"}]},
+    ]
+    if not good:
+        rules[2]["IpRanges"].append({"CidrIp": "0.0.0.0/0", "Description": "everywhere"})
+        rules += [
+            {"IpProtocol": "tcp", "FromPort": port - 2, "ToPort": port + 3, "Ipv6Ranges": [{"CidrIpv6": "::/0", "Description": "all of IPv6"}]},
+            {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+        ]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rules)
+    return group_arn(member, region, group)
+
+
+def default_group(ec2, vpc):
+    filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
+    return ec2.describe_security_groups(Filters=filters)["SecurityGroups"][0]
+
+
+def clear(ec2, group):
+    if group["IpPermissions"]:
+        ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    if group["IpPermissionsEgress"]:
+        ec2.revoke_security_group_egress(GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"])
+
+
+def default_of_vpc(member, region, _, good):
+    ec2 = member.client("ec2", region)
+    group = default_group(ec2, ec2.create_vpc(CidrBlock="10.2.0.0/16")["Vpc"]["VpcId"])
+    if good:
+        clear(ec2, group)
+    else:  # which AWS makes with the VPC
+        own = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group["GroupId"], "Description": "among each other"}]}]
+        ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=own)
+    return group_arn(member, region, group["GroupId"])
+
+
+def key(member, region, _, good):
+    kms = member.client("kms", region)
+    made = kms.create_key()["KeyMetadata"]
+    if good:
+        kms.enable_key_rotation(KeyId=made["KeyId"])
+    return "AwsKmsKey", made["Arn"]
+
+
+def account(member, region, control, good):
+    if control == "S3.1":
+        s3 = member.client("s3control")
+        half = {**ALL_ON, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
+        s3.put_public_access_block(AccountId=member.account, PublicAccessBlockConfiguration=ALL_ON if good else half)
+    elif control == "EC2.7" and good:
+        member.client("ec2", region).enable_ebs_encryption_by_default()
+    elif control == "IAM.7":
+        strict = {f"Require{k}": True for k in ("Symbols", "Numbers", "UppercaseCharacters", "LowercaseCharacters")}
+        weak = {"MinimumPasswordLength": 6, "RequireNumbers": True, "MaxPasswordAge": 60, "AllowUsersToChangePassword": True}
+        member.client("iam").update_account_password_policy(**({**strict, "MinimumPasswordLength": 12} if good else weak))
+    return "AwsAccount", f"AWS::::Account:{member.account}"
+
+
+MAKERS = {
+    "S3.2": bucket, "S3.3": bucket, "S3.8": bucket, "EC2.2": default_of_vpc, "EC2.13": open_group, "EC2.14": open_group, "KMS.4": key,
+}  # fmt: skip
+OF_ACCOUNT = {"S3.1": REGIONS[:1], "IAM.7": REGIONS[:1], "EC2.7": REGIONS}
+
+
+def make(world):
+    out = {}
+    for name in world["members"]:
+        member = Member(world, name)
+
+        def add(control, region, good, maker, member=member):
+            kind, arn = maker(member, region, control, good)
+            made = {"control": control, "member": member.name, "account": member.account, "region": region, "good": good, "type": kind, "id": arn}
+            made["state"] = state(member, made)
+            out[f"{member.name}/{region}/{control}/{'good' if good else 'bad'}"] = made
+
+        for region in REGIONS:
+            for control, maker in MAKERS.items():
+                for good in (False, True):
+                    add(control, region, good, maker)
+        for control, regions in OF_ACCOUNT.items():
+            for region in regions:
+                add(control, region, name != "dev", account)
+    return out
+
+
+# --- looking ---
+
+
+def rules(permissions):
+    """The rules of a group one by one, whatever the order."""
+    out = []
+    for p in permissions:
+        what = [p["IpProtocol"], p.get("FromPort"), p.get("ToPort")]
+        for member, value in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId"), ("UserIdGroupPairs", "GroupId")):
+            out += [[*what, r[value], r.get("Description", "")] for r in p.get(member, [])]
+    return sorted(out, key=json.dumps)
+
+
+def state(member, r):
+    region, control, name = r["region"], r["control"], r["id"].rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    if r["type"] == "AwsS3Bucket":
+        s3 = member.client("s3", region)
+        block = none_if("NoSuchPublicAccessBlockConfiguration", s3.get_public_access_block, Bucket=name)
+        policy = none_if("NoSuchBucketPolicy", s3.get_bucket_policy, Bucket=name)
+        grants = [[g["Grantee"].get("URI") or g["Grantee"]["ID"], g["Permission"]] for g in s3.get_bucket_acl(Bucket=name)["Grants"]]
+        return {
+            "block": block and block["PublicAccessBlockConfiguration"],
+            "policy": policy and json.loads(policy["Policy"]),
+            "grants": sorted(grants),
+        }
+    if r["type"] == "AwsEc2SecurityGroup":
+        group = member.client("ec2", region).describe_security_groups(GroupIds=[name])["SecurityGroups"][0]
+        return {"in": rules(group["IpPermissions"]), "out": rules(group["IpPermissionsEgress"])}
+    if control == "KMS.4":
+        return member.client("kms", region).get_key_rotation_status(KeyId=name)["KeyRotationEnabled"]
+    if control == "S3.1":
+        got = none_if("NoSuchPublicAccessBlockConfiguration", member.client("s3control").get_public_access_block, AccountId=member.account)
+        return got and got["PublicAccessBlockConfiguration"]
+    if control == "EC2.7":
+        return member.client("ec2", region).get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+    got = none_if("NoSuchEntity", member.client("iam").get_account_password_policy)
+    return got and got["PasswordPolicy"]
+
+
+def fixed(r):
+    """What a bad resource is when it is fixed and nothing else."""
+    was, control = copy.deepcopy(r["state"]), r["control"]
+    if r["good"]:
+        return was
+    if r["type"] == "AwsS3Bucket":
+        was["policy"]["Statement"] = [s for s in was["policy"]["Statement"] if s["Principal"] != "*"]
+        was["grants"] = [g for g in was["grants"] if g[0] not in EVERYONE]
+        return {**was, "block": ALL_ON}
+    if control == "EC2.2":
+        return {"in": [], "out": []}
+    if control in PORTS:
+        return {**was, "in": [x for x in was["in"] if not reaches(x, PORTS[control])]}
+    if control == "IAM.7":
+        strict = {f"Require{k}": True for k in ("Symbols", "Numbers", "UppercaseCharacters", "LowercaseCharacters")}
+        return {**was, **strict, "MinimumPasswordLength": 8}
+    return ALL_ON if control == "S3.1" else True
+
+
+def reaches(rule, port):
+    protocol, low, high, source = rule[:4]
+    return source in ("0.0.0.0/0", "::/0") and (protocol == "-1" or protocol == "tcp" and low <= port <= high)
+
+
+def expect(world, resources, wanted):
+    differences = []
+    members = {name: Member(world, name) for name in world["members"]}
+    for name, r in resources.items():
+        want = fixed(r) if name in wanted else r["state"]
+        found = state(members[r["member"]], r)
+        if want != found:
+            differences.append({"resource": name, "expected": want, "found": found})
+    return differences
+
+
+# --- the truth about whole accounts ---
+
+
+def failing(member, region, control):
+    if control in ("S3.1", "IAM.7", "EC2.7"):
+        now = state(member, {"region": region, "control": control, "type": "AwsAccount", "id": ""})
+        strong = control == "IAM.7" and now and now["MinimumPasswordLength"] >= 8 and now.get("RequireSymbols")
+        return [] if now in (True, ALL_ON) or strong else [f"AWS::::Account:{member.account}"]
+    if control == "KMS.4":
+        kms = member.client("kms", region)
+        return [k["KeyArn"] for k in kms.list_keys()["Keys"] if not kms.get_key_rotation_status(KeyId=k["KeyId"])["KeyRotationEnabled"]]
+    if control.startswith("EC2"):
+        groups = member.client("ec2", region).describe_security_groups()["SecurityGroups"]
+        bad = [
+            g["GroupId"]
+            for g in groups
+            if (control == "EC2.2" and g["GroupName"] == "default" and g["IpPermissions"] + g["IpPermissionsEgress"])
+            or (control in PORTS and any(reaches(x, PORTS[control]) for x in rules(g["IpPermissions"])))
+        ]
+        return [group_arn(member, region, g)[1] for g in bad]
+    out = []
+    s3 = member.client("s3")
+    for b in s3.list_buckets()["Buckets"]:
+        if (s3.get_bucket_location(Bucket=b["Name"])["LocationConstraint"] or "us-east-1") != region:
+            continue
+        arn = f"arn:aws:s3:::{b['Name']}"
+        now = state(member, {"region": region, "control": control, "type": "AwsS3Bucket", "id": arn})
+        actions = {"S3.2": ("s3:GetObject", "READ"), "S3.3": ("s3:PutObject", "WRITE")}.get(control)
+        if control == "S3.8":
+            bad = now["block"] != ALL_ON
+        else:
+            bad = now["block"] != ALL_ON and (
+                any(s["Principal"] == "*" and s["Action"] == actions[0] for s in (now["policy"] or {"Statement": []})["Statement"])
+                or any(g[0] in EVERYONE and g[1] == actions[1] for g in now["grants"])
+            )
+        out += [arn] if bad else []
+    return out
+
+
+def truth(world, control):
+    regions = OF_ACCOUNT.get(control, REGIONS)
+    found = []
+    for name in world["members"]:
+        member = Member(world, name)
+        found += [f"{member.account} {region} {arn}" for region in regions for arn in failing(member, region, control)]
+    return sorted(found)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
+    parser.add_argument("command", choices=("make", "state", "expect", "truth"))
+    parser.add_argument("estate")
+    parser.add_argument("what", nargs="?", help="RESOURCES.json or CONTROL")
+    parser.add_argument("--out")
+    parser.add_argument("--fixed", nargs="*", default=[])
+    parser.add_argument("--fixed-all", action="store_true")
+    args = parser.parse_args()
+    with open(args.estate, encoding="utf-8") as f:
+        world = json.load(f)
+    if args.command == "truth":
+        print(json.dumps(truth(world, args.what)))
+        return 0
+    if args.command == "make":
+        with open(args.out, "w", encoding="utf-8") as f:
+            json.dump(make(world), f, indent=1)
+        return 0
+    with open(args.what, encoding="utf-8") as f:
+        resources = json.load(f)
+    if args.command == "state":
+        print(json.dumps({k: state(Member(world, r["member"]), r) for k, r in resources.items()}, indent=1))
+        return 0
+    differences = expect(world, resources, list(resources) if args.fixed_all else args.fixed)
+    print(json.dumps(differences, indent=1))
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
