@@ -4,7 +4,7 @@ asks it.
 
     controls.py make ESTATE.json --out RESOURCES.json
         makes, in each member and both Regions, a bad resource and its good twin of
-        every control; the settings of a whole account are bad in dev and good in prod
+        every control; of the settings of a whole account S3.1 is bad, the others in dev alone
 
     controls.py state ESTATE.json RESOURCES.json
         prints what each resource is now, by its key
@@ -12,9 +12,9 @@ asks it.
     controls.py expect ESTATE.json RESOURCES.json --fixed KEY ... | --fixed-all
         compares with what should be: those named are fixed, all others as they were made
 
-    controls.py truth ESTATE.json CONTROL
-        prints the ids that fail the control in the members and Regions, by a look of its
-        own
+    controls.py truth ESTATE.json
+        prints for each control the ids that fail it in the members and Regions, by a look
+        of its own
 
 Exit status: 0 as it should be, 1 not so, 2 wrong usage.
 """
@@ -50,7 +50,13 @@ class Member:
             self.clients[service, region] = self.access.session.client(
                 service, region_name=region, endpoint_url=self.access.endpoint
             )
+            if service == "s3control":  # the account stands before a host that is an address here
+                events = self.clients[service, region].meta.events
+                events.register("before-sign.s3-control", self.plain_host)
         return self.clients[service, region]
+
+    def plain_host(self, request, **_):
+        request.url = request.url.replace(f"://{self.account}.", "://", 1)
 
 
 def none_if(code, call, **kwargs):
@@ -125,7 +131,7 @@ def default_of_vpc(member, region, _, good):
     if good:
         clear(ec2, group)
     else:  # which AWS makes with the VPC
-        own = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group["GroupId"], "Description": "among each other"}]}]
+        own = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group["GroupId"]}]}]
         ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=own)
     return group_arn(member, region, group["GroupId"])
 
@@ -175,7 +181,8 @@ def make(world):
                     add(control, region, good, maker)
         for control, regions in OF_ACCOUNT.items():
             for region in regions:
-                add(control, region, name != "dev", account)
+                # The block of a whole account would hide what is wrong with its buckets.
+                add(control, region, name != "dev" and control != "S3.1", account)
     return out
 
 
@@ -275,37 +282,40 @@ def failing(member, region, control):
         return [group_arn(member, region, g)[1] for g in bad]
     out = []
     s3 = member.client("s3")
+    whole = state(member, {"region": region, "control": "S3.1", "type": "AwsAccount", "id": ""}) or {}
     for b in s3.list_buckets()["Buckets"]:
         if (s3.get_bucket_location(Bucket=b["Name"])["LocationConstraint"] or "us-east-1") != region:
             continue
         arn = f"arn:aws:s3:::{b['Name']}"
         now = state(member, {"region": region, "control": control, "type": "AwsS3Bucket", "id": arn})
-        actions = {"S3.2": ("s3:GetObject", "READ"), "S3.3": ("s3:PutObject", "WRITE")}.get(control)
         if control == "S3.8":
             bad = now["block"] != ALL_ON
         else:
-            bad = now["block"] != ALL_ON and (
-                any(s["Principal"] == "*" and s["Action"] == actions[0] for s in (now["policy"] or {"Statement": []})["Statement"])
-                or any(g[0] in EVERYONE and g[1] == actions[1] for g in now["grants"])
+            action, permission = {"S3.2": ("s3:GetObject", "READ"), "S3.3": ("s3:PutObject", "WRITE")}[control]
+            blocks = [now["block"] or {}, whole]
+            policy = any(s["Principal"] == "*" and s["Action"] == action for s in (now["policy"] or {"Statement": []})["Statement"])
+            acl = any(g[0] in EVERYONE and g[1] == permission for g in now["grants"])
+            bad = (policy and not any(b.get("RestrictPublicBuckets") for b in blocks)) or (
+                acl and not any(b.get("IgnorePublicAcls") for b in blocks)
             )
         out += [arn] if bad else []
     return out
 
 
-def truth(world, control):
-    regions = OF_ACCOUNT.get(control, REGIONS)
-    found = []
-    for name in world["members"]:
-        member = Member(world, name)
-        found += [f"{member.account} {region} {arn}" for region in regions for arn in failing(member, region, control)]
-    return sorted(found)
+def truth(world):
+    members = [Member(world, name) for name in world["members"]]
+    out = {}
+    for control in [*MAKERS, *OF_ACCOUNT]:
+        places = [(m, region) for m in members for region in OF_ACCOUNT.get(control, REGIONS)]
+        out[control] = sorted(f"{m.account} {region} {arn}" for m, region in places for arn in failing(m, region, control))
+    return out
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("command", choices=("make", "state", "expect", "truth"))
     parser.add_argument("estate")
-    parser.add_argument("what", nargs="?", help="RESOURCES.json or CONTROL")
+    parser.add_argument("what", nargs="?", help="RESOURCES.json")
     parser.add_argument("--out")
     parser.add_argument("--fixed", nargs="*", default=[])
     parser.add_argument("--fixed-all", action="store_true")
@@ -313,7 +323,7 @@ def main():
     with open(args.estate, encoding="utf-8") as f:
         world = json.load(f)
     if args.command == "truth":
-        print(json.dumps(truth(world, args.what)))
+        print(json.dumps(truth(world)))
         return 0
     if args.command == "make":
         with open(args.out, "w", encoding="utf-8") as f:
