@@ -23,8 +23,34 @@ help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/parry
+build: web ## build bin/parry, with the console where Node is
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/parry ./cmd/parry
+
+# The pages are built when their sources changed since. Without Node the binary is
+# built all the same, and says in the browser that it has no pages.
+WEB_SOURCES = find web docs/openapi.yaml -name node_modules -prune -o -type f ! -name schema.d.ts -print | LC_ALL=C sort | xargs cat | sha256sum | cut -d ' ' -f 1
+WEB_STAMP  := internal/console/dist/.sources.sha256
+
+.PHONY: web
+web: ## build the console into internal/console/dist (needs Node 20.19 or 22.12, or newer)
+	@[ -f web/src/main.tsx ] || { echo "this tree has no pages of the console yet"; exit 0; }; \
+	command -v npm >/dev/null || { echo "no npm: bin/parry is built without a new console (install Node 20.19 or newer, then: make build)" >&2; exit 0; }; \
+	want=$$($(WEB_SOURCES)); \
+	if [ -f internal/console/dist/index.html ] && [ "$$(cat $(WEB_STAMP) 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
+	$(MAKE) --no-print-directory web-modules && npm --prefix web run build && echo "$$want" > $(WEB_STAMP)
+
+# What the pages are built from, as locked.
+.PHONY: web-modules
+web-modules:
+	@want=$$(sha256sum web/package-lock.json | cut -d ' ' -f 1); \
+	if [ "$$(cat web/node_modules/.lock.sha256 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
+	npm --prefix web ci --no-audit --no-fund && echo "$$want" > web/node_modules/.lock.sha256
+
+.PHONY: web-test
+web-test: ## type check and unit tests of the console; nothing without Node
+	@[ -f web/src/main.tsx ] || exit 0; \
+	command -v npm >/dev/null || { echo "no npm: the console's own tests are not run (install Node 20.19 or newer)" >&2; exit 0; }; \
+	$(MAKE) --no-print-directory web-modules && npm --prefix web run api && npm --prefix web run types && npm --prefix web test
 
 .PHONY: demo
 demo: venv build ## the whole story on this machine, without AWS (ONCE=1: end after the story)
@@ -39,7 +65,7 @@ check: ## formatting, vet and the short tests: before every commit
 .PHONY: test
 test: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 test: export PARRY_TEST_POSTGRES ?= require
-test: venv postgres ## all tests, with the race detector, moto and PostgreSQL
+test: venv postgres web-test ## all tests, with the race detector, moto and PostgreSQL
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
 

@@ -88,7 +88,7 @@ func (s *Streams) Start(ctx context.Context) error {
 	s.stop, s.done = stop, make(chan struct{})
 	go func() {
 		defer close(s.done)
-		if err := s.cfg.Watcher.Watch(watch, s.put); err != nil {
+		if err := s.cfg.Watcher.Watch(watch, s.Put); err != nil {
 			s.log.ErrorContext(watch, "changes are not followed; pages show them when they are loaded again", "error", err)
 		}
 	}()
@@ -123,7 +123,9 @@ func (s *Streams) Stop(ctx context.Context) error {
 	}
 }
 
-func (s *Streams) put(hints []store.Hint, gap bool) {
+// Put gives hints to all streams; gap says that some may have been lost before. It
+// returns at once.
+func (s *Streams) Put(hints []store.Hint, gap bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || !gap && len(hints) == 0 {

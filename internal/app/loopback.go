@@ -186,7 +186,7 @@ func (l *loopback) depth(ctx context.Context, e store.ExecutionRecord) (int, err
 }
 
 // principal gives a person's roles on account, from the keys that the person
-// holds. On the run's own account everybody reads, a bus rule too.
+// holds and from how the person signs in. On the run's own account everybody reads, a bus rule too.
 func (l *loopback) principal(ctx context.Context, name, account string, own bool) (auth.Principal, error) {
 	p := auth.Principal{Name: name, KeyName: "of " + name, Accounts: []string{account}}
 	if own {
@@ -198,6 +198,13 @@ func (l *loopback) principal(ctx context.Context, name, account string, own bool
 	}
 	keys, err := l.store.ListKeys(ctx)
 	if err != nil {
+		return auth.Principal{}, err
+	}
+	person, err := l.store.Person(ctx, name)
+	switch {
+	case err == nil && person.DisabledAt.IsZero():
+		keys = append(keys, store.Key{Principal: name, Roles: []string{person.Role}, Accounts: person.Accounts})
+	case err != nil && !fault.Is(err, fault.NotFound):
 		return auth.Principal{}, err
 	}
 	for _, k := range keys {

@@ -134,8 +134,9 @@ func write(ctx context.Context, d *Database, to io.Writer, o Order) (Manifest, e
 			return m, fault.Errorf(fault.NotFound, "read the database", "it holds no tables of Parry").WithHint("check data_dir and database in parry.yaml")
 		}
 	}
-	// Signatures are of use for minutes, and whose lease a node had only while it lives.
-	tables, err := d.Tables(ctx, "node", "seen_signature")
+	// Signatures and tries to sign in are of use for minutes, whose lease a node had only
+	// while it lives, and who was signed in then signs in anew.
+	tables, err := d.Tables(ctx, "node", "seen_signature", "person_session", "sign_in_try")
 	if err != nil {
 		return m, err
 	}
