@@ -3,6 +3,7 @@ package filter
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -33,6 +34,19 @@ func (c Comparison) Negative() bool {
 // every finding.
 type Filter struct {
 	Criteria []Criterion // by field name
+}
+
+// Members gives the members of a finding's document that f reads, each once.
+func (f Filter) Members() []string {
+	var out []string
+	for _, c := range f.Criteria {
+		for _, path := range c.Field.Paths {
+			if !slices.Contains(out, path[0]) {
+				out = append(out, path[0])
+			}
+		}
+	}
+	return out
 }
 
 // Criterion is what is asked of one field. Exactly the list that belongs to

@@ -32,3 +32,23 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkReopen(b *testing.B) {
+	raw := samples(b)["afsbp-s3.4.json"]
+	b.Run("whole", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := finding.Reopen(raw); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("members", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := finding.ReopenMembers(raw, "Compliance"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

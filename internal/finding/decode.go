@@ -13,7 +13,8 @@ import (
 // the same hundred names are not made anew for every finding.
 type decoder struct {
 	jsontext.Decoder
-	names map[string]string
+	names  map[string]string
+	wanted func(name string) bool // which members of the document are read, nil = all
 }
 
 var decoders = sync.Pool{New: func() any { return &decoder{names: map[string]string{}} }}
@@ -67,6 +68,12 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 		name, err := d.name(raw)
 		if err != nil {
 			return nil, err
+		}
+		if depth == 1 && d.wanted != nil && !d.wanted(name) {
+			if err := d.SkipValue(); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if m[name], err = d.value(depth); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -62,14 +63,29 @@ func Reopen(raw []byte) (Finding, error) {
 	return Finding{doc: doc}, nil
 }
 
+// ReopenMembers is Reopen for a few members, those with names; the others are passed
+// over, which takes a third of the time. The Finding is for looking at those members
+// only.
+func ReopenMembers(raw []byte, names ...string) (Finding, error) {
+	doc, err := decodeMembers(raw, func(name string) bool { return slices.Contains(names, name) })
+	if err != nil {
+		return Finding{}, fault.E(fault.Invalid, "parse finding", err)
+	}
+	return Finding{doc: doc}, nil
+}
+
 // decodeObject reads raw as one JSON object within MaxDepth, numbers unchanged. Of
 // members of one name the last counts.
-func decodeObject(raw []byte) (map[string]any, error) {
+func decodeObject(raw []byte) (map[string]any, error) { return decodeMembers(raw, nil) }
+
+// decodeMembers is decodeObject for the members that are wanted, nil = all.
+func decodeMembers(raw []byte, wanted func(name string) bool) (map[string]any, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("not UTF-8")
 	}
 	d, _ := decoders.Get().(*decoder)
 	defer decoders.Put(d)
+	d.wanted = wanted
 	d.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	v, err := d.value(0)
 	if err != nil {

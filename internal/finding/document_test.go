@@ -182,6 +182,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if part, err := finding.ReopenMembers(raw, "Severity", "Resources"); err != nil || part.Has("Id") {
+			t.Fatalf("two members of what is read: %v", err)
+		} else if diff := cmp.Diff(parsed.Resources(), part.Resources()); diff != "" || parsed.SeverityLabel() != part.SeverityLabel() {
+			t.Fatalf("two members alone are others: %s", diff)
+		}
 		text := parsed.JSON()
 		if want := standard(t, decoded(t, raw)); want != string(text) {
 			t.Fatalf("got %s, the standard library says %s", text, want)

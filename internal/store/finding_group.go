@@ -214,6 +214,12 @@ func (s *Store) groupDocuments(ctx context.Context, q GroupQuery, rest filter.Fi
 		return nil, s.fail(op, context.Cause(ctx))
 	}
 	field, isField := filter.FieldNamed(q.By)
+	members := rest.Members()
+	if isField {
+		for _, path := range field.Paths {
+			members = append(members, path[0])
+		}
+	}
 	counts := map[string]int64{}
 	page, err := s.QueryFindings(ctx, FindingQuery{
 		Accounts: q.Accounts, Where: q.Where, At: q.At, MaxScan: maxGrouped, Limit: maxChunk,
@@ -221,7 +227,7 @@ func (s *Store) groupDocuments(ctx context.Context, q GroupQuery, rest filter.Fi
 			if len(counts) > maxGroupValues {
 				return false
 			}
-			doc, err := finding.Reopen(r.Doc)
+			doc, err := finding.ReopenMembers(r.Doc, members...)
 			if err != nil || !rest.Match(doc, q.At) {
 				return false
 			}

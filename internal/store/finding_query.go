@@ -221,9 +221,9 @@ func compiled(q FindingQuery) FindingQuery {
 	if len(rest.Criteria) == 0 {
 		return q
 	}
-	match := q.Match
+	match, members := q.Match, rest.Members()
 	q.Match = func(r FindingRecord) bool {
-		doc, err := finding.Reopen(r.Doc)
+		doc, err := finding.ReopenMembers(r.Doc, members...)
 		return err == nil && rest.Match(doc, q.At) && (match == nil || match(r))
 	}
 	return q
