@@ -27,7 +27,9 @@ const DefaultExpiry = 72 * time.Hour
 type Policy struct {
 	ID       string   `json:"id" yaml:"id"`
 	Accounts []string `json:"accounts" yaml:"accounts"`
-	Units    []string `json:"units" yaml:"units"` // organizational unit path as in organization.accounts
+	// Units are paths of organizational units as in organization.accounts. A unit holds
+	// those below it, "=" before it means it alone; "/" is the root alone.
+	Units []string `json:"units" yaml:"units"`
 	// AccountTags are tags of the account, all of which it must have.
 	AccountTags map[string]string `json:"account_tags,omitempty" yaml:"account_tags"`
 	Playbooks   []string          `json:"playbooks" yaml:"playbooks"`
@@ -55,6 +57,12 @@ func (p *Policy) Validate() error {
 	if p.Expires < 0 || p.Expires > 30*24*time.Hour {
 		return fault.Errorf(fault.Invalid, op, "expires %s is not between 1 minute and 30 days", p.Expires)
 	}
+	for i, u := range p.Units {
+		if strings.TrimPrefix(u, alone) == "" {
+			return fault.Errorf(fault.Invalid, op, "units[%d] %q names no unit", i, u).
+				WithHint("write the path of a unit, such as prod/payments, =prod/payments for it without those below it, or / for the root alone")
+		}
+	}
 	if p.Quorum == 0 {
 		p.Quorum = 1
 	}
@@ -71,7 +79,28 @@ func defaultPolicy() Policy {
 
 func (p Policy) matches(r remediation.Remediation, a org.Account) bool {
 	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	return in(p.Accounts, r.Account) && in(p.Units, a.Unit) && p.about(r)
+	return in(p.Accounts, r.Account) && p.inUnits(a.Unit) && p.about(r)
+}
+
+// alone stands before a unit that is meant without those below it.
+const alone = "="
+
+// inUnits reports whether an account of this unit stands in one of the policy's, by
+// whole names: dev does not hold development. One whose unit is not known is in none.
+func (p Policy) inUnits(unit string) bool {
+	path := org.UnitPath(unit) // the unit itself comes first
+	holds := func(u string) bool {
+		u, only := strings.CutPrefix(u, alone)
+		u = strings.Trim(u, "/")
+		switch {
+		case u == "": // the root; what is below it is everything, and that is said by no units
+			return unit == org.Root
+		case only:
+			return len(path) > 0 && path[0] == u
+		}
+		return slices.Contains(path, u)
+	}
+	return len(p.Units) == 0 || slices.ContainsFunc(p.Units, holds)
 }
 
 // tagged reports whether a has the tags that p asks for, as far as they are known.

@@ -242,6 +242,70 @@ func TestAutomaticWhereAccountsComeByThemselves(t *testing.T) {
 	}
 }
 
+// TestAPolicysUnitsHoldThoseBelowThem: by whole names of the path; what a policy is
+// not about waits for people. Matching by prefix instead, or holding everything below
+// the root, makes rows fail.
+func TestAPolicysUnitsHoldThoseBelowThem(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		units   []string
+		account string // its unit
+		held    bool
+	}{
+		{[]string{"dev"}, "dev", true},
+		{[]string{"dev"}, "dev/team-a", true},
+		{[]string{"dev"}, "dev/team-a/lab", true},
+		{[]string{"dev"}, "development", false},
+		{[]string{"dev"}, "dev-old/team-a", false},
+		{[]string{"dev"}, "prod/dev", false},
+		{[]string{"dev"}, "Dev", false},
+		{[]string{"dev"}, "de", false},
+		{[]string{"dev"}, org.Root, false},
+		{[]string{"dev"}, "", false},
+		{[]string{"dev/team-a"}, "dev", false},
+		{[]string{"dev/team-a"}, "dev/team-ab", false},
+		{[]string{"dev/team-a"}, "dev/team-a/lab", true},
+		{[]string{"/dev/"}, "dev/team-a", true},
+		{[]string{"*"}, "dev", false},
+		{[]string{"de*"}, "dev", false},
+		{[]string{"=dev"}, "dev", true},
+		{[]string{"=dev"}, "dev/team-a", false},
+		{[]string{"=dev"}, "development", false},
+		{[]string{"=dev/team-a"}, "dev/team-a", true},
+		{[]string{"=dev/team-a"}, "dev/team-a/lab", false},
+		{[]string{"=dev"}, "", false},
+		{[]string{"/"}, org.Root, true},
+		{[]string{"/"}, "dev", false},
+		{[]string{"/"}, "", false},
+		{[]string{"=/"}, "dev", false},
+		{[]string{"prod", "=dev"}, "dev", true},
+		{[]string{"prod", "=dev"}, "dev/prod", false},
+	} {
+		t.Run(strings.Join(c.units, ",")+" of "+c.account, func(t *testing.T) {
+			t.Parallel()
+			policy := approve.Policy{ID: "units", Units: c.units, Mode: approve.Automatic}
+			w := setupIn(t, dev, nil, []org.Account{{ID: dev, Unit: c.account, Listed: true}}, policy)
+			want := remediation.AwaitingApproval
+			if c.held {
+				want = remediation.Queued
+			}
+			if w.r.State != want {
+				t.Errorf("state %s (%s), want %s", w.r.State, w.r.Reason, want)
+			}
+		})
+	}
+}
+
+func TestAPolicysUnitsMustNameOne(t *testing.T) {
+	t.Parallel()
+	for _, u := range []string{"", "="} {
+		p := approve.Policy{ID: "p", Mode: approve.People, Units: []string{"dev", u}}
+		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "units[1]") {
+			t.Errorf("unit %q: %v", u, err)
+		}
+	}
+}
+
 func TestNeverIsNever(t *testing.T) {
 	t.Parallel()
 	w := setup(t, dev, nil, approve.Policy{ID: "frozen", Mode: approve.Never})
