@@ -100,9 +100,6 @@ func (s *Stage) admit(ctx context.Context, r remediation.Remediation, j job, e s
 	if err := s.binds(r, a.plan, approval, begins); err != nil {
 		return nil, nil, fault.Terminal(err)
 	}
-	if err := s.excepted(ctx, r, j); err != nil {
-		return nil, nil, err
-	}
 	pinned := a.plan.Runbook
 	if j.Child {
 		if pinned, err = childRunbook(a.plan, e); err != nil {
@@ -117,19 +114,20 @@ func (s *Stage) admit(ctx context.Context, r remediation.Remediation, j job, e s
 }
 
 // excepted refuses a fix that has changed nothing yet when an exception suppresses its
-// finding. One that began goes on: half a fix is worse than a whole one.
-func (s *Stage) excepted(ctx context.Context, r remediation.Remediation, j job) error {
+// finding, and names that exception, "" for none. One that began goes on: half a fix
+// is worse than a whole one.
+func (s *Stage) excepted(ctx context.Context, r remediation.Remediation, j job) (string, error) {
 	if s.Excepted == nil || j.Child || r.Kind != remediation.KindFix {
-		return nil
+		return "", nil
 	}
 	ex, err := s.Excepted(ctx, r.Finding)
 	if err != nil || ex == "" {
-		return err
+		return "", err
 	}
 	if made, err := s.made(ctx, r.ID); err != nil || made > 0 {
-		return err
+		return "", err
 	}
-	return fault.Terminal(fault.Errorf(fault.Conflict, "admit plan", "the finding is suppressed by the exception %s", ex).
+	return ex, fault.Terminal(fault.Errorf(fault.Conflict, "admit plan", "the finding is suppressed by the exception %s", ex).
 		WithHint("end it: parry exception expire %s", ex))
 }
 

@@ -63,6 +63,9 @@ func (s *Stage) Run(ctx context.Context, input []byte, steps Stepper) error {
 		return s.next(ctx, j, s.Clock.Now())
 	}
 	plan, doc, err := s.admit(ctx, r, j, history)
+	if err == nil {
+		r.Exception, err = s.excepted(ctx, r, j) // kept with what it stopped: when it ends, that is planned anew
+	}
 	if fault.IsTerminal(err) {
 		if fault.Is(err, fault.Denied) {
 			err = fault.Refused(err)

@@ -115,7 +115,11 @@ func TestNoPlanRunsWithoutItsApproval(t *testing.T) {
 		"pending":          {func(_ *testing.T, w *world) { w.approve(func(a *remediation.Approval) { a.State = "pending" }) }, remediation.Failed, "no approval binds to plan"},
 		"tampered with":    {func(_ *testing.T, w *world) { w.editPlan(func(p *remediation.Plan) { p.Role = "Admin" }) }, remediation.Failed, "does not have the approved hash"},
 		"excepted":         {func(_ *testing.T, w *world) { w.except = "ex-1" }, remediation.Superseded, "the exception ex-1"},
-		"expired":          {func(_ *testing.T, w *world) { w.clock.Advance(time.Hour + time.Second) }, remediation.Superseded, "the plan expired at 2026-11-23T13:00:00Z"},
+		"excepted, pending": {func(_ *testing.T, w *world) {
+			w.except = "ex-1"
+			w.approve(func(a *remediation.Approval) { a.State = "pending" })
+		}, remediation.Failed, "no approval binds to plan"},
+		"expired": {func(_ *testing.T, w *world) { w.clock.Advance(time.Hour + time.Second) }, remediation.Superseded, "the plan expired at 2026-11-23T13:00:00Z"},
 		"another runbook": {func(t *testing.T, w *world) {
 			w.rehash(t, func(p *remediation.Plan) { p.Runbook.Content += "# later\n" })
 		}, remediation.Failed, "does not have the pinned revision"},
@@ -138,6 +142,11 @@ func TestNoPlanRunsWithoutItsApproval(t *testing.T) {
 			if !strings.HasSuffix(r.Hint, "parry finding remediate "+r.Finding.Key()) {
 				t.Errorf("hint = %s", r.Hint)
 			}
+			// What an exception stopped names it, and nothing else does: route plans that
+			// anew when the exception ends.
+			if want := map[bool]string{true: w.except}[c.state == remediation.Superseded]; r.Exception != want {
+				t.Errorf("exception %q, want %q", r.Exception, want)
+			}
 			if len(w.script.segments) != 0 {
 				t.Error("it ran")
 			}
@@ -156,8 +165,8 @@ func TestAFixThatBeganGoesOn(t *testing.T) {
 	w.except = "ex-1"
 	w.changes = []remediation.Change{{ID: "chg-1", Remediation: "rem-1", Outcome: remediation.Applied}}
 	w.run(t, w.start(t, "rem-1"))
-	if r := w.remediations["rem-1"]; r.State != remediation.Verifying {
-		t.Errorf("%s: %s", r.State, r.Reason)
+	if r := w.remediations["rem-1"]; r.State != remediation.Verifying || r.Exception != "" {
+		t.Errorf("%s: %s, exception %q", r.State, r.Reason, r.Exception)
 	}
 	w = setup(t, execute.Result{Status: "Success"})
 	w.except = "ex-1"
