@@ -54,7 +54,7 @@ async function story() {
   await signIn(alice, endpoint, "alice", password);
 
   begin("the critical finding of the public bucket is found by the filter");
-  await olga.goto(`${endpoint}/findings?f=severity=CRITICAL&f=control=S3.8&f=resource:${bucket}&sort=priority`);
+  await olga.goto(`${endpoint}/findings?f=severity=CRITICAL&f=control=S3.8&f=resource=arn:aws:s3:::${bucket}&sort=priority`);
   await settled(olga);
   await olga.getByRole("link", { name: /S3\.8 S3 Block Public Access/ }).first().click();
   await olga.getByRole("heading", { level: 1, name: /S3\.8 S3 Block Public Access/ }).waitFor();

@@ -7,7 +7,7 @@
  * that are excluded are all excluded.
  */
 
-export type Operator = "=" | "!=" | ":" | "!:" | "^" | "!^";
+export type Operator = "=" | "!=" | ":" | "^" | "!^";
 
 export interface Token {
   property?: string; // absent: words of title or description
@@ -18,7 +18,7 @@ export interface Token {
 /** StringTest is a test of AwsSecurityFindingFilters. */
 export interface StringTest {
   Value: string;
-  Comparison: "EQUALS" | "NOT_EQUALS" | "PREFIX" | "PREFIX_NOT_EQUALS" | "CONTAINS" | "NOT_CONTAINS";
+  Comparison: "EQUALS" | "NOT_EQUALS" | "PREFIX" | "PREFIX_NOT_EQUALS";
 }
 
 export interface DateTest {
@@ -47,7 +47,9 @@ export interface Property {
   facet?: string;
 }
 
-const text: Operator[] = ["=", "!=", ":", "!:", "^", "!^"];
+// The API's queries take no CONTAINS, as AWS's do not: words of titles and descriptions
+// are looked for by the text of a search.
+const text: Operator[] = ["=", "!=", "^", "!^"];
 const choice: Operator[] = ["=", "!="];
 
 export const severities = ["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL"];
@@ -80,11 +82,9 @@ export function propertyNamed(key: string | undefined): Property | undefined {
   return key === undefined ? undefined : byKey.get(key);
 }
 
-const comparisons: Record<Operator, StringTest["Comparison"]> = {
+const comparisons: Record<Exclude<Operator, ":">, StringTest["Comparison"]> = {
   "=": "EQUALS",
   "!=": "NOT_EQUALS",
-  ":": "CONTAINS",
-  "!:": "NOT_CONTAINS",
   "^": "PREFIX",
   "!^": "PREFIX_NOT_EQUALS",
 };
@@ -168,7 +168,7 @@ export function compile(given: readonly Token[]): Search {
       if (times.has(p.key)) {
         const days = Number(value);
         if (Number.isInteger(days) && days > 0) tests.push({ DateRange: { Value: days, Unit: "DAYS" } });
-      } else {
+      } else if (t.operator !== ":") {
         tests.push({ Value: value, Comparison: comparisons[t.operator] });
       }
     }
@@ -177,7 +177,7 @@ export function compile(given: readonly Token[]): Search {
   return out;
 }
 
-const form = /^([a-z]*)(!=|!:|!\^|=|:|\^)(.*)$/s;
+const form = /^([a-z]*)(!=|!\^|=|:|\^)(.*)$/s;
 
 /** encode writes a token as it stands in the address: severity=HIGH,CRITICAL. */
 export function encode(t: Token): string {

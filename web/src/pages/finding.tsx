@@ -289,8 +289,8 @@ function Timeline({ finding }: { finding: FindingDetail }) {
                   <ul className="parry-list">
                     {m.entry.updates.slice(0, 12).map((u, n) => (
                       <li key={n}>
-                        <Code>{plain(u.UpdatedField)}</Code>: {u.OldValue ? `${short(u.OldValue)} → ` : ""}
-                        {short(u.NewValue) || "removed"}
+                        <Code>{plain(u.UpdatedField)}</Code>: {u.OldValue ? `${valueWords(u.OldValue)} → ` : ""}
+                        {valueWords(u.NewValue) || "removed"}
                       </li>
                     ))}
                     {m.entry.updates.length > 12 && <li>and {m.entry.updates.length - 12} more</li>}
@@ -311,6 +311,19 @@ function Timeline({ finding }: { finding: FindingDetail }) {
       )}
     </Container>
   );
+}
+
+/** valueWords shows a value of the history: of a note, which is an object, what it says. */
+function valueWords(v: string | undefined): string {
+  if (v?.startsWith("{")) {
+    try {
+      const note = JSON.parse(v) as { Text?: unknown };
+      if (typeof note.Text === "string") return short(note.Text);
+    } catch {
+      // it is shown as it is
+    }
+  }
+  return short(v);
 }
 
 const short = (v: string | undefined) => plain((v ?? "").length > 200 ? `${v!.slice(0, 200)}…` : v);

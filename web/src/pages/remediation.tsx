@@ -316,11 +316,11 @@ function Calls({ id }: { id: string }) {
       }
       columnDefinitions={[
         { id: "at", header: "When", cell: (c) => <Time at={c.at} /> },
-        { id: "call", header: "Call", cell: (c) => <Code>{`${c.service}:${c.operation}`}</Code>, isRowHeader: true },
+        { id: "call", header: "Call", cell: (c) => <span className="parry-nowrap"><code className="parry-mono">{`${c.service}:${c.operation}`}</code></span>, isRowHeader: true },
         { id: "mode", header: "Right", cell: (c) => c.mode },
         { id: "outcome", header: "Outcome", cell: (c) => <span className="parry-wrap"><State state={c.outcome} />{c.code ? ` ${plain(c.code)}` : ""}{c.detail ? ` ${plain(c.detail)}` : ""}</span> },
         { id: "resource", header: "Resource", cell: (c) => <span className="parry-wrap">{plain(c.resource) || "–"}</span> },
-        { id: "took", header: "Took", cell: (c) => duration(c.duration_ns / 1e9) },
+        { id: "took", header: "Took", cell: (c) => <span className="parry-nowrap">{duration(c.duration_ns / 1e9)}</span> },
       ]}
       footer={
         found.hasNextPage ? (
