@@ -25,7 +25,7 @@ export function relative(iso: string | undefined, now = Date.now()): string {
       return seconds > 0 ? `in ${text}` : `${text} ago`;
     }
   }
-  return seconds > 0 ? "in a minute" : "a minute ago";
+  return seconds > 0 ? "in 1 minute" : "1 minute ago";
 }
 
 export function absolute(iso: string | undefined): string {

@@ -15,7 +15,7 @@ import { useParams } from "@tanstack/react-router";
 import { Fragment, useState } from "react";
 import { Trouble, type FindingDetail, type HistoryEntry, type Remediation } from "../api/client";
 import { findingQuery, historyQuery, planQuery, remediationsQuery } from "../api/queries";
-import { Account, Code, Copyable, Empty, Failure, Out, Severity, State, Time, To, Waiting } from "../parts/basics";
+import { Account, Code, Copyable, Empty, FailedPage, Failure, Out, Severity, State, Time, To, Waiting } from "../parts/basics";
 import { ExceptionRequest } from "../parts/exception-request";
 import { RemediateOne, SetStatus, statusAction } from "../parts/finding-actions";
 import { PlanView } from "../parts/plan";
@@ -49,7 +49,7 @@ export function FindingPage() {
   const found = useQuery(findingQuery(key));
   useTitle(found.data ? plain(found.data.title) : "Finding");
   if (found.isPending) return <Waiting what="finding" />;
-  if (found.isError) return <Failure error={found.error} what="finding" retry={() => void found.refetch()} />;
+  if (found.isError) return <FailedPage title="Finding" error={found.error} what="finding" retry={() => void found.refetch()} />;
   return <Shown finding={found.data} />;
 }
 
@@ -144,7 +144,7 @@ function Why({ finding, onRemediate }: { finding: FindingDetail; onRemediate?: (
   else if (m.remediation && !(m.next === "Remediate it again." && onRemediate)) action = <Button onClick={() => go(remediationHref(m.remediation!))}>Open the remediation</Button>;
   else if (onRemediate && finding.workflow !== "RESOLVED" && finding.workflow !== "SUPPRESSED") action = <Button onClick={onRemediate}>Remediate</Button>;
   return (
-    <Alert type={good ? "success" : bad ? "warning" : "info"} header={good ? "Remediated" : m.state && !bad ? `Remediation: ${stateWords(m.state).toLowerCase()}` : "Why it is not remediated"} action={action}>
+    <Alert type={good ? "success" : bad ? "warning" : "info"} header={good ? "Remediated" : m.kind === "undo" && m.state === "verified" ? "Taken back" : m.state && !bad ? `Remediation: ${stateWords(m.state).toLowerCase()}` : "Why it is not remediated"} action={action}>
       <span className="parry-wrap">
         {plain(m.why)} {plain(m.next)}
       </span>

@@ -10,7 +10,7 @@ import { queryOptions, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { api, ask, type Schemas } from "../api/client";
 import { exceptionsQuery } from "../api/queries";
-import { Account, Empty, Failure, Severity, Time, To, Waiting } from "../parts/basics";
+import { Account, Empty, FailedPage, Failure, Severity, Time, To, Waiting } from "../parts/basics";
 import { encodeAll, fromSelection, openTokens, severities } from "../lib/filter";
 import { duration } from "../lib/time";
 import { count, plain, plural, resourceName, sentence } from "../lib/words";
@@ -37,7 +37,7 @@ export function OverviewPage() {
   const found = useQuery(overviewQuery);
   const trend = useQuery(trendQuery(30));
   if (found.isPending) return <Waiting what="overview" />;
-  if (found.isError) return <Failure error={found.error} what="overview" retry={() => void found.refetch()} />;
+  if (found.isError) return <FailedPage title="Overview" error={found.error} what="overview" retry={() => void found.refetch()} />;
   const o = found.data;
   const total = o.open.reduce((sum, n) => sum + n.count, 0);
   const tile = (label: string, n: Count | undefined, value?: string) => n && <Tile label={label} href={listHref(n)} value={value ?? numberText(n)} />;

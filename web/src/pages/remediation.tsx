@@ -18,7 +18,7 @@ import { useEffect, useState } from "react";
 import { api, ask, Trouble, type Change, type RemediationDetail } from "../api/client";
 import { callsQuery, planQuery, remediationQuery, stopQuery } from "../api/queries";
 import { Ask } from "../parts/ask";
-import { Account, Code, Empty, Failure, State, Time, To, Waiting } from "../parts/basics";
+import { Account, Code, Empty, FailedPage, Failure, State, Time, To, Waiting } from "../parts/basics";
 import { Decide } from "../parts/decide";
 import { Diff, PlanView } from "../parts/plan";
 import { between, duration } from "../lib/time";
@@ -64,7 +64,7 @@ export function RemediationPage() {
         </ContentLayout>
       );
     }
-    return <Failure error={found.error} what="remediation" retry={() => void found.refetch()} />;
+    return <FailedPage title="Remediation" error={found.error} what="remediation" retry={() => void found.refetch()} />;
   }
   return <Shown detail={found.data} />;
 }

@@ -2,7 +2,9 @@ import Alert from "@cloudscape-design/components/alert";
 import Badge from "@cloudscape-design/components/badge";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
+import ContentLayout from "@cloudscape-design/components/content-layout";
 import CopyToClipboard from "@cloudscape-design/components/copy-to-clipboard";
+import Header from "@cloudscape-design/components/header";
 import CloudscapeLink from "@cloudscape-design/components/link";
 import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
@@ -100,6 +102,15 @@ export function Failure({ error, retry, what }: { error: unknown; retry?: () => 
     <Alert type={t?.status === 403 ? "warning" : "error"} header={t?.status === 404 ? `There is no such ${what}` : t?.status === 403 ? "You may not see this" : `The ${what} could not be read`} action={retry && <Button onClick={retry}>Try again</Button>}>
       <TroubleText error={error} />
     </Alert>
+  );
+}
+
+/** FailedPage is a whole page that could not be read. */
+export function FailedPage({ title, error, retry, what }: { title: string; error: unknown; retry?: () => void; what: string }) {
+  return (
+    <ContentLayout header={<Header variant="h1">{title}</Header>}>
+      <Failure error={error} what={what} retry={retry} />
+    </ContentLayout>
   );
 }
 
