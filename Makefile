@@ -63,12 +63,18 @@ check: ## formatting, vet and the short tests: before every commit
 	$(GO) vet ./...
 	$(GO) test -short ./...
 
+# The pages are driven in a browser where there is one.
+CONSOLE_TEST = $(if $(and $(shell command -v npm),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome)),require)
+
 .PHONY: test
 test: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 test: export PARRY_TEST_POSTGRES ?= require
-test: venv postgres web-test ## all tests, with the race detector, moto and PostgreSQL
+test: export PARRY_TEST_CONSOLE ?= $(CONSOLE_TEST)
+test: venv postgres web-test web ## all tests, with the race detector, moto, PostgreSQL and a browser
+	@[ "$$PARRY_TEST_CONSOLE" = require ] || echo "THE CONSOLE IS NOT TESTED: it needs npm and Chromium (Debian: apt-get install -y nodejs npm chromium)" >&2
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
+	@[ "$$PARRY_TEST_CONSOLE" = require ] || echo "THE CONSOLE WAS NOT TESTED: see above" >&2
 
 .PHONY: bench
 bench: ## every performance goal: figure, goal, ratio (RUN=regexp, ROWS=n; GOBENCH=1: the raw Go benchmarks)
