@@ -208,7 +208,7 @@ func TestSessionCookie(t *testing.T) {
 	t.Parallel()
 	server, _, _, _ := browserBench(t)
 	res, body := browse(t, server, "POST", "/v1/session", "", `{"name":"ada","password":"right"}`)
-	if got := res.Header.Get("Set-Cookie"); res.StatusCode != 200 || got != "parry_session=viewer.all; Path=/; HttpOnly; SameSite=Strict" || strings.Contains(body, "viewer.all") {
+	if got := res.Header.Get("Set-Cookie"); res.StatusCode != http.StatusOK || got != "parry_session=viewer.all; Path=/; HttpOnly; SameSite=Strict" || strings.Contains(body, "viewer.all") {
 		t.Errorf("%d %q %s", res.StatusCode, got, body)
 	}
 	for says, c := range map[string]struct {
@@ -223,15 +223,15 @@ func TestSessionCookie(t *testing.T) {
 			t.Errorf("%s: %d %s %v", says, res.StatusCode, body, res.Header)
 		}
 	}
-	if res, _ := browse(t, server, "GET", "/v1/session", "viewer.all", ""); res.StatusCode != 200 {
+	if res, _ := browse(t, server, "GET", "/v1/session", "viewer.all", ""); res.StatusCode != http.StatusOK {
 		t.Errorf("who am I: %d", res.StatusCode)
 	}
 	res, _ = browse(t, server, "DELETE", "/v1/session", "viewer.all", "")
-	if got := res.Header.Get("Set-Cookie"); res.StatusCode != 204 || got != "parry_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict" {
+	if got := res.Header.Get("Set-Cookie"); res.StatusCode != http.StatusNoContent || got != "parry_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict" {
 		t.Errorf("%d %q", res.StatusCode, got)
 	}
 	for _, path := range []string{"/v1/session", "/v1/findings"} {
-		if res, _ := browse(t, server, "GET", path, "viewer.all", ""); res.StatusCode != 401 {
+		if res, _ := browse(t, server, "GET", path, "viewer.all", ""); res.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s after sign-out: %d", path, res.StatusCode)
 		}
 	}
@@ -269,10 +269,10 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 		}
 	}
 	// Without text/html it is a client of AWS's, which gets AWS's refusal.
-	if res, _ := browse(t, server, "GET", "/", "", ""); res.StatusCode != 403 {
+	if res, _ := browse(t, server, "GET", "/", "", ""); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a client: %d", res.StatusCode)
 	}
-	if res, _ := browse(t, server, "POST", "/", "", "x", html...); res.StatusCode != 403 {
+	if res, _ := browse(t, server, "POST", "/", "", "x", html...); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a post of a page: %d", res.StatusCode)
 	}
 }
@@ -304,15 +304,17 @@ func TestStreamsAreLimitedAndFiltered(t *testing.T) {
 		}
 		return "(ended)"
 	}
-	if res, _ := open("nobody.all", ""); res.StatusCode != 401 {
+	if res, _ := open("nobody.all", ""); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("nobody: %d", res.StatusCode)
 	}
 	_, one := open("viewer."+dev, "")
 	first := next(one, "id: ")
 	next(one, "data: ")
 	streams.Put([]store.Hint{
-		{Kind: store.HintFinding, ID: "prod-1", Account: prod, Rev: 2}, {Kind: store.HintException, ID: "exc-1"},
-		{Kind: store.HintFinding, ID: "dev-1", Account: dev, Rev: 2}, {Kind: store.HintFinding, ID: "dev-1", Account: dev, Rev: 3},
+		{Kind: store.HintFinding, ID: "prod-1", Account: prod, Rev: 2},
+		{Kind: store.HintException, ID: "exc-1"},
+		{Kind: store.HintFinding, ID: "dev-1", Account: dev, Rev: 2},
+		{Kind: store.HintFinding, ID: "dev-1", Account: dev, Rev: 3},
 	}, false)
 	if a, b := next(one, "data: "), next(one, "data: "); a != `{"type":"exception"}` || b != `{"type":"finding","id":"dev-1","rev":3}` {
 		t.Errorf("a viewer of dev was told %s %s", a, b)
@@ -334,7 +336,7 @@ func TestStreamsAreLimitedAndFiltered(t *testing.T) {
 	}
 	var refused *http.Response
 	for range 20 {
-		if res, _ := open("responder.all", ""); res.StatusCode != 200 {
+		if res, _ := open("responder.all", ""); res.StatusCode != http.StatusOK {
 			refused = res
 		}
 	}

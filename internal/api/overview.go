@@ -85,8 +85,13 @@ func (a *API) registerOverview() {
 				needs auth.Action
 				fill  func(context.Context, auth.Principal, *Overview) error
 			}{
-				{auth.FindingRead, a.openFindings}, {auth.FindingRead, a.tops}, {auth.FindingRead, a.trend},
-				{auth.ApprovalRead, a.waiting}, {auth.RemediationRead, a.failed}, {auth.RemediationRead, a.fixes}, {auth.SwitchRead, a.stopped},
+				{auth.FindingRead, a.openFindings},
+				{auth.FindingRead, a.tops},
+				{auth.FindingRead, a.trend},
+				{auth.ApprovalRead, a.waiting},
+				{auth.RemediationRead, a.failed},
+				{auth.RemediationRead, a.fixes},
+				{auth.SwitchRead, a.stopped},
 			} {
 				if !p.May(part.needs) {
 					continue

@@ -91,14 +91,14 @@ func (a *API) updateFinding(ctx context.Context, p auth.Principal, in *updateFin
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range result.Unprocessed {
-		code := fault.Conflict
-		if u.ErrorCode == triage.CodeNotFound {
-			return nil, unknownFinding(r.ID.Id)
-		}
-		return nil, fault.Errorf(code, op, "%s", u.ErrorMessage).WithHint("read it again: parry finding show %s", r.ID.Key())
+	if len(result.Unprocessed) == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	u := result.Unprocessed[0] // one was asked for
+	if u.ErrorCode == triage.CodeNotFound {
+		return nil, unknownFinding(r.ID.Id)
+	}
+	return nil, fault.Errorf(fault.Conflict, op, "%s", u.ErrorMessage).WithHint("read it again: parry finding show %s", r.ID.Key())
 }
 
 // groupFindings counts within the caller's accounts. Severity has few values, and every

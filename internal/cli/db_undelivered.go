@@ -46,7 +46,7 @@ func (s *shared) dbUndeliveredCommand() *cobra.Command {
 						return err
 					}
 					for _, m := range dead {
-						one := undelivered{File: f, ID: m.ID, Topic: m.Topic, WaitedAt: m.Since, GivenUp: m.DiedAt, Attempts: int(m.Attempts), Reason: m.Reason}
+						one := undelivered{File: f, ID: m.ID, Topic: m.Topic, WaitedAt: m.Since, GivenUp: m.DiedAt, Attempts: m.Attempts, Reason: m.Reason}
 						if json.Valid(m.Payload) {
 							one.Payload = m.Payload
 						}

@@ -102,12 +102,14 @@ func TestCancelInACallEndsTheScript(t *testing.T) {
 	levels(t, func(t *testing.T, r *script.Runner) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("somebody cancelled")
-		job := script.Job{Handler: "handler", Region: "eu-west-1", Source: "import boto3\ndef handler(e, c):\n    boto3.client('s3').list_buckets()\n",
+		job := script.Job{
+			Handler: "handler", Region: "eu-west-1", Source: "import boto3\ndef handler(e, c):\n    boto3.client('s3').list_buckets()\n",
 			Call: func(ctx context.Context, _ apimodel.Call) (apimodel.Reply, error) {
 				cancel(why)
 				<-ctx.Done()
 				return apimodel.Reply{}, context.Cause(ctx)
-			}}
+			},
+		}
 		if _, err := r.Run(ctx, job); !errors.Is(err, why) {
 			t.Errorf("error %v", err)
 		}

@@ -2,6 +2,7 @@ package sts_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -34,7 +35,7 @@ func FuzzServe(f *testing.F) {
 		in := xml.NewDecoder(w.Body)
 		for {
 			_, err := in.Token()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if err != nil {

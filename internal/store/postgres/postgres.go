@@ -86,7 +86,8 @@ func StillAlone(ctx context.Context, tx *sql.Tx, now time.Time) error {
 
 func noNodes(ctx context.Context, q interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, now time.Time) error {
+}, now time.Time,
+) error {
 	const op = "look for servers"
 	var there bool
 	if err := q.QueryRowContext(ctx, "SELECT to_regclass('"+executionSchema+".node') IS NOT NULL").Scan(&there); err != nil {
