@@ -121,7 +121,7 @@ func (v *vault) QueryFindings(_ context.Context, q store.FindingQuery) (store.Fi
 	}
 	var page store.FindingPage
 	for _, f := range v.findings {
-		keep := in(q.Accounts, f.Account)
+		keep := in(q.Accounts, f.Account) && !slices.Contains(q.WithoutAccounts, f.Account)
 		for _, c := range q.Where {
 			if c.Column == "account" && !slices.Contains(c.Values, f.Account) || c.Column == "id" && !slices.Contains(c.Values, f.ID.Id) {
 				keep = false

@@ -26,6 +26,7 @@ type FindingCounts struct {
 	Total  int64          `json:"total"`
 	Groups []FindingGroup `json:"groups" nullable:"false" doc:"The greatest first."`
 	Others int64          `json:"others" doc:"How many findings are in groups beyond the limit."`
+	Hidden int64          `json:"hidden,omitempty" doc:"How many are not counted because their accounts are out of use; all_accounts=true counts them."`
 }
 
 // FindingGroup is one group of findings.
@@ -59,6 +60,7 @@ type DayPoint struct {
 type (
 	countsInput struct {
 		FindingSelection
+		AccountsOutOfUse
 		Group []string `query:"group" maxItems:"4" enum:"severity,account,unit,region,control,workflow,record_state,compliance,product,resource_type" doc:"Attributes to group by, separated by commas; unit is the account's own."`
 		Limit int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many groups."`
 	}
@@ -84,7 +86,11 @@ const maxCounted = 10_000
 
 func (a *API) countFindings(ctx context.Context, p auth.Principal, in *countsInput) (*countsOutput, error) {
 	const op = "count findings"
-	q := store.CountQuery{Accounts: auth.Scope(p), Where: in.where()}
+	without, err := a.hides(ctx, p, in.FindingSelection, in.AccountsOutOfUse)
+	if err != nil {
+		return nil, err
+	}
+	q := store.CountQuery{Accounts: auth.Scope(p), WithoutAccounts: without, Where: in.where()}
 	// A unit is of an account: its findings are counted by account, and then together.
 	for _, g := range in.Group {
 		if g == "unit" {
@@ -103,6 +109,9 @@ func (a *API) countFindings(ctx context.Context, p auth.Principal, in *countsInp
 		return nil, fault.Errorf(fault.Invalid, op, "there are more than %d groups", maxCounted).WithHint("group by fewer attributes, or select fewer findings")
 	}
 	out := FindingCounts{Groups: []FindingGroup{}}
+	if out.Hidden, err = a.hidden(ctx, q); err != nil {
+		return nil, err
+	}
 	for _, g := range a.inUnits(counts, in.Group) {
 		out.Total += g.N
 		switch {

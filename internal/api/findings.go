@@ -81,7 +81,10 @@ func (in FindingColumns) exception() string {
 type findingsInput struct {
 	Paging
 	FindingColumns
+	AccountsOutOfUse
 }
+
+type findingsOutput struct{ Body FindingList }
 
 func (in FindingSelection) where() []store.Condition {
 	var where []store.Condition
@@ -123,15 +126,7 @@ type historyInput struct {
 func (a *API) registerFindings() {
 	a.registerSearch()
 	register(a, operation{id: "list-findings", method: http.MethodGet, path: "/v1/findings", summary: "List findings, the latest update or the most urgent first", tag: "findings"}, auth.FindingRead,
-		func(ctx context.Context, p auth.Principal, in *findingsInput) (*page[Finding], error) {
-			found, err := a.cfg.Findings.QueryFindings(ctx, store.FindingQuery{
-				Accounts: auth.Scope(p), Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor, ColumnsOnly: true, MainOnly: in.Unique, Exception: in.exception(),
-			})
-			if err != nil {
-				return nil, err
-			}
-			return findingsPage(found), nil
-		})
+		a.listFindings)
 	register(a, operation{id: "get-finding", method: http.MethodGet, path: "/v1/findings/{key}", summary: "Show a finding with its document", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *FindingPath) (*findingOutput, error) {
 			r, err := a.finding(ctx, p, in.Key)
@@ -183,6 +178,27 @@ func (a *API) registerFindings() {
 			}
 			return pageOf(entries, next), nil
 		})
+}
+
+func (a *API) listFindings(ctx context.Context, p auth.Principal, in *findingsInput) (*findingsOutput, error) {
+	without, err := a.hides(ctx, p, in.FindingSelection, in.AccountsOutOfUse)
+	if err != nil {
+		return nil, err
+	}
+	q := store.FindingQuery{
+		Accounts: auth.Scope(p), WithoutAccounts: without, Where: in.where(), Sort: in.order(), Limit: in.Limit, Cursor: in.Cursor,
+		ColumnsOnly: true, MainOnly: in.Unique, Exception: in.exception(),
+	}
+	found, err := a.cfg.Findings.QueryFindings(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	listed := findingsPage(found).Body
+	out := &findingsOutput{FindingList{Items: listed.Items, Next: listed.Next}}
+	if in.Cursor == "" {
+		out.Body.Hidden, err = a.hidden(ctx, store.CountQuery{WithoutAccounts: without, Where: q.Where, MainOnly: q.MainOnly, Exception: q.Exception})
+	}
+	return out, err
 }
 
 type resourcesInput struct {

@@ -36,6 +36,12 @@ type unasked struct {
 // findings in dev and one in prod.
 func insightBench(t *testing.T) (bench, *store.Store) {
 	t.Helper()
+	return insightBenchOf(t, nil)
+}
+
+// insightBenchOf is insightBench with another configuration.
+func insightBenchOf(t *testing.T, edit func(*api.Config, *store.Store)) (bench, *store.Store) {
+	t.Helper()
 	v := newVault()
 	db := storetest.SQLite(t)
 	var writes []store.FindingWrite
@@ -63,10 +69,14 @@ func insightBench(t *testing.T) (bench, *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := api.New(api.Config{
+	cfg := api.Config{
 		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Insights: desk, Counter: db, Exceptions: exceptionVault{v}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v,
 		Accounts: func() []org.Account { return []org.Account{{ID: dev, Unit: "work/dev"}, {ID: prod}} },
-	})
+	}
+	if edit != nil {
+		edit(&cfg, db)
+	}
+	handler, err := api.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func TestListsHoldWhatIsInScope(t *testing.T) {
 		want     int
 	}{"dev": {[]string{dev}, 1}, "both": {[]string{dev, prod}, 2}, "all": {[]string{"*"}, 2}, "none": {nil, 0}} {
 		who := b.as(t, "reader", c.accounts...)
-		found, err1 := who.Findings(ctx, client.FindingFilter{}, client.Paging{})
+		found, err1 := who.Findings(ctx, client.FindingFilter{AllAccounts: true}, client.Paging{})
 		rems, err2 := who.Remediations(ctx, client.RemediationFilter{}, client.Paging{})
 		approvals, err3 := who.Approvals(ctx, "", client.Paging{})
 		scores, err4 := who.Scores(ctx, client.ScoreQuery{By: "account"}, client.Paging{})

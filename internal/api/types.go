@@ -29,6 +29,13 @@ type Page[T any] struct {
 	Next  string `json:"next,omitempty" doc:"The cursor of the page that follows; absent on the last."`
 }
 
+// FindingList is a page of findings.
+type FindingList struct {
+	Items  []Finding `json:"items" nullable:"false"`
+	Next   string    `json:"next,omitempty" doc:"The cursor of the page that follows; absent on the last."`
+	Hidden int64     `json:"hidden,omitempty" doc:"On the first page: how many findings are not listed because their accounts are out of use; all_accounts=true lists them."`
+}
+
 // Finding is a finding as it is listed.
 type Finding struct {
 	Key          string    `json:"key" doc:"Names the finding in paths: base64url of product ARN, a zero byte and id."`

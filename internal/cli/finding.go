@@ -46,17 +46,21 @@ func (s *shared) findingListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var hidden int64
 			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[api.Finding], error) {
 				if search == nil {
-					return c.Findings(ctx, f, p)
+					got, err := c.Findings(ctx, f, p)
+					hidden += got.Hidden
+					return api.Page[api.Finding]{Items: got.Items, Next: got.Next}, err
 				}
 				return c.SearchFindings(ctx, f, *search, p)
 			})
 			if err != nil {
 				return err
 			}
+			s.tellHidden(hidden)
 			return s.print(s.Out, items, func() grid {
-				g := grid{header: []string{"Priority", "Severity", "Control", "Title", "Account", "Region", "Resource", "Workflow", "Updated", "Id"}}
+				g := grid{note: hiddenText(hidden), header: []string{"Priority", "Severity", "Control", "Title", "Account", "Region", "Resource", "Workflow", "Updated", "Id"}}
 				for _, v := range items {
 					workflow := v.Workflow
 					if v.Exception != "" {
@@ -82,11 +86,27 @@ func (s *shared) findingListCommand() *cobra.Command {
 	flags.BoolVar(&f.Overdue, "overdue", false, "only those whose deadline has passed")
 	flags.BoolVar(&f.Excepted, "excepted", false, "only those that an exception suppresses")
 	flags.StringVar(&f.Exception, "exception", "", "only those that this exception suppresses")
+	flags.BoolVar(&f.AllAccounts, "all-accounts", false, "also those of accounts that are suspended, closed or no longer in the organization")
 	flags.StringVar(&f.Sort, "sort", "updated", "updated or priority")
 	flags.StringVar(&filters, "filter", "", "only what Security Hub's filters select: JSON, @FILE or - for standard input")
 	flags.StringVar(&text, "text", "", "only those with all of these words in title or description")
 	limitFlag(c, &limit)
 	return c
+}
+
+// hiddenText says how many findings a list leaves out, "" for none.
+func hiddenText(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return number(n) + " more in accounts that are suspended, closed or gone; show them with --all-accounts"
+}
+
+// tellHidden says it beside output that is not a table, which has the line itself.
+func (s *shared) tellHidden(n int64) {
+	if n > 0 && (s.format != "table" || s.query != "") {
+		fmt.Fprintln(s.Err, hiddenText(n))
+	}
 }
 
 func checkSort(v string) error {

@@ -35,6 +35,7 @@ func (s *shared) findingCountCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			s.tellHidden(counts.Hidden)
 			return s.print(s.Out, counts, func() grid { return countGrid(counts, group) })
 		},
 	}
@@ -48,12 +49,13 @@ func (s *shared) findingCountCommand() *cobra.Command {
 	flags.StringVar(&f.RecordState, "state", "", "only ACTIVE or ARCHIVED")
 	flags.StringVar(&f.Compliance, "compliance", "", "only PASSED, WARNING, FAILED or NOT_AVAILABLE")
 	flags.BoolVar(&f.Overdue, "overdue", false, "only those whose deadline has passed")
+	flags.BoolVar(&f.AllAccounts, "all-accounts", false, "also those of accounts that are suspended, closed or no longer in the organization")
 	limitFlag(c, &limit)
 	return c
 }
 
 func countGrid(counts api.FindingCounts, group []string) grid {
-	g := grid{}
+	g := grid{note: hiddenText(counts.Hidden)}
 	for _, name := range group {
 		g.header = append(g.header, strings.ToUpper(name[:1])+strings.ReplaceAll(name[1:], "_", " "))
 	}

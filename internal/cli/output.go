@@ -29,6 +29,8 @@ type grid struct {
 	rows   [][]string
 	// pairs says that the two columns are the members of one thing.
 	pairs bool
+	// note is a line below the table; CSV does not have it.
+	note string
 }
 
 // print writes value, or its grid. A query is applied to the value and its
@@ -145,6 +147,15 @@ func formulaSafe(cell string) string {
 }
 
 func (g grid) table(w io.Writer, o output) error {
+	if g.note != "" {
+		note := g.note
+		g.note = ""
+		if err := g.table(w, o); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(w, printable(note))
+		return err
+	}
 	if len(g.rows) == 0 {
 		_, err := fmt.Fprintln(w, "Nothing to show.")
 		return err

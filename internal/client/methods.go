@@ -58,6 +58,9 @@ type FindingFilter struct {
 	// one does.
 	Excepted  bool
 	Exception string
+	// AllAccounts has lists and counts hold findings of accounts that are out of use;
+	// a search always does.
+	AllAccounts bool
 }
 
 // Resources lists up to n resources that need attention first.
@@ -68,8 +71,8 @@ func (c *Client) Resources(ctx context.Context, n int) ([]api.Resource, error) {
 }
 
 // Findings lists findings, the latest update or the most urgent first.
-func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.Page[api.Finding], error) {
-	var out api.Page[api.Finding]
+func (c *Client) Findings(ctx context.Context, f FindingFilter, p Paging) (api.FindingList, error) {
+	var out api.FindingList
 	err := c.call(ctx, http.MethodGet, "/v1/findings", f.values(p), nil, &out)
 	return out, err
 }
@@ -88,6 +91,9 @@ func (f FindingFilter) values(p Paging) url.Values {
 	if f.Excepted {
 		v.Set("excepted", "true")
 	}
+	if f.AllAccounts {
+		v.Set("all_accounts", "true")
+	}
 	if f.Unique {
 		v.Set("unique", "true")
 	}
@@ -98,6 +104,7 @@ func (f FindingFilter) values(p Paging) url.Values {
 // select, the latest update first.
 func (c *Client) SearchFindings(ctx context.Context, f FindingFilter, s api.FindingSearch, p Paging) (api.Page[api.Finding], error) {
 	var out api.Page[api.Finding]
+	f.AllAccounts = false // it is no parameter there
 	err := c.call(ctx, http.MethodPost, "/v1/findings/search", f.values(p), s, &out)
 	return out, err
 }

@@ -42,6 +42,13 @@ func (s State) Idle() string {
 	return "AWS Organizations has it as " + string(s)
 }
 
+// Out reports whether an account of this state is out of use: suspended, closed or
+// being closed, or no longer in the organization. What it was found to lack is nobody's
+// work any more. One that is not activated yet is not out of use.
+func (s State) Out() bool {
+	return s == Suspended || s == PendingClosure || s == Closed || s == Left
+}
+
 // Root is the unit of an account that stands in no organizational unit, as far as
 // that is known: "" is not known.
 const Root = "/"

@@ -17,6 +17,11 @@ type CountQuery struct {
 	// findings are counted.
 	Where   []Condition
 	GroupBy []string
+	// WithoutAccounts, MainOnly and Exception are those of FindingQuery. With the latter
+	// two the findings are counted.
+	WithoutAccounts []string
+	MainOnly        bool
+	Exception       string
 }
 
 // FindingCount is one group: the values of GroupBy in its order, and how many.
@@ -45,9 +50,16 @@ func (s *Store) countFindings(ctx context.Context, r querier, q CountQuery) ([]F
 	if err := b.scope(op, q.Accounts); err != nil {
 		return nil, err
 	}
+	if err := b.without(op, q.WithoutAccounts); err != nil {
+		return nil, err
+	}
 	if err := b.conditions(q.Where); err != nil {
 		return nil, err
 	}
+	if q.MainOnly {
+		b.where = append(b.where, mainOnly)
+	}
+	b.excepted(q.Exception)
 	var groups []string
 	for _, g := range q.GroupBy {
 		if !groupable(g) || slices.Contains(groups, "f."+g) {
@@ -85,8 +97,11 @@ func groupable(column string) bool {
 // the findings themselves.
 func (s *Store) rollup(q CountQuery) string {
 	asked := askedColumns(q.Accounts, q.GroupBy, q.Where)
+	if len(q.WithoutAccounts) > 0 {
+		asked = append(asked, "account")
+	}
 	switch {
-	case slices.ContainsFunc(asked, func(c string) bool { kind, _ := countColumn(c); return kind == 0 }):
+	case q.MainOnly || q.Exception != "" || slices.ContainsFunc(asked, func(c string) bool { kind, _ := countColumn(c); return kind == 0 }):
 		return s.q.FindingTotal
 	case !slices.Contains(asked, "account"):
 		return s.q.CountPageKind

@@ -24,6 +24,9 @@ const defaultScan = 10_000
 type FindingQuery struct {
 	// Accounts is the scope of the caller: see AllAccounts. It is required.
 	Accounts []string
+	// WithoutAccounts are left out, at most MaxWithout. Unlike the rest they may change
+	// from one page to the next.
+	WithoutAccounts []string
 	// Where holds for every finding of the page: all conditions together.
 	Where []Condition
 	// Filter holds for every finding of the page too, by what the documents say,
@@ -234,18 +237,16 @@ func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by 
 	if err := b.scope("query findings", q.Accounts); err != nil {
 		return nil, err
 	}
+	if err := b.without("query findings", q.WithoutAccounts); err != nil {
+		return nil, err
+	}
 	if err := b.conditions(q.Where); err != nil {
 		return nil, err
 	}
 	if q.MainOnly {
 		b.where = append(b.where, mainOnly)
 	}
-	if q.Exception != "" {
-		b.and("f.exception <> ''") // what the index is limited to
-	}
-	if q.Exception != "" && q.Exception != AnyException {
-		b.and("f.exception = %s", b.arg(text(q.Exception, maxID)))
-	}
+	b.excepted(q.Exception)
 	if from != nil {
 		b.after(by, *from)
 	}

@@ -152,6 +152,36 @@ func (b *builder) scope(op string, accounts []string) error {
 	return nil
 }
 
+// MaxWithout is how many accounts a query can leave out.
+const MaxWithout = 1000
+
+// without leaves accounts out.
+func (b *builder) without(op string, accounts []string) error {
+	if len(accounts) > MaxWithout {
+		return invalid(op, "%d accounts to leave out are more than %d", len(accounts), MaxWithout)
+	}
+	if len(accounts) == 0 {
+		return nil
+	}
+	marks := make([]string, len(accounts))
+	for i, a := range accounts {
+		marks[i] = b.arg(a)
+	}
+	b.and("f.account NOT IN (%s)", strings.Join(marks, ", "))
+	return nil
+}
+
+// excepted leaves what the exception suppresses, or any for AnyException; "" is no
+// restriction.
+func (b *builder) excepted(exception string) {
+	if exception != "" {
+		b.and("f.exception <> ''") // what the index is limited to
+	}
+	if exception != "" && exception != AnyException {
+		b.and("f.exception = %s", b.arg(text(exception, maxID)))
+	}
+}
+
 const everyAccount = "*"
 
 // AllAccounts is the scope that sees everything.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -239,12 +240,52 @@ func findingCounters(t *testing.T, s *store.Store) {
 		}
 		same(t, want, got)
 	}
+	// Accounts that are left out are so on every page and in every counter, also when one
+	// goes between two pages.
+	gone, total := []string{"111111111110"}, int64(0)
+	by := map[string]int64{}
+	for _, r := range everything(t, s) {
+		if r.Account != gone[0] {
+			total++
+			by[r.Account]++
+		}
+	}
+	rest := store.FindingQuery{Accounts: store.AllAccounts(), WithoutAccounts: gone, Limit: 7}
+	seen := map[finding.ID]bool{}
+	for {
+		page := must(s.QueryFindings(t.Context(), rest))(t)
+		for _, r := range page.Records {
+			if seen[r.ID] || slices.Contains(rest.WithoutAccounts, r.Account) {
+				t.Errorf("%s of %s is not for this page", r.ID.Id, r.Account)
+			}
+			seen[r.ID] = true
+		}
+		if rest.Cursor = page.Next; page.Next == "" {
+			break
+		}
+	}
+	same(t, total, int64(len(seen)))
+	rest.WithoutAccounts, rest.Cursor = nil, must(s.QueryFindings(t.Context(), store.FindingQuery{Accounts: store.AllAccounts(), WithoutAccounts: gone, Limit: 7}))(t).Next
+	must(s.QueryFindings(t.Context(), rest))(t)
+	for _, where := range [][]store.Condition{nil, {{Column: "product", Op: store.OpNotEqual, Values: []string{"none"}}}} { // counters, and rows
+		q := store.CountQuery{Accounts: store.AllAccounts(), WithoutAccounts: gone, Where: where}
+		same(t, total, must(s.CountFindings(t.Context(), q))(t)[0].N)
+		q.GroupBy = []string{"account"}
+		for _, c := range must(s.CountFindings(t.Context(), q))(t) {
+			same(t, by[c.Group[0]], c.N)
+		}
+		q.GroupBy, q.Accounts = nil, gone
+		same(t, int64(0), must(s.CountFindings(t.Context(), q))(t)[0].N)
+	}
+	same(t, int64(0), must(s.CountFindings(t.Context(), store.CountQuery{Accounts: store.AllAccounts(), Exception: store.AnyException}))(t)[0].N)
+	same(t, int64(30), must(s.CountFindings(t.Context(), store.CountQuery{Accounts: store.AllAccounts(), MainOnly: true}))(t)[0].N)
 	scoped := must(s.CountFindings(t.Context(), store.CountQuery{Accounts: []string{"111111111110"}, Where: []store.Condition{{Column: "workflow", Op: store.OpEqual, Values: []string{"SUPPRESSED"}}}}))(t)
 	same(t, []store.FindingCount{{Group: []string{}, N: 4}}, scoped)
 	same(t, int64(0), must(s.CountFindings(t.Context(), store.CountQuery{Accounts: []string{}}))(t)[0].N)
 	for _, q := range []store.CountQuery{
 		{},
 		{Accounts: store.AllAccounts(), GroupBy: []string{"severity_normalized"}},
+		{Accounts: store.AllAccounts(), WithoutAccounts: make([]string, store.MaxWithout+1)},
 		{Accounts: store.AllAccounts(), GroupBy: []string{"control", "control"}},
 		{Accounts: store.AllAccounts(), Where: []store.Condition{{Column: "n", Op: store.OpEqual, Values: []string{"1"}}}},
 	} {
