@@ -282,6 +282,35 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
+// TestWhatAnExceptionStoppedIsPlannedAnew: by the report that asked for it first, which
+// comes again when the exception ends. Without the exception's id it would be too old.
+func TestWhatAnExceptionStoppedIsPlannedAnew(t *testing.T) {
+	t.Parallel()
+	settled := at.Add(time.Hour)
+	for name, c := range map[string]struct {
+		state     remediation.State
+		exception string
+		want      int
+	}{
+		"superseded by it":       {remediation.Superseded, "ex-1", 1},
+		"cancelled by it":        {remediation.Cancelled, "ex-1", 1},
+		"superseded by a change": {remediation.Superseded, "", 0},
+		"cancelled by people":    {remediation.Cancelled, "", 0},
+		"failed":                 {remediation.Failed, "ex-1", 0},
+		"under way":              {remediation.Running, "ex-1", 0},
+	} {
+		s := &fakeStore{remediations: []remediation.Remediation{
+			{ID: "rem-last", Kind: remediation.KindFix, Finding: finding.ID{ProductArn: product, Id: "f1"}, Playbook: "S3.8", State: c.state, Exception: c.exception, UpdatedAt: settled},
+		}}
+		if err := stage(t, s, s38).Handle(t.Context(), event(t, func(e *bus.Event) { e.Time = settled.Add(time.Minute) }, report{updated: at})); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.requests(t); len(got) != c.want {
+			t.Errorf("%s: %d requests, want %d", name, len(got), c.want)
+		}
+	}
+}
+
 func TestWhatIsNeverRemediated(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string][]byte{
