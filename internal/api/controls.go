@@ -32,9 +32,29 @@ type ControlDetail struct {
 	Control
 	Schedule       string              `json:"schedule" doc:"When Security Hub checks it."`
 	Parameters     bool                `json:"parameters" doc:"Whether the check takes parameters."`
+	Takes          []ControlParameter  `json:"takes" nullable:"false" doc:"The parameters that it takes, as far as the catalogue knows them."`
 	RemediationURL string              `json:"remediation_url"`
 	In             []ControlInStandard `json:"in" nullable:"false" doc:"How it stands in each standard."`
 	Accounts       []ControlInAccount  `json:"accounts" nullable:"false" doc:"Accounts with failed findings, the most first; at most 100."`
+}
+
+// ControlParameter is a parameter of a control's check.
+type ControlParameter struct {
+	Name    string   `json:"name"`
+	Type    string   `json:"type" enum:"Integer,IntegerList,Double,String,StringList,Boolean,Enum,EnumList"`
+	Min     *float64 `json:"min,omitempty" doc:"The least number; absent where there is none or it is not known."`
+	Max     *float64 `json:"max,omitempty" doc:"The greatest number; absent where there is none or it is not known."`
+	Items   int      `json:"items,omitempty" doc:"How many items a list may have; absent where that is not known."`
+	Allowed []string `json:"allowed,omitempty" doc:"The values that it may have; absent where they are not listed or not known."`
+	Default []string `json:"default,omitempty" doc:"What Security Hub takes when nothing is set, several for a list; absent where it then passes over the parameter."`
+}
+
+func parametersOf(d control.Definition) []ControlParameter {
+	out := make([]ControlParameter, len(d.Parameters))
+	for i, p := range d.Parameters {
+		out[i] = ControlParameter(p)
+	}
+	return out
 }
 
 // ControlInStandard is a control's place in a standard.
@@ -167,7 +187,7 @@ func (a *API) getControl(ctx context.Context, p auth.Principal, in *controlInput
 	if !catalogued && !found {
 		return nil, notFound("control", in.ID, "list the controls: parry control list")
 	}
-	out := ControlDetail{Control: controlOf(id, all), Schedule: d.Schedule, Parameters: d.Parameters, In: []ControlInStandard{}, Accounts: failing(accounts)}
+	out := ControlDetail{Control: controlOf(id, all), Schedule: d.Schedule, Parameters: d.Customizable, Takes: parametersOf(d), In: []ControlInStandard{}, Accounts: failing(accounts)}
 	if catalogued {
 		out.RemediationURL = d.RemediationURL()
 	}

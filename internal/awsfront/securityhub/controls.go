@@ -18,18 +18,21 @@ type definitionItem struct {
 	SeverityRating            string   `json:"SeverityRating"`
 	CurrentRegionAvailability string   `json:"CurrentRegionAvailability"`
 	CustomizableProperties    []string `json:"CustomizableProperties"`
+	// ParameterDefinitions is left out where there are none, or the catalogue does
+	// not know them.
+	ParameterDefinitions map[string]parameterDefinition `json:"ParameterDefinitions,omitempty"`
 }
 
-// definitionOf has no ParameterDefinitions: the catalogue knows that a check
-// takes parameters, not which. The description is the title, since AWS's own is
-// prose of its user guide.
+// definitionOf has the title for a description, and a parameter's name in words:
+// AWS's own are prose of its user guide.
 func definitionOf(d control.Definition) definitionItem {
 	item := definitionItem{
 		SecurityControlID: d.ID, Title: d.Title, Description: d.Title, RemediationURL: d.RemediationURL(), SeverityRating: d.Severity,
 		CurrentRegionAvailability: "AVAILABLE", CustomizableProperties: []string{},
 	}
-	if d.Parameters {
+	if d.Customizable {
 		item.CustomizableProperties = append(item.CustomizableProperties, "Parameters")
+		item.ParameterDefinitions = parameterDefinitions(d.Parameters)
 	}
 	return item
 }
@@ -94,15 +97,16 @@ func lookup(id string) (control.Definition, bool) {
 }
 
 type controlItem struct {
-	SecurityControlID     string         `json:"SecurityControlId"`
-	SecurityControlArn    string         `json:"SecurityControlArn"`
-	Title                 string         `json:"Title"`
-	Description           string         `json:"Description"`
-	RemediationURL        string         `json:"RemediationUrl"`
-	SeverityRating        string         `json:"SeverityRating"`
-	SecurityControlStatus string         `json:"SecurityControlStatus"`
-	UpdateStatus          string         `json:"UpdateStatus"`
-	Parameters            map[string]any `json:"Parameters"`
+	SecurityControlID     string `json:"SecurityControlId"`
+	SecurityControlArn    string `json:"SecurityControlArn"`
+	Title                 string `json:"Title"`
+	Description           string `json:"Description"`
+	RemediationURL        string `json:"RemediationUrl"`
+	SeverityRating        string `json:"SeverityRating"`
+	SecurityControlStatus string `json:"SecurityControlStatus"`
+	UpdateStatus          string `json:"UpdateStatus"`
+	// Parameters are at their defaults: nothing is set through Parry.
+	Parameters map[string]parameterValue `json:"Parameters"`
 }
 
 type unprocessedControl struct {
@@ -156,7 +160,7 @@ func (h *Handler) batchGetControls(r *http.Request) (any, error) {
 		}
 		out.SecurityControls = append(out.SecurityControls, controlItem{
 			SecurityControlID: d.ID, SecurityControlArn: at.control(d.ID), Title: d.Title, Description: d.Title, RemediationURL: d.RemediationURL(),
-			SeverityRating: d.Severity, SecurityControlStatus: status, UpdateStatus: "READY", Parameters: map[string]any{},
+			SeverityRating: d.Severity, SecurityControlStatus: status, UpdateStatus: "READY", Parameters: parameterDefaults(d.Parameters),
 		})
 	}
 	return out, nil

@@ -3,15 +3,19 @@
 // the comparison of CIS versions, the table of generator ids before and after
 // consolidation, the page of the AI standard, and the pages of each service's
 // controls as far as they are there. Of those it takes ids, titles, severities,
-// memberships and numbers of requirements, and no prose.
+// memberships, numbers of requirements and parameters, and no prose. What
+// ListSecurityControlDefinitions answered (definitions*.json) tells parameters
+// before the pages do.
 //
 //	go run ./internal/control/gen -pages DIR -out internal/control/controls.tsv
 package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,22 +37,19 @@ func main() {
 }
 
 func run(dir, out, source string) error {
-	reference, err := os.ReadFile(filepath.Join(dir, "securityhub-controls-reference.md"))
-	if err != nil {
-		return err
-	}
-	c, err := readReference(string(reference))
+	c, err := start(dir)
 	if err != nil {
 		return err
 	}
 	for _, page := range []struct {
 		pattern string
-		read    func(text string)
+		read    func(text string) error
 	}{
 		{"cis-aws-foundations-benchmark.md", c.readBenchmark},
 		{"asff-changes-consolidation.md", c.readControlTower},
 		{"ai-*.md", c.readAI},
-		{"*-controls.md", c.readRequirements},
+		{"*-controls.md", c.readControls},
+		{"definitions*.json", c.readDefinitions},
 	} {
 		names, err := filepath.Glob(filepath.Join(dir, page.pattern))
 		if err != nil {
@@ -60,7 +61,9 @@ func run(dir, out, source string) error {
 			if err != nil {
 				return err
 			}
-			page.read(string(raw))
+			if err := page.read(string(raw)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 		}
 	}
 	// The page of PCI DSS lists it; the row of the reference leaves the standard out.
@@ -76,6 +79,24 @@ func run(dir, out, source string) error {
 		}
 	}
 	return c.write(out, source)
+}
+
+// start reads the reference. Without one the catalogue as it is gets what the
+// other pages have.
+func start(dir string) (catalog, error) {
+	reference, err := os.ReadFile(filepath.Join(dir, "securityhub-controls-reference.md"))
+	if errors.Is(err, fs.ErrNotExist) {
+		c := catalog{}
+		for _, d := range control.All() {
+			d.Standards = slices.Clone(d.Standards)
+			c[d.ID] = &d
+		}
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readReference(string(reference))
 }
 
 // catalog is what was read, by control id.
@@ -104,10 +125,8 @@ func standardOf(name string) string {
 }
 
 var (
-	linkID  = regexp.MustCompile(`^\[?\[([A-Za-z0-9]+\.[0-9]+)\]`)
-	spaces  = regexp.MustCompile(`(?:\s|<br\s*/?>)+`)
-	heading = regexp.MustCompile(`(?m)^## \[([A-Za-z0-9]+\.[0-9]+)\]`)
-	related = regexp.MustCompile(`(?m)^\*\*Related requirements:\*\*(.*)$`)
+	linkID = regexp.MustCompile(`^\[?\[([A-Za-z0-9]+\.[0-9]+)\]`)
+	spaces = regexp.MustCompile(`(?:\s|<br\s*/?>)+`)
 	// runOn is a comma that the table of one control lacks.
 	runOn = regexp.MustCompile(`(v[0-9.]+) (AWS|CIS|NIST|PCI)`)
 )
@@ -136,7 +155,7 @@ func readReference(text string) (catalog, error) {
 		if id == nil {
 			continue
 		}
-		d := &control.Definition{ID: id[1], Title: f[1], Severity: f[3], Parameters: strings.HasSuffix(f[4], "Yes"), Schedule: f[5]}
+		d := &control.Definition{ID: id[1], Title: f[1], Severity: f[3], Customizable: strings.HasSuffix(f[4], "Yes"), Schedule: f[5]}
 		if !slices.Contains([]string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}, d.Severity) {
 			return nil, fmt.Errorf("control %s has the severity %q", d.ID, d.Severity)
 		}
@@ -179,7 +198,7 @@ var number = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+$`)
 
 // readBenchmark reads the comparison of versions: a control and its numbers in
 // 5.0, 3.0, 1.4 and 1.2.
-func (c catalog) readBenchmark(text string) {
+func (c catalog) readBenchmark(text string) error {
 	for line := range strings.Lines(text) {
 		f := cells(line)
 		if len(f) != 5 {
@@ -195,10 +214,11 @@ func (c catalog) readBenchmark(text string) {
 			}
 		}
 	}
+	return nil
 }
 
 // readControlTower takes the controls of that standard from its generator ids.
-func (c catalog) readControlTower(text string) {
+func (c catalog) readControlTower(text string) error {
 	for line := range strings.Lines(text) {
 		f := cells(line)
 		if len(f) != 2 {
@@ -215,12 +235,13 @@ func (c catalog) readControlTower(text string) {
 			c.put(d, "control-tower")
 		}
 	}
+	return nil
 }
 
 // readAI reads the list of the standard whose page names its ARN.
-func (c catalog) readAI(text string) {
+func (c catalog) readAI(text string) error {
 	if !strings.Contains(text, "standards/ai-security-best-practices/v/1.0.0") {
-		return
+		return nil
 	}
 	for line := range strings.Lines(text) {
 		item, ok := strings.CutPrefix(strings.TrimSpace(line), "+ ")
@@ -228,34 +249,7 @@ func (c catalog) readAI(text string) {
 			c.put(c[id[1]], "ai")
 		}
 	}
-}
-
-// readRequirements reads the pages of services: under each control's heading
-// the requirements that it is related to.
-func (c catalog) readRequirements(text string) {
-	at := heading.FindAllStringSubmatchIndex(text, -1)
-	for i, m := range at {
-		end := len(text)
-		if i+1 < len(at) {
-			end = at[i+1][0]
-		}
-		d := c[text[m[2]:m[3]]]
-		line := related.FindStringSubmatch(text[m[0]:end])
-		if d == nil || line == nil {
-			continue
-		}
-		for one := range strings.SplitSeq(line[1], ",") {
-			one = strings.TrimSpace(spaces.ReplaceAllString(one, " "))
-			for prefix, key := range map[string]string{"NIST.800-53.r5 ": "nist-800-53", "NIST.800-171.r2 ": "nist-800-171"} {
-				if n, ok := strings.CutPrefix(one, prefix); ok {
-					c.put(d, key, n)
-				}
-			}
-			if name, n, ok := strings.Cut(one, "/"); ok && standardOf(name) != "" {
-				c.put(d, standardOf(name), n)
-			}
-		}
-	}
+	return nil
 }
 
 func (c catalog) write(path, source string) error {
@@ -273,8 +267,15 @@ func (c catalog) write(path, source string) error {
 	for _, id := range ids {
 		d := c[id]
 		parameters := "-"
-		if d.Parameters {
+		if d.Customizable {
 			parameters = "parameters"
+		}
+		if d.Parameters != nil {
+			var list []string
+			for _, p := range d.Parameters {
+				list = append(list, p.Encode())
+			}
+			parameters = strings.Join(list, " ")
 		}
 		var places []string
 		for _, s := range control.Standards() {
