@@ -127,6 +127,8 @@ func (s *server) controlsCLI(t *testing.T, python string) {
 		{"describe-standards-controls --standards-subscription-arn nonsense", "(InvalidInputException) when calling the DescribeStandardsControls operation"},
 		{"list-security-control-definitions --query length(SecurityControlDefinitions)", "589"},
 		{"get-security-control-definition --security-control-id S3.8 --query SecurityControlDefinition.SeverityRating", `"HIGH"`},
+		{"get-security-control-definition --security-control-id RDS.42 --query SecurityControlDefinition.ParameterDefinitions.logTypes.ConfigurationOptions.EnumList", `{"DefaultValue":["audit","error"],"MaxItems":4,"AllowedValues":["audit","error","general","slowquery"]}`},
+		{"batch-get-security-controls --security-control-ids ACM.1 --query SecurityControls[].Parameters", `[{"daysToExpiration":{"ValueType":"DEFAULT","Value":{"Integer":30}}}]`},
 		{"batch-get-security-controls --security-control-ids S3.8 --query SecurityControls[].SecurityControlStatus", `["ENABLED"]`},
 		{"list-standards-control-associations --security-control-id S3.8 --query length(StandardsControlAssociationSummaries)", "2"},
 		{"batch-get-standards-control-associations --standards-control-association-ids SecurityControlId=S3.8,StandardsArn=arn:aws:securityhub:us-east-1::standards/cis-aws-foundations-benchmark/v/5.0.0 --query length(StandardsControlAssociationDetails)", "1"},
@@ -190,6 +192,8 @@ func (s *server) controlCommands(t *testing.T) {
 		{"control list --standard cis-5.0 --status FAILED", []string{"S3.8", "HIGH", "FAILED"}},
 		{"control list --service IAM -o csv", []string{"Control,Severity,Status", "IAM.9,CRITICAL,PASSED,0,1"}},
 		{"control show s3.8", []string{"FAILED", "1 failed, 1 passed", "rule 2.1.4.2, requirement 2.1.4", "Failing in " + prod}},
+		{"control show S3.13", []string{"Parameter targetExpirationDays", "Integer, 1 to 36500; no default", "of STANDARD_IA, INTELLIGENT_TIERING", "requirement CP-10, CP-6(2), CP-9"}},
+		{"control show cloudtrail.10 -o json --query takes", []string{`"kmsKeyArns"`, `"StringList"`, `"items": 3`}},
 		{"control list --standard iso", []string{`--standard "iso" is not one of fsbp`}},
 		{"control show Nope.1", []string{`there is no control "Nope.1"`, "parry control list"}},
 	} {

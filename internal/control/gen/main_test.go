@@ -28,10 +28,11 @@ func TestGenerate(t *testing.T) {
 		"asff-changes-consolidation.md": "| service-managed-aws-control-tower/v/1.0.0/ELBv2.1 | security-control/ELBv2.1 |\n" +
 			"| service-managed-aws-control-tower/v/1.0.0/CodeBuild.5 | security-control/CodeBuild.5 |\n",
 		"ai-best.md": "`arn:aws:securityhub:{{region}}::standards/ai-security-best-practices/v/1.0.0`\n+ [[S3.1] Buckets](s3)\n",
-		"s3-controls.md": "## [S3.1] Buckets\n\n**Related requirements:** NIST.800-53.r5 AC-21, NIST.800-53.r5\nAC-3(7), PCI DSS v4.0.1/1.4.4, PCI DSS v3.2.1/1.2.1, CIS AWS Foundations Benchmark v5.0.0/9.9, NIST.800-53.r5 <b>, Unknown/1\n\n" +
+		"s3-controls.md": "## [S3.1] Buckets\n\n**Related requirements:** NIST.800-53.r5 AC-21, NIST.800-53.r5\nAC-3(7), PCI DSS v4.0.1/1.4.4, PCI DSS v3.2.1/1.2.1, CIS AWS Foundations Benchmark v5.0.0/9.9, NIST.800-53.r5 <b>, NIST.800-53.r5 SI-2(5) PCI DSS v4.0.1/6.3.3, NIST.800-53.r5 SI-13(5\n\n" +
 			"**Parameters:**\n\n| Parameter | Description | Type | Allowed custom values | Security Hub CSPM default value |\n| --- | --- | --- | --- | --- |\n" +
 			"|  `days`  | Days | Integer | `1` to `365` | `30 ` |\n| `mode` | Mode | Enum | `A, B` | No default value |\n| `on` | On | Boolean | `True` or `False` | `True` |\n" +
-			"| requiredTagKeys | Keys | StringList (maximum of 6 items) | 1–6 tag keys that meet [rules](x). | No default value |\n| `kinds` | Kinds | Enum | `A`, `B` , `C` | `A`, `B` |\n\n## [S3.99] Other\n\n**Related requirements:** PCI DSS v4.0.1/9.9\n",
+			"| requiredTagKeys | Keys | StringList (maximum of 6 items) | 1–6 tag keys that meet [rules](x). | No default value |\n| `kinds` | Kinds | Enum | `A`, `B` , `C` | `A`, `B` |\n" +
+			"| `ports` | Ports | IntegerList (minimum of 1 item and maximum of 32 items) | `1` to `65535` | `[80,443]` |\n| `fixed` | Fixed | Boolean | Not customizable | `false` |\n\n## [S3.99] Other\n\n**Related requirements:** PCI DSS v4.0.1/9.9\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -46,7 +47,7 @@ func TestGenerate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"S3.1\tMEDIUM\tPeriodic\tdays|Integer|min=1|max=365|default=30 mode|Enum|allowed=A,B on|Boolean|default=true requiredTagKeys|StringList|items=6 kinds|EnumList|allowed=A,B,C|default=A,B\tfsbp cis-5.0=2.1.4 cis-3.0=2.1.4 cis-1.4 nist-800-53=AC-21;AC-3(7) pci-4.0.1=1.4.4 ai\tBuckets should be closed *always*\n",
+		"S3.1\tMEDIUM\tPeriodic\tdays|Integer|min=1|max=365|default=30 mode|Enum|allowed=A,B on|Boolean|default=true requiredTagKeys|StringList|items=6 kinds|EnumList|allowed=A,B,C|default=A,B ports|IntegerList|min=1|max=65535|items=32|default=80,443\tfsbp cis-5.0=2.1.4 cis-3.0=2.1.4 cis-1.4 nist-800-53=AC-21;AC-3(7);SI-2(5) pci-4.0.1=1.4.4;6.3.3 ai\tBuckets should be closed *always*\n",
 		"ELB.1\tLOW\tChange triggered\t-\tpci-3.2.1 control-tower\tRedirect\n",
 	} {
 		if !strings.Contains(string(raw), want) {

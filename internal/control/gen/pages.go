@@ -16,7 +16,9 @@ var (
 	related = regexp.MustCompile(`(?ms)^\*\*Related requirements: ?\*\*(.*?)(?:\n\s*\n|\z)`)
 	table   = regexp.MustCompile(`(?m)^\*\*Parameters: ?\*\*\s*\n+((?:\|.*\n?)+)`)
 
-	nistNumber = regexp.MustCompile(`^[A-Z]{2}-[0-9]+(\([0-9]+\))?$`)
+	// requirement finds one in a list: not each has a comma before it, and one
+	// lacks its last bracket.
+	requirement = regexp.MustCompile(`NIST\.800-53\.r5 ([A-Z]{2}-[0-9]+(?:\([0-9]+\))?)(?:[^0-9(]|$)|NIST\.800-171\.r2 ([0-9.]*[0-9])|((?:CIS AWS|PCI DSS)[^/,]*)/([0-9.]*[0-9](?:\.[a-z]\b)?)`)
 )
 
 // readControls reads the page of a service: under each control's heading the
@@ -54,15 +56,13 @@ func (c catalog) readControls(text string) error {
 // far as that has them.
 func relate(d *control.Definition, list string) {
 	numbers := map[string][]string{}
-	for one := range strings.SplitSeq(list, ",") {
-		one = strings.TrimSpace(spaces.ReplaceAllString(one, " "))
-		key, n := "", ""
-		if rest, ok := strings.CutPrefix(one, "NIST.800-53.r5 "); ok && nistNumber.MatchString(rest) {
-			key, n = "nist-800-53", rest
-		} else if rest, ok := strings.CutPrefix(one, "NIST.800-171.r2 "); ok && number.MatchString(rest) {
-			key, n = "nist-800-171", rest
-		} else if name, rest, ok := strings.Cut(one, "/"); ok && number.MatchString(rest) {
-			key, n = standardOf(name), rest
+	for _, m := range requirement.FindAllStringSubmatch(spaces.ReplaceAllString(list, " "), -1) {
+		key, n := "nist-800-53", m[1]
+		switch {
+		case m[2] != "":
+			key, n = "nist-800-171", m[2]
+		case m[4] != "":
+			key, n = standardOf(m[3]), m[4]
 		}
 		if key != "" && !slices.Contains(numbers[key], n) {
 			numbers[key] = append(numbers[key], n)
@@ -108,7 +108,7 @@ func readParameters(rows string) ([]control.Parameter, error) {
 		if len(f) <= max(column["name"], column["type"], column["allowed"], column["default"]) {
 			return nil, fmt.Errorf("a row of the table of parameters has the cells %q", f)
 		}
-		if strings.HasPrefix(f[0], "---") {
+		if strings.HasPrefix(f[0], "---") || f[column["allowed"]] == "Not customizable" {
 			continue
 		}
 		p, err := readParameter(f[column["name"]], f[column["type"]], f[column["allowed"]], f[column["default"]])
@@ -145,6 +145,7 @@ func readParameter(name, kind, allowed, standard string) (control.Parameter, err
 		p.Allowed = values(allowed)
 	}
 	if !strings.HasPrefix(standard, "No default") && standard != "None" {
+		standard = strings.Trim(standard, "[]")
 		p.Default = values(strings.ToLower(standard))
 		if p.Type != control.Boolean {
 			p.Default = values(standard)
