@@ -193,11 +193,11 @@ func (b background) Stop(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(deadline.Sub(e.cfg.Clock.Now()), time.Second)
 	}
-	err := errors.Join(shutdown(dctx, timeout), e.flush.close())
+	err := shutdown(dctx, timeout)
 	e.loopStop()
-	e.loops.Wait()
+	e.loops.Wait() // a timer that is being started still waits for a flush
 	// Only now: the lease covers the work until it has ended.
-	return errors.Join(err, e.lease.release(context.WithoutCancel(ctx)))
+	return errors.Join(err, e.flush.close(), e.lease.release(context.WithoutCancel(ctx)))
 }
 
 // Lost is closed when the node lost its lease. The engine has then cancelled

@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -21,10 +22,11 @@ type flusher struct {
 	sync func() error
 	done func() error
 
-	mu   sync.Mutex
-	next *flush // gathers those who wait for the next flush
-	busy bool
-	wg   sync.WaitGroup
+	mu     sync.Mutex
+	next   *flush // gathers those who wait for the next flush
+	busy   bool
+	closed bool
+	wg     sync.WaitGroup
 }
 
 type flush struct {
@@ -78,6 +80,10 @@ func (f *flusher) wait() error {
 		return nil
 	}
 	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return errors.New("the log is closed")
+	}
 	if f.next == nil {
 		f.next = &flush{done: make(chan struct{})}
 	}
@@ -113,6 +119,9 @@ func (f *flusher) close() error {
 	if f == nil {
 		return nil
 	}
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
 	f.wg.Wait()
 	return f.done()
 }
