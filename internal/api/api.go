@@ -164,6 +164,8 @@ type Config struct {
 	// Sweeper looks for resources that fail a control, by default in Regions.
 	Sweeper Sweeper
 	Regions []string
+	// Channels are those of notifications.
+	Channels Channels
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -177,7 +179,7 @@ func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
 		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "people": c.People == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
-		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil,
+		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)
@@ -254,6 +256,7 @@ func build(cfg Config) *API {
 	a.registerCounts()
 	a.registerSources()
 	a.registerOrganization()
+	a.registerChannels()
 	// The schema of huma's own errors: reword gives ours instead.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")

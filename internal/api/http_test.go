@@ -156,7 +156,7 @@ func TestHealthSaysNothingElse(t *testing.T) {
 			t.Parallel()
 			v := newVault()
 			h, err := api.New(api.Config{
-				Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v,
+				Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Channels: channelVault{v},
 				Ready: func(context.Context) error { return c.err },
 			})
 			if err != nil {
@@ -176,11 +176,11 @@ func TestHealthSaysNothingElse(t *testing.T) {
 func TestNobodyMayDoAnything(t *testing.T) {
 	t.Parallel()
 	v := newVault()
-	h, err := api.New(api.Config{Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v})
+	h, err := api.New(api.Config{Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Channels: channelVault{v}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/v1/findings", "/v1/findings/x", "/v1/controls", "/v1/controls/S3.8", "/v1/scores", "/v1/resources", "/v1/remediations", "/v1/plans/rem-dev", "/v1/remediations/rem-dev/calls", "/v1/approvals", "/v1/audit/export", "/v1/stop-switch", "/v1/guards", "/v1/keys"} {
+	for _, path := range []string{"/v1/findings", "/v1/findings/x", "/v1/controls", "/v1/controls/S3.8", "/v1/scores", "/v1/resources", "/v1/remediations", "/v1/plans/rem-dev", "/v1/remediations/rem-dev/calls", "/v1/approvals", "/v1/audit/export", "/v1/stop-switch", "/v1/guards", "/v1/keys", "/v1/channels"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
 		if w.Code != http.StatusForbidden {

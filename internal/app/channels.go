@@ -35,16 +35,16 @@ func (s *Server) ownTraffic() []awsapi.Grant {
 }
 
 func (s *Server) buildNotify(t *stages) error {
-	channels := map[string]notify.Sender{}
+	channels, kinds := map[string]notify.Sender{}, map[string]string{}
 	for _, c := range s.cfg.Channels {
 		sender, err := s.channel(c, t.grants)
 		if err != nil {
 			return err
 		}
-		channels[c.Name] = sender
+		channels[c.Name], kinds[c.Name] = sender, c.Kind
 	}
 	var err error
-	t.notify, err = notify.New(notify.Config{Channels: channels, Findings: s.store, Clock: s.clock, Logger: s.log})
+	t.notify, err = notify.New(notify.Config{Channels: channels, Kinds: kinds, Findings: s.store, Clock: s.clock, Logger: s.log})
 	return err
 }
 
@@ -73,13 +73,17 @@ func secretFrom(variable string) string {
 // publisher publishes through the gate as own traffic.
 type publisher struct{ session *awsapi.Session }
 
-// Publish sends one message to topic.
-func (p publisher) Publish(ctx context.Context, topic, subject, message string) error {
-	_, err := p.session.Call(ctx, "notify", apimodel.Call{
+// Publish sends one message to topic and gives the id that SNS gave it.
+func (p publisher) Publish(ctx context.Context, topic, subject, message string) (string, error) {
+	reply, err := p.session.Call(ctx, "notify", apimodel.Call{
 		Service: "sns", Operation: "Publish", Region: regionOf(topic),
 		Input: map[string]any{"TopicArn": topic, "Subject": subject, "Message": message},
 	})
-	return err
+	if err != nil {
+		return "", err
+	}
+	id, _ := reply.Output["MessageId"].(string)
+	return id, nil
 }
 
 // regionOf reads the region of an ARN.

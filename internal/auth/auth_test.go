@@ -27,7 +27,7 @@ func TestRoleTable(t *testing.T) {
 	t.Parallel()
 	read := []auth.Action{
 		auth.FindingRead, auth.RemediationRead, auth.PlanRead, auth.ApprovalRead, auth.SwitchRead, auth.HubRead, auth.AuditRead,
-		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead, auth.ExceptionRead, auth.OrganizationRead,
+		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead, auth.ExceptionRead, auth.OrganizationRead, auth.ChannelRead,
 	}
 	want := map[auth.Role][]auth.Action{
 		auth.RoleAdmin:    auth.Actions(),

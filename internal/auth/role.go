@@ -105,6 +105,11 @@ const (
 	// the bus react to.
 	InsightWrite Action = "insight.write" // installation
 	ActionWrite  Action = "action.write"  // installation
+
+	// ChannelRead sees the channels of notifications and what they did, ChannelTest sends
+	// a test through one: people and programs outside get it.
+	ChannelRead Action = "channel.read" // installation
+	ChannelTest Action = "channel.test" // installation
 )
 
 // Actions lists them all.
@@ -114,7 +119,7 @@ func Actions() []Action {
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
 		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
-		OrganizationRead, OrganizationSync, OrganizationAccept,
+		OrganizationRead, OrganizationSync, OrganizationAccept, ChannelRead, ChannelTest,
 	}
 }
 
@@ -137,7 +142,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead, ChannelRead}, action)
 }
 
 // Installation reports whether a concerns the whole installation, so that only a
@@ -145,7 +150,7 @@ func reads(action Action) bool {
 func (a Action) Installation() bool {
 	return slices.Contains([]Action{
 		AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable, SourceRead, SourceWrite, DocumentWrite, RuleRead, RuleWrite,
-		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite,
+		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite, ChannelRead, ChannelTest,
 	}, a)
 }
 

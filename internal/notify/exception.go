@@ -45,7 +45,7 @@ func renderException(e bus.Event) (Message, bool, error) {
 		subject = fmt.Sprintf("ends in %d days", detail.DaysLeft)
 	}
 	var b body
-	b.line(sentence)
+	b.lead(sentence)
 	b.gap()
 	b.fact("Exception", x.ID)
 	b.fact("Title", x.Title)
@@ -62,5 +62,5 @@ func renderException(e bus.Event) (Message, bool, error) {
 		next = append(next, "parry exception approve "+argument(x.ID), "parry exception reject "+argument(x.ID))
 	}
 	b.next(next...)
-	return Message{Subject: fmt.Sprintf("Parry: exception %s: %s", subject, Clean(x.Title, 100)), Body: b.String()}, true, nil
+	return Message{Subject: fmt.Sprintf("Parry: exception %s: %s", subject, Clean(x.Title, 100)), Body: b.String(), Content: b.content, Status: "exception " + subject}, true, nil
 }

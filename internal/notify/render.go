@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/finding"
@@ -121,7 +120,7 @@ func renderChange(c remediation.StateChange, severity, title string) (Message, b
 		kind, about, title = "run", r.Runbook, ""
 	}
 	var b body
-	b.line(w.sentence)
+	b.lead(w.sentence)
 	b.gap()
 	b.fact("Finding", title)
 	b.fact("Control", r.Control)
@@ -144,7 +143,7 @@ func renderChange(c remediation.StateChange, severity, title string) (Message, b
 	if severity != "" {
 		subject = "[" + Clean(severity, 20) + "] " + subject
 	}
-	return Message{Subject: subject, Body: b.String()}, true
+	return Message{Subject: subject, Body: b.String(), Content: b.content, Status: w.subject, Severity: Clean(severity, 20), Thread: thread(r)}, true
 }
 
 // commands are what a person can do next. Only ids that Parry made are put into
@@ -199,11 +198,11 @@ func renderFindings(e bus.Event) (Message, error) {
 	for i, f := range detail.Findings {
 		if i == 0 {
 			subject = fmt.Sprintf("[%s] Parry: finding in %s: %s", Clean(string(f.SeverityLabel()), 20), Clean(f.Account(), 20), Clean(f.Title(), 120))
-			b.line("A finding was imported or updated.")
+			b.lead("A finding was imported or updated.")
 		}
 		if i == 10 {
 			b.gap()
-			b.line(fmt.Sprintf("And %d more findings.", len(detail.Findings)-i))
+			b.note(fmt.Sprintf("And %d more findings.", len(detail.Findings)-i))
 			break
 		}
 		b.gap()
@@ -222,13 +221,13 @@ func renderFindings(e bus.Event) (Message, error) {
 		b.fact("Id", f.ID().Id)
 	}
 	b.next("parry finding list")
-	return Message{Subject: subject, Body: b.String()}, nil
+	return Message{Subject: subject, Body: b.String(), Content: b.content, Status: "finding"}, nil
 }
 
 // renderOther tells of an event that Parry has no words for.
 func renderOther(e bus.Event) Message {
 	var b body
-	b.line("An event matched a rule.")
+	b.lead("An event matched a rule.")
 	b.gap()
 	b.fact("Type", e.DetailType)
 	b.fact("Source", e.Source)
@@ -237,41 +236,7 @@ func renderOther(e bus.Event) Message {
 	b.fact("Event", e.ID)
 	var detail bytes.Buffer
 	if json.Compact(&detail, e.Detail) == nil && detail.Len() > 2 {
-		b.gap()
-		b.line("Detail:")
-		b.indent(Clean(detail.String(), maxDetail))
+		b.detail(detail.String())
 	}
-	return Message{Subject: fmt.Sprintf("Parry: %s from %s", Clean(e.DetailType, 80), Clean(e.Source, 60)), Body: b.String()}
-}
-
-// body writes plain text. Every value goes through Clean and stands behind a
-// label or an indent, so that it cannot pass for a line of ours.
-type body struct{ strings.Builder }
-
-func (b *body) line(s string) { b.WriteString(s + "\n") }
-
-func (b *body) gap() { b.WriteString("\n") }
-
-func (b *body) indent(s string) { b.line("  " + s) }
-
-func (b *body) fact(name, value string) {
-	if value = Clean(value, maxFact); value != "" {
-		b.line(fmt.Sprintf("  %-12s %s", name+":", value))
-	}
-}
-
-func (b *body) reason(s string) {
-	if s = Clean(s, maxReason); s != "" {
-		b.gap()
-		b.line("Reason:")
-		b.indent(s)
-	}
-}
-
-func (b *body) next(commands ...string) {
-	b.gap()
-	b.line("Next:")
-	for _, c := range commands {
-		b.indent(c)
-	}
+	return Message{Subject: fmt.Sprintf("Parry: %s from %s", Clean(e.DetailType, 80), Clean(e.Source, 60)), Body: b.String(), Content: b.content, Status: "event"}
 }

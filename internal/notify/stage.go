@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/fault"
@@ -26,7 +26,8 @@ type Notification struct {
 // Sender is one channel. Its errors are marked fault.Transient or
 // fault.Terminal.
 type Sender interface {
-	Send(ctx context.Context, m Message) error
+	// Send gives m to the receiver once and says in one line what it answered.
+	Send(ctx context.Context, m Message) (answer string, err error)
 }
 
 // Findings gives the facts of a finding that an event about its remediation does
@@ -38,13 +39,18 @@ type Findings interface {
 // Config is what the stage is made of.
 type Config struct {
 	Channels map[string]Sender // by the name that rules use
+	Kinds    map[string]string // of the channels, for Reports
 	Findings Findings          // default: severity is left out
-	Clock    service.Clock     // for Test only
-	Logger   *slog.Logger      // default: discard
+	Clock    service.Clock
+	Logger   *slog.Logger // default: discard
 }
 
 // Stage notifies.
-type Stage struct{ cfg Config }
+type Stage struct {
+	cfg  Config
+	mu   sync.Mutex
+	done map[string]Report // by channel
+}
 
 // New checks cfg.
 func New(cfg Config) (*Stage, error) {
@@ -60,7 +66,7 @@ func New(cfg Config) (*Stage, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Logger = cfg.Logger.With("component", "notify")
-	return &Stage{cfg: cfg}, nil
+	return &Stage{cfg: cfg, done: map[string]Report{}}, nil
 }
 
 // Handle sends one notification. It answers topic notify.
@@ -86,26 +92,11 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		return nil
 	}
 	m.ID = messageID(n.Event.ID, n.Channel)
-	if err := sender.Send(ctx, m); err != nil {
+	if _, err := s.send(ctx, n.Channel, sender, m); err != nil {
 		return fmt.Errorf("notify channel %s: %w", n.Channel, err)
 	}
 	s.cfg.Logger.InfoContext(ctx, "notification sent", "channel", n.Channel, "rule", n.Rule, "event", n.Event.ID, "notification", m.ID)
 	return nil
-}
-
-// Test sends a message that says it is a test.
-func (s *Stage) Test(ctx context.Context, channel string) error {
-	sender, err := s.channel(channel)
-	if err != nil {
-		return err
-	}
-	now := s.cfg.Clock.Now()
-	id := messageID("test "+now.Format(time.RFC3339Nano), channel)
-	return sender.Send(ctx, Message{
-		ID: id, At: now, Subject: "Parry: test of channel " + Clean(channel, 80),
-		Body:  "This is a test. Notifications to this channel arrive.\n",
-		Event: bus.Event{Version: "0", ID: id, DetailType: "Parry Channel Test", Source: bus.SourceParry, Time: now, Resources: []string{}, Detail: json.RawMessage("{}")},
-	})
 }
 
 func (s *Stage) channel(name string) (Sender, error) {

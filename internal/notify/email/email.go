@@ -121,19 +121,19 @@ func loopback(host string) bool {
 // Send delivers m to all recipients, or fails for all. The error says whether
 // another try is worth it; what was accepted by the server is a success even
 // when the connection breaks right after.
-func (s *Sender) Send(ctx context.Context, m notify.Message) error {
+func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	msg := s.message(m)
 	client, err := s.client()
 	if err != nil {
-		return fault.Terminal(fault.E(fault.Invalid, "send mail", err))
+		return "", fault.Terminal(fault.E(fault.Invalid, "send mail", err))
 	}
 	err = client.DialAndSendWithContext(ctx, msg)
 	if err == nil || msg.IsDelivered() {
-		return nil
+		return strings.TrimSpace("SMTP " + msg.ServerResponse()), nil
 	}
-	return s.classify(err)
+	return "", s.classify(err)
 }
 
 func (s *Sender) message(m notify.Message) *mail.Msg {

@@ -42,8 +42,9 @@ func TestSend(t *testing.T) {
 	srv := serve(t, nil)
 	s := sender(t, srv, nil)
 	for range 2 {
-		if err := s.Send(t.Context(), message); err != nil {
-			t.Fatal(err)
+		answer, err := s.Send(t.Context(), message)
+		if err != nil || !strings.HasPrefix(answer, "SMTP ") || !strings.Contains(answer, "accepted") {
+			t.Fatalf("answer %q, %v", answer, err)
 		}
 	}
 	got := srv.received()
@@ -85,7 +86,7 @@ func TestNoHeaderCanBeInjected(t *testing.T) {
 	srv := serve(t, nil)
 	m := message
 	m.Subject = "x\r\nBcc: victim@example.com\r\n\r\nbody\x00\x1b[2J"
-	if err := sender(t, srv, nil).Send(t.Context(), m); err != nil {
+	if _, err := sender(t, srv, nil).Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	got := srv.received()[0]
@@ -115,14 +116,14 @@ func TestTLSAndLogin(t *testing.T) {
 	login := func(c *email.Config) {
 		c.TLS, c.Roots, c.Username, c.Password = email.TLSRequired, srv.roots, "parry", "correct horse"
 	}
-	if err := sender(t, srv, login).Send(t.Context(), message); err != nil {
+	if _, err := sender(t, srv, login).Send(t.Context(), message); err != nil {
 		t.Fatal(err)
 	}
 	if got := srv.received(); len(got) != 1 || !got[0].encrypted || got[0].user != "parry" {
 		t.Errorf("received %+v, want one encrypted mail from parry", got)
 	}
 	wrong := func(c *email.Config) { login(c); c.Password = "hunter2" }
-	err := sender(t, srv, wrong).Send(t.Context(), message)
+	_, err := sender(t, srv, wrong).Send(t.Context(), message)
 	if !fault.IsTerminal(err) || !strings.Contains(fault.HintOf(err), "password") {
 		t.Errorf("a wrong password gives %v, hint %q", err, fault.HintOf(err))
 	}
@@ -130,11 +131,11 @@ func TestTLSAndLogin(t *testing.T) {
 		t.Errorf("error %q prints the password", err)
 	}
 	stranger := func(c *email.Config) { login(c); c.Roots = nil }
-	if err := sender(t, srv, stranger).Send(t.Context(), message); !fault.IsTerminal(err) {
+	if _, err := sender(t, srv, stranger).Send(t.Context(), message); !fault.IsTerminal(err) {
 		t.Errorf("an unknown certificate gives %v", err)
 	}
 	opportunistic := func(c *email.Config) { c.TLS, c.Roots = email.TLSOpportunistic, srv.roots }
-	if err := sender(t, srv, opportunistic).Send(t.Context(), message); !fault.IsTerminal(err) {
+	if _, err := sender(t, srv, opportunistic).Send(t.Context(), message); !fault.IsTerminal(err) {
 		t.Errorf("a server that wants a login gives %v", err)
 	}
 }
@@ -142,14 +143,14 @@ func TestTLSAndLogin(t *testing.T) {
 func TestRequiredTLSIsRequired(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, nil)
-	err := sender(t, srv, func(c *email.Config) { c.TLS = "" }).Send(t.Context(), message)
+	_, err := sender(t, srv, func(c *email.Config) { c.TLS = "" }).Send(t.Context(), message)
 	if !fault.IsTerminal(err) || !strings.Contains(fault.HintOf(err), "tls") {
 		t.Errorf("a server without TLS gives %v, hint %q", err, fault.HintOf(err))
 	}
 	if len(srv.received()) > 0 {
 		t.Error("a mail went out in the clear")
 	}
-	if err := sender(t, srv, func(c *email.Config) { c.TLS = email.TLSOpportunistic }).Send(t.Context(), message); err != nil {
+	if _, err := sender(t, srv, func(c *email.Config) { c.TLS = email.TLSOpportunistic }).Send(t.Context(), message); err != nil {
 		t.Errorf("opportunistic TLS: %v", err)
 	}
 }
@@ -174,7 +175,7 @@ func TestRetryClass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := serve(t, tc.edit)
-			err := sender(t, srv, nil).Send(t.Context(), message)
+			_, err := sender(t, srv, nil).Send(t.Context(), message)
 			if tc.ok {
 				if err != nil || len(srv.received()) != tc.delivered {
 					t.Errorf("a mail that was accepted gives %v", err)
@@ -189,7 +190,8 @@ func TestRetryClass(t *testing.T) {
 	}
 	srv := serve(t, nil)
 	srv.stop()
-	if _, ok := fault.IsTransient(sender(t, srv, nil).Send(t.Context(), message)); !ok {
+	_, err := sender(t, srv, nil).Send(t.Context(), message)
+	if _, ok := fault.IsTransient(err); !ok {
 		t.Error("a server that is away is not tried again")
 	}
 }

@@ -23,7 +23,7 @@ const again = 5 * time.Second
 
 // Publisher publishes one message; the gate's own traffic in production.
 type Publisher interface {
-	Publish(ctx context.Context, topicARN, subject, message string) error
+	Publish(ctx context.Context, topicARN, subject, message string) (messageID string, err error)
 }
 
 // Config is a channel.
@@ -51,12 +51,16 @@ func New(cfg Config) (*Sender, error) {
 
 // Send publishes m. SNS has no idempotency for standard topics; the message ends
 // with the notification's ID, by which a repetition can be told.
-func (s *Sender) Send(ctx context.Context, m notify.Message) error {
+func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	body := m.Body + "\nNotification " + m.ID + "\n"
 	if len(body) > maxMessage {
 		body = notify.Clean(body, maxMessage/4)
 	}
-	return classify(s.cfg.Topic, s.cfg.Publisher.Publish(ctx, s.cfg.Topic, subject(m.Subject), body))
+	id, err := s.cfg.Publisher.Publish(ctx, s.cfg.Topic, subject(m.Subject), body)
+	if err != nil {
+		return "", classify(s.cfg.Topic, err)
+	}
+	return "SNS message " + id, nil
 }
 
 // subject gives s as SNS takes it: ASCII, one line, at most 100 characters,
@@ -85,9 +89,6 @@ func subject(s string) string {
 // classify keeps a class that is set. Throttling, AWS's own errors and broken
 // connections are worth another try; what AWS refuses is not.
 func classify(topic string, err error) error {
-	if err == nil {
-		return nil
-	}
 	if _, transient := fault.IsTransient(err); transient || fault.IsTerminal(err) {
 		return err
 	}

@@ -21,9 +21,9 @@ type fakePublisher struct {
 	err error
 }
 
-func (f *fakePublisher) Publish(_ context.Context, topicARN, subject, message string) error {
+func (f *fakePublisher) Publish(_ context.Context, topicARN, subject, message string) (string, error) {
 	f.got = [3]string{topicARN, subject, message}
-	return f.err
+	return "m-1", f.err
 }
 
 func TestSend(t *testing.T) {
@@ -34,8 +34,8 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := notify.Message{ID: "ntf-1", Subject: "[HIGH] Parry: öffentlich\r\nX: y " + strings.Repeat("a", 200), Body: "One.\nTwo.\n"}
-	if err := s.Send(t.Context(), m); err != nil {
-		t.Fatal(err)
+	if answer, err := s.Send(t.Context(), m); err != nil || answer != "SNS message m-1" {
+		t.Fatalf("answer %q, %v", answer, err)
 	}
 	want := [3]string{topic, "[HIGH] Parry: ?ffentlich X: y " + strings.Repeat("a", 67) + "...", "One.\nTwo.\n\nNotification ntf-1\n"}
 	if diff := cmp.Diff(want, p.got); diff != "" {
@@ -64,7 +64,7 @@ func TestRetryClass(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.Send(t.Context(), notify.Message{Subject: "s"})
+		_, err = s.Send(t.Context(), notify.Message{Subject: "s"})
 		_, transient := fault.IsTransient(err)
 		if transient != tc.transient || fault.IsTerminal(err) == tc.transient || !errors.Is(err, tc.err) {
 			t.Errorf("%s: error %v, transient %v, want %v", name, err, transient, tc.transient)

@@ -92,20 +92,21 @@ type Payload struct {
 	ID      string    `json:"id"` // the same for every try
 	Subject string    `json:"subject"`
 	Text    string    `json:"text"`
+	Test    bool      `json:"test,omitempty"` // nothing happened
 	Event   bus.Event `json:"event"`
 }
 
 // Send posts m. Every 2xx is a success; 408, 425, 429 and 5xx are tried again,
 // not before Retry-After.
-func (s *Sender) Send(ctx context.Context, m notify.Message) error {
+func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	const op = "post webhook"
-	raw, err := json.Marshal(Payload{ID: m.ID, Subject: m.Subject, Text: m.Body, Event: m.Event})
+	raw, err := json.Marshal(Payload{ID: m.ID, Subject: m.Subject, Text: m.Body, Test: m.Test, Event: m.Event})
 	if err != nil {
-		return fault.Terminal(fault.E(fault.Invalid, op, err))
+		return "", fault.Terminal(fault.E(fault.Invalid, op, err))
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(raw))
 	if err != nil {
-		return fault.Terminal(fault.E(fault.Invalid, op, errors.New("the url cannot be used")))
+		return "", fault.Terminal(fault.E(fault.Invalid, op, errors.New("the url cannot be used")))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "parry")
@@ -117,11 +118,11 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 		if errors.As(err, &with) {
 			err = with.Err // without the url, which may hold a token
 		}
-		return fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), again)
+		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), again)
 	}
 	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxReply)) // so that the connection can be used again
-	return s.judge(res)
+	return "HTTP " + res.Status, s.judge(res)
 }
 
 func (s *Sender) judge(res *http.Response) error {

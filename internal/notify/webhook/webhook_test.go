@@ -50,8 +50,8 @@ func TestSend(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer srv.Close()
-	if err := sender(t, srv.URL+"/hook?token=t").Send(t.Context(), message); err != nil {
-		t.Fatal(err)
+	if answer, err := sender(t, srv.URL+"/hook?token=t").Send(t.Context(), message); err != nil || answer != "HTTP 202 Accepted" {
+		t.Fatalf("answer %q, %v", answer, err)
 	}
 	if err := webhook.Verify([]byte(secret), at.Add(time.Minute), header.Get(webhook.HeaderSignature), body); err != nil {
 		t.Errorf("the signature does not verify: %v", err)
@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 				w.WriteHeader(tc.code)
 			}))
 			defer srv.Close()
-			err := sender(t, srv.URL).Send(t.Context(), message)
+			_, err := sender(t, srv.URL).Send(t.Context(), message)
 			wait, transient := fault.IsTransient(err)
 			if err == nil || transient != (tc.wait > 0) || wait != tc.wait || fault.IsTerminal(err) == transient {
 				t.Errorf("error %v, wait %s, want %s", err, wait, tc.wait)
@@ -149,7 +149,7 @@ func TestAwayIsTriedAgainAndTheTokenStaysSecret(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.NotFoundHandler())
 	srv.Close()
-	err := sender(t, srv.URL+"/hook?token=hunter2").Send(t.Context(), message)
+	_, err := sender(t, srv.URL+"/hook?token=hunter2").Send(t.Context(), message)
 	if _, ok := fault.IsTransient(err); !ok {
 		t.Errorf("error %v is not transient", err)
 	}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/notify"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// Channels are those of notifications.
+type Channels interface {
+	Reports() []notify.Report
+	Test(ctx context.Context, channel, event, by string) (notify.Trial, error)
+}
+
+// Channel is one channel, and what it did on the node that answers since it started.
+type Channel struct {
+	Name     string    `json:"name"`
+	Kind     string    `json:"kind" enum:"email,sns,webhook,slack"`
+	Sent     int64     `json:"sent" doc:"Messages that the receiver took, tests among them."`
+	Failed   int64     `json:"failed" doc:"Tries that failed; a message may have several."`
+	SentAt   time.Time `json:"sent_at,omitzero" doc:"When the receiver last took one."`
+	Answer   string    `json:"answer,omitempty" doc:"What it answered then. Untrusted text."`
+	FailedAt time.Time `json:"failed_at,omitzero" doc:"When a try last failed."`
+	Problem  string    `json:"problem,omitempty" doc:"Why. Untrusted text: it may be the receiver's."`
+}
+
+// ChannelTest is what came of a test message.
+type ChannelTest struct {
+	Channel      string `json:"channel"`
+	Event        string `json:"event" enum:"queued,succeeded,failed,approval"`
+	Notification string `json:"notification" doc:"Id of the message, which its receiver sees too."`
+	Subject      string `json:"subject"`
+	Delivered    bool   `json:"delivered" doc:"Whether the receiver took it. What becomes of it behind the receiver is not known."`
+	Answer       string `json:"answer,omitempty" doc:"What the receiver answered. Untrusted text."`
+	Problem      string `json:"problem,omitempty" doc:"Why it was not delivered. Untrusted text."`
+	Hint         string `json:"hint,omitempty" doc:"What to do."`
+}
+
+// testPatience bounds a test: a client waits no longer than a minute.
+const testPatience = 40 * time.Second
+
+type testChannelInput struct {
+	Name string `path:"name" maxLength:"200"`
+	Body struct {
+		Event string `json:"event,omitempty" enum:"queued,succeeded,failed,approval" default:"succeeded" doc:"What the message is about."`
+	}
+}
+
+func (a *API) registerChannels() {
+	const tag = "channels"
+	register(a, operation{id: "list-channels", method: http.MethodGet, path: "/v1/channels", summary: "List channels of notifications with what they did since the node started", tag: tag}, auth.ChannelRead,
+		func(_ context.Context, p auth.Principal, _ *struct{}) (*page[Channel], error) {
+			if err := auth.Authorize(p, auth.ChannelRead, auth.All); err != nil {
+				return nil, err
+			}
+			items := []Channel{}
+			for _, r := range a.cfg.Channels.Reports() {
+				items = append(items, Channel(r))
+			}
+			return pageOf(items, ""), nil
+		})
+	register(a, operation{id: "test-channel", method: http.MethodPost, path: "/v1/channels/{name}/test", summary: "Send a message that says it is a test through a channel", tag: tag}, auth.ChannelTest, a.testChannel)
+}
+
+// testChannel audits that a test is asked for before it is sent.
+func (a *API) testChannel(ctx context.Context, p auth.Principal, in *testChannelInput) (*struct{ Body ChannelTest }, error) {
+	if err := auth.Authorize(p, auth.ChannelTest, auth.All); err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(a.cfg.Channels.Reports(), func(r notify.Report) bool { return r.Name == in.Name }) {
+		return nil, fault.Errorf(fault.NotFound, "test channel", "there is no channel %q", notify.Clean(in.Name, 80)).WithHint("list them: parry notify channels")
+	}
+	detail, err := json.Marshal(map[string]string{"event": in.Body.Event})
+	if err != nil {
+		return nil, err
+	}
+	err = a.cfg.Directory.Enqueue(ctx, store.Execution, store.Effects{Audit: []store.AuditRecord{
+		{At: a.cfg.Clock.Now().UTC(), Actor: p.Name, Action: "channel.tested", Object: in.Name, Detail: detail},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, testPatience)
+	defer cancel()
+	t, err := a.cfg.Channels.Test(ctx, in.Name, in.Body.Event, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body ChannelTest }{ChannelTest{
+		Channel: in.Name, Event: in.Body.Event, Notification: t.Notification, Subject: t.Subject, Delivered: t.Problem == "",
+		Answer: t.Answer, Problem: t.Problem, Hint: t.Hint,
+	}}, nil
+}
