@@ -427,7 +427,7 @@ func (c *Config) TrustedProxies() ([]netip.Prefix, error) {
 func (c *Config) validateOrganization() error {
 	if c.Organization.HubAccount == "" {
 		return fault.Errorf(fault.Invalid, validate, "organization.hub_account is not set: the account that Parry's own credentials belong to").
-			WithHint("write a parry.yaml, docs/configuration.md begins with one; without an AWS account see: parry demo")
+			WithHint("write a parry.yaml: parry init; without an AWS account see: parry demo")
 	}
 	return c.Organization.Validate()
 }
