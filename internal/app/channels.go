@@ -11,6 +11,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/notify/email"
+	"github.com/parry-security/parry/internal/notify/slack"
 	"github.com/parry-security/parry/internal/notify/sns"
 	"github.com/parry-security/parry/internal/notify/webhook"
 )
@@ -54,11 +55,13 @@ func (s *Server) channel(c config.Channel, grants []awsapi.Grant) (notify.Sender
 		return email.New(email.Config{Server: c.SMTP, TLS: c.TLS, Username: c.Username, Password: secretFrom(c.Password), From: c.From, To: c.To})
 	case "sns":
 		session := s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-notify"}, grants)
-		return sns.New(sns.Config{Publisher: publisher{session}, Topic: c.Topic})
+		return sns.New(sns.Config{Publisher: publisher{session}, Topic: c.Topic, Format: c.Format})
 	case "webhook":
 		return webhook.New(webhook.Config{URL: c.URL, Secret: secretFrom(c.Secret), Clock: s.clock})
+	case "slack":
+		return slack.New(slack.Config{URL: secretFrom(c.SlackURL), Hosts: c.Hosts})
 	}
-	return nil, fault.Errorf(fault.Invalid, "configure channel "+c.Name, "kind %q is not email, sns or webhook", c.Kind)
+	return nil, fault.Errorf(fault.Invalid, "configure channel "+c.Name, "kind %q is not email, sns, webhook or slack", c.Kind)
 }
 
 // secretFrom reads a secret from the environment variable that the

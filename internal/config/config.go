@@ -188,7 +188,7 @@ type BusRule struct {
 	Disabled  bool     `yaml:"disabled"`
 }
 
-// Channel is where notifications go. Kind is email, sns or webhook.
+// Channel is where notifications go. Kind is email, sns, webhook or slack.
 type Channel struct {
 	Name string `yaml:"name"`
 	Kind string `yaml:"kind"`
@@ -200,10 +200,14 @@ type Channel struct {
 	From     string   `yaml:"from"`
 	To       []string `yaml:"to"`
 	// sns
-	Topic string `yaml:"topic"` // ARN
+	Topic  string `yaml:"topic"`  // ARN
+	Format string `yaml:"format"` // plain (default) or chatbot
 	// webhook
 	URL    string `yaml:"url"`
 	Secret string `yaml:"secret_env"` // name of the environment variable that holds the signing key
+	// slack
+	SlackURL string   `yaml:"url_env"` // name of the environment variable that holds the webhook's URL, which is a secret
+	Hosts    []string `yaml:"hosts"`   // default: hooks.slack.com
 }
 
 // Guards refuse calls whatever a plan says; see docs/configuration.md.
@@ -499,10 +503,14 @@ func (c Channel) validate() error {
 		return fmt.Errorf("channel %s needs smtp, from and to", c.Name)
 	case c.Kind == "sns" && !strings.HasPrefix(c.Topic, "arn:"):
 		return fmt.Errorf("channel %s needs topic, an ARN", c.Name)
+	case c.Format != "" && (c.Kind != "sns" || c.Format != "plain" && c.Format != "chatbot"):
+		return fmt.Errorf("channel %s: format %q is not plain or chatbot, for sns", c.Name, c.Format)
+	case c.Kind == "slack" && c.SlackURL == "":
+		return fmt.Errorf("channel %s needs url_env", c.Name)
 	case c.Kind == "webhook" && c.URL == "":
 		return fmt.Errorf("channel %s needs url", c.Name)
-	case c.Kind != "email" && c.Kind != "sns" && c.Kind != "webhook":
-		return fmt.Errorf("channel %s: kind %q is not email, sns or webhook", c.Name, c.Kind)
+	case c.Kind != "email" && c.Kind != "sns" && c.Kind != "webhook" && c.Kind != "slack":
+		return fmt.Errorf("channel %s: kind %q is not email, sns, webhook or slack", c.Name, c.Kind)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ organization:
   accounts: [{id: "011122223333", name: dev, unit: a/b}]
 bus_rules: [{name: r, playbooks: [S3.8], channels: [m], disabled: true}]
 policies: [{id: p, units: [a/b], mode: people, quorum: 2, expires: 24h}]
-channels: [{name: m, kind: email, smtp: "h:25", tls: none, username: u, password_env: P, from: a@b, to: [c@d], topic: t, url: u, secret_env: S}]
+channels: [{name: m, kind: email, smtp: "h:25", tls: none, username: u, password_env: P, from: a@b, to: [c@d], topic: t, format: "", url: u, secret_env: S, url_env: V, hosts: [h.example.com]}]
 guards:
   break_glass: [g]
   resources: ["arn:aws:s3:::x"]
@@ -85,7 +85,7 @@ exceptions: {max_days: 90, warn_days: [7]}
 		Policies: []approve.Policy{{ID: "p", Units: []string{"a/b"}, Mode: approve.People, Quorum: 2, Expires: 24 * time.Hour}},
 		Channels: []config.Channel{{
 			Name: "m", Kind: "email", SMTP: "h:25", TLS: "none", Username: "u", Password: "P", From: "a@b", To: []string{"c@d"},
-			Topic: "t", URL: "u", Secret: "S",
+			Topic: "t", URL: "u", Secret: "S", SlackURL: "V", Hosts: []string{"h.example.com"},
 		}},
 		Guards: config.Guards{
 			BreakGlass: []string{"g"}, Resources: []string{"arn:aws:s3:::x"},
@@ -205,6 +205,9 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"mail without to":    {least + "channels: [{name: m, kind: email, smtp: 'h:25', from: a@b}]", "channel m needs smtp, from and to", "docs/configuration.md"},
 		"topic":              {least + "channels: [{name: t, kind: sns, topic: alerts}]", "channel t needs topic, an ARN", "docs/configuration.md"},
 		"webhook":            {least + "channels: [{name: w, kind: webhook}]", "channel w needs url", "docs/configuration.md"},
+		"slack":              {least + "channels: [{name: w, kind: slack, url: 'https://hooks.slack.com/x'}]", "channel w needs url_env", "docs/configuration.md"},
+		"format":             {least + "channels: [{name: t, kind: sns, topic: 'arn:a', format: fancy}]", `channel t: format "fancy" is not plain or chatbot`, "docs/configuration.md"},
+		"format of a mail":   {least + "channels: [{name: m, kind: email, smtp: 'h:25', from: a@b, to: [c@d], format: chatbot}]", `channel m: format "chatbot"`, "docs/configuration.md"},
 		"unnamed resource":   {least + "guards: {resources: ['arn:aws:s3:::a', bucket]}", `guards.resources[1]: "bucket" is not an ARN`, "arn:aws:s3:::evidence"},
 		"pattern never":      {least + "guards: {break_glass: ['*']}", `guards.break_glass[0]: "*" is a pattern`, "guards.deny"},
 		"nobody never":       {least + "guards: {break_glass: ['']}", `guards.break_glass[0]: it is empty`, "docs/configuration.md"},

@@ -1,5 +1,5 @@
 // Package notify tells people, in plain words, what became of a remediation or
-// a finding, through channels: email, sns and webhook below it.
+// a finding, through channels: email, sns, webhook and slack below it.
 //
 // # Takes
 //

@@ -30,7 +30,16 @@ type Publisher interface {
 type Config struct {
 	Publisher Publisher
 	Topic     string // ARN
+	Format    string // default: FormatPlain
 }
+
+// The formats of a message.
+const (
+	FormatPlain = "plain" // text, for people who get it by mail
+	// FormatChatbot is the custom notification that Amazon Q Developer in chat
+	// applications (AWS Chatbot) posts to Slack and Teams.
+	FormatChatbot = "chatbot"
+)
 
 // Sender publishes.
 type Sender struct{ cfg Config }
@@ -40,6 +49,9 @@ func New(cfg Config) (*Sender, error) {
 	const op = "configure sns"
 	if cfg.Publisher == nil {
 		return nil, fault.Errorf(fault.Internal, op, "publisher is required")
+	}
+	if cfg.Format != "" && cfg.Format != FormatPlain && cfg.Format != FormatChatbot {
+		return nil, fault.Errorf(fault.Invalid, op, "format %q is not plain or chatbot", notify.Clean(cfg.Format, 40))
 	}
 	arn := regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$`)
 	if !arn.MatchString(cfg.Topic) {
@@ -55,6 +67,12 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	body := m.Body + "\nNotification " + m.ID + "\n"
 	if len(body) > maxMessage {
 		body = notify.Clean(body, maxMessage/4)
+	}
+	if s.cfg.Format == FormatChatbot {
+		var err error
+		if body, err = custom(m); err != nil {
+			return "", fault.Terminal(fault.E(fault.Invalid, "publish notification", err))
+		}
 	}
 	id, err := s.cfg.Publisher.Publish(ctx, s.cfg.Topic, subject(m.Subject), body)
 	if err != nil {
