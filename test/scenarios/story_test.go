@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime/quotedprintable"
+	"mime"
+	"mime/multipart"
 	"net/http"
+	"net/mail"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -298,8 +300,19 @@ func (n *node) mail(id remediation.ID, word string) testenv.Mail {
 
 // plain is a mail's text as its reader sees it, without line breaks.
 func plain(m testenv.Mail) string {
-	_, body, _ := strings.Cut(m.Text(), "\n\n")
-	raw, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(body)))
+	msg, err := mail.ReadMessage(strings.NewReader(m.Text()))
+	if err != nil {
+		return err.Error()
+	}
+	_, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
+	if err != nil {
+		return err.Error()
+	}
+	part, err := multipart.NewReader(msg.Body, params["boundary"]).NextPart() // the text; the page is next
+	if err != nil {
+		return err.Error()
+	}
+	raw, err := io.ReadAll(part)
 	if err != nil {
 		return err.Error()
 	}

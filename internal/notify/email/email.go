@@ -124,7 +124,10 @@ func loopback(host string) bool {
 func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	msg := s.message(m)
+	msg, err := s.message(m)
+	if err != nil {
+		return "", fault.Terminal(fault.E(fault.Internal, "lay out mail", err))
+	}
 	client, err := s.client()
 	if err != nil {
 		return "", fault.Terminal(fault.E(fault.Invalid, "send mail", err))
@@ -136,7 +139,10 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	return "", s.classify(err)
 }
 
-func (s *Sender) message(m notify.Message) *mail.Msg {
+// message is multipart/alternative: text, then HTML. What concerns one remediation refers
+// to a message that was never sent, so that mail readers put it into one thread whichever
+// comes first. There is no List-Unsubscribe: who gets mail is in the configuration.
+func (s *Sender) message(m notify.Message) (*mail.Msg, error) {
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(s.from)
 	msg.ToMailAddress(s.to...)
@@ -145,8 +151,18 @@ func (s *Sender) message(m notify.Message) *mail.Msg {
 	msg.SetMessageIDWithValue(m.ID + "@" + s.domain)
 	msg.SetDateWithValue(m.At)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	if m.Thread != "" {
+		root := "<" + m.Thread + ".thread@" + s.domain + ">"
+		msg.SetGenHeader(mail.HeaderInReplyTo, root)
+		msg.SetGenHeader(mail.HeaderReferences, root)
+	}
+	laid, err := html(m)
+	if err != nil {
+		return nil, err
+	}
 	msg.SetBodyString(mail.TypeTextPlain, m.Body+"\n-- \nNotification "+m.ID+"\n")
-	return msg
+	msg.AddAlternativeString(mail.TypeTextHTML, laid)
+	return msg, nil
 }
 
 func (s *Sender) client() (*mail.Client, error) {

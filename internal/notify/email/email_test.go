@@ -1,9 +1,7 @@
 package email_test
 
 import (
-	"io"
 	"mime"
-	"mime/quotedprintable"
 	"net/mail"
 	"strings"
 	"testing"
@@ -68,11 +66,8 @@ func TestSend(t *testing.T) {
 	if date, err := m.Header.Date(); err != nil || !date.Equal(message.At) {
 		t.Errorf("date %s, %v", date, err)
 	}
-	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := message.Body + "\n-- \nNotification ntf-0011\n"; strings.ReplaceAll(string(body), "\r\n", "\n") != want {
+	body, _ := parts(t, got[0].data)
+	if want := message.Body + "\n-- \nNotification ntf-0011\n"; body != want {
 		t.Errorf("body %q, want %q", body, want)
 	}
 	again, err := mail.ReadMessage(strings.NewReader(got[1].data))

@@ -1,0 +1,163 @@
+package email_test
+
+import (
+	"encoding/json"
+	"flag"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/notify"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// parts reads a mail of exactly two parts, text and HTML.
+func parts(t *testing.T, data string) (text, html string) {
+	t.Helper()
+	m, err := mail.ReadMessage(strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/alternative" {
+		t.Fatalf("content type %q, %v", kind, err)
+	}
+	var got []string
+	r := multipart.NewReader(m.Body, params["boundary"])
+	for {
+		p, err := r.NextPart() // decodes quoted-printable
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, p.Header.Get("Content-Type"), strings.ReplaceAll(string(raw), "\r\n", "\n"))
+	}
+	if len(got) != 4 || !strings.HasPrefix(got[0], "text/plain") || !strings.HasPrefix(got[2], "text/html") {
+		t.Fatalf("parts %q", got)
+	}
+	return got[1], got[3]
+}
+
+func rendered(t *testing.T, to, id, undoes, title string) notify.Message {
+	t.Helper()
+	detail, err := json.Marshal(map[string]any{
+		"remediation": map[string]any{"id": id, "undo_of": undoes, "kind": "fix", "control": "S3.8", "account": "111122223333", "region": "us-east-1", "resource": "arn:aws:s3:::open-bucket", "state": to, "reason": title},
+		"to":          to, "approval_id": "apr-1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok, err := notify.Render(bus.Event{ID: "e", DetailType: bus.RemediationChanged, Source: bus.SourceParry, Time: message.At, Detail: detail}, "HIGH", title)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	m.ID = "ntf-1"
+	return m
+}
+
+// sent sends messages and gives what arrived.
+func sent(t *testing.T, messages ...notify.Message) []string {
+	t.Helper()
+	srv := serve(t, nil)
+	s := sender(t, srv, nil)
+	var out []string
+	for _, m := range messages {
+		if _, err := s.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range srv.received() {
+		out = append(out, r.data)
+	}
+	return out
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	trial := rendered(t, "failed", "rem-1", "", "S3 buckets should block public access")
+	trial.Test, trial.Content.Notice = true, "This is a test."
+	for name, m := range map[string]notify.Message{
+		"queued":            rendered(t, "queued", "rem-1", "", "S3 buckets should block public access"),
+		"succeeded":         rendered(t, "verified", "rem-1", "", "S3 buckets should block public access"),
+		"failed":            rendered(t, "failed", "rem-1", "", "S3 buckets should block public access"),
+		"awaiting_approval": rendered(t, "awaiting_approval", "rem-1", "", "S3 buckets should block public access"),
+		"test":              trial,
+		"hostile":           rendered(t, "verified", "rem-1", "", `</title><script>alert(1)</script><img src=https://evil.example/x onerror="a()">{{.ID}} &amp; "`),
+	} {
+		_, got := parts(t, sent(t, m)[0])
+		path := filepath.Join("testdata", name+".html")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+// Whatever a finding says, the page has the elements of its template, none that loads or
+// runs something, and no link.
+func TestHostileTextIsOnlyText(t *testing.T) {
+	t.Parallel()
+	known := regexp.MustCompile(`^</?(!DOCTYPE html|html|head|meta|title|body|div|p|strong|table|tr|td|pre)\b`)
+	for _, evil := range []string{
+		"<script>x</script>", `"><img src=x onerror=y>`, "</td></table><a href='https://evil.example'>", "<style>*{}</style>", "<!-- ", "<svg/onload=x>", "x\r\nBcc: v@example.com\r\n\r\n<b>", "--boundary--\n\nContent-Type: text/html", "javascript:x",
+	} {
+		data := sent(t, rendered(t, "failed", "rem-1", "", evil))[0]
+		_, page := parts(t, data)
+		if !strings.HasSuffix(page, "</html>\n") || strings.Contains(data, "\nBcc:") {
+			t.Errorf("%q gives %q", evil, data)
+		}
+		for _, tag := range regexp.MustCompile(`<[^>]*`).FindAllString(page, -1) {
+			if !known.MatchString(tag) || regexp.MustCompile(`(?i)\b(src|href|on[a-z]+|url)\s*[=(]`).MatchString(tag) {
+				t.Errorf("%q gives the tag %q", evil, tag)
+			}
+		}
+	}
+}
+
+func TestOneRemediationIsOneThread(t *testing.T) {
+	t.Parallel()
+	queued, done, undo, other, odd := rendered(t, "queued", "rem-1", "", "t"), rendered(t, "verified", "rem-1", "", "t"), rendered(t, "verified", "rem-2", "rem-1", "t"), rendered(t, "queued", "rem-3", "", "t"), rendered(t, "queued", "x>\r\nBcc: v@example.com", "", "t")
+	done.ID = "ntf-2"
+	var refs, ids []string
+	for _, data := range sent(t, queued, done, undo, other, odd) {
+		m, err := mail.ReadMessage(strings.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Header.Get("In-Reply-To") != m.Header.Get("References") || m.Header.Get("Bcc") != "" || m.Header.Get("List-Unsubscribe") != "" {
+			t.Errorf("headers %v", m.Header)
+		}
+		refs, ids = append(refs, m.Header.Get("References")), append(ids, m.Header.Get("Message-Id"))
+	}
+	one := "<rem-1.thread@example.com>"
+	if diff := cmp.Diff([]string{one, one, one, "<rem-3.thread@example.com>", ""}, refs); diff != "" {
+		t.Error(diff)
+	}
+	if ids[0] == ids[1] {
+		t.Errorf("message ids %v", ids)
+	}
+}
