@@ -1,6 +1,7 @@
 package email_test
 
 import (
+	"errors"
 	"encoding/json"
 	"flag"
 	"io"
@@ -36,7 +37,7 @@ func parts(t *testing.T, data string) (text, html string) {
 	r := multipart.NewReader(m.Body, params["boundary"])
 	for {
 		p, err := r.NextPart() // decodes quoted-printable
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
