@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -160,7 +161,14 @@ func (s *server) hostileFile(t *testing.T) {
 			t.Errorf("no line has %s and %q:\n%.3000s", place, l.words, out)
 		}
 	}
-	list := run("admin", "finding", "list", "--text", "turned")
+	// What was accepted is listed within two seconds.
+	var list string
+	for range 20 {
+		if list = run("admin", "finding", "list", "--text", "turned"); strings.Contains(list, "turned") {
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 	if !strings.Contains(list, "turned") {
 		t.Errorf("the findings are not listed:\n%s", list)
 	}

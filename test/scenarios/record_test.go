@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path"
@@ -36,6 +37,7 @@ import (
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/test/awswall"
 	"github.com/parry-security/parry/test/testenv"
+	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 // applyOrder is what a child process is told: to apply a plan, and where to
@@ -437,16 +439,34 @@ type runbookCases struct {
 	}
 }
 
+// elsewhere are the runbooks whose plans are held against AWS by TestTenControls alone,
+// in an organization of its own: what they change belongs to whole accounts, or needs
+// rules that only their case has.
+var elsewhere = []string{
+	"Parry-BlockS3AccountPublicAccess", "Parry-EnableEbsEncryptionByDefault", "Parry-RevokeSecurityGroupRules", "Parry-StrengthenIamPasswordPolicy",
+}
+
 // makeFor makes what a runbook's cases are about, and says what stands for the
-// names that test.yaml uses. A runbook that is not here fails the test.
+// names that test.yaml uses. A runbook that is neither here nor elsewhere fails the test.
 var makeFor = map[string]func(t *testing.T, w *world) *strings.Replacer{
 	"Parry-RemoveS3BucketPublicAccess": func(t *testing.T, w *world) *strings.Replacer {
 		b := w.bucket(t, "dev")
 		return strings.NewReplacer("open-{{ unique }}", b.name, "example", b.name, "111122223333", b.account())
 	},
+	"Parry-EnableKmsKeyRotation": func(t *testing.T, w *world) *strings.Replacer {
+		owner, a := envtest.Assume(t, w.env, envtest.Of(w.env.Estate.Management.Administrator), url.Values{
+			"RoleArn": {"arn:aws:iam::" + w.env.Estate.Members["dev"].Account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {"owner"},
+		})
+		a.Is(t, http.StatusOK, "")
+		a = envtest.Call(t, w.env, owner, "kms", http.MethodPost, "/", "{}",
+			"X-Amz-Target", "TrentService.CreateKey", "Content-Type", "application/x-amz-json-1.1")
+		a.Is(t, http.StatusOK, "")
+		key := decode[struct{ KeyMetadata struct{ KeyId string } }](t, []byte(a.Body)).KeyMetadata.KeyId
+		return strings.NewReplacer("{{ key }}", key, "1234abcd-12ab-34cd-56ef-1234567890ab", key)
+	},
 }
 
-// TestThePlanIsWhatAWSSees plans every case of every runbook in the catalogue,
+// TestThePlanIsWhatAWSSees plans every case of the runbooks in the catalogue,
 // applies it, and holds the wall's log against the plan: call by call, in order,
 // to the byte. Beside the plan's calls there is one read of the before-image in
 // front of each change, and nothing else.
@@ -459,6 +479,9 @@ func TestThePlanIsWhatAWSSees(t *testing.T) {
 	}
 	for _, dir := range dirs {
 		prepare := makeFor[dir.Name()]
+		if prepare == nil && slices.Contains(elsewhere, dir.Name()) {
+			continue
+		}
 		if prepare == nil {
 			t.Errorf("say in makeFor what runbook %s is about", dir.Name())
 			continue
