@@ -62,6 +62,15 @@ check: ## formatting, vet and the short tests: before every commit
 	$(GO) vet ./...
 	$(GO) test -short ./...
 
+# The browser that drives the pages. Without it their test says that it is not run.
+.PHONY: browser
+browser:
+	@command -v npm >/dev/null || exit 0; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Chromium"; apt-get install -y -qq chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true; \
+	  fi; }
+
 # The pages are driven in a browser where there is one.
 CONSOLE_TEST = $(if $(and $(shell command -v npm),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome)),require)
 
@@ -69,7 +78,7 @@ CONSOLE_TEST = $(if $(and $(shell command -v npm),$(shell command -v chromium ||
 test: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 test: export PARRY_TEST_POSTGRES ?= require
 test: export PARRY_TEST_CONSOLE ?= $(CONSOLE_TEST)
-test: venv postgres web-test web ## all tests, with the race detector, moto, PostgreSQL and a browser
+test: venv postgres browser web-test web ## all tests, with the race detector, moto, PostgreSQL and a browser
 	@[ "$$PARRY_TEST_CONSOLE" = require ] || echo "THE CONSOLE IS NOT TESTED: it needs npm and Chromium (Debian: apt-get install -y nodejs npm chromium)" >&2
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...

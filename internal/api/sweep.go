@@ -146,16 +146,21 @@ func (a *API) sweepRequest(p auth.Principal, in SweepRequest) (sweep.Request, er
 			return r, fault.Errorf(fault.Invalid, op, "%.40q is no Region", region).WithHint("write one such as eu-central-1")
 		}
 	}
+	asked := make(map[string]bool, len(in.Accounts)) // whether it is still to be found
+	for _, id := range in.Accounts {
+		asked[id] = true
+	}
 	for _, account := range a.cfg.Accounts() {
 		if len(account.ID) != 12 || !p.Covers(account.ID) {
 			continue
 		}
-		if in.Organization && account.State != org.Left || slices.Contains(in.Accounts, account.ID) {
+		if in.Organization && account.State != org.Left || asked[account.ID] {
 			r.Accounts = append(r.Accounts, account)
+			asked[account.ID] = false
 		}
 	}
-	for _, id := range distinct(in.Accounts) {
-		if !slices.ContainsFunc(r.Accounts, func(a org.Account) bool { return a.ID == id }) {
+	for _, id := range in.Accounts {
+		if asked[id] {
 			return r, notFound("account", id, "run: parry org list")
 		}
 	}

@@ -64,9 +64,13 @@ func (s *Store) Threatened(ctx context.Context, resources []string) (map[string]
 	if err != nil {
 		return nil, s.fail(op, err)
 	}
+	is := make(map[string]bool, len(found))
+	for _, id := range found {
+		is[id] = true
+	}
 	out := make(map[string]bool, len(found))
 	for i, id := range cut {
-		if slices.Contains(found, id) {
+		if is[id] {
 			out[resources[i]] = true
 		}
 	}
