@@ -48,6 +48,8 @@ func asPart(ctx context.Context, args []string) (error, bool) {
 		return callEachAccount(ctx, args[1:]), true
 	case len(args) > 2 && args[0] == profiledArg:
 		return serveProfiled(ctx, args[1], args[2:]), true
+	case len(args) > 0 && args[0] == custodianArg:
+		return runSideBySide(ctx, args[1:], os.Stdout, os.Stderr), true
 	case len(args) == 2 && args[0] == firstCallArg:
 		return printFirstCall(ctx, args[1], os.Stdout), true
 	}
