@@ -103,6 +103,19 @@ corpus: venv ## fetch public runbooks into an ignored folder; check them all, ru
 	$(VENV)/bin/python test/corpus/layout.py "$(PARRY_CORPUS_DIR)"
 	$(GO) test -count 1 -timeout 30m -v ./test/corpus/...
 
+# Cloud Custodian has an environment of its own: it pins another boto3 than ours.
+CUSTODIAN := test/bench/custodian/requirements.lock
+
+.PHONY: custodian
+custodian: venv ## Parry and Cloud Custodian side by side on one emulated account (REPEAT=n runs each; docs/comparison.md)
+	@want=$$(sha256sum $(CUSTODIAN) | cut -d ' ' -f 1); \
+	if [ "$$(cat .custodian/.lock.sha256 2>/dev/null)" != "$$want" ]; then \
+	  echo "making .custodian from $(CUSTODIAN) (once)"; \
+	  $(PYTHON) -m venv --clear .custodian && .custodian/bin/python -m pip install --quiet --disable-pip-version-check -r $(CUSTODIAN) && \
+	  echo "$$want" > .custodian/.lock.sha256; \
+	fi
+	@PARRY_PYTHON=$${PARRY_PYTHON:-$(CURDIR)/$(VENV)/bin/python} $(GO) run ./test/bench custodian -v $(if $(REPEAT),-repeat $(REPEAT))
+
 .PHONY: cgroups
 cgroups: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 cgroups: venv ## the tests of control groups on a kernel of their own (needs user-mode-linux)

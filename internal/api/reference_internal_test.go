@@ -96,7 +96,7 @@ func reference(t *testing.T) []byte {
 		"A list answers `items` and, while there is more, `next`: the `cursor` of\nthe next page. An error is a [Problem](#problem) with the status that fits.\n\n")
 	writeRights(&out)
 	for _, tag := range slices.Sorted(maps.Keys(byTag)) {
-		fmt.Fprintf(&out, "\n## %s\n", strings.ToUpper(tag[:1])+tag[1:])
+		fmt.Fprintf(&out, "\n## %s: operations\n", strings.ToUpper(tag[:1])+tag[1:]) // an object may have the tag's name
 		ops := byTag[tag]
 		slices.SortStableFunc(ops, func(a, b Operation) int { return cmp.Compare(a.Path, b.Path) })
 		for _, op := range ops {
