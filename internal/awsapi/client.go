@@ -54,6 +54,17 @@ type ClientConfig struct {
 	UseFIPS, UseDualStack bool
 	// UserAgent names us to AWS. Default "parry".
 	UserAgent string
+	// Sent is told of every request that left, each attempt by itself, those of the
+	// credential chain included; it may be called by several goroutines at once. Nil
+	// tells nobody.
+	Sent func(Sent)
+}
+
+// Sent is one request on its way to AWS.
+type Sent struct {
+	Service, Operation string
+	Account            string // "" = that of the credentials
+	Region             string
 }
 
 // SendOptions change how one call is sent.

@@ -45,7 +45,7 @@ func (c *Client) SendWith(ctx context.Context, creds Credentials, call apimodel.
 	if err := adaptMessage(p, &msg); err != nil {
 		return apimodel.Reply{}, err
 	}
-	s := &sending{c: c, p: p, msg: msg, creds: creds, signed: signed, region: p.region}
+	s := &sending{c: c, p: p, msg: msg, creds: creds, signed: signed, account: call.Account, region: p.region}
 	if err := s.presignCopy(ctx); err != nil {
 		return apimodel.Reply{}, err
 	}
@@ -99,6 +99,7 @@ type sending struct {
 	msg        message
 	creds      Credentials
 	signed     bool
+	account    string // as the call names it
 	region     string
 	redirected bool
 	repeatable bool
@@ -205,6 +206,9 @@ func (s *sending) attempt(ctx context.Context) (*success, *failure) {
 		return nil, &failure{err: fault.Terminal(err)}
 	}
 	resp, err := s.c.cfg.HTTP.Do(req)
+	if s.c.cfg.Sent != nil && (err == nil || sent.Load()) {
+		s.c.cfg.Sent(Sent{Service: s.p.rt.service.Name, Operation: s.p.op.op.Name, Account: firstNonEmpty(s.account, s.creds.Account), Region: s.region})
+	}
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
 			err = cause

@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -64,7 +67,8 @@ func (c Credentials) sdk() aws.Credentials {
 // CredentialSource gives the process's own credentials and those of roles. It
 // keeps nothing on disk; whoever calls AssumeRole keeps the answer, in memory.
 type CredentialSource struct {
-	client *Client
+	client  *Client
+	profile string // "" = as the environment says
 
 	mu       sync.Mutex
 	provider aws.CredentialsProvider
@@ -76,6 +80,12 @@ type CredentialSource struct {
 // client sends AssumeRole.
 func NewCredentialSource(client *Client) *CredentialSource {
 	return &CredentialSource{client: client}
+}
+
+// NewProfileCredentials is NewCredentialSource with a profile of the shared files, which
+// then comes before the environment; "" is none.
+func NewProfileCredentials(client *Client, profile string) *CredentialSource {
+	return &CredentialSource{client: client, profile: profile}
 }
 
 // NewStaticCredentials uses given credentials as the process's own, for tests
@@ -112,9 +122,10 @@ func (s *CredentialSource) load(ctx context.Context) (aws.CredentialsProvider, e
 	if s.provider != nil {
 		return s.provider, nil
 	}
-	// The chain's own STS and SSO calls go where AWS_ENDPOINT_URL says: the SDK
-	// reads it itself.
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithDefaultRegion("us-east-1"))
+	// The chain's own STS and SSO calls go where AWS_ENDPOINT_URL_STS and
+	// AWS_ENDPOINT_URL_SSO say, which the SDK reads itself; it does not heed
+	// AWS_ENDPOINT_URL here.
+	cfg, err := config.LoadDefaultConfig(ctx, append(s.options(), config.WithDefaultRegion("us-east-1"))...)
 	if err != nil {
 		return nil, fault.E(fault.Invalid, "read AWS configuration", err).WithHint("check AWS_PROFILE and ~/.aws/config")
 	}
@@ -126,6 +137,36 @@ func (s *CredentialSource) load(ctx context.Context) (aws.CredentialsProvider, e
 		o.ExpiryWindow, o.ExpiryWindowJitterFrac = 5*time.Minute, 0.2
 	})
 	return s.provider, nil
+}
+
+// options are those that the default chain is loaded with.
+func (s *CredentialSource) options() []func(*config.LoadOptions) error {
+	var out []func(*config.LoadOptions) error
+	if s.profile != "" {
+		out = append(out, config.WithSharedConfigProfile(s.profile))
+	}
+	if s.client != nil && s.client.cfg.Sent != nil {
+		out = append(out, config.WithAPIOptions([]func(*middleware.Stack) error{s.client.countChain}))
+	}
+	return out
+}
+
+// countChain tells Sent of what the SDK's own clients send for the credential chain:
+// after their middleware for attempts, so that each is told of.
+func (c *Client) countChain(stack *middleware.Stack) error {
+	return stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("ParrySent", func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		c.cfg.Sent(Sent{Service: strings.ToLower(awsmiddleware.GetServiceID(ctx)), Operation: awsmiddleware.GetOperationName(ctx), Region: awsmiddleware.GetRegion(ctx)})
+		return next.HandleFinalize(ctx, in)
+	}), middleware.After)
+}
+
+// Region gives the region that environment or profile name, "" for none.
+func (s *CredentialSource) Region(ctx context.Context) (string, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, s.options()...)
+	if err != nil {
+		return "", fault.E(fault.Invalid, "read AWS configuration", err).WithHint("name a profile that is in ~/.aws/config or ~/.aws/credentials; aws configure list-profiles lists them")
+	}
+	return cfg.Region, nil
 }
 
 // AssumeRole asks STS for credentials of a role and says when they end.

@@ -97,6 +97,9 @@ type Config struct {
 	// Local answers, in place of AWS, the operations of which Parry has its own:
 	// "ssm:StartAutomationExecution". Nil: AWS answers everything.
 	Local map[string]Local
+	// ReadOnly is the gate's read-only mode: whatever a session may do, nothing but
+	// reads leaves, and EC2 is not asked for a verdict on changes either.
+	ReadOnly bool
 	// MaxSends bounds how often one change is sent when answers are lost. Default 3.
 	MaxSends int
 	// MaxPlannedCalls bounds a plan. Default 500.
@@ -173,6 +176,9 @@ func New(cfg Config) (*Gate, error) {
 	}
 	if v, ok := cfg.Sender.(interface{ Validate(apimodel.Call) error }); ok && cfg.Validate == nil {
 		cfg.Validate = v.Validate
+	}
+	if cfg.ReadOnly {
+		cfg.Sender = readOnlySender{cfg.Sender, cfg.Models}
 	}
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"

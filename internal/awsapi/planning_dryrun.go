@@ -27,7 +27,7 @@ func honoursDryRun(r request) bool {
 // so without making it. Nobody but planning sends a change this way: a runbook's
 // own DryRun makes its call no less a change.
 func (p *Planner) prove(ctx context.Context, pc *remediation.PlannedCall, r request) error {
-	if _, own := r.Input[dryRunMember]; own || len(pc.FromOutputs) > 0 || !honoursDryRun(r) {
+	if _, own := r.Input[dryRunMember]; own || p.s.g.cfg.ReadOnly || len(pc.FromOutputs) > 0 || !honoursDryRun(r) {
 		return nil
 	}
 	if len(p.s.g.cfg.ReadPolicies) > 0 {

@@ -269,8 +269,17 @@ func planCalls(raw []byte, wrapped bool) (policySource, error) {
 	if err != nil {
 		return policySource{}, fmt.Errorf("it is not a plan: %w", err)
 	}
+	out, err := callsOfPlan(doc.Plan)
+	if err == nil && len(out.calls) == 0 {
+		err = errors.New("the plan holds no calls")
+	}
+	return out, err
+}
+
+// callsOfPlan gives the calls of a plan, with what only applying tells left open.
+func callsOfPlan(p remediation.Plan) (policySource, error) {
 	var out policySource
-	for _, c := range doc.Plan.Calls {
+	for _, c := range p.Calls {
 		call := c.APICall()
 		in, err := opened(call.Input, 0)
 		if err != nil {
@@ -279,11 +288,8 @@ func planCalls(raw []byte, wrapped bool) (policySource, error) {
 		call.Input, _ = in.(map[string]any)
 		out.calls = append(out.calls, policyCall{call: call, step: c.Step})
 	}
-	if len(out.calls) == 0 {
-		return out, errors.New("the plan holds no calls")
-	}
-	if doc.Plan.Open {
-		out.gaps = append(out.gaps, runbook.Gap{Reason: "the plan is open: " + doc.Plan.OpenReason})
+	if p.Open {
+		out.gaps = append(out.gaps, runbook.Gap{Reason: "the plan is open: " + p.OpenReason})
 	}
 	return out, nil
 }

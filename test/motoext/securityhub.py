@@ -54,3 +54,18 @@ def update():
 
     responses.SecurityHubResponse.batch_update_findings = batch_update_findings
     urls.url_paths["{0}/findings/batchupdate$"] = responses.SecurityHubResponse.dispatch
+    update_get()
+
+
+def update_get():
+    """GetFindings says that Security Hub is off, where it was never turned on and nothing
+    was imported; moto answers that there are no findings."""
+
+    get = models.SecurityHubBackend.get_findings
+
+    def get_findings(self, *args, **kwargs):
+        if not self.enabled and not self.findings:
+            raise models.RESTError("InvalidAccessException", f"Account {self.account_id} is not subscribed to AWS Security Hub")
+        return get(self, *args, **kwargs)
+
+    models.SecurityHubBackend.get_findings = get_findings
