@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/parry-security/parry/catalog"
@@ -289,6 +290,7 @@ func (t *trial) problem(what, account, region string, err error) {
 
 func (t *trial) unread(p TrialProblem) {
 	switch n := len(t.report.Problems); {
+	case slices.Contains(t.report.Problems, p): // told already: a hub may give a finding twice
 	case n < maxTrialProblems:
 		t.report.Problems = append(t.report.Problems, p)
 	case n == maxTrialProblems:
