@@ -168,6 +168,15 @@ func (s ImageSpec) Holds(r Reply) bool {
 	return found
 }
 
+// IsWhole reports whether the image holds everything that its read, which is read,
+// answers: Answer then needs no answer of AWS to start from.
+func (s ImageSpec) IsWhole(read *Operation) bool {
+	if s.row.Read.Select != "" || s.row.Pending != "" || read.Output == nil {
+		return false
+	}
+	return !slices.ContainsFunc(read.Output.Members, func(m Member) bool { return !slices.Contains(s.row.Members, m.Name) })
+}
+
 // Answer is ImageFrom backwards: what a read that Shows the thing answers when
 // it is as img says, where AWS answers base now. What is not part of the image
 // is kept.

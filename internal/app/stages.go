@@ -208,7 +208,7 @@ func (s *Server) buildRemediation(t *stages) error {
 		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole}, scripts: Scripts(runner), facts: s.scriptFacts,
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
-	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }}
+	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }, rereadAfter: s.cfg.AWS.Reread()}
 	if t.plan, err = plan.New(plan.Config{
 		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Account: s.live.Account, MemberRole: s.cfg.Organization.MemberRole,
 		Runs: s.store, Rehearse: interpreter, Access: access, Clock: s.clock, Logger: s.log.With("component", "plan"),
@@ -229,7 +229,7 @@ func (s *Server) buildRemediation(t *stages) error {
 	}
 	t.runs.execute, t.runs.approve = t.execute, t.approve
 	t.verify, err = verify.New(verify.Config{
-		Store: s.store, Playbooks: s.content, Gate: verifySessions{open}, Clock: s.clock, Logger: s.log.With("component", "verify"),
+		Store: s.store, Playbooks: s.content, Gate: verifySessions{open}, RereadAfter: s.cfg.AWS.Reread(), Clock: s.clock, Logger: s.log.With("component", "verify"),
 	})
 	return err
 }

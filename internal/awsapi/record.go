@@ -63,7 +63,7 @@ func (p *applying) fresh(ctx context.Context, id string, d due, r request) (apim
 	}
 	rec.Sending.Digest = p.g.redact.Digest(p.g.shown(r))
 	if spec, ok := apimodel.ImageOf(r.Call); ok {
-		now, err := p.g.readImage(ctx, p.forImage(spec, r), spec, r.by)
+		now, err := p.beforeImage(ctx, d, spec, r, id)
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", spec.Resource(), err)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -37,6 +38,9 @@ type Authority struct {
 	// before every change; an error means that no change is sent. Required.
 	Fence    func(ctx context.Context) error
 	Recorder ChangeRecorder
+	// RereadAfter is how long after Plan.LookedAt a before-image of the plan counts as
+	// the one read right before the change. Default: each is read again.
+	RereadAfter time.Duration
 	// MaxChanges bounds the changes of the session. Default and upper limit: the
 	// changes that the plan holds, and for an open plan Config.MaxOpenChanges more.
 	MaxChanges int
@@ -132,6 +136,9 @@ func (p *applying) do(ctx context.Context, step string, r request) (apimodel.Rep
 		}
 		if r.mints() {
 			return p.session.mint(ctx, r)
+		}
+		if reply, err, ok := p.readRecently(ctx, r); ok {
+			return reply, err
 		}
 		return p.g.read(ctx, p.forRead(r), r)
 	}

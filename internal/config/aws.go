@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
@@ -22,7 +23,26 @@ type AWS struct {
 	Burst int     `yaml:"burst"`
 	// Limits are where single services start, or operations: "cloudtrail:LookupEvents".
 	Limits map[string]awsapi.Limit `yaml:"limits"`
+	// RereadAfter is how long a fix that policy approved is made on what its plan read:
+	// what is older is read again right before the change. Nil = DefaultRereadAfter, 0 =
+	// always read again.
+	RereadAfter *time.Duration `yaml:"reread_after"`
 }
+
+// Reread gives RereadAfter or its default.
+func (a AWS) Reread() time.Duration {
+	if a.RereadAfter == nil {
+		return DefaultRereadAfter
+	}
+	return *a.RereadAfter
+}
+
+// DefaultRereadAfter is long enough for a fix that nobody has to approve, and short
+// against the time that people need to change something in between.
+const DefaultRereadAfter = 5 * time.Second
+
+// maxRereadAfter bounds it: beyond, a plan is no reading of now.
+const maxRereadAfter = time.Minute
 
 const (
 	maxRate   = 10_000
@@ -35,6 +55,9 @@ func (c *Config) validateAWS() error {
 	a := c.AWS
 	if a.Rate < 0 || a.Rate > maxRate || a.Burst < 0 || a.Burst > maxRate {
 		return fault.Errorf(fault.Invalid, validate, "aws.rate is %v and aws.burst is %d, not numbers from 0 (the default) to %d", a.Rate, a.Burst, maxRate)
+	}
+	if d := a.Reread(); d < 0 || d > maxRereadAfter {
+		return fault.Errorf(fault.Invalid, validate, "aws.reread_after is %s, not from 0s to %s", d, maxRereadAfter)
 	}
 	if len(a.Limits) > maxLimits {
 		return fault.Errorf(fault.Invalid, validate, "aws.limits has %d entries, the limit is %d", len(a.Limits), maxLimits)

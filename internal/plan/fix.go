@@ -64,7 +64,7 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 	if err != nil {
 		return s.refuse(ctx, r, record.Title, err)
 	}
-	p.Violation = violation
+	p.Violation, p.Standing, p.LookedAt = violation, pb.Standing(readings), r.CreatedAt
 	return s.seal(ctx, r, p, record.Title)
 }
 

@@ -59,7 +59,7 @@ func TestAViolationBecomesAPlan(t *testing.T) {
 	expected := remediation.Plan{
 		Remediation: "rem-1", Kind: remediation.KindFix, Finding: w.finding.ID, Control: "S3.8", Playbook: "S3.8", PlaybookRevision: w.shelf.book.Revision,
 		Runbook: w.shelf.pinned, Parameters: p.Parameters, Account: account, Region: region, Resource: bucket, Role: "ParryMemberRole",
-		GuardsRevision: "guards-1", CreatedAt: noon, ExpiresAt: noon.Add(plan.DefaultLifetime),
+		GuardsRevision: "guards-1", LookedAt: noon, CreatedAt: noon, ExpiresAt: noon.Add(plan.DefaultLifetime),
 	}
 	if diff := cmp.Diff(expected, p); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)

@@ -36,7 +36,11 @@ type Plan struct {
 	GuardsRevision string `json:"guards_revision"`
 	// Violation is what the live read found, check by check.
 	Violation []CheckResult `json:"violation"`
-	Calls     []PlannedCall `json:"calls"`
+	// Standing are the checks that only belong to the fix and hold already.
+	Standing []CheckResult `json:"standing,omitempty"`
+	// LookedAt is before the first read of planning: no before-image is older.
+	LookedAt time.Time     `json:"looked_at,omitzero"`
+	Calls    []PlannedCall `json:"calls"`
 	// Open says that planning could not go on to the end; such a plan always needs approval.
 	Open       bool   `json:"open"`
 	OpenReason string `json:"open_reason,omitempty"`
@@ -212,7 +216,7 @@ func (p Plan) Irreversible() bool {
 // It covers every field, so a plan that differs in anything is another plan.
 // Values must be JSON-representable; []byte counts as base64 text.
 func (p Plan) Hash() (Hash, error) {
-	p.CreatedAt, p.ExpiresAt = p.CreatedAt.UTC(), p.ExpiresAt.UTC()
+	p.CreatedAt, p.ExpiresAt, p.LookedAt = p.CreatedAt.UTC(), p.ExpiresAt.UTC(), p.LookedAt.UTC()
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return "", fmt.Errorf("hash plan: %w", err)

@@ -27,6 +27,7 @@ const DefaultTries = 4
 type Store interface {
 	Remediation(ctx context.Context, id remediation.ID) (remediation.Remediation, error)
 	UpdateRemediation(ctx context.Context, r remediation.Remediation, eff store.Effects) error
+	Plan(ctx context.Context, hash remediation.Hash) (remediation.Plan, error)
 	Changes(ctx context.Context, id remediation.ID) ([]remediation.Change, error)
 }
 
@@ -54,6 +55,9 @@ type Config struct {
 	Clock     service.Clock
 	Logger    *slog.Logger // default: discard
 	Tries     int          // default: DefaultTries
+	// RereadAfter is how long after planning a check that passed, and that no change
+	// touches, is not read again. Default: all are.
+	RereadAfter time.Duration
 }
 
 // Stage verifies.
@@ -87,17 +91,17 @@ func (s *Stage) Handle(ctx context.Context, payload []byte, attempts int) error 
 	if r.State != remediation.Verifying {
 		return nil // verified before; the message is a repetition
 	}
-	results, err := s.read(ctx, r)
+	results, stand, err := s.read(ctx, r)
 	switch {
 	case fault.IsTerminal(err):
-		return s.record(ctx, r, []remediation.CheckResult{{Check: "verification", Detail: err.Error()}})
+		return s.record(ctx, r, []remediation.CheckResult{{Check: "verification", Detail: err.Error()}}, 0)
 	case err != nil:
 		return fault.Transient(err, time.Second)
 	case !playbook.Passed(results) && attempts < s.Tries && mayStillCome(results):
 		wait := 500 * time.Millisecond << (max(attempts, 1) - 1)
 		return fault.Transient(fault.Errorf(fault.Unavailable, "verify "+string(id), "not there yet: %s", failing(results)), wait)
 	}
-	return s.record(ctx, r, results)
+	return s.record(ctx, r, results, stand)
 }
 
 // mayStillCome reports whether reading again may give another verdict: not where
@@ -108,33 +112,18 @@ func mayStillCome(results []remediation.CheckResult) bool {
 	})
 }
 
-// read gives what a fresh look at the resource says. A terminal error says that
-// it cannot be looked at, now or later.
-func (s *Stage) read(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
+// read gives what a fresh look at the resource says, and how many of the results stand
+// from planning. A terminal error says that it cannot be looked at, now or later.
+func (s *Stage) read(ctx context.Context, r remediation.Remediation) (results []remediation.CheckResult, stand int, err error) {
 	switch r.Kind {
 	case remediation.KindUndo:
-		return s.restored(ctx, r)
+		results, err = s.restored(ctx, r)
 	case remediation.KindRun:
-		return s.changed(ctx, r)
+		results, err = s.changed(ctx, r)
+	default:
+		results, stand, err = s.complies(ctx, r)
 	}
-	return s.complies(ctx, r)
-}
-
-// complies runs the playbook's checks on a fresh read.
-func (s *Stage) complies(ctx context.Context, r remediation.Remediation) ([]remediation.CheckResult, error) {
-	pb, ok := s.Playbooks.Playbook(r.Playbook)
-	if !ok {
-		return nil, fault.Terminal(fault.Errorf(fault.NotFound, "verify", "there is no playbook %q", r.Playbook))
-	}
-	resource, err := playbook.NewResource(pb.Resource, r.Resource, r.Account, r.Region)
-	if err != nil {
-		return nil, fault.Terminal(err)
-	}
-	caller := s.Gate.Verifier(r)
-	_, results, err := pb.Look(resource, playbook.Looking{Fixed: true}, func(step string, c apimodel.Call) (apimodel.Reply, error) {
-		return caller.Call(ctx, step, c)
-	})
-	return results, err
+	return results, stand, err
 }
 
 // restored reads every resource that the first remediation changed and compares
@@ -173,9 +162,9 @@ func (s *Stage) restored(ctx context.Context, r remediation.Remediation) ([]reme
 // record stores the verdict. An undo's verdict is first put on the remediation
 // that it undoes, so that a crash between the two is made good by the repeated
 // delivery.
-func (s *Stage) record(ctx context.Context, r remediation.Remediation, results []remediation.CheckResult) error {
+func (s *Stage) record(ctx context.Context, r remediation.Remediation, results []remediation.CheckResult, stand int) error {
 	passed := playbook.Passed(results)
-	to, reason, hint := remediation.Verified, "read back from AWS: "+passing(results), ""
+	to, reason, hint := remediation.Verified, "read back from AWS: "+passing(results, stand), ""
 	if r.Kind == remediation.KindRun && len(results) == 1 && results[0].Check == nothingChanged {
 		reason = nothingChanged
 	}
@@ -261,7 +250,14 @@ func (s *Stage) annotation(r remediation.Remediation, passed bool) *finding.Anno
 	return nil
 }
 
-func passing(results []remediation.CheckResult) string {
+// passing words a verdict of which stand checks were not read again.
+func passing(results []remediation.CheckResult, stand int) string {
+	switch n := len(results) - stand; {
+	case stand > 0 && n == 1:
+		return fmt.Sprintf("the check of what was changed passes, and %d that no change touches passed right before", stand)
+	case stand > 0:
+		return fmt.Sprintf("all %d checks of what was changed pass, and %d that no change touches passed right before", n, stand)
+	}
 	if len(results) == 1 {
 		return "the check passes: " + results[0].Check
 	}

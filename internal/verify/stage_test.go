@@ -29,6 +29,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 type memory struct {
 	remediations map[remediation.ID]remediation.Remediation
 	changes      []remediation.Change
+	plans        map[remediation.Hash]remediation.Plan
 	effects      []store.Effects
 	fail         map[remediation.ID]error // of writing it
 }
@@ -56,6 +57,14 @@ func (m *memory) UpdateRemediation(_ context.Context, r remediation.Remediation,
 	m.remediations[r.ID] = r
 	m.effects = append(m.effects, eff)
 	return nil
+}
+
+func (m *memory) Plan(_ context.Context, hash remediation.Hash) (remediation.Plan, error) {
+	p, ok := m.plans[hash]
+	if !ok {
+		return p, fault.E(fault.NotFound, "read plan", store.ErrNotFound)
+	}
+	return p, nil
 }
 
 func (m *memory) Changes(_ context.Context, id remediation.ID) ([]remediation.Change, error) {
@@ -87,11 +96,13 @@ type bucket struct {
 	on     bool   // Block Public Access
 	err    error
 	opened int
+	asked  []string
 }
 
 func (b *bucket) Verifier(remediation.Remediation, ...string) verify.Caller { b.opened++; return b }
 
 func (b *bucket) Call(_ context.Context, _ string, c apimodel.Call) (apimodel.Reply, error) {
+	b.asked = append(b.asked, c.Operation)
 	if b.err != nil {
 		return apimodel.Reply{}, b.err
 	}

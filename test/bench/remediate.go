@@ -30,8 +30,9 @@ func remediations() measurement {
 		rows: []Row{
 			atMost("fix/p50", "finding accepted -> verified, one S3 bucket, p50", 500, "ms"),
 			atMost("fix/p95", "finding accepted -> verified, one S3 bucket, p95", 500, "ms"),
-			atMost("fix/calls", "AWS calls for one verified S3 fix, one change", 3, "calls"),
-			atMost("fix/calls/three", "AWS calls for one verified S3 fix, three changes", 9, "calls"),
+			atMost("fix/calls", "AWS calls for one verified S3 fix, an account's setting (S3.1)", 3, "calls"),
+			atMost("fix/calls/bucket", "  a bucket that lacks that setting only (S3.8)", 3, "calls"),
+			atMost("fix/calls/three", "  a bucket that is public three times over (S3.8)", 9, "calls"),
 		},
 		limit: 3 * time.Minute,
 		run:   measureFixes,
@@ -50,6 +51,9 @@ func measureFixes(ctx context.Context, b *bench, rows map[string]*Row) error {
 	defer env.Stop()
 	dev := env.Estate.Members["dev"]
 	cfg := organization([]string{dev.Account}, "automatic")
+	cfg["bus_rules"] = append(cfg["bus_rules"].([]any), map[string]any{"name": "accounts", "playbooks": []string{"S3.1"}, "pattern": map[string]any{
+		"detail": map[string]any{"findings": map[string]any{"GeneratorId": []any{map[string]any{"suffix": "/S3.1"}}}},
+	}})
 	org, _ := cfg["organization"].(map[string]any)
 	org["external_id"], org["hub_account"], org["management_account"] = env.Estate.ExternalID, env.Estate.Security.Account, env.Estate.Management.Account
 	n, err := b.node(ctx, dir, cfg, env.Environ(env.Estate.Security.Hub))
@@ -68,7 +72,7 @@ func measureFixes(ctx context.Context, b *bench, rows map[string]*Row) error {
 	calls := map[bool][]int{}
 	text := map[bool]string{}
 	for i, bucket := range buckets {
-		own, made, err := fixOne(ctx, env, n, dev.Account, bucket)
+		own, made, err := fixOne(ctx, env, n, s38(dev.Account, bucket), "arn:aws:s3:::"+bucket)
 		if err != nil {
 			return fmt.Errorf("fix %s: %w", bucket, err)
 		}
@@ -79,9 +83,15 @@ func measureFixes(ctx context.Context, b *bench, rows map[string]*Row) error {
 		number, kinds := countCalls(made)
 		calls[three], text[three] = append(calls[three], number), kinds
 	}
+	_, made, err := fixOne(ctx, env, n, s31(dev.Account), accountResource(dev.Account))
+	if err != nil {
+		return fmt.Errorf("fix account %s: %w", dev.Account, err)
+	}
+	number, kinds := countCalls(made)
+	rows["fix/calls"].set(float64(number), "policy says automatic; STS apart: %s", kinds)
 	rows["fix/p50"].set(quantile(took, 0.5), "%d fixes of three changes one after another, parry serve on SQLite, moto behind the wall; AWS's own time taken off", len(took))
 	rows["fix/p95"].set(quantile(took, 0.95), "as above; slowest %.0f ms", quantile(took, 1))
-	rows["fix/calls"].set(float64(slices.Max(calls[false])), "policy says automatic; STS apart: %s", text[false])
+	rows["fix/calls/bucket"].set(float64(slices.Max(calls[false])), "policy says automatic; STS apart: %s", text[false])
 	rows["fix/calls/three"].set(float64(slices.Max(calls[true])), "policy says automatic; STS apart: %s", text[true])
 	return nil
 }
@@ -129,11 +139,11 @@ func makeBuckets(ctx context.Context, env *testenv.Env, m testenv.Member) ([]str
 	return names, nil
 }
 
-// fixOne sends the finding of a bucket, waits until its fix is verified, and
+// fixOne sends the finding of a resource, waits until its fix is verified, and
 // gives the time that it took without AWS's, and AWS's calls.
-func fixOne(ctx context.Context, env *testenv.Env, n *node, owner, bucket string) (time.Duration, []awswall.Entry, error) {
+func fixOne(ctx context.Context, env *testenv.Env, n *node, finding, resource string) (time.Duration, []awswall.Entry, error) {
 	before := len(env.Wall.Log())
-	body, err := batch([]json.RawMessage{json.RawMessage(s38(owner, bucket))})
+	body, err := batch([]json.RawMessage{json.RawMessage(finding)})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -141,7 +151,7 @@ func fixOne(ctx context.Context, env *testenv.Env, n *node, owner, bucket string
 	if err := n.send(ctx, body, 1); err != nil {
 		return 0, nil, err
 	}
-	r, err := n.awaitState(ctx, "arn:aws:s3:::"+bucket, remediation.Verified)
+	r, err := n.awaitState(ctx, resource, remediation.Verified)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -155,6 +165,19 @@ func s38(owner, bucket string) string {
 		Account: owner, Region: "us-east-1", Control: "S3.8", ID: bucket, Severity: "HIGH", Normalized: 70, Status: "FAILED",
 		At: time.Now().UTC().Format(stamp), Bucket: bucket,
 	})
+}
+
+// accountResource is the id of an account as a resource.
+func accountResource(account string) string { return "AWS::::Account:" + account }
+
+// s31 is the finding of S3.1 for an account.
+func s31(account string) string {
+	f := asff(claim{
+		Account: account, Region: "us-east-1", Control: "S3.1", ID: account, Severity: "MEDIUM", Normalized: 40, Status: "FAILED",
+		At: time.Now().UTC().Format(stamp), Bucket: "bucket",
+	})
+	return strings.NewReplacer(`"Type":"AwsS3Bucket","Id":"arn:aws:s3:::bucket"`, `"Type":"AwsAccount","Id":"`+accountResource(account)+`"`,
+		`"Details":{"AwsS3Bucket"`, `"Details":{"Other"`).Replace(f)
 }
 
 // awaitState asks for the newest remediation until it is of a resource and has

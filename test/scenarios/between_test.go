@@ -15,7 +15,7 @@ import (
 // No other scenario runs meanwhile: whose call to STS is held cannot be told.
 func TestKilledWhileARoleIsAssumed(t *testing.T) {
 	w := earth(t)
-	n := w.install(t).serve(t)
+	n := w.install(t, reread("0s")).serve(t)
 	var all []*bucket
 	for _, c := range []checkpoint{
 		{stage: "plan", nth: 0, rest: slices.Concat(fixSteps...)},

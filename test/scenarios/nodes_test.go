@@ -26,8 +26,8 @@ func TestTwoNodes(t *testing.T) {
 		kind awswall.Kind
 		rest []string
 	}{
-		{awswall.HoldBefore, []string{"GetBucketAcl", "PutBucketAcl", "GetPublicAccessBlock", "PutPublicAccessBlock", "GetPublicAccessBlock"}},
-		{awswall.HoldAfter, []string{"GetBucketAcl", "GetPublicAccessBlock", "PutPublicAccessBlock", "GetPublicAccessBlock"}},
+		{awswall.HoldBefore, []string{"GetBucketAcl", "PutBucketAcl", "GetPublicAccessBlock", "PutPublicAccessBlock"}},
+		{awswall.HoldAfter, []string{"GetBucketAcl", "GetPublicAccessBlock", "PutPublicAccessBlock"}},
 	} {
 		b := w.bucket(t, "dev")
 		all = append(all, b)

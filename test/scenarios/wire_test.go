@@ -99,7 +99,7 @@ func TestServerErrorsAtEveryCall(t *testing.T) {
 func TestThrottlingStorm(t *testing.T) {
 	t.Parallel()
 	w := earth(t)
-	n := w.install(t).serve(t)
+	n := w.install(t, reread("0s")).serve(t)
 	var all []*bucket
 	for _, skip := range []int{0, 3, 4, 5, 7, 11} { // at each stage
 		b := w.bucket(t, "dev")
@@ -135,7 +135,7 @@ func count(entries []awswall.Entry, operation string) (n int) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	w := earth(t)
-	n := w.install(t).serve(t)
+	n := w.install(t, reread("0s")).serve(t)
 	var all []*bucket
 	var outages []*awswall.Injection
 	for _, skip := range []int{0, 3, 4, 6, 8, 11} {

@@ -1,0 +1,176 @@
+package awsapi_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/remediation"
+)
+
+const rereadAfter = 5 * time.Second
+
+// lookedAt plans the calls at the clock's time.
+func (w *world) lookedAt(calls []stepCall) *remediation.Plan {
+	p := w.plan(calls)
+	p.LookedAt = w.clock.Now()
+	w.aws.sent()
+	return p
+}
+
+// trusting applies p as what a policy approved.
+func (w *world) trusting(p *remediation.Plan) *awsapi.Session {
+	a := w.authority(p)
+	a.RereadAfter = rereadAfter
+	return w.gate.Applying(as, a)
+}
+
+func TestARecentImageIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before := w.aws.state(t)
+	p := w.lookedAt(fix())
+	w.clock.Advance(rereadAfter)
+	if err := run(t.Context(), w.trusting(p), fix()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"PutPublicAccessBlock", "DeleteBucketPolicy", "PutBucketAcl"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+	// What planning read is the way back.
+	undo := undoOf(t, w.recorder)
+	w.recorder = newFakeRecorder()
+	if err := run(t.Context(), w.apply(w.plan(undo)), undo); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, w.aws.state(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Where a reading is not trusted, drift is found as ever: nothing is sent.
+func TestOnlyARecentImageIsTrusted(t *testing.T) {
+	t.Parallel()
+	policy := []stepCall{{"Policy", s3("DeleteBucketPolicy", nil)}}
+	tests := map[string]struct {
+		calls []stepCall
+		edit  func(w *world, p *remediation.Plan, a *awsapi.Authority)
+	}{
+		"too old": {policy, func(w *world, _ *remediation.Plan, _ *awsapi.Authority) {
+			w.clock.Advance(rereadAfter + time.Millisecond)
+		}},
+		"from the future":  {policy, func(w *world, p *remediation.Plan, _ *awsapi.Authority) { p.LookedAt = w.clock.Now().Add(time.Second) }},
+		"people approved":  {policy, func(_ *world, _ *remediation.Plan, a *awsapi.Authority) { a.RereadAfter = 0 }},
+		"nobody says when": {policy, func(_ *world, p *remediation.Plan, _ *awsapi.Authority) { p.LookedAt = time.Time{} }},
+		"open":             {policy, func(_ *world, p *remediation.Plan, _ *awsapi.Authority) { p.Open = true }},
+		"more may be called": {policy, func(_ *world, p *remediation.Plan, _ *awsapi.Authority) {
+			p.Beyond = []remediation.Allowance{{Step: "Mend", Service: "s3", Operation: "DeleteBucketPolicy", Account: member, Region: region, Class: apimodel.Change, Input: map[string]any{"Bucket": "open"}}}
+		}},
+		"changed by the plan":  {[]stepCall{{"Policy", s3("PutBucketPolicy", map[string]any{"Policy": publicPolicy})}, policy[0]}, nil},
+		"after what is opaque": {[]stepCall{{"Make", s3("CreateMultipartUpload", map[string]any{"Key": "index.html"})}, policy[0]}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			p := w.lookedAt(tt.calls)
+			a := w.authority(p)
+			a.RereadAfter = rereadAfter
+			if tt.edit != nil {
+				tt.edit(w, p, &a)
+			}
+			a.Plan = p
+			a.Hash = w.authority(p).Hash
+			s := w.gate.Applying(as, a)
+			for i, c := range tt.calls {
+				last := i == len(tt.calls)-1
+				if last {
+					w.aws.set("open", "policy", `{"Statement":[{"Sid":"AddedByHand","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::open/*"}]}`)
+				}
+				_, err := s.Call(t.Context(), c.step, c.call)
+				if !last && err != nil {
+					t.Fatal(err)
+				}
+				if last && !errors.Is(err, awsapi.ErrSuperseded) {
+					t.Fatalf("got %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestAnotherAttemptReadsAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	calls := []stepCall{{"Policy", s3("DeleteBucketPolicy", nil)}}
+	p := w.lookedAt(calls)
+	refused := &apimodel.APIError{Service: "s3", Operation: "DeleteBucketPolicy", Code: "OperationAborted", HTTPStatus: 409}
+	w.aws.there = func(c apimodel.Call) error {
+		if c.Operation == "DeleteBucketPolicy" {
+			return refused
+		}
+		return nil
+	}
+	if err := run(t.Context(), w.trusting(p), calls); !errors.Is(err, refused) {
+		t.Fatalf("got %v", err)
+	}
+	w.aws.there = nil
+	if err := run(t.Context(), w.trusting(p), calls); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"DeleteBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A runbook's own read of what it changes next is answered by what planning saw, and
+// after the change by AWS.
+func TestARunbooksReadOfARecentImage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	read := stepCall{"Read", s3("GetBucketAcl", nil)}
+	calls := []stepCall{read, {"Acl", s3("PutBucketAcl", map[string]any{"ACL": "private"})}, {"Look", read.call}}
+	p := w.lookedAt(calls)
+	s := w.trusting(p)
+	got, err := s.Call(t.Context(), read.step, read.call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sent := w.aws.sent(); len(sent) > 0 {
+		t.Errorf("sent %v", sent)
+	}
+	want, err := w.apply(p).Call(t.Context(), read.step, read.call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(got.Output, "ResponseMetadata")
+	delete(want.Output, "ResponseMetadata")
+	if diff := cmp.Diff(want.Output, got.Output); diff != "" {
+		t.Errorf("AWS's answer and that of memory (-AWS +memory):\n%s", diff)
+	}
+	w.aws.sent()
+	if err := run(t.Context(), s, calls[1:]); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"PutBucketAcl", "GetBucketAcl"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+	// So it is for whoever takes over after a crash: the change was begun.
+	if _, err := w.trusting(p).Call(t.Context(), read.step, read.call); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"GetBucketAcl"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+	// What the plan does not change is always asked of AWS.
+	if _, err := w.trusting(p).Call(t.Context(), "Other", s3("GetBucketPolicy", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"GetBucketPolicy"}, w.aws.sent()); diff != "" {
+		t.Error(diff)
+	}
+}
