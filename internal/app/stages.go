@@ -274,11 +274,13 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 			store.TopicNotify:   func(ctx context.Context, d bus.Delivery) error { return t.notify.Handle(ctx, d.Payload) },
 		},
 	}
+	// A plan is carried out before the next is made: what it read is then still recent.
+	first := map[store.File][]string{store.Execution: {store.TopicApprove, store.TopicExecute, store.TopicWake, store.TopicVerify}}
 	var out []service.Service
 	for _, file := range []store.File{store.Findings, store.Execution} {
 		d, err := bus.New(bus.Config{
 			Outbox: outbox{s.store, file}, File: string(file), Handlers: handlers[file], Owner: s.node, Clock: s.clock,
-			Logger: s.log.With("component", "bus"), Wake: s.store.NotifyChan(file),
+			Logger: s.log.With("component", "bus"), Wake: s.store.NotifyChan(file), First: first[file],
 		})
 		if err != nil {
 			return nil, err

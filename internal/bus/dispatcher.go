@@ -53,6 +53,9 @@ type Config struct {
 	File string
 	// Handlers has one handler for each topic; other topics are left alone.
 	Handlers map[string]Handler
+	// First are topics whose messages are taken before all others, however long those
+	// are due: what ends work under way, so that no more is begun than can be ended.
+	First []string
 	// Owner names this process among the nodes; no two may share it.
 	Owner  string
 	Clock  service.Clock
@@ -84,7 +87,7 @@ type Config struct {
 // service.Service.
 type Dispatcher struct {
 	Config
-	topics []string
+	topics [][]string // those that go first, and the others
 
 	mu  sync.Mutex
 	run *run // nil while stopped
@@ -99,6 +102,11 @@ func New(cfg Config) (*Dispatcher, error) {
 	for topic, h := range cfg.Handlers {
 		if h == nil {
 			return nil, fault.Errorf(fault.Internal, op, "topic %q has no handler", topic)
+		}
+	}
+	for _, topic := range cfg.First {
+		if cfg.Handlers[topic] == nil {
+			return nil, fault.Errorf(fault.Internal, op, "topic %q, which goes first, has no handler", topic)
 		}
 	}
 	if cfg.Logger == nil {
@@ -120,7 +128,14 @@ func New(cfg Config) (*Dispatcher, error) {
 		return nil, fault.Errorf(fault.Internal, op, "the timeout %s must be less than the lease %s", cfg.Timeout, cfg.Lease)
 	}
 	cfg.Logger = cfg.Logger.With("component", "bus", "file", cfg.File)
-	return &Dispatcher{Config: cfg, topics: slices.Sorted(maps.Keys(cfg.Handlers))}, nil
+	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(cfg.Handlers)), func(topic string) bool { return slices.Contains(cfg.First, topic) })
+	d := &Dispatcher{Config: cfg}
+	for _, topics := range [][]string{cfg.First, rest} {
+		if len(topics) > 0 {
+			d.topics = append(d.topics, topics)
+		}
+	}
+	return d, nil
 }
 
 func orDefault[T int | time.Duration](v, def T) T {
@@ -140,6 +155,7 @@ type run struct {
 	done   chan struct{}           // closed when the loop and all handlers have ended
 	slots  chan struct{}           // one token for each handler that may begin
 	nudge  chan struct{}           // the loop must look at soon again
+	claims int                     // made so far; the loop's alone
 	mu     sync.Mutex
 	soon   time.Time // when the next retry of this process is due
 }
@@ -213,7 +229,7 @@ func (d *Dispatcher) loop(ctx, handlers context.Context, r *run) {
 		if free == 0 {
 			return // stopped while all slots were busy
 		}
-		claimed := d.claim(ctx, free)
+		claimed := d.claim(ctx, r, free)
 		for range free - len(claimed) {
 			r.slots <- struct{}{}
 		}
@@ -250,17 +266,31 @@ func (r *run) take(ctx context.Context) int {
 	}
 }
 
+// fairTurn is how often the other topics are asked before those that go first: what
+// is put off again and again, as under the stop switch, must not keep them out.
+const fairTurn = 4
+
 // claim gives at most n deliveries. An outbox that cannot be reached is asked
 // again at the next poll. Stop does not break off a claim: what it leased would
 // be out of everybody's reach until the lease ends.
-func (d *Dispatcher) claim(ctx context.Context, n int) []Delivery {
+func (d *Dispatcher) claim(ctx context.Context, r *run, n int) []Delivery {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	claimed, err := d.Outbox.Claim(ctx, d.topics, n, d.Owner, d.Lease)
-	if err != nil {
-		d.Logger.WarnContext(ctx, "cannot claim messages", "error", err)
+	var all []Delivery
+	order := d.topics
+	if r.claims++; r.claims%fairTurn == 0 {
+		order = []([]string){order[len(order)-1], order[0]}[:len(order)]
 	}
-	return claimed[:min(n, len(claimed))]
+	for _, topics := range order {
+		claimed, err := d.Outbox.Claim(ctx, topics, n-len(all), d.Owner, d.Lease)
+		if err != nil {
+			d.Logger.WarnContext(ctx, "cannot claim messages", "error", err)
+		}
+		if all = append(all, claimed[:min(n-len(all), len(claimed))]...); len(all) == n || err != nil {
+			break
+		}
+	}
+	return all
 }
 
 // wait sleeps until there may be something to do; false when stopped.

@@ -158,6 +158,28 @@ func TestDeliversInOrderOfArrival(t *testing.T) {
 	})
 }
 
+// What ends work goes before what begins it, and one claim in four is the others' first:
+// they get on even while the first are put off without end.
+func TestFirstTopics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox()
+		o.put("t", "t1", "t2", "t3")
+		o.put("end", "e1", "e2", "e3", "e4", "e5")
+		var got []string
+		h := func(_ context.Context, m bus.Delivery) error {
+			got = append(got, m.ID)
+			return nil
+		}
+		d := start(t, o, h, func(c *bus.Config) { c.Concurrency, c.First, c.Handlers["end"] = 1, []string{"end"}, h })
+		synctest.Wait()
+		stop(t, d)
+		if diff := cmp.Diff([]string{"e1", "e2", "e3", "t1", "e4", "e5", "t2", "t3"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestConcurrencyIsBoundedAndUsed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -517,12 +539,13 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*bus.Config){
-		"no outbox":                      func(c *bus.Config) { c.Outbox = nil },
-		"no clock":                       func(c *bus.Config) { c.Clock = nil },
-		"no owner":                       func(c *bus.Config) { c.Owner = "" },
-		"no handlers":                    func(c *bus.Config) { c.Handlers = nil },
-		"a nil handler":                  func(c *bus.Config) { c.Handlers = map[string]bus.Handler{"t": nil} },
-		"a timeout as long as its lease": func(c *bus.Config) { c.Lease, c.Timeout = time.Second, time.Second },
+		"no outbox":                         func(c *bus.Config) { c.Outbox = nil },
+		"no clock":                          func(c *bus.Config) { c.Clock = nil },
+		"no owner":                          func(c *bus.Config) { c.Owner = "" },
+		"no handlers":                       func(c *bus.Config) { c.Handlers = nil },
+		"a first topic that nobody handles": func(c *bus.Config) { c.First = []string{"other"} },
+		"a nil handler":                     func(c *bus.Config) { c.Handlers = map[string]bus.Handler{"t": nil} },
+		"a timeout as long as its lease":    func(c *bus.Config) { c.Lease, c.Timeout = time.Second, time.Second },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -84,7 +84,7 @@ func measurements() []measurement {
 	return []measurement{
 		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), rulesOnIngest("sqlite"), rulesOnIngest("postgres"), atSize("sqlite"), atSize("postgres"), steps("sqlite"), steps("postgres"),
-		remediations(), callRates(), accountCalls(), planning(), takeover(),
+		remediations(), callRates(), accountCalls(), planning(), estate(), takeover(),
 		runSteps("sqlite"), runSteps("postgres"), runTargets(), runsWaiting(), scriptStarts(), readiness(), idleness(), binary(), models(),
 	}
 }
