@@ -46,7 +46,7 @@ type housekeeping struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	waiting string // the page of pending approvals to look at next; withdraw's alone
+	waiting string // the page of pending approvals to look at next; review's alone
 }
 
 func (s *Server) housekeeping() service.Service { return &housekeeping{s: s} }
@@ -61,7 +61,7 @@ func (h *housekeeping) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel = cancel
 	h.done.Go(func() { h.every(ctx, expireEvery, h.expire) })
-	h.done.Go(func() { h.every(ctx, expireEvery, h.withdraw) })
+	h.done.Go(func() { h.every(ctx, expireEvery, h.review) })
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
@@ -114,9 +114,9 @@ func (h *housekeeping) expire(ctx context.Context) error {
 	return err
 }
 
-// withdraw goes through what waits for people page by page, one page a round.
-func (h *housekeeping) withdraw(ctx context.Context) (err error) {
-	h.waiting, _, err = h.s.stages.approve.WithdrawExcepted(ctx, h.waiting, 200)
+// review goes through what waits for people page by page, one page a round.
+func (h *housekeeping) review(ctx context.Context) (err error) {
+	h.waiting, _, err = h.s.stages.approve.Review(ctx, h.waiting, 200)
 	return err
 }
 

@@ -177,7 +177,10 @@ func (s *Server) buildRoute(t *stages) error {
 		Channel:  func(name string) bool { return channels[name] },
 	})
 	var err error
-	t.route, err = route.New(route.Config{Store: s.store, Table: table, Logger: s.log})
+	t.route, err = route.New(route.Config{Store: s.store, Table: table, Logger: s.log, Answers: func(control string) (string, bool) {
+		pb, ok := s.content.PlaybookFor(control)
+		return pb.ID, ok
+	}})
 	return err
 }
 

@@ -40,6 +40,9 @@ type Policy struct {
 	Mode      Mode          `json:"mode" yaml:"mode"`
 	Quorum    int           `json:"quorum" yaml:"quorum"`   // default 1
 	Expires   time.Duration `json:"expires" yaml:"expires"` // default DefaultExpiry
+	// Canary names accounts in which a fix has to be verified before an automatic policy
+	// lets the same fix run elsewhere. Default: none, it runs everywhere at once.
+	Canary Canary `json:"canary,omitzero" yaml:"canary"`
 }
 
 // Validate checks p and fills its defaults.
@@ -62,6 +65,9 @@ func (p *Policy) Validate() error {
 			return fault.Errorf(fault.Invalid, op, "units[%d] %q names no unit", i, u).
 				WithHint("write the path of a unit, such as prod/payments, =prod/payments for it without those below it, or / for the root alone")
 		}
+	}
+	if err := p.Canary.validate(op, p); err != nil {
+		return err
 	}
 	if p.Quorum == 0 {
 		p.Quorum = 1

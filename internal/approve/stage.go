@@ -29,6 +29,7 @@ type Store interface {
 	Stoppable
 	Approvals
 	Waiting
+	Trials
 }
 
 // Stoppable is the part of the store by which what waits is stopped.
@@ -114,11 +115,12 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		}
 		return err
 	}
-	account, _ := s.Account(r.Account)
-	policy := choose(s.Policies, r, account)
-	why := obstacle(r, plan, about.Trusted)
-	if came := s.came(r, plan); why == "" && came != "" && !policy.selects() {
-		why = "it names no accounts, units or account tags, and account " + came + " came with the organization"
+	policy, why := s.judge(r, plan, about.Trusted)
+	var canary trial
+	if policy.Mode == Automatic && why == "" {
+		if canary, err = s.try(ctx, policy, r, plan); err != nil {
+			return err
+		}
 	}
 	now := s.Clock.Now()
 	a := remediation.Approval{
@@ -132,9 +134,16 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	case policy.Mode == Never:
 		a.State, to, hint = remediation.ApprovalRejected, remediation.Cancelled, ""
 		reason = "policy " + policy.ID + " never lets this run"
+	case policy.Mode == Automatic && why == "" && !canary.proven:
+		a.Canary = policy.Canary.Accounts
+		reason = canary.waiting(policy)
+		hint = "it goes on by itself when that is verified; without: parry plan show " + string(r.ID) + ", then: parry approval grant " + a.ID
 	case policy.Mode == Automatic && why == "":
 		a.State, a.Automatic, to, hint = remediation.ApprovalApproved, true, remediation.Queued, ""
 		reason = "approved by policy " + policy.ID + " after a live read confirmed the violation"
+		if canary.why != "" {
+			reason += ", and " + canary.why
+		}
 		if r.Kind == remediation.KindRun {
 			reason = "approved by policy " + policy.ID
 		}
@@ -145,6 +154,18 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		reason = "policy " + policy.ID + " is automatic, but " + why
 	}
 	return s.settle(ctx, a, r, transition{to: to, reason: reason, hint: hint, actor: "policy/" + policy.ID, title: about.Title, changes: plan.Changes(), create: true})
+}
+
+// judge gives the policy that decides on r, and why r may not run by itself if the policy
+// is automatic, "" when it may.
+func (s *Stage) judge(r remediation.Remediation, plan remediation.Plan, trusted bool) (Policy, string) {
+	account, _ := s.Account(r.Account)
+	policy := choose(s.Policies, r, account)
+	why := obstacle(r, plan, trusted)
+	if came := s.came(r, plan); why == "" && came != "" && !policy.selects() {
+		why = "it names no accounts, units or account tags, and account " + came + " came with the organization"
+	}
+	return policy, why
 }
 
 // came gives an account that the plan is about and that parry.yaml does not list, "" when

@@ -33,7 +33,9 @@ type memory struct {
 	except  string
 	a       *remediation.Approval
 	eff     []store.Effects
-	ended   time.Time // of the execution
+	ended   time.Time                 // of the execution
+	trials  []remediation.Remediation // earlier fixes, the latest first
+	plans   map[remediation.Hash]remediation.Plan
 }
 
 func (m *memory) Execution(_ context.Context, id string) (store.ExecutionRecord, error) {
@@ -59,8 +61,30 @@ func (m *memory) Remediation(_ context.Context, id remediation.ID) (remediation.
 	return m.r, nil
 }
 
-func (m *memory) Plan(context.Context, remediation.Hash) (remediation.Plan, error) {
-	return m.plan, nil
+func (m *memory) Plan(_ context.Context, hash remediation.Hash) (remediation.Plan, error) {
+	if hash == m.r.PlanHash {
+		return m.plan, nil
+	}
+	p, ok := m.plans[hash]
+	if !ok {
+		return p, store.ErrNotFound
+	}
+	return p, nil
+}
+
+// ListRemediations gives pages of two.
+func (m *memory) ListRemediations(_ context.Context, f store.RemediationFilter, _ int, cursor string) ([]remediation.Remediation, string, error) {
+	var out []remediation.Remediation
+	for _, r := range m.trials {
+		if slices.Contains(f.Accounts, r.Account) && r.Control == f.Control {
+			out = append(out, r)
+		}
+	}
+	from := len(cursor)
+	if to := from + 2; to < len(out) {
+		return out[from:to], cursor + "xx", nil
+	}
+	return out[from:], "", nil
 }
 
 func (m *memory) Findings(context.Context, []finding.ID) ([]store.FindingRecord, error) {
@@ -411,7 +435,7 @@ func TestAPlanOfAnExceptedFindingIsWithdrawn(t *testing.T) {
 	w := setup(t, prod, nil)
 	look := func(w world, want int) {
 		t.Helper()
-		if next, n, err := w.stage.WithdrawExcepted(t.Context(), "", 10); err != nil || n != want || next != "" {
+		if next, n, err := w.stage.Review(t.Context(), "", 10); err != nil || n != want || next != "" {
 			t.Fatalf("%d withdrawn, want %d, next %q: %v", n, want, next, err)
 		}
 	}

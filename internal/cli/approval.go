@@ -54,8 +54,11 @@ func (s *shared) approvalListCommand() *cobra.Command {
 						}
 					}
 					word := fmt.Sprintf("%d of %d", granted, a.Quorum)
-					if a.Automatic {
+					switch {
+					case a.Automatic:
 						word = "by policy"
+					case len(a.Canary) > 0 && a.State == remediation.ApprovalPending:
+						word += ", or by its canary"
 					}
 					g.rows = append(g.rows, []string{a.ID, string(a.Remediation), a.Account, string(a.State), askedBy(a), word, moment(a.ExpiresAt), short(string(a.Plan), 13)})
 				}

@@ -162,3 +162,6 @@ func UnitPath(unit string) []string {
 	}
 	return out
 }
+
+// ValidAccountID reports whether id has the form of an account id.
+func ValidAccountID(id string) bool { return accountID.MatchString(id) }

@@ -53,8 +53,11 @@ type Approval struct {
 	// Policy is the id of the policy that decided how approval is given.
 	Policy string `json:"policy"`
 	// Automatic approvals are granted by the policy itself.
-	Automatic bool       `json:"automatic"`
-	Quorum    int        `json:"quorum"` // people needed; at least 1 unless Automatic
+	Automatic bool `json:"automatic"`
+	Quorum    int  `json:"quorum"` // people needed; at least 1 unless Automatic
+	// Canary are the accounts in one of which the same fix has to be verified: then the
+	// policy approves it, if people have not before.
+	Canary    []string   `json:"canary,omitempty"`
 	Decisions []Decision `json:"decisions"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt time.Time  `json:"expires_at"`

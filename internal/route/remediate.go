@@ -43,6 +43,12 @@ func (h *handling) remediate(r compiled, playbook string, log *slog.Logger) erro
 
 // request adds the request for one finding, or says why there is none.
 func (h *handling) request(r compiled, playbook string, f finding.Finding) (string, error) {
+	if playbook == Answering {
+		var ok bool
+		if playbook, ok = h.stage.cfg.Answers(f.Control()); !ok {
+			return "no playbook answers its control", nil
+		}
+	}
 	switch {
 	case f.ID().IsZero():
 		return "the finding has no identity", nil
@@ -74,9 +80,10 @@ func (h *handling) request(r compiled, playbook string, f finding.Finding) (stri
 }
 
 // settled says why the last remediation leaves nothing to do, "" when there is to. A
-// person who asks waits only for one that is under way.
+// person who asks, here or by a custom action in AWS's console, waits only for one that is
+// under way.
 func (h *handling) settled(last remediation.Remediation, f finding.Finding) string {
-	if h.by == "" {
+	if h.by == "" && h.event.DetailType != pattern.FindingsCustomAction {
 		return h.stage.settled(last, f.UpdatedAt(), h.event.Time)
 	}
 	if last.ID != "" && !last.State.Final() {

@@ -27,6 +27,10 @@ const (
 	Channel  Kind = "channel"
 )
 
+// Answering as the name of a playbook target stands for the playbook that answers the
+// control of each finding; a finding whose control has none leads to nothing.
+const Answering = "*"
+
 // Target is where a matching event goes.
 type Target struct {
 	Kind Kind   `json:"kind"`
@@ -72,7 +76,7 @@ type Known struct {
 func (k Known) has(t Target) bool {
 	switch t.Kind {
 	case Playbook:
-		return k.Playbook == nil || k.Playbook(t.Name)
+		return t.Name == Answering || k.Playbook == nil || k.Playbook(t.Name)
 	case Channel:
 		return k.Channel == nil || k.Channel(t.Name)
 	}

@@ -45,6 +45,8 @@ type Config struct {
 	Store  Store
 	Table  *Table        // default: no rules; nothing is routed
 	Quiet  time.Duration // default: DefaultQuiet
+	// Answers names the playbook for a control. Default: there is none for any.
+	Answers func(control string) (playbook string, ok bool)
 	Logger *slog.Logger  // default: discard
 }
 
@@ -61,6 +63,9 @@ func New(cfg Config) (*Stage, error) {
 	}
 	if cfg.Table == nil {
 		cfg.Table = &Table{}
+	}
+	if cfg.Answers == nil {
+		cfg.Answers = func(string) (string, bool) { return "", false }
 	}
 	if cfg.Quiet <= 0 {
 		cfg.Quiet = DefaultQuiet

@@ -580,3 +580,48 @@ func TestACustomActionIsThePersonsRequest(t *testing.T) {
 		t.Errorf("%v: %v", err, s.sent)
 	}
 }
+
+// TestThePlaybookThatAnswers: "*" is for each finding the playbook of its control, and none
+// for a control without one.
+func TestThePlaybookThatAnswers(t *testing.T) {
+	t.Parallel()
+	s := &fakeStore{}
+	table := route.Compile([]route.Rule{{ID: "all", Enabled: true, Pattern: json.RawMessage(`{"source":["aws.securityhub"]}`), Targets: []route.Target{{Kind: route.Playbook, Name: route.Answering}}}},
+		route.Known{Playbook: func(string) bool { return false }})
+	if len(table.Refusals()) > 0 {
+		t.Fatal(table.Refusals())
+	}
+	st, err := route.New(route.Config{Store: s, Table: table, Answers: func(control string) (string, bool) { return "book of " + control, control != "EC2.99" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Handle(t.Context(), event(t, nil, report{id: "a", control: "S3.8"}, report{id: "b", control: "EC2.99"}, report{id: "c", control: "KMS.4"})); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range s.requests(t) {
+		got = append(got, r.Finding.Id+": "+r.Playbook)
+	}
+	if diff := cmp.Diff([]string{"a: book of S3.8", "c: book of KMS.4"}, got); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// TestACustomActionOfAWSsConsole comes by a queue, so nobody knows whose word it is; it is
+// a person's all the same.
+func TestACustomActionOfAWSsConsole(t *testing.T) {
+	t.Parallel()
+	rule := route.Rule{
+		ID: "on-request", Enabled: true, Targets: []route.Target{{Kind: route.Playbook, Name: "S3.8"}},
+		Pattern: json.RawMessage(`{"source":["aws.securityhub"],"detail-type":["Security Hub Findings - Custom Action"]}`),
+	}
+	for state, want := range map[remediation.State]int{remediation.Rejected: 1, remediation.Verified: 1, remediation.Running: 0} {
+		s := &fakeStore{remediations: []remediation.Remediation{{ID: "rem-old", Kind: remediation.KindFix, Playbook: "S3.8", State: state, UpdatedAt: at.Add(time.Hour)}}}
+		if err := stage(t, s, rule).Handle(t.Context(), event(t, func(e *bus.Event) { e.DetailType = pattern.FindingsCustomAction }, report{})); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.requests(t); len(got) != want || want == 1 && got[0].RequestedBy != "rule/on-request" {
+			t.Errorf("%s: %+v", state, got)
+		}
+	}
+}

@@ -91,6 +91,21 @@ func formEncoded(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 }
 
+// about gives the security group or the key that a call names.
+func (c *call) about() string {
+	switch c.service {
+	case "ec2":
+		return c.form.Get("GroupId")
+	case "kms":
+		var in struct{ KeyId string } //nolint:revive // AWS spells it so.
+		if json.Unmarshal(c.body, &in) != nil {
+			return ""
+		}
+		return in.KeyId[strings.LastIndexByte(in.KeyId, '/')+1:]
+	}
+	return ""
+}
+
 func (c *call) readQueryResource() {
 	for _, name := range []string{"RoleArn", "TopicArn", "TargetArn", "PolicyArn", "ResourceArn"} {
 		if v := c.form.Get(name); strings.HasPrefix(v, "arn:") {
@@ -182,7 +197,7 @@ func (c *call) entry(now time.Time) Entry {
 	return Entry{
 		Body: body, Time: now.UTC(), Service: c.service, Operation: c.operation, Region: c.region, Method: c.method, URI: c.uri,
 		Class: c.class(), BodySHA256: hex.EncodeToString(sum[:]), BodySize: len(c.body), AccessKeyID: c.keyID, UserAgent: c.agent,
-		Bucket: c.bucket, Resource: c.resource,
+		Bucket: c.bucket, Resource: c.resource, About: c.about(),
 	}
 }
 

@@ -29,6 +29,7 @@ type Entry struct {
 	Class      string `json:"class"` // read or change
 	Bucket     string `json:"bucket,omitempty"`
 	Resource   string `json:"resource,omitempty"` // ARN, where the wall can tell
+	About      string `json:"about,omitempty"`    // id of the security group or key that it names
 	Method     string `json:"method"`
 	URI        string `json:"uri"`
 	BodySHA256 string `json:"body_sha256"`

@@ -2,15 +2,21 @@
 and judged with the members' own credentials. It shares no code with Parry and never
 asks it.
 
-    controls.py make ESTATE.json --out RESOURCES.json
+    controls.py make ESTATE.json --out RESOURCES.json [--story]
         makes, in each member and both Regions, a bad resource and its good twin of
-        every control; of the settings of a whole account S3.1 is bad, the others in dev alone
+        every control; of the settings of a whole account S3.1 is bad, the others in dev
+        alone. With --story it makes those of `parry demo`, spread over its six members
 
     controls.py state ESTATE.json RESOURCES.json
         prints what each resource is now, by its key
 
     controls.py expect ESTATE.json RESOURCES.json --fixed KEY ... | --fixed-all
         compares with what should be: those named are fixed, all others as they were made
+
+    controls.py log ESTATE.json RESOURCES.json WALL.jsonl --after SEQ [--fixed KEY ...]
+        judges the wall's request log: no changing call of Parry named a good twin, or a bad
+        resource that is not listed; none was made twice by one execution; every one was
+        made by the member role with a SourceIdentity
 
     controls.py truth ESTATE.json
         prints for each control the ids that fail it in the members and Regions, by a look
@@ -35,13 +41,17 @@ PORTS = {"EC2.13": 22, "EC2.14": 3389}
 
 
 class Member:
-    """A member account, entered as its administrator."""
+    """A member account, entered as its administrator, or with its own judge's key."""
 
-    def __init__(self, world, name):
-        root = world["management"]["administrator"]
-        admin = organization.Account(world["endpoint"], root["access_key_id"], root["secret_access_key"])
+    def __init__(self, world, name, judge=False):
         self.name, self.account = name, world["members"][name]["account"]
-        self.access = organization.enter(admin, world["endpoint"], self.account)
+        if judge:
+            key = world["members"][name]["judge"]
+            self.access = organization.Account(world["endpoint"], key["access_key_id"], key["secret_access_key"])
+        else:
+            root = world["management"]["administrator"]
+            admin = organization.Account(world["endpoint"], root["access_key_id"], root["secret_access_key"])
+            self.access = organization.enter(admin, world["endpoint"], self.account)
         self.security = world["security"]["account"]
         self.clients = {}
 
@@ -164,25 +174,58 @@ MAKERS = {
 OF_ACCOUNT = {"S3.1": REGIONS[:1], "IAM.7": REGIONS[:1], "EC2.7": REGIONS}
 
 
-def make(world):
-    out = {}
+# What the story of `parry demo` is about: member, Region, control, and which of the twins.
+# S3.1 comes last of its member: S3 refuses public buckets where the account is blocked.
+BOTH, BAD, GOOD = (False, True), (False,), (True,)
+US, EU = REGIONS
+STORY = (
+    ("web-dev", US, "S3.2", BOTH),
+    ("web-dev", US, "EC2.13", BOTH),
+    ("web-dev", EU, "KMS.4", BOTH),
+    ("web-dev", EU, "EC2.7", BAD),
+    ("data-dev", EU, "EC2.13", BOTH),
+    ("data-dev", US, "KMS.4", BOTH),
+    ("data-dev", US, "EC2.7", BAD),
+    ("data-dev", EU, "EC2.7", GOOD),
+    ("data-dev", US, "S3.1", GOOD),
+    ("web-prod", US, "S3.8", BOTH),
+    ("web-prod", EU, "EC2.14", BOTH),
+    ("web-prod", US, "EC2.13", BAD),
+    ("web-prod", US, "IAM.7", GOOD),
+    ("data-prod", EU, "S3.3", BOTH),
+    ("data-prod", US, "EC2.2", BOTH),
+    ("data-prod", EU, "KMS.4", BOTH),
+    ("data-prod", US, "IAM.7", BAD),
+    ("data-prod", US, "S3.1", BAD),
+    ("ana", US, "S3.8", BAD),
+    ("ana", EU, "EC2.13", BAD),
+    ("ben", US, "S3.2", BAD),
+)
+
+
+def everywhere(world):
+    """Every control in every member: what is made without --story."""
     for name in world["members"]:
-        member = Member(world, name)
-
-        def add(control, region, good, maker, member=member):
-            kind, arn = maker(member, region, control, good)
-            made = {"control": control, "member": member.name, "account": member.account, "region": region, "good": good, "type": kind, "id": arn}
-            made["state"] = state(member, made)
-            out[f"{member.name}/{region}/{control}/{'good' if good else 'bad'}"] = made
-
         for region in REGIONS:
-            for control, maker in MAKERS.items():
-                for good in (False, True):
-                    add(control, region, good, maker)
+            for control in MAKERS:
+                yield name, region, control, BOTH
         for control, regions in OF_ACCOUNT.items():
             for region in regions:
                 # The block of a whole account would hide what is wrong with its buckets.
-                add(control, region, name != "dev" and control != "S3.1", account)
+                yield name, region, control, (name != "dev" and control != "S3.1",)
+
+
+def make(world, wanted):
+    out, members = {}, {}
+    for name, region, control, twins in wanted:
+        if name not in members:
+            members[name] = Member(world, name)
+        member = members[name]
+        for good in twins:
+            kind, arn = MAKERS.get(control, account)(member, region, control, good)
+            made = {"control": control, "member": name, "account": member.account, "region": region, "good": good, "type": kind, "id": arn}
+            made["state"] = state(member, made)
+            out[f"{name}/{region}/{control}/{'good' if good else 'bad'}"] = made
     return out
 
 
@@ -251,13 +294,60 @@ def reaches(rule, port):
 
 def expect(world, resources, wanted):
     differences = []
-    members = {name: Member(world, name) for name in world["members"]}
+    # In the story the judge has a key of each member's own, which can only read.
+    own = "eventbridge" in world["security"]
+    members = {name: Member(world, name, judge=own) for name in world["members"]}
     for name, r in resources.items():
         want = fixed(r) if name in wanted else r["state"]
         found = state(members[r["member"]], r)
         if want != found:
             differences.append({"resource": name, "expected": want, "found": found})
     return differences
+
+
+# --- the request log ---
+
+
+def names(r):
+    """What calls about a resource name it by, and the operations of settings that have no name."""
+    short = r["id"].rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    of_account = {
+        "S3.1": {"PutPublicAccessBlock", "DeletePublicAccessBlock"},
+        "EC2.7": {"EnableEbsEncryptionByDefault", "DisableEbsEncryptionByDefault"},
+        "IAM.7": {"UpdateAccountPasswordPolicy", "DeleteAccountPasswordPolicy"},
+    }
+    return {r["id"], short}, of_account.get(r["control"], set())
+
+
+def touches(e, r):
+    about, operations = names(r)
+    if operations:  # IAM is global: its calls are signed for its own region
+        return e.get("account") == r["account"] and e["operation"] in operations and not e.get("bucket") and (r["control"] != "EC2.7" or e.get("region") == r["region"])
+    return bool(about & {e.get("bucket"), e.get("about")}) and e.get("account") == r["account"]
+
+
+def judge_log(world, resources, entries, after, allowed):
+    problems, changes, seen = [], 0, set()
+    for e in entries:
+        if e["seq"] <= after or e["class"] != "change" or not (200 <= e["status"] < 300) or not e["forwarded"]:
+            continue
+        if e["service"] in ("sts", "sns", "sqs", "organizations"):
+            continue  # no resource of a member
+        changes += 1
+        found = [name for name, r in resources.items() if touches(e, r)]
+        what = {k: e.get(k) for k in ("seq", "operation", "account", "region", "bucket", "about", "principal")}
+        if not found:
+            problems.append({"what": "a change of something else", **what})
+        for name in found:
+            if resources[name]["good"] or name not in allowed:
+                problems.append({"what": f"a change of {name}", **what})
+        if f"assumed-role/{world['member_role']}/" not in e.get("principal", "") or not e.get("source_identity"):
+            problems.append({"what": "a change that is not by the member role with a SourceIdentity", **what})
+        call = (e.get("session"), e["operation"], e["uri"], e["body_sha256"])
+        if call in seen:
+            problems.append({"what": "the same change twice", **what})
+        seen.add(call)
+    return {"ok": not problems, "changes": changes, "problems": problems}
 
 
 # --- the truth about whole accounts ---
@@ -313,10 +403,13 @@ def truth(world):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
-    parser.add_argument("command", choices=("make", "state", "expect", "truth"))
+    parser.add_argument("command", choices=("make", "state", "expect", "log", "truth"))
     parser.add_argument("estate")
     parser.add_argument("what", nargs="?", help="RESOURCES.json")
+    parser.add_argument("log", nargs="?", help="WALL.jsonl")
     parser.add_argument("--out")
+    parser.add_argument("--story", action="store_true")
+    parser.add_argument("--after", type=int, default=0)
     parser.add_argument("--fixed", nargs="*", default=[])
     parser.add_argument("--fixed-all", action="store_true")
     args = parser.parse_args()
@@ -327,13 +420,18 @@ def main():
         return 0
     if args.command == "make":
         with open(args.out, "w", encoding="utf-8") as f:
-            json.dump(make(world), f, indent=1)
+            json.dump(make(world, STORY if args.story else everywhere(world)), f, indent=1)
         return 0
     with open(args.what, encoding="utf-8") as f:
         resources = json.load(f)
     if args.command == "state":
         print(json.dumps({k: state(Member(world, r["member"]), r) for k, r in resources.items()}, indent=1))
         return 0
+    if args.command == "log":
+        with open(args.log, encoding="utf-8") as f:
+            verdict = judge_log(world, resources, [json.loads(line) for line in f], args.after, args.fixed)
+        print(json.dumps(verdict, indent=1))
+        return 0 if verdict["ok"] else 1
     differences = expect(world, resources, list(resources) if args.fixed_all else args.fixed)
     print(json.dumps(differences, indent=1))
     return 1 if differences else 0

@@ -1,6 +1,6 @@
 """Makes the AWS Organization that the demo and the tests run on.
 
-    estate.py --endpoint http://127.0.0.1:PORT [--out FILE]
+    estate.py --endpoint http://127.0.0.1:PORT [--out FILE] [--story]
 
 The caller's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) are those of
 the root user of the account that becomes the management account. Everything is
@@ -11,6 +11,10 @@ OrganizationAccountAccessRole. One JSON document with all of it is printed.
     +-- security   the Security Hub administrator; Parry's user, topic and queue
     +-- OU dev     member dev:  a public bucket and a private twin
     +-- OU prod    member prod: the same
+
+With --story it is the organization of `parry demo`: units dev, prod and sandbox of two
+members each, without buckets (controls.py makes what they have), and in security a queue
+to which EventBridge would bring findings.
 """
 
 import argparse
@@ -27,6 +31,11 @@ import judge
 
 REGION = "us-east-1"
 MEMBER_ROLE = "ParryMemberRole"
+# The members by organizational unit.
+SMALL = {"dev": ["dev"], "prod": ["prod"]}
+STORY = {"dev": ["web-dev", "data-dev"], "prod": ["web-prod", "data-prod"], "sandbox": ["ana", "ben"]}
+# In the story the network team has the last word on firewalls of one member.
+FIREWALLS_LOCKED = "web-prod"
 HUB_USER = "parry"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 
@@ -71,6 +80,10 @@ RECORD_ACTIONS = ["ec2:CreateVolume", "iam:CreateGroup"]
 
 # One for all sessions: reading the API models is most of what making clients costs.
 LOADER = botocore.session.get_session().get_component("data_loader")
+
+
+# What a judge of the ten controls reads.
+JUDGE_ACTIONS = ["s3:Get*", "s3:List*", "ec2:Describe*", "ec2:Get*", "kms:List*", "kms:Describe*", "kms:Get*", "iam:GetAccountPasswordPolicy"]
 
 
 class Account:
@@ -146,6 +159,17 @@ def make_security(account, access):
         "queue_url": queue,
         "queue_arn": queue_arn,
     }
+
+
+def make_findings_queue(security, access):
+    """The queue that EventBridge rules send findings to, and a user that stands for them."""
+    sqs, iam = access.client("sqs"), access.client("iam")
+    url = sqs.create_queue(QueueName="parry-findings")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    reads = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
+    iam.put_user_policy(UserName=HUB_USER, PolicyName="findings", PolicyDocument=json.dumps(allow(reads, arn)))
+    security["findings_url"], security["findings_arn"] = url, arn
+    security["eventbridge"] = user(iam, "eventbridge", allow("sqs:SendMessage", arn))
 
 
 def make_member_role(iam, security, external_id):
@@ -251,25 +275,40 @@ def make_member(stage, account, access, security, external_id):
     return member
 
 
-def make(endpoint):
+def make_story_member(name, account, access, security, external_id):
+    iam = access.client("iam")
+    role = make_member_role(iam, security, external_id)
+    if name == FIREWALLS_LOCKED:
+        deny = {"Effect": "Deny", "Action": "ec2:RevokeSecurityGroupIngress", "Resource": "*"}
+        iam.put_role_policy(
+            RoleName=MEMBER_ROLE, PolicyName="firewalls-are-ours", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+        )
+    return {"account": account, "role_arn": role, "judge": user(iam, "judge", allow(JUDGE_ACTIONS))}
+
+
+def make(endpoint, story=False):
+    layout = STORY if story else SMALL
     root = Account(endpoint, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     organizations = root.client("organizations")
     organization = organizations.create_organization(FeatureSet="ALL")["Organization"]
     top = organizations.list_roots()["Roots"][0]["Id"]
 
     accounts, units = {}, {}
-    for name in ("security", "dev", "prod"):
+    unit_of = {name: unit for unit, names in layout.items() for name in names}
+    for name in ("security", *unit_of):
         status = organizations.create_account(AccountName=name, Email=f"{name}@example.com")["CreateAccountStatus"]
         accounts[name] = status["AccountId"]
-    for name in ("dev", "prod"):
+    for name in layout:
         units[name] = organizations.create_organizational_unit(ParentId=top, Name=name)["OrganizationalUnit"]["Id"]
-        organizations.move_account(AccountId=accounts[name], SourceParentId=top, DestinationParentId=units[name])
+    for name, unit in unit_of.items():
+        organizations.move_account(AccountId=accounts[name], SourceParentId=top, DestinationParentId=units[unit])
     root.client("securityhub").enable_organization_admin_account(AdminAccountId=accounts["security"])
 
     administrator = user(root.client("iam"), "administrator", allow("*"))
     admin = Account(endpoint, administrator["access_key_id"], administrator["secret_access_key"])
     access = {name: enter(admin, endpoint, account) for name, account in accounts.items()}
     external_id = "parry-" + secrets.token_hex(16)
+    member = make_story_member if story else make_member
     estate = {
         "region": REGION,
         "endpoint": endpoint,
@@ -279,10 +318,13 @@ def make(endpoint):
         "member_role": MEMBER_ROLE,
         "external_id": external_id,
         "members": {
-            name: {"unit": units[name], **make_member(name, accounts[name], access[name], accounts["security"], external_id)}
-            for name in ("dev", "prod")
+            name: {"unit": units[unit], "unit_name": unit, **member(name, accounts[name], access[name], accounts["security"], external_id)}
+            for name, unit in unit_of.items()
         },
     }
+    if story:
+        make_findings_queue(estate["security"], access["security"])
+        return estate
     estate["original"] = judge.snapshot(estate)  # what the end state is compared with
     return estate
 
@@ -291,8 +333,9 @@ def main():
     parser = argparse.ArgumentParser(description="make the AWS Organization of the demo")
     parser.add_argument("--endpoint", required=True)
     parser.add_argument("--out", help="write the document to this file, readable by its owner only")
+    parser.add_argument("--story", action="store_true", help="six members in three units, for parry demo")
     args = parser.parse_args()
-    text = json.dumps(make(args.endpoint), indent=2)
+    text = json.dumps(make(args.endpoint, args.story), indent=2)
     if not args.out:
         print(text)
         return

@@ -31,6 +31,8 @@ type Options struct {
 	Log *slog.Logger
 	// WithoutEstate leaves moto empty.
 	WithoutEstate bool
+	// Story makes the organization of `parry demo`: six members in three units.
+	Story bool
 }
 
 // Env is the running world. Its exported fields are set once by Start.
@@ -43,8 +45,9 @@ type Env struct {
 	Python  string
 	Dir     string
 
-	moto *process
-	log  *slog.Logger
+	moto  *process
+	log   *slog.Logger
+	story bool
 }
 
 // WallLog is the file with the request log, as JSON lines.
@@ -65,7 +68,7 @@ func Start(ctx context.Context, o Options) (*Env, error) {
 	if err != nil || o.Dir == "" {
 		return nil, fmt.Errorf("start test environment: directory %q: %w", o.Dir, errors.Join(err, fs.ErrInvalid))
 	}
-	e := &Env{Dir: dir, log: o.Log}
+	e := &Env{Dir: dir, log: o.Log, story: o.Story}
 	if e.Python, err = FindPython(ctx, o.Python); err != nil {
 		return nil, err
 	}
@@ -149,7 +152,11 @@ func (e *Env) unpack() error {
 }
 
 func (e *Env) makeEstate(ctx context.Context) error {
-	_, err := e.run(ctx, e.environ(Key{AccessKeyID: e.Root.AccessKeyID, Secret: e.Root.Secret}), "estate.py", "--endpoint", e.WallURL, "--out", e.EstateFile())
+	args := []string{"--endpoint", e.WallURL, "--out", e.EstateFile()}
+	if e.story {
+		args = append(args, "--story")
+	}
+	_, err := e.run(ctx, e.environ(Key{AccessKeyID: e.Root.AccessKeyID, Secret: e.Root.Secret}), "estate.py", args...)
 	if err != nil {
 		return fmt.Errorf("make the organization: %w", err)
 	}

@@ -20,16 +20,20 @@ type Estate struct {
 		TopicARN string `json:"topic_arn"`
 		QueueURL string `json:"queue_url"`
 		QueueARN string `json:"queue_arn"`
+		// Findings is the queue that EventBridge brings findings to; in the story only.
+		FindingsURL string `json:"findings_url"`
 	} `json:"security"`
-	MemberRole string            `json:"member_role"`
-	ExternalID string            `json:"external_id"`
-	Members    map[string]Member `json:"members"` // "dev", "prod"
+	MemberRole string `json:"member_role"`
+	ExternalID string `json:"external_id"`
+	// Members are "dev" and "prod"; in the story two of each unit, without buckets.
+	Members map[string]Member `json:"members"`
 }
 
 // Member is a member account with its two buckets.
 type Member struct {
 	Account       string `json:"account"`
 	Unit          string `json:"unit"`
+	UnitName      string `json:"unit_name"`
 	RoleARN       string `json:"role_arn"`
 	PublicBucket  string `json:"public_bucket"`
 	PrivateBucket string `json:"private_bucket"` // the good twin

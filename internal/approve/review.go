@@ -14,11 +14,12 @@ type Waiting interface {
 	ListApprovals(ctx context.Context, state remediation.ApprovalState, accounts []string, limit int, cursor string) ([]remediation.Approval, string, error)
 }
 
-// WithdrawExcepted looks at one page of at most n pending approvals, from cursor on, and ends
-// those of fixes whose finding an exception has come to suppress: nobody could grant
-// them, and when the exception ends its findings are planned for anew. It gives the
-// cursor of the next page, "" to begin anew, and how many were ended.
-func (s *Stage) WithdrawExcepted(ctx context.Context, cursor string, n int) (next string, ended int, err error) {
+// Review looks at one page of at most n pending approvals, from cursor on. It ends those of
+// fixes whose finding an exception has come to suppress: nobody could grant them, and
+// when the exception ends its findings are planned for anew. It lets those run whose
+// canary is verified. It gives the cursor of the next page, "" to begin anew, and how many
+// were ended or let run.
+func (s *Stage) Review(ctx context.Context, cursor string, n int) (next string, settled int, err error) {
 	page, next, err := s.Store.ListApprovals(ctx, remediation.ApprovalPending, store.AllAccounts(), n, cursor)
 	if err != nil {
 		return "", 0, err // begin anew: another version of Parry may have given the cursor
@@ -28,14 +29,17 @@ func (s *Stage) WithdrawExcepted(ctx context.Context, cursor string, n int) (nex
 			continue
 		}
 		done, err := s.withdrawExcepted(ctx, a)
+		if err == nil && !done && len(a.Canary) > 0 {
+			done, err = s.release(ctx, a)
+		}
 		if err != nil {
-			return cursor, ended, err
+			return cursor, settled, err
 		}
 		if done {
-			ended++
+			settled++
 		}
 	}
-	return next, ended, nil
+	return next, settled, nil
 }
 
 func (s *Stage) withdrawExcepted(ctx context.Context, a remediation.Approval) (bool, error) {
