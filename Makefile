@@ -53,8 +53,8 @@ web-test: ## type check and unit tests of the console; nothing without Node
 	$(MAKE) --no-print-directory web-modules && npm --prefix web run api && npm --prefix web run types && npm --prefix web test
 
 .PHONY: demo
-demo: venv build ## the whole story on this machine, without AWS (ONCE=1: end after the story)
-	bin/parry demo $(if $(ONCE),--once)
+demo: venv build ## the whole story on this machine, without AWS (ONCE=1: end after the story; KILL=1: kill the server in it; DATABASE=postgres://...)
+	bin/parry demo $(if $(ONCE),--once) $(if $(KILL),--kill) $(if $(DATABASE),--database '$(DATABASE)')
 
 .PHONY: check
 check: ## formatting, vet and the short tests: before every commit

@@ -101,7 +101,7 @@ func (m Remedy) explainLatest(r store.FindingRecord) (why, next string) {
 	}
 	switch l.State {
 	case remediation.AwaitingApproval:
-		return what + " waits for approval.", "Ask an approver to look at the plan."
+		return what + " waits for approval" + reason + ".", "Ask an approver to look at the plan."
 	case remediation.Planned, remediation.Queued, remediation.Running, remediation.Verifying, remediation.Undoing:
 		return fmt.Sprintf("%s is under way (%s).", what, l.State), ""
 	case remediation.Verified:

@@ -112,7 +112,11 @@ func TestWhyAFindingIsNotRemediated(t *testing.T) {
 		edit      func(b bench)
 		why, next string
 	}{
-		"waits":    {func(bench) {}, "The remediation waits for approval.", "Ask an approver to look at the plan."},
+		"waits": {func(bench) {}, "The remediation waits for approval.", "Ask an approver to look at the plan."},
+		"waits for": {
+			func(b bench) { b.now(remediation.AwaitingApproval, "policy dev tries it in the canary first.", "") },
+			"The remediation waits for approval: policy dev tries it in the canary first.", "Ask an approver to look at the plan.",
+		},
 		"archived": {func(b bench) { b.findings[0].RecordState = "ARCHIVED" }, "Its provider archived the finding: there is nothing left to remediate.", ""},
 		"suppressed": {
 			func(b bench) { b.findings[0].Workflow = "SUPPRESSED" },

@@ -227,7 +227,7 @@ func findingGrid(d api.FindingDetail) grid {
 		{"Compliance", d.Compliance},
 		{"Workflow", d.Workflow},
 		{"Exception", exceptedText(d.ExceptedBy)},
-		{"Remediation", strings.TrimSpace(d.Remedy.Why + " " + d.Remedy.Next)},
+		{"Remediation", remedyText(d.Remedy)},
 		{"State", d.RecordState},
 		{"Note", noteText(doc.Note.Text, doc.Note.UpdatedBy)},
 		{"Account", d.Account},
@@ -254,6 +254,15 @@ func findingGrid(d api.FindingDetail) grid {
 		g.rows = append(g.rows, []string{what, l.ID})
 	}
 	return g
+}
+
+// remedyText says why a finding is not remediated, or that it is, and by what.
+func remedyText(m api.Remedy) string {
+	text := strings.TrimSpace(m.Why + " " + m.Next)
+	if m.Remediation != "" {
+		text += " See: parry remediation show " + m.Remediation
+	}
+	return text
 }
 
 func noteText(text, by string) string {
@@ -349,7 +358,7 @@ func (s *shared) printRequested(id remediation.ID, what string) error {
 	if err := s.print(s.Out, requested{id}, func() grid { return grid{header: []string{"Remediation"}, rows: [][]string{{string(id)}}} }); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Err, "%s is being planned; next: parry remediation watch %s\n", what, id)
+	fmt.Fprintf(s.Err, "%s was triggered and is being planned; next: parry remediation watch %s\n", what, id)
 	return nil
 }
 

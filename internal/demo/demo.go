@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -27,11 +26,25 @@ type Options struct {
 	Database string
 	// Keep leaves the server up after the story, until ctx ends.
 	Keep bool
+	// Kill ends the server by SIGKILL in the middle of a fix, and starts it again.
+	Kill bool
+	// Pause, if set, is called where the world is made and nothing is fixed yet, and
+	// again at the end, with what another program needs to look at it.
+	Pause func(ctx context.Context, w World) error
 	// Listen is the server's address. Default: a free port on 127.0.0.1.
 	Listen string
 	// Progress is told of every step.
 	Progress Progress
 	Log      *slog.Logger
+}
+
+// World is what a judge from outside needs.
+type World struct {
+	Fixed     bool // after the fixes
+	Endpoint  string
+	Estate    string // file
+	Resources string // file
+	Env       *testenv.Env
 }
 
 // Progress shows a person how far the story is.
@@ -43,8 +56,9 @@ type Progress interface {
 
 // Summary is what the story showed.
 type Summary struct {
-	OK    bool         `json:"ok"`
-	Steps []StepResult `json:"steps"`
+	OK           bool         `json:"ok"`
+	Steps        []StepResult `json:"steps"`
+	Remediations []Line       `json:"remediations"`
 	// Figures are measurements made on the way, in milliseconds or counts.
 	Figures map[string]int64 `json:"figures"`
 	Error   string           `json:"error,omitempty"`
@@ -93,11 +107,12 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 
 func (s *story) tell(ctx context.Context) error {
 	steps := s.steps()
+	began := s.clock.Now()
 	for i, st := range steps {
 		s.Progress.Step(i+1, len(steps), st.title)
-		began := s.clock.Now()
+		start := s.clock.Now()
 		detail, err := st.run(ctx)
-		took := s.clock.Now().Sub(began)
+		took := s.clock.Now().Sub(start)
 		result := StepResult{Title: st.title, OK: err == nil, Detail: detail, MS: took.Milliseconds()}
 		if err != nil {
 			result.Detail = err.Error()
@@ -107,24 +122,29 @@ func (s *story) tell(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", st.title, err)
 		}
 		s.Progress.Done(i+1, len(steps), st.title, detail, took)
+		s.showTexts()
 	}
+	s.summary.Figures["total_ms"] = s.clock.Now().Sub(began).Milliseconds()
 	return nil
 }
 
 // steps is the story, in order.
 func (s *story) steps() []step {
 	return []step{
-		{"Start an AWS Organization (moto behind the wall)", s.startWorld},
+		{"Start an AWS Organization, with things that are wrong in it", s.startWorld},
 		{"Start parry serve", s.startServer},
-		{"Import findings with the AWS CLI", s.importFindings},
-		{"Raise production by an automation rule", s.checkRaised},
-		{"Fix dev automatically and verify it", s.checkDev},
-		{"Plan prod, change nothing, wait for approval", s.checkPlan},
-		{"Approve the plan; fix and verify prod", s.approveProd},
-		{"Judge both fixes with the members' own credentials", s.judgeFixed},
-		{"Read the mail and the SNS messages", s.checkMessages},
-		{"Undo prod by a plan of its own", s.undoProd},
-		{"Judge the undo; the good twins were never touched", s.judgeUndone},
+		{"Accept a risk, and freeze changes", s.acceptAndFreeze},
+		{"Findings arrive by Security Hub's API and by a queue", s.findingsArrive},
+		{"Rules, the exception and priorities sort them", s.sorted},
+		{"Everything is planned; the stop switch holds what is queued", s.frozen},
+		{"Judge: nothing has been changed", s.judgeNothing},
+		{"dev: fix the canary account, then the other one", s.canaryFirst},
+		{"prod: people approve; AWS denies one of the fixes", s.approveProd},
+		{"By hand: parry finding remediate, and a custom action", s.byHand},
+		{"Judge: what should be fixed is, and nothing else", s.judgeFixed},
+		{"Mail and SNS told of it", s.checkMessages},
+		{"Take one fix back", s.undo},
+		{"Judge: it is as it was; no good twin was ever written to", s.judgeUndone},
 		{"Verify the audit log", s.checkAudit},
 	}
 }
@@ -140,11 +160,16 @@ type story struct {
 	endpoint string
 	config   string
 	keys     map[string]key // by person
-	findings map[string]findingRef
-	// estateSeq is the last entry of the wall's log that made the organization.
-	estateSeq int64
-	prodRem   string    // the remediation of prod
-	began     time.Time // when the findings were sent
+	// resources and findings have the keys of test/py/controls.py, such as
+	// web-dev/us-east-1/S3.2/bad.
+	resources     map[string]resource
+	resourcesFile string
+	findings      map[string]findingRef
+	keyOf         map[string]string // of a finding, by its id
+	exception     string            // its id
+	// worldSeq is the last entry of the wall's log that made the organization.
+	worldSeq int64
+	texts    []string // to show below the step
 }
 
 // key is an access key that Parry issued.
@@ -158,6 +183,16 @@ type findingRef struct {
 	ProductArn string `json:"ProductArn"`
 }
 
+// resource is what test/py/controls.py made.
+type resource struct {
+	Control string `json:"control"`
+	Member  string `json:"member"`
+	Account string `json:"account"`
+	Region  string `json:"region"`
+	Good    bool   `json:"good"`
+	ID      string `json:"id"`
+}
+
 func (s *story) stop() {
 	if s.server != nil {
 		s.server.stop()
@@ -167,23 +202,16 @@ func (s *story) stop() {
 	}
 }
 
-// startWorld brings up moto, the wall, the SMTP sink and the organization.
-func (s *story) startWorld(ctx context.Context) (string, error) {
-	dir := filepath.Join(s.Dir, "world")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+// show prints a command and its output below the step that ran it.
+func (s *story) show(command string, out []byte) {
+	s.texts = append(s.texts, "$ "+command+"\n"+string(out))
+}
+
+func (s *story) showTexts() {
+	for _, t := range s.texts {
+		s.Progress.Text(t)
 	}
-	env, err := testenv.Start(ctx, testenv.Options{Dir: dir, Python: s.Python, Log: s.Log})
-	if err != nil {
-		return "", err
-	}
-	s.env = env
-	for _, entry := range env.Wall.Log() {
-		s.estateSeq = max(s.estateSeq, entry.Seq)
-	}
-	e := env.Estate
-	return fmt.Sprintf("management %s, security %s, dev %s, prod %s; a public bucket and a private twin in each member",
-		e.Management.Account, e.Security.Account, e.Members["dev"].Account, e.Members["prod"].Account), nil
+	s.texts = nil
 }
 
 // silent shows nothing.

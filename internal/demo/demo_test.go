@@ -5,15 +5,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/demo"
 	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
-// TestStory runs the whole story of make demo, with the program built as a
-// release is, on both databases.
+// TestStory runs the whole story of make demo, with the program built as a release is, on
+// both databases; on each once with the server killed in the middle of a fix, to the same
+// end.
 func TestStory(t *testing.T) {
 	envtest.Needs(t)
 	program := filepath.Join(t.TempDir(), "parry")
@@ -22,27 +26,41 @@ func TestStory(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build parry: %v\n%s", err, out)
 	}
-	for _, database := range []string{"SQLite", "PostgreSQL"} {
-		t.Run(database, func(t *testing.T) {
-			options := demo.Options{Program: program, Dir: t.TempDir(), Python: os.Getenv("PARRY_PYTHON"), Progress: lines{t}}
-			if database == "PostgreSQL" {
+	ends := map[string][]string{}
+	for _, c := range []struct {
+		name           string
+		postgres, kill bool
+	}{{"SQLite", false, false}, {"SQLite, killed", false, true}, {"PostgreSQL", true, false}, {"PostgreSQL, killed", true, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			options := demo.Options{Program: program, Dir: t.TempDir(), Python: os.Getenv("PARRY_PYTHON"), Progress: lines{t}, Kill: c.kill}
+			if c.postgres {
 				url, err := envtest.Postgres(t).CreateDatabase(t.Context(), "story")
 				if err != nil {
 					t.Fatal(err)
 				}
 				options.Database = url
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
 			summary, err := demo.Run(ctx, options)
 			if err != nil {
 				log, _ := os.ReadFile(filepath.Join(options.Dir, "serve.log"))
 				t.Fatalf("%v\n%s", err, log)
 			}
-			if !summary.OK || len(summary.Steps) != 12 {
+			if !summary.OK || len(summary.Steps) != 15 {
 				t.Errorf("summary: %+v", summary)
 			}
+			t.Logf("%d ms", summary.Figures["total_ms"])
+			for _, l := range summary.Remediations {
+				ends[c.name] = append(ends[c.name], l.Control+" "+l.Account+" "+l.Region+" "+l.By+" "+string(l.Outcome))
+			}
+			slices.Sort(ends[c.name])
 		})
+	}
+	for name, end := range ends {
+		if diff := cmp.Diff(ends["SQLite"], end); diff != "" || len(end) != 15 {
+			t.Errorf("%s ends otherwise, with %d remediations (-SQLite +%s):\n%s", name, len(end), name, diff)
+		}
 	}
 }
 

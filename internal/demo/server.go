@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // server is parry serve as a process of its own.
@@ -22,60 +20,6 @@ type server struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	log  string
-}
-
-// startServer writes the configuration, issues keys and starts parry serve.
-func (s *story) startServer(ctx context.Context) (string, error) {
-	if s.Listen == "" {
-		port, err := freePort(ctx)
-		if err != nil {
-			return "", err
-		}
-		s.Listen = port
-	}
-	s.endpoint = "http://" + s.Listen
-	s.config = filepath.Join(s.Dir, "parry.yaml")
-	raw, err := yaml.Marshal(s.configuration())
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(s.config, raw, 0o600); err != nil {
-		return "", err
-	}
-	if err := s.issueKeys(ctx); err != nil {
-		return "", err
-	}
-	srv, ready, err := s.launch(ctx)
-	if err != nil {
-		return "", err
-	}
-	s.server = srv
-	s.summary.Figures["ready_ms"] = ready.Milliseconds()
-	if ready > time.Second && !raceEnabled {
-		return "", fmt.Errorf("the server was ready after %s; the limit is one second", ready.Round(time.Millisecond))
-	}
-	return fmt.Sprintf("%s, ready after %d ms", s.endpoint, ready.Milliseconds()), nil
-}
-
-// issueKeys makes the keys of the story's people and of the source of findings.
-func (s *story) issueKeys(ctx context.Context) error {
-	dev, prod := s.env.Estate.Members["dev"].Account, s.env.Estate.Members["prod"].Account
-	s.keys = map[string]key{}
-	for name, args := range map[string][]string{
-		"security-hub": {"--role", "source", "--account", dev + "," + prod, "--product", "aws/securityhub", "--trusted"},
-		"olga":         {"--role", "operator", "--account", "*"},
-		"alice":        {"--role", "approver", "--account", "*"},
-		"admin":        {"--role", "admin", "--account", "*"},
-	} {
-		out, err := s.parry(ctx, "", append([]string{"key", "create", name, "-o", "json"}, args...)...)
-		if err != nil {
-			return err
-		}
-		if s.keys[name], err = decode[key](out); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // launch starts the server and waits until it answers.
@@ -140,8 +84,18 @@ func (v *server) stop() {
 	}
 }
 
+// kill ends the server as a crash does.
+func (v *server) kill() {
+	_ = v.cmd.Process.Kill()
+	<-v.done
+}
+
 // parry runs Parry's own command line as person ("" = on the host, without a key).
 func (s *story) parry(ctx context.Context, person string, args ...string) ([]byte, error) {
+	return output(s.parryCommand(ctx, person, args...), "parry "+strings.Join(args, " "))
+}
+
+func (s *story) parryCommand(ctx context.Context, person string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.Program, append(args, "--config", s.config)...)
 	cmd.Dir = s.Dir
 	cmd.Env = os.Environ()
@@ -149,7 +103,17 @@ func (s *story) parry(ctx context.Context, person string, args ...string) ([]byt
 		k := s.keys[person]
 		cmd.Env = append(cmd.Env, "PARRY_ENDPOINT="+s.endpoint, "PARRY_ACCESS_KEY_ID="+k.ID, "PARRY_SECRET_ACCESS_KEY="+k.Secret)
 	}
-	return output(cmd, "parry "+strings.Join(args, " "))
+	return cmd
+}
+
+// parryBoth is parry with what the command says on standard error behind its output.
+func (s *story) parryBoth(ctx context.Context, person string, args ...string) (string, error) {
+	cmd := s.parryCommand(ctx, person, args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("parry %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
 }
 
 // aws runs the AWS CLI against Parry with the key of person.

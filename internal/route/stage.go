@@ -42,12 +42,12 @@ type Notification struct {
 
 // Config is what the stage is made of.
 type Config struct {
-	Store  Store
-	Table  *Table        // default: no rules; nothing is routed
-	Quiet  time.Duration // default: DefaultQuiet
+	Store Store
+	Table *Table        // default: no rules; nothing is routed
+	Quiet time.Duration // default: DefaultQuiet
 	// Answers names the playbook for a control. Default: there is none for any.
 	Answers func(control string) (playbook string, ok bool)
-	Logger *slog.Logger  // default: discard
+	Logger  *slog.Logger // default: discard
 }
 
 // Stage routes.

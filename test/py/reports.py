@@ -17,6 +17,7 @@ All print the ids of the findings by the keys of the resources.
 import argparse
 import datetime
 import json
+import os
 import sys
 import uuid
 
@@ -41,8 +42,10 @@ CONTROLS = {
 NORMALIZED = {"MEDIUM": 40, "HIGH": 70, "CRITICAL": 90}
 
 
-def now():
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def made_at(resources):
+    """When the resources were made: every report of a finding gives the same time."""
+    at = datetime.datetime.fromtimestamp(os.path.getmtime(resources), datetime.timezone.utc)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def finding(key, r, at):
@@ -131,7 +134,7 @@ def main():
         estate = json.load(f)
     with open(args.resources, encoding="utf-8") as f:
         resources = json.load(f)
-    at = now()
+    at = made_at(args.resources)
     chosen = {
         key: finding(key, r, at) for key, r in resources.items() if key in args.key or estate["members"][r["member"]]["unit_name"] in args.unit
     }
