@@ -93,6 +93,9 @@ type Queries struct {
 
 	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead string
 	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                 string
+	GroupLock, GroupSchedule, GroupTaken, GroupAssign, GroupTotal, GroupList, GroupSent           string
+	GroupPrune, NotificationHold, NotificationSent, NotificationNote, NotificationPrune           string
+	ThreadRead, ThreadPut, ThreadPrune                                                            string
 	AuditEnqueue, AuditPending, AuditDone, AuditKnown, AuditInsert, AuditLast, AuditPage          string
 	AuditFind                                                                                     string
 

@@ -25,7 +25,9 @@ type Cutoffs struct {
 	RuleRuns   time.Time // runs of automation rules that ended
 	Exceptions time.Time // exceptions that ended and hold nothing any more
 	Days       time.Time // counters of what changed on a day
-	Rejected   time.Time // rejected messages, by when they came last
+	// Notifications are what was sent, Threads what channels call theirs.
+	Notifications, Threads time.Time
+	Rejected               time.Time // rejected messages, by when they came last
 	// Organization is what happened to accounts, by when it did, and accounts that left.
 	Organization time.Time
 	// MaxRejected are the latest rejected messages that are kept; 0 keeps all.
@@ -35,7 +37,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days, Sessions, Tries int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days, Sessions, Tries, Notifications int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -124,6 +126,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		if p.Exceptions, err = s.pruneRows(ctx, Findings, s.q.ExceptionPrune, micros(c.Exceptions), int64(pruneChunk)); err != nil {
 			return p, err
 		}
+	}
+	if p.Notifications, err = s.pruneNotifications(ctx, c); err != nil {
+		return p, err
 	}
 	if p.Days, err = s.pruneDays(ctx, c.Days); err != nil {
 		return p, err

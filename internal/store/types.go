@@ -42,6 +42,8 @@ const (
 	TopicVerify   = "verify"   // -> verify: remediation id
 	TopicAnnotate = "annotate" // -> triage: finding.Annotation, written back on the finding
 	TopicNotify   = "notify"   // -> notify: notification
+	// TopicNotifyGroup is -> notify: GroupDue, a message of a group.
+	TopicNotifyGroup = "notify_group"
 )
 
 // Invoked is an event that a person asked for, by a custom action.

@@ -676,6 +676,61 @@ WHERE seq = $1 AND state = 2;
 DELETE FROM outbox WHERE seq IN
     (SELECT seq FROM outbox WHERE state = $1 AND state <> 0 AND done_at < $2 ORDER BY done_at LIMIT $3);
 
+-- name: GroupLock
+INSERT INTO notification_group (channel, grouping, message, due_at, taken_at) VALUES ($1, $2, 0, 0, 0)
+ON CONFLICT (channel, grouping) DO UPDATE SET channel = excluded.channel
+RETURNING message, due_at, taken_at;
+
+-- name: GroupSchedule
+UPDATE notification_group SET message = $3, due_at = $4 WHERE channel = $1 AND grouping = $2;
+
+-- name: GroupTaken
+UPDATE notification_group SET due_at = 0, taken_at = $3 WHERE channel = $1 AND grouping = $2;
+
+-- name: GroupAssign
+UPDATE notification SET message = $3 WHERE id IN
+    (SELECT id FROM notification WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = 0 ORDER BY rank DESC, put_at, id LIMIT $4);
+
+-- name: GroupTotal
+SELECT COUNT(*), CAST(COALESCE(SUM(items), 0) AS BIGINT), COUNT(*) FILTER (WHERE sent_at > 0)
+FROM notification WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3;
+
+-- name: GroupList
+SELECT id, rank, items, doc FROM notification
+WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3 ORDER BY rank DESC, put_at, id LIMIT $4;
+
+-- name: GroupSent
+UPDATE notification SET sent_at = $4, doc = x'' WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3 AND sent_at = 0;
+
+-- name: GroupPrune
+DELETE FROM notification_group WHERE (channel, grouping) IN
+    (SELECT channel, grouping FROM notification_group WHERE due_at = 0 AND taken_at < $1 LIMIT $2);
+
+-- name: NotificationHold
+INSERT INTO notification (id, channel, grouping, message, rank, items, put_at, sent_at, doc) VALUES ($1, $2, $3, 0, $4, $5, $6, 0, $7)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: NotificationSent
+SELECT sent_at FROM notification WHERE id = $1;
+
+-- name: NotificationNote
+INSERT INTO notification (id, channel, grouping, message, rank, items, put_at, sent_at, doc) VALUES ($1, $2, '', 0, 0, 1, $3, $3, x'')
+ON CONFLICT (id) DO UPDATE SET sent_at = excluded.sent_at, doc = excluded.doc;
+
+-- name: NotificationPrune
+DELETE FROM notification WHERE id IN
+    (SELECT id FROM notification WHERE put_at < $1 AND (sent_at > 0 OR put_at < $2) LIMIT $3);
+
+-- name: ThreadRead
+SELECT ref FROM notification_thread WHERE channel = $1 AND thread = $2;
+
+-- name: ThreadPut
+INSERT INTO notification_thread (channel, thread, ref, put_at) VALUES ($1, $2, $3, $4) ON CONFLICT (channel, thread) DO NOTHING;
+
+-- name: ThreadPrune
+DELETE FROM notification_thread WHERE (channel, thread) IN
+    (SELECT channel, thread FROM notification_thread WHERE put_at < $1 LIMIT $2);
+
 -- name: AuditEnqueue row
 INSERT INTO audit_outbox (doc) VALUES ($1);
 
