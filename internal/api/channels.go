@@ -34,7 +34,7 @@ type Channel struct {
 // ChannelTest is what came of a test message.
 type ChannelTest struct {
 	Channel      string `json:"channel"`
-	Event        string `json:"event" enum:"queued,succeeded,failed,approval"`
+	Event        string `json:"event" enum:"queued,succeeded,failed,approval,group"`
 	Notification string `json:"notification" doc:"Id of the message, which its receiver sees too."`
 	Subject      string `json:"subject"`
 	Delivered    bool   `json:"delivered" doc:"Whether the receiver took it. What becomes of it behind the receiver is not known."`
@@ -49,7 +49,7 @@ const testPatience = 40 * time.Second
 type testChannelInput struct {
 	Name string `path:"name" maxLength:"200"`
 	Body struct {
-		Event string `json:"event,omitempty" enum:"queued,succeeded,failed,approval" default:"succeeded" doc:"What the message is about."`
+		Event string `json:"event,omitempty" enum:"queued,succeeded,failed,approval,group" default:"succeeded" doc:"What the message is about."`
 	}
 }
 

@@ -36,16 +36,19 @@ func (s *Server) ownTraffic() []awsapi.Grant {
 }
 
 func (s *Server) buildNotify(t *stages) error {
-	channels, kinds := map[string]notify.Sender{}, map[string]string{}
+	channels, kinds, groups := map[string]notify.Sender{}, map[string]string{}, map[string]notify.Grouping{}
 	for _, c := range s.cfg.Channels {
 		sender, err := s.channel(c, t.grants)
 		if err != nil {
 			return err
 		}
 		channels[c.Name], kinds[c.Name] = sender, c.Kind
+		if len(c.GroupBy) > 0 {
+			groups[c.Name] = c.Grouping()
+		}
 	}
 	var err error
-	t.notify, err = notify.New(notify.Config{Channels: channels, Kinds: kinds, Findings: s.store, Clock: s.clock, Logger: s.log})
+	t.notify, err = notify.New(notify.Config{Channels: channels, Kinds: kinds, Groups: groups, Findings: s.store, Log: s.store, Clock: s.clock, Logger: s.log})
 	return err
 }
 

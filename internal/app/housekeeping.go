@@ -26,7 +26,9 @@ const (
 	takeOverEvery = 2 * time.Second
 	// startDelay is how long after its start a node gives back the memory that only
 	// starting needed.
-	startDelay     = 10 * time.Second
+	startDelay = 10 * time.Second
+	// keepThreads is how long a channel's own name of a thread is kept.
+	keepThreads    = 90 * 24 * time.Hour
 	keepDead       = 90 * 24 * time.Hour  // for people to look at
 	keepExecutions = 400 * 24 * time.Hour // a year and the audit after it
 	// keepBlobs is how long content is kept that nothing uses yet: between putting it
@@ -176,7 +178,7 @@ func (h *housekeeping) prune(ctx context.Context) error {
 	}
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
-		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions), Exceptions: now.Add(-keepExecutions), Organization: now.Add(-keepExecutions),
+		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions), Exceptions: now.Add(-keepExecutions), Organization: now.Add(-keepExecutions), Notifications: now.Add(-keepDelivered), Threads: now.Add(-keepThreads),
 		Active: kept(h.s.cfg.Retention.ActiveDays), Archived: kept(h.s.cfg.Retention.ArchivedDays), Days: kept(h.s.cfg.Retention.TrendDays),
 	})
 	return err

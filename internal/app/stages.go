@@ -267,14 +267,15 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 			triage.TopicWriteBack: func(ctx context.Context, d bus.Delivery) error { return t.writeback.Handle(ctx, d.Payload) },
 		},
 		store.Execution: {
-			store.TopicEvent:    func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
-			store.TopicPlan:     func(ctx context.Context, d bus.Delivery) error { return t.plan.Handle(ctx, d.Payload) },
-			store.TopicApprove:  func(ctx context.Context, d bus.Delivery) error { return t.approve.Handle(ctx, d.Payload) },
-			store.TopicWake:     func(ctx context.Context, d bus.Delivery) error { return t.execute.Wake(ctx, d.Payload) },
-			store.TopicExecute:  func(ctx context.Context, d bus.Delivery) error { return t.execute.Handle(ctx, d.Payload) },
-			store.TopicVerify:   func(ctx context.Context, d bus.Delivery) error { return t.verify.Handle(ctx, d.Payload, d.Attempts) },
-			store.TopicAnnotate: func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleAnnotate(ctx, d.Payload) },
-			store.TopicNotify:   func(ctx context.Context, d bus.Delivery) error { return t.notify.Handle(ctx, d.Payload) },
+			store.TopicEvent:       func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			store.TopicPlan:        func(ctx context.Context, d bus.Delivery) error { return t.plan.Handle(ctx, d.Payload) },
+			store.TopicApprove:     func(ctx context.Context, d bus.Delivery) error { return t.approve.Handle(ctx, d.Payload) },
+			store.TopicWake:        func(ctx context.Context, d bus.Delivery) error { return t.execute.Wake(ctx, d.Payload) },
+			store.TopicExecute:     func(ctx context.Context, d bus.Delivery) error { return t.execute.Handle(ctx, d.Payload) },
+			store.TopicVerify:      func(ctx context.Context, d bus.Delivery) error { return t.verify.Handle(ctx, d.Payload, d.Attempts) },
+			store.TopicAnnotate:    func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleAnnotate(ctx, d.Payload) },
+			store.TopicNotify:      func(ctx context.Context, d bus.Delivery) error { return t.notify.Handle(ctx, d.Payload) },
+			store.TopicNotifyGroup: func(ctx context.Context, d bus.Delivery) error { return t.notify.HandleGroup(ctx, d.Payload) },
 		},
 	}
 	// A plan is carried out before the next is made: what it read is then still recent.

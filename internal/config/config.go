@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/plan"
@@ -208,6 +210,16 @@ type Channel struct {
 	// slack
 	SlackURL string   `yaml:"url_env"` // name of the environment variable that holds the webhook's URL, which is a secret
 	Hosts    []string `yaml:"hosts"`   // default: hooks.slack.com
+	// Notifications that share these labels become one message; none: each is one.
+	GroupBy       []string      `yaml:"group_by"`
+	GroupWait     time.Duration `yaml:"group_wait"`      // default: the first is sent at once
+	GroupInterval time.Duration `yaml:"group_interval"`  // default: 1m
+	MaxPerMessage int           `yaml:"max_per_message"` // default: 50
+}
+
+// Grouping is how the channel's notifications are grouped.
+func (c Channel) Grouping() notify.Grouping {
+	return notify.Grouping{By: c.GroupBy, Wait: c.GroupWait, Interval: c.GroupInterval, Max: c.MaxPerMessage}
 }
 
 // Guards refuse calls whatever a plan says; see docs/configuration.md.
@@ -511,6 +523,9 @@ func (c Channel) validate() error {
 		return fmt.Errorf("channel %s needs url", c.Name)
 	case c.Kind != "email" && c.Kind != "sns" && c.Kind != "webhook" && c.Kind != "slack":
 		return fmt.Errorf("channel %s: kind %q is not email, sns, webhook or slack", c.Name, c.Kind)
+	}
+	if err := c.Grouping().Validate(); err != nil {
+		return fmt.Errorf("channel %s: %w", c.Name, err)
 	}
 	return nil
 }

@@ -36,3 +36,36 @@ func Code(s string, limit int) string {
 	}
 	return "`" + Markup(s, limit-2) + "`"
 }
+
+// Lines gives a table for chat clients, which have none: a line with the names of the
+// columns, then one of at most limit bytes for each row. No cell of a row is lost; long
+// ones are cut to the same length.
+func Lines(t Table, limit int) []string {
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	const bullet, between = "• ", " · "
+	out := []string{"*" + Markup(strings.Join(t.Columns, between), limit-2) + "*"}
+	for _, row := range t.Rows {
+		room := limit - len(bullet) - len(between)*(len(row)-1)
+		// The longest that all cells may have together.
+		most := room
+		for ; most > len("`…`"); most-- {
+			sum := 0
+			for _, cell := range row {
+				sum += len(Code(cell, most))
+			}
+			if sum <= room {
+				break
+			}
+		}
+		var cells []string
+		for _, cell := range row {
+			if code := Code(cell, most); code != "" {
+				cells = append(cells, code)
+			}
+		}
+		out = append(out, bullet+strings.Join(cells, between))
+	}
+	return out
+}

@@ -24,6 +24,10 @@ type Message struct {
 	// Thread is the same for all messages about one remediation and its undos; "" is
 	// none. It has only letters, digits, "-", "_" and ".".
 	Thread string
+	// Kind is what a message is about and Items what it tells of, where it may share a
+	// message with others of its kind and status: remediation, undo, run or finding.
+	Kind  string
+	Items []Item
 	// Test marks a message that tells of nothing that happened.
 	Test  bool
 	At    time.Time
@@ -36,6 +40,7 @@ type Content struct {
 	Notice string // stands before all else: that it is a test
 	Lead   string // a sentence of ours
 	Groups [][]Fact
+	Table  Table
 	Note   string // a sentence of ours after the facts
 	Reason string
 	Detail string // JSON
@@ -44,6 +49,26 @@ type Content struct {
 
 // Fact is a name of ours with a value from outside.
 type Fact struct{ Name, Value string }
+
+// Item is one thing in a message about several. Every text went through Clean.
+type Item struct {
+	Severity string `json:"severity,omitempty"`
+	Control  string `json:"control,omitempty"`
+	Playbook string `json:"playbook,omitempty"`
+	Account  string `json:"account,omitempty"`
+	Region   string `json:"region,omitempty"`
+	Resource string `json:"resource,omitempty"`
+	Title    string `json:"title,omitempty"`
+	ID       string `json:"id,omitempty"`       // of a remediation, fit for a command
+	Approval string `json:"approval,omitempty"` // that it waits for, fit for a command
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Table has a row for each of several things.
+type Table struct {
+	Columns []string
+	Rows    [][]string // as long as Columns
+}
 
 // messageID follows from the event and the channel only.
 func messageID(event, channel string) string {

@@ -16,6 +16,7 @@ const (
 	maxFact    = 500
 	maxReason  = 2000
 	maxDetail  = 8000
+	maxCell    = 120
 )
 
 // Render gives the message about an event, without its ID, and whether there is
@@ -143,7 +144,19 @@ func renderChange(c remediation.StateChange, severity, title string) (Message, b
 	if severity != "" {
 		subject = "[" + Clean(severity, 20) + "] " + subject
 	}
-	return Message{Subject: subject, Body: b.String(), Content: b.content, Status: w.subject, Severity: Clean(severity, 20), Thread: thread(r)}, true
+	item := Item{
+		Severity: Clean(severity, 20), Control: Clean(r.Control, 60), Playbook: Clean(r.Playbook, 100), Account: Clean(r.Account, 20), Region: Clean(r.Region, 30),
+		Resource: Clean(r.Resource, maxCell), ID: argument(string(r.ID)), Reason: Clean(r.Reason, maxCell),
+	}
+	if r.Kind == remediation.KindRun {
+		item.Title = Clean(r.Runbook, maxCell)
+	}
+	if c.ApprovalID != "" && c.To == remediation.AwaitingApproval {
+		item.Approval = argument(c.ApprovalID)
+	}
+	return Message{
+		Subject: subject, Body: b.String(), Content: b.content, Status: w.subject, Severity: item.Severity, Thread: thread(r), Kind: kind, Items: []Item{item},
+	}, true
 }
 
 // commands are what a person can do next. Only ids that Parry made are put into
@@ -195,6 +208,10 @@ func renderFindings(e bus.Event) (Message, error) {
 	}
 	subject := "Parry: no findings"
 	var b body
+	var items []Item
+	for _, f := range detail.Findings {
+		items = append(items, findingItem(f))
+	}
 	for i, f := range detail.Findings {
 		if i == 0 {
 			subject = fmt.Sprintf("[%s] Parry: finding in %s: %s", Clean(string(f.SeverityLabel()), 20), Clean(f.Account(), 20), Clean(f.Title(), 120))
@@ -221,7 +238,19 @@ func renderFindings(e bus.Event) (Message, error) {
 		b.fact("Id", f.ID().Id)
 	}
 	b.next("parry finding list")
-	return Message{Subject: subject, Body: b.String(), Content: b.content, Status: "finding"}, nil
+	return Message{Subject: subject, Body: b.String(), Content: b.content, Status: statusFinding, Kind: kindFinding, Items: items}, nil
+}
+
+func findingItem(f finding.Finding) Item {
+	item := Item{
+		Severity: Clean(string(f.SeverityLabel()), 20), Control: Clean(f.String("Compliance", "SecurityControlId"), 60), Account: Clean(f.Account(), 20), Region: Clean(f.Region(), 30),
+		Title: Clean(f.Title(), maxCell),
+	}
+	for _, r := range f.Resources() {
+		item.Resource = Clean(r.ID, maxCell)
+		break
+	}
+	return item
 }
 
 // renderOther tells of an event that Parry has no words for.

@@ -41,8 +41,11 @@ type Config struct {
 	Channels map[string]Sender // by the name that rules use
 	Kinds    map[string]string // of the channels, for Reports
 	Findings Findings          // default: severity is left out
-	Clock    service.Clock
-	Logger   *slog.Logger // default: discard
+	// Groups are the channels whose notifications are grouped; they need Log.
+	Groups map[string]Grouping
+	Log    Log // default: a repetition is not recognised
+	Clock  service.Clock
+	Logger *slog.Logger // default: discard
 }
 
 // Stage notifies.
@@ -62,6 +65,11 @@ func New(cfg Config) (*Stage, error) {
 			return nil, fault.Errorf(fault.Internal, "make notify stage", "channel %q is empty", name)
 		}
 	}
+	for name, g := range cfg.Groups {
+		if err := g.Validate(); err != nil || len(g.By) == 0 || cfg.Log == nil || cfg.Channels[name] == nil {
+			return nil, fault.Errorf(fault.Invalid, "make notify stage", "channel %q cannot be grouped: %v", name, err)
+		}
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -69,7 +77,8 @@ func New(cfg Config) (*Stage, error) {
 	return &Stage{cfg: cfg, done: map[string]Report{}}, nil
 }
 
-// Handle sends one notification. It answers topic notify.
+// Handle sends one notification, or leaves it to the message of its group. It answers
+// topic notify.
 func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	const op = "notify"
 	var n Notification
@@ -92,10 +101,36 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		return nil
 	}
 	m.ID = messageID(n.Event.ID, n.Channel)
+	if g, grouped := s.cfg.Groups[n.Channel]; grouped && m.Kind != "" && len(m.Items) > 0 {
+		return s.hold(ctx, n, m, severity, title, g.filled())
+	}
+	return s.alone(ctx, n, sender, m)
+}
+
+// alone sends m unless that was noted before. Between sending and noting it is sent
+// again when the process dies, under the same ID.
+func (s *Stage) alone(ctx context.Context, n Notification, sender Sender, m Message) error {
+	if s.cfg.Log != nil {
+		sent, err := s.cfg.Log.NotificationSent(ctx, m.ID)
+		if err != nil {
+			return fmt.Errorf("look for notification %s: %w", m.ID, err)
+		}
+		if sent {
+			s.cfg.Logger.InfoContext(ctx, "notification was sent before", "channel", n.Channel, "event", n.Event.ID, "notification", m.ID)
+			return nil
+		}
+	}
 	if _, err := s.send(ctx, n.Channel, sender, m); err != nil {
 		return fmt.Errorf("notify channel %s: %w", n.Channel, err)
 	}
 	s.cfg.Logger.InfoContext(ctx, "notification sent", "channel", n.Channel, "rule", n.Rule, "event", n.Event.ID, "notification", m.ID)
+	if s.cfg.Log == nil {
+		return nil
+	}
+	if err := s.cfg.Log.NoteNotification(ctx, n.Channel, m.ID); err != nil {
+		// The acknowledgement that follows is enough, unless the message comes again.
+		s.cfg.Logger.WarnContext(ctx, "a sent message was not noted; a repetition will not be recognised", "notification", m.ID, "error", err)
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/store"
 )
 
 // maxAnswer bounds what is kept of a receiver's answer and of a problem, in characters.
@@ -26,7 +27,7 @@ type Trial struct {
 }
 
 // TestEvents lists what a test message can be about.
-func TestEvents() []string { return []string{"queued", "succeeded", "failed", "approval"} }
+func TestEvents() []string { return []string{"queued", "succeeded", "failed", "approval", "group"} }
 
 // Test sends a message that says it is a test, about a made-up remediation, and says
 // what the receiver answered. A receiver that does not take it is no error; a channel
@@ -55,6 +56,13 @@ func (s *Stage) Test(ctx context.Context, channel, event, by string) (Trial, err
 // of its own, so that no program takes it for something that happened.
 func sample(channel, event, by string, now time.Time) (Message, error) {
 	id := messageID("test "+event+now.Format(time.RFC3339Nano), channel)
+	if event == "group" {
+		m, err := sampleGroup(now)
+		if err != nil {
+			return m, err
+		}
+		return asTest(m, id, channel, by, now), nil
+	}
 	c := remediation.StateChange{
 		Remediation: remediation.Remediation{
 			ID: remediation.ID("rem-test-" + id[4:16]), Kind: remediation.KindFix, Control: "S3.8", Playbook: "S3.8", Account: "111122223333",
@@ -81,15 +89,33 @@ func sample(channel, event, by string, now time.Time) (Message, error) {
 	if err != nil {
 		return Message{}, fmt.Errorf("encode test event: %w", err)
 	}
+	m.Event = bus.Event{
+		Version: "0", Source: bus.SourceParry, Account: c.Remediation.Account, Region: c.Remediation.Region, Resources: []string{}, Detail: detail,
+	}
+	return asTest(m, id, channel, by, now), nil
+}
+
+// sampleGroup is a message about several remediations that wait for approval.
+func sampleGroup(now time.Time) (Message, error) {
+	a := about{Kind: "remediation", Status: "awaiting approval", Labels: []Fact{{"playbook", "S3.8"}, {"account", "111122223333"}}}
+	var items []Item
+	for n := 1; n <= 5; n++ {
+		items = append(items, Item{
+			Severity: "HIGH", Control: "S3.8", Playbook: "S3.8", Account: "111122223333", Region: "us-east-1", Resource: fmt.Sprintf("arn:aws:s3:::parry-test-bucket-%d", n),
+			ID: fmt.Sprintf("rem-test-%d", n), Approval: fmt.Sprintf("apr-test-%d", n),
+		})
+	}
+	return a.message(store.GroupDue{Group: "test", Message: now.UnixMicro()}, items, int64(len(items)))
+}
+
+// asTest marks m as a test.
+func asTest(m Message, id, channel, by string, now time.Time) Message {
 	m.ID, m.At, m.Test = id, now, true
 	m.Subject = Clean("[TEST] "+m.Subject, maxSubject)
 	m.Content.Notice = fmt.Sprintf("This is a test of channel %s, asked for by %s. What follows is made up: nothing happened, and there is nothing to do.", Clean(channel, 80), Clean(by, 100))
 	m.Body = m.Content.Notice + "\n\n" + m.Body
-	m.Event = bus.Event{
-		Version: "0", ID: id, DetailType: "Parry Channel Test", Source: bus.SourceParry, Account: c.Remediation.Account, Region: c.Remediation.Region,
-		Time: now, Resources: []string{}, Detail: detail,
-	}
-	return m, nil
+	m.Event.ID, m.Event.Time, m.Event.DetailType = id, now, "Parry Channel Test"
+	return m
 }
 
 // Report is what a channel did on this node since it started.

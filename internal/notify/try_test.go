@@ -26,7 +26,7 @@ func TestTestMessage(t *testing.T) {
 	if diff := cmp.Diff([]notify.Report{{Name: "a", Kind: "email"}, {Name: "b", Kind: "slack"}}, s.Reports()); diff != "" {
 		t.Error(diff)
 	}
-	said := map[string]string{"queued": "remediation queued", "succeeded": "succeeded", "failed": "failed", "approval": "awaiting approval"}
+	said := map[string]string{"queued": "remediation queued", "succeeded": "succeeded", "failed": "failed", "approval": "awaiting approval", "group": "5 remediations awaiting approval: S3.8 in 111122223333"}
 	for _, event := range notify.TestEvents() {
 		got, err := s.Test(t.Context(), "a", event, "alice\x1b[2J")
 		if err != nil || got.Problem != "" || got.Answer != "taken" {
@@ -57,7 +57,7 @@ func TestTestMessage(t *testing.T) {
 		t.Error("no error")
 	}
 	r := s.Reports()
-	if r[0].Sent != 4 || r[0].Failed != 0 || r[0].Answer != "taken" || !r[0].SentAt.Equal(at) || r[1].Sent != 0 || r[1].Failed != 2 || r[1].Problem != "away" || !r[1].FailedAt.Equal(at) {
+	if r[0].Sent != 5 || r[0].Failed != 0 || r[0].Answer != "taken" || !r[0].SentAt.Equal(at) || r[1].Sent != 0 || r[1].Failed != 2 || r[1].Problem != "away" || !r[1].FailedAt.Equal(at) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -91,13 +91,13 @@ type Queries struct {
 	DocumentInsert, DocumentUpdate, DocumentRead, DocumentPage, DocumentDelete, DocumentCount           string
 	VersionInsert, VersionRead, VersionPage, VersionsDelete, VersionDelete, VersionUpdate, VersionCount string
 
-	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead string
-	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                 string
-	GroupLock, GroupSchedule, GroupTaken, GroupAssign, GroupTotal, GroupList, GroupSent           string
-	GroupPrune, NotificationHold, NotificationSent, NotificationNote, NotificationPrune           string
-	ThreadRead, ThreadPut, ThreadPrune                                                            string
-	AuditEnqueue, AuditPending, AuditDone, AuditKnown, AuditInsert, AuditLast, AuditPage          string
-	AuditFind                                                                                     string
+	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead                    string
+	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                                    string
+	GroupLock, GroupSchedule, GroupTaken, GroupAssign, GroupTotal, GroupList, GroupSent                              string
+	GroupPrune, GroupHalt, NotificationHalt, NotificationHold, NotificationSent, NotificationNote, NotificationPrune string
+	ThreadRead, ThreadPut, ThreadPrune                                                                               string
+	AuditEnqueue, AuditPending, AuditDone, AuditKnown, AuditInsert, AuditLast, AuditPage                             string
+	AuditFind                                                                                                        string
 
 	EpochNext, NodeExtend, NodePut, NodeRead, NodeDead, NodeRelease, NodePrune      string
 	LeaseTake, LeaseRelease, LeaseDrop, TimerPut, TimerDue, TimerDelete, TimerPrune string

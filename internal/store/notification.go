@@ -55,7 +55,7 @@ func (s *Store) HoldNotification(ctx context.Context, n HeldNotification, wait, 
 		}
 		now := s.now()
 		added, err := t.changed(ctx, s.q.NotificationHold, n.ID, n.Channel, n.Group, n.Rank, n.Items, micros(now), doc)
-		if err != nil || added == 0 || g.due != 0 {
+		if err != nil || added == 0 || g.due != 0 && now.Before(fromMicros(g.due).Add(overdueGroup)) {
 			return err
 		}
 		due := now.Add(wait)
@@ -65,6 +65,10 @@ func (s *Store) HoldNotification(ctx context.Context, n HeldNotification, wait, 
 		return t.groupDue(ctx, g, GroupDue{Channel: n.Channel, Group: n.Group, About: about}, due)
 	})
 }
+
+// overdueGroup is how long a message of a group may be late. One that was given up before
+// anybody took it would hold up its group for ever.
+const overdueGroup = 10 * time.Minute
 
 // groupRow is the row of a group.
 type groupRow struct{ message, due, taken int64 }
@@ -115,7 +119,7 @@ func (s *Store) TakeGroup(ctx context.Context, d GroupDue, most int, whole bool)
 		}); err != nil {
 			return err
 		}
-		if out.Sent = sent > 0; out.Sent {
+		if out.Sent = out.Notifications == 0 && sent > 0; out.Sent {
 			return nil
 		}
 		out.First, err = collect(ctx, t, s.q.GroupList, []any{d.Channel, d.Group, d.Message, int64(most)}, func(r scanner) (HeldNotification, error) {
@@ -155,6 +159,20 @@ func (t *tx) assign(ctx context.Context, g groupRow, d GroupDue, most int, whole
 		return err
 	}
 	return t.groupDue(ctx, g, d, now)
+}
+
+// HaltGroups leaves what waits to the messages that are due now, which somebody set
+// aside: it is told when one of them is delivered after all, and never with what comes
+// later.
+func (s *Store) HaltGroups(ctx context.Context) error {
+	return s.write(ctx, Execution, "halt groups", func(t *tx) error {
+		for _, query := range []string{s.q.NotificationHalt, s.q.GroupHalt} {
+			if _, err := t.changed(ctx, query); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // maxHeld bounds what one transaction puts into a message.

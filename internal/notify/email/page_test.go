@@ -1,6 +1,7 @@
 package email_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/notify"
+	"github.com/parry-security/parry/internal/service"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -89,11 +91,33 @@ func sent(t *testing.T, messages ...notify.Message) []string {
 	return out
 }
 
+// grouped is a message about several remediations, as `parry notify test` sends it.
+func grouped(t *testing.T) notify.Message {
+	t.Helper()
+	k := &keeper{}
+	s, err := notify.New(notify.Config{Channels: map[string]notify.Sender{"mail": k}, Clock: service.NewFixedClock(message.At)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Test(t.Context(), "mail", "group", "alice"); err != nil {
+		t.Fatal(err)
+	}
+	return k.last
+}
+
+type keeper struct{ last notify.Message }
+
+func (k *keeper) Send(_ context.Context, m notify.Message) (string, error) {
+	k.last = m
+	return "", nil
+}
+
 func TestPages(t *testing.T) {
 	t.Parallel()
 	trial := rendered(t, "failed", "rem-1", "", "S3 buckets should block public access")
 	trial.Test, trial.Content.Notice = true, "This is a test."
 	for name, m := range map[string]notify.Message{
+		"group":             grouped(t),
 		"queued":            rendered(t, "queued", "rem-1", "", "S3 buckets should block public access"),
 		"succeeded":         rendered(t, "verified", "rem-1", "", "S3 buckets should block public access"),
 		"failed":            rendered(t, "failed", "rem-1", "", "S3 buckets should block public access"),
@@ -122,14 +146,23 @@ func TestPages(t *testing.T) {
 // runs something, and no link.
 func TestHostileTextIsOnlyText(t *testing.T) {
 	t.Parallel()
-	known := regexp.MustCompile(`^</?(!DOCTYPE html|html|head|meta|title|body|div|p|strong|table|tr|td|pre)\b`)
+	known := regexp.MustCompile(`^</?(!DOCTYPE html|html|head|meta|style|title|body|div|p|strong|table|tr|th|td|pre)\b`)
+	table := rendered(t, "failed", "rem-1", "", "x")
+	table.Content.Table = notify.Table{Columns: []string{"Severity", "Resource"}, Rows: [][]string{{"HIGH", ""}, {"", "HIGH"}}}
 	for _, evil := range []string{
 		"<script>x</script>", `"><img src=x onerror=y>`, "</td></table><a href='https://evil.example'>", "<style>*{}</style>", "<!-- ", "<svg/onload=x>", "x\r\nBcc: v@example.com\r\n\r\n<b>", "--boundary--\n\nContent-Type: text/html", "javascript:x",
 	} {
-		data := sent(t, rendered(t, "failed", "rem-1", "", evil))[0]
-		_, page := parts(t, data)
+		table.Content.Table.Rows[0][1], table.Content.Table.Rows[1][0] = notify.Clean(evil, 120), notify.Clean(evil, 120)
+		all := sent(t, rendered(t, "failed", "rem-1", "", evil), table)
+		data := strings.Join(all, "")
+		_, page := parts(t, all[0])
+		_, second := parts(t, all[1])
+		page = strings.TrimSuffix(page, "</html>\n") + strings.Replace(second, "<style", "", 1)
 		if !strings.HasSuffix(page, "</html>\n") || strings.Contains(data, "\nBcc:") {
 			t.Errorf("%q gives %q", evil, data)
+		}
+		if strings.Count(page, "<style") != 1 {
+			t.Errorf("%q gives a style of its own", evil)
 		}
 		for _, tag := range regexp.MustCompile(`<[^>]*`).FindAllString(page, -1) {
 			if !known.MatchString(tag) || regexp.MustCompile(`(?i)\b(src|href|on[a-z]+|url)\s*[=(]`).MatchString(tag) {

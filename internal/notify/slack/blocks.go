@@ -13,6 +13,8 @@ const (
 	maxSection = 3000
 	maxHeader  = 150
 	maxLine    = 1000 // Parry's own, of one fact
+	maxRow     = 400  // of a table's row
+	maxRows    = 50   // of a table: at most 9 sections
 )
 
 // message is the body of a post. Text is what notifications of the client show.
@@ -48,6 +50,10 @@ func layout(m notify.Message) message {
 		}
 		s.end()
 	}
+	for _, row := range notify.Lines(c.Table, maxRow) {
+		s.add(row)
+	}
+	s.end()
 	s.add(notify.Markup(c.Note, maxLine))
 	s.end()
 	if c.Reason != "" {

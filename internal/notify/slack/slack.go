@@ -72,6 +72,9 @@ func allows(pattern, host string) bool {
 	return pattern == host || wild && strings.HasSuffix(host, below) && len(host) > len(below)
 }
 
+// MaxItems is how many rows of a table fit into one message.
+func (s *Sender) MaxItems() int { return maxRows }
+
 // Send posts m and gives Slack's status and word. 408, 429 and 5xx are tried again.
 func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	const op = "post to slack"

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -222,6 +223,26 @@ func hold(t *testing.T, body string) {
 					t.Errorf("line %q is not escaped", line)
 				}
 			}
+		}
+	}
+}
+
+// A table of as many rows as MaxItems allows, each as long as it may be, is all there.
+func TestATableFits(t *testing.T) {
+	t.Parallel()
+	s, body := receive(t, http.StatusOK, "ok")
+	m := rendered(t, bus.RemediationChanged, bus.SourceParry, failed, "t")
+	m.Content.Table = notify.Table{Columns: []string{"Severity", "Control", "Account", "Region", "Remediation", "Resource", "Reason"}}
+	for n := range s.MaxItems() {
+		m.Content.Table.Rows = append(m.Content.Table.Rows, []string{"CRITICAL", "S3.8", "111122223333", "us-gov-west-1", "rem-" + strconv.Itoa(n) + "-end", strings.Repeat("<&`é", 40), strings.Repeat("<", 120)})
+	}
+	if _, err := s.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	hold(t, *body)
+	for n := range s.MaxItems() {
+		if !strings.Contains(*body, "rem-"+strconv.Itoa(n)+"-end") {
+			t.Errorf("row %d is lost in %s", n, *body)
 		}
 	}
 }

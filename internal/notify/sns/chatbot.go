@@ -14,6 +14,8 @@ const (
 	maxDescription = 3000 // bytes
 	maxValue       = 600  // bytes of one line
 	maxItems       = 10   // of a list
+	maxRows        = 10   // of a table
+	maxRow         = 240  // bytes
 )
 
 // Custom is a custom notification of Amazon Q Developer in chat applications, formerly
@@ -75,6 +77,12 @@ func custom(m notify.Message) (string, error) {
 				out.Content.Keywords = another(out.Content.Keywords, notify.Markup(f.Value, maxValue))
 			}
 		}
+	}
+	if len(c.Table.Rows) > 0 {
+		d.add("")
+	}
+	for _, row := range notify.Lines(c.Table, maxRow) {
+		d.add(row)
 	}
 	d.add(notify.Markup(c.Note, maxValue))
 	if c.Reason != "" {

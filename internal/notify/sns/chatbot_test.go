@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -112,5 +113,29 @@ func TestChatbotTextIsOnlyText(t *testing.T) {
 				t.Errorf("%.20q gives the line %q", evil, line)
 			}
 		}
+	}
+}
+
+// A table of as many rows as MaxItems allows, each as long as it may be, is all there.
+func TestATableFits(t *testing.T) {
+	t.Parallel()
+	s, err := sns.New(sns.Config{Publisher: &fakePublisher{}, Topic: topic, Format: sns.FormatChatbot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := rendered(t, awaiting, "t")
+	m.Content = notify.Content{Lead: strings.Repeat("l", 80), Groups: [][]notify.Fact{{{Name: "Playbook", Value: "S3.8"}, {Name: "Account", Value: "111122223333"}}}, Note: "n"}
+	m.Content.Table = notify.Table{Columns: []string{"Severity", "Control", "Account", "Region", "Remediation", "Resource", "Reason"}}
+	for n := range s.MaxItems() {
+		m.Content.Table.Rows = append(m.Content.Table.Rows, []string{"CRITICAL", "S3.8", "111122223333", "us-gov-west-1", "rem-" + strconv.Itoa(n) + "-end", strings.Repeat("<&`é", 40), strings.Repeat("<", 120)})
+	}
+	_, got := chatbot(t, m)
+	for n := range s.MaxItems() {
+		if !strings.Contains(got.Content.Description, "rem-"+strconv.Itoa(n)+"-end") {
+			t.Errorf("row %d is lost in %s", n, got.Content.Description)
+		}
+	}
+	if len(got.Content.Description) > 3000 || strings.Contains(got.Content.Description, "\n…") {
+		t.Errorf("%d bytes", len(got.Content.Description))
 	}
 }

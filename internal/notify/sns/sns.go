@@ -61,6 +61,15 @@ func New(cfg Config) (*Sender, error) {
 	return &Sender{cfg}, nil
 }
 
+// MaxItems is how many things one message lists: of a custom notification as many as are
+// sure to fit into its description.
+func (s *Sender) MaxItems() int {
+	if s.cfg.Format == FormatChatbot {
+		return maxRows
+	}
+	return notify.MaxItems
+}
+
 // Send publishes m. SNS has no idempotency for standard topics; the message ends
 // with the notification's ID, by which a repetition can be told.
 func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {

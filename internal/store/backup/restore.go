@@ -193,6 +193,9 @@ func (c *copying) settle(ctx context.Context, m Manifest, s Settings, e ending, 
 		}
 	}
 	out.Executions = len(e.executions)
+	if err := st.HaltGroups(ctx); err != nil {
+		return err
+	}
 	if err := st.PutSourceState(ctx, store.StateRestored, store.RestoredAt{At: e.at.UTC(), MadeAt: m.MadeAt}); err != nil {
 		return err
 	}

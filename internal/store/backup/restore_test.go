@@ -104,7 +104,7 @@ func underWay(t *testing.T, s *store.Store) {
 	for _, topic := range []string{"event", "rank", "inbox", "writeback"} {
 		fatal(t, s.Enqueue(ctx, store.Findings, message(topic)))
 	}
-	for _, topic := range []string{"event", "plan", "approve", "execute", "wake", "verify", "annotate", "notify"} {
+	for _, topic := range []string{"event", "plan", "approve", "execute", "wake", "verify", "annotate", "notify", store.TopicNotifyGroup} {
 		fatal(t, s.Enqueue(ctx, store.Execution, message(topic)))
 	}
 	must(s.ClaimMessages(ctx, store.Execution, []string{"annotate", "notify"}, 9, "node-1", time.Hour))(t)
@@ -175,7 +175,7 @@ func TestNothingGoesOnAfterARestore(t *testing.T) {
 			path := written(t, from, sealer, nil)
 			settled, err := restore(t, path, to, sealer)
 			fatal(t, err)
-			want := backup.Settled{Remediations: 6, Executions: 1, Approvals: 2, Messages: 9, Inbox: 1, Keys: 1}
+			want := backup.Settled{Remediations: 6, Executions: 1, Approvals: 2, Messages: 10, Inbox: 1, Keys: 1}
 			if diff := cmp.Diff(want, settled); diff != "" {
 				t.Errorf("settled (-want +got):\n%s", diff)
 			}
@@ -277,7 +277,7 @@ func quiet(t *testing.T, s *store.Store) {
 		t.Errorf("topics that go on (-want +got):\n%s", diff)
 	}
 	dead := must(s.DeadMessages(ctx, store.Execution, 50))(t)
-	if len(dead) != 7 || !strings.Contains(dead[0].Reason, "restored from a backup") {
+	if len(dead) != 8 || !strings.Contains(dead[0].Reason, "restored from a backup") {
 		t.Errorf("set aside %+v", dead)
 	}
 	due := must(s.DueTimers(ctx, restored().AddDate(1, 0, 0), 9))(t)

@@ -717,15 +717,15 @@ UPDATE notification_group SET due_at = 0, taken_at = $3 WHERE channel = $1 AND g
 
 -- name: GroupAssign
 UPDATE notification SET message = $3 WHERE id IN
-    (SELECT id FROM notification WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = 0 ORDER BY rank DESC, put_at, id LIMIT $4);
+    (SELECT id FROM notification WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = 0 AND sent_at = 0 ORDER BY rank DESC, put_at, id LIMIT $4);
 
 -- name: GroupTotal
-SELECT COUNT(*), CAST(COALESCE(SUM(items), 0) AS BIGINT), COUNT(*) FILTER (WHERE sent_at > 0)
+SELECT COUNT(*) FILTER (WHERE sent_at = 0), CAST(COALESCE(SUM(items) FILTER (WHERE sent_at = 0), 0) AS BIGINT), COUNT(*) FILTER (WHERE sent_at > 0)
 FROM notification WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3;
 
 -- name: GroupList
 SELECT id, rank, items, doc FROM notification
-WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3 ORDER BY rank DESC, put_at, id LIMIT $4;
+WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3 AND sent_at = 0 ORDER BY rank DESC, put_at, id LIMIT $4;
 
 -- name: GroupSent
 UPDATE notification SET sent_at = $4, doc = '' WHERE channel = $1 AND grouping = $2 AND grouping <> '' AND message = $3 AND sent_at = 0;
@@ -733,6 +733,15 @@ UPDATE notification SET sent_at = $4, doc = '' WHERE channel = $1 AND grouping =
 -- name: GroupPrune
 DELETE FROM notification_group WHERE (channel, grouping) IN
     (SELECT channel, grouping FROM notification_group WHERE due_at = 0 AND taken_at < $1 LIMIT $2);
+
+-- name: GroupHalt
+UPDATE notification_group SET due_at = 0 WHERE due_at <> 0;
+
+-- name: NotificationHalt
+UPDATE notification SET message =
+    (SELECT g.message FROM notification_group g WHERE g.channel = notification.channel AND g.grouping = notification.grouping)
+WHERE grouping <> '' AND message = 0 AND sent_at = 0 AND EXISTS
+    (SELECT 1 FROM notification_group g WHERE g.channel = notification.channel AND g.grouping = notification.grouping AND g.due_at <> 0);
 
 -- name: NotificationHold
 INSERT INTO notification (id, channel, grouping, message, rank, items, put_at, sent_at, doc) VALUES ($1, $2, $3, 0, $4, $5, $6, 0, $7)

@@ -16,6 +16,8 @@ func notificationTests() []conformance {
 		{"notification/the first is due at once, what follows when the interval has passed", notificationGroup},
 		{"notification/a message tells the same at every try", notificationAgain},
 		{"notification/what is over the limit is counted, or told by another message", notificationMost},
+		{"notification/a message that was given up does not hold up its group", notificationOverdue},
+		{"notification/what was set aside is told by its own message alone", notificationHalt},
 		{"notification/every one is in exactly one message", notificationRace},
 		{"notification/one that stands alone is noted", notificationAlone},
 		{"notification/a channel's thread is the first that was told", notificationThread},
@@ -95,7 +97,7 @@ func notificationAgain(t *testing.T, s *store.Store) {
 	hold(t, s, held(3, 90)) // comes while the first try is under way: is of the next message
 	same(t, want, must(s.TakeGroup(ctx, d, 10, false))(t))
 	ok(t, s.GroupSent(ctx, d))
-	same(t, store.GroupMessage{Notifications: 2, Items: 2, Sent: true}, must(s.TakeGroup(ctx, d, 10, false))(t))
+	same(t, store.GroupMessage{Sent: true}, must(s.TakeGroup(ctx, d, 10, false))(t))
 	clock(t, s).Advance(time.Minute)
 	next := due(t, s)
 	same(t, 1, len(next))
@@ -134,6 +136,36 @@ func notificationMost(t *testing.T, s *store.Store) {
 		ok(t, s.GroupSent(ctx, all[0]))
 	}
 	same(t, []string{"ntf-106", "ntf-105", "ntf-104", "ntf-103", "ntf-102", "ntf-101", "ntf-100"}, told)
+}
+
+func notificationOverdue(t *testing.T, s *store.Store) {
+	ctx, c := t.Context(), clock(t, s)
+	hold(t, s, held(1, 0))
+	given := must(s.ClaimMessages(ctx, store.Execution, []string{store.TopicNotifyGroup}, 1, "node-1", time.Minute))(t)
+	ok(t, s.DeadMessage(ctx, given[0], "no such channel"))
+	hold(t, s, held(2, 0))
+	same(t, 0, len(due(t, s)))
+	c.Advance(10 * time.Minute)
+	hold(t, s, held(3, 0))
+	next := due(t, s)
+	same(t, 1, len(next))
+	same(t, int64(3), must(s.TakeGroup(ctx, next[0], 10, false))(t).Notifications)
+	// The one that was given up tells nothing when somebody wants it delivered after all.
+	ok(t, s.RequeueDead(ctx, store.Execution, given[0].Seq))
+	same(t, store.GroupMessage{}, must(s.TakeGroup(ctx, due(t, s)[0], 10, false))(t))
+}
+
+func notificationHalt(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	hold(t, s, held(1, 0))
+	aside := must(s.ClaimMessages(ctx, store.Execution, []string{store.TopicNotifyGroup}, 1, "node-1", time.Minute))(t)
+	ok(t, s.DeadMessage(ctx, aside[0], "restored"))
+	ok(t, s.HaltGroups(ctx))
+	hold(t, s, held(2, 0))
+	next := due(t, s)
+	same(t, []store.HeldNotification{held(2, 0)}, must(s.TakeGroup(ctx, next[0], 10, false))(t).First)
+	ok(t, s.RequeueDead(ctx, store.Execution, aside[0].Seq))
+	same(t, []store.HeldNotification{held(1, 0)}, must(s.TakeGroup(ctx, due(t, s)[0], 10, false))(t).First)
 }
 
 func notificationRace(t *testing.T, s *store.Store) {
@@ -183,7 +215,11 @@ func notificationAlone(t *testing.T, s *store.Store) {
 	ok(t, s.NoteNotification(ctx, "mail", "ntf-1"))
 	same(t, true, must(s.NotificationSent(ctx, "ntf-1"))(t))
 	hold(t, s, held(2, 0))
+	hold(t, s, held(3, 0))
 	same(t, false, must(s.NotificationSent(ctx, "ntf-002"))(t))
+	// One that waits and was sent alone after all is not sent again with the others.
+	ok(t, s.NoteNotification(ctx, "mail", "ntf-002"))
+	same(t, []store.HeldNotification{held(3, 0)}, must(s.TakeGroup(ctx, due(t, s)[0], 10, false))(t).First)
 }
 
 func notificationThread(t *testing.T, s *store.Store) {
