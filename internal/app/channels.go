@@ -62,6 +62,9 @@ func (s *Server) channel(c config.Channel, grants []awsapi.Grant) (notify.Sender
 	case "webhook":
 		return webhook.New(webhook.Config{URL: c.URL, Secret: secretFrom(c.Secret), Clock: s.clock})
 	case "slack":
+		if c.Token != "" {
+			return slack.NewBot(slack.BotConfig{Token: secretFrom(c.Token), Channel: c.SlackChannel, Name: c.Name, Threads: s.store, Host: strings.Join(c.Hosts, "")})
+		}
 		return slack.New(slack.Config{URL: secretFrom(c.SlackURL), Hosts: c.Hosts})
 	}
 	return nil, fault.Errorf(fault.Invalid, "configure channel "+c.Name, "kind %q is not email, sns, webhook or slack", c.Kind)

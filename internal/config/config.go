@@ -209,7 +209,10 @@ type Channel struct {
 	Secret string `yaml:"secret_env"` // name of the environment variable that holds the signing key
 	// slack
 	SlackURL string   `yaml:"url_env"` // name of the environment variable that holds the webhook's URL, which is a secret
-	Hosts    []string `yaml:"hosts"`   // default: hooks.slack.com
+	Hosts    []string `yaml:"hosts"`   // default: hooks.slack.com, with a token slack.com
+	// With a bot token there are threads.
+	Token        string `yaml:"token_env"`     // name of the environment variable that holds it
+	SlackChannel string `yaml:"slack_channel"` // id of the channel in Slack
 	// Notifications that share these labels become one message; none: each is one.
 	GroupBy       []string      `yaml:"group_by"`
 	GroupWait     time.Duration `yaml:"group_wait"`      // default: the first is sent at once
@@ -517,8 +520,12 @@ func (c Channel) validate() error {
 		return fmt.Errorf("channel %s needs topic, an ARN", c.Name)
 	case c.Format != "" && (c.Kind != "sns" || c.Format != "plain" && c.Format != "chatbot"):
 		return fmt.Errorf("channel %s: format %q is not plain or chatbot, for sns", c.Name, c.Format)
-	case c.Kind == "slack" && c.SlackURL == "":
-		return fmt.Errorf("channel %s needs url_env", c.Name)
+	case c.Kind == "slack" && (c.SlackURL == "") == (c.Token == ""):
+		return fmt.Errorf("channel %s needs either url_env, or token_env and slack_channel", c.Name)
+	case c.Kind == "slack" && (c.SlackChannel == "") != (c.Token == ""):
+		return fmt.Errorf("channel %s: token_env and slack_channel go together", c.Name)
+	case c.Kind == "slack" && c.Token != "" && len(c.Hosts) > 1:
+		return fmt.Errorf("channel %s: with token_env one entry of hosts is enough", c.Name)
 	case c.Kind == "webhook" && c.URL == "":
 		return fmt.Errorf("channel %s needs url", c.Name)
 	case c.Kind != "email" && c.Kind != "sns" && c.Kind != "webhook" && c.Kind != "slack":

@@ -61,6 +61,9 @@ func whole(status string) bool {
 	return slices.Contains([]string{"awaiting approval", "failed", "unverified", "regressed"}, status)
 }
 
+// Urgent reports whether m asks a person to act.
+func (m Message) Urgent() bool { return whole(m.Status) }
+
 // groupMessage gives message d. One that tells of a single notification is that
 // notification's own.
 func groupMessage(d store.GroupDue, a about, took store.GroupMessage, most int) (Message, error) {
