@@ -213,7 +213,7 @@ func (s *Server) buildRemediation(t *stages) error {
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
 	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }, rereadAfter: s.cfg.AWS.Reread()}
 	if t.plan, err = plan.New(plan.Config{
-		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Account: s.live.Account, MemberRole: s.cfg.Organization.MemberRole,
+		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Account: s.live.Account, MemberRole: s.cfg.Organization.MemberRole, Partition: s.cfg.Organization.Partition,
 		Runs: s.store, Rehearse: interpreter, Access: access, Clock: s.clock, Logger: s.log.With("component", "plan"),
 	}); err != nil {
 		return err

@@ -100,7 +100,11 @@ func (s *Stage) resource(record store.FindingRecord, pb playbook.Playbook) (play
 	if record.ResourceType != pb.Resource {
 		return playbook.Resource{}, fault.Errorf(fault.Invalid, "find resource", "playbook %s fixes %s, the finding names %s", pb.ID, pb.Resource, record.ResourceType)
 	}
-	return playbook.NewResource(record.ResourceType, record.ResourceID, record.Account, record.Region)
+	r, err := playbook.NewResource(record.ResourceType, record.ResourceID, record.Account, record.Region)
+	if p := r.Partition(); err == nil && p != "" && p != s.Partition {
+		return r, fault.Errorf(fault.Invalid, "find resource", "the ARN is of partition %s, this organization is in %s", p, s.Partition)
+	}
+	return r, err
 }
 
 // interpret runs the runbook with every change recorded and none sent.

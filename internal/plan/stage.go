@@ -77,6 +77,8 @@ type Config struct {
 	// are made with.
 	Account    func(id string) (org.Account, bool)
 	MemberRole string
+	// Partition is the organization's. Default: aws.
+	Partition string
 	// Runs and Rehearse plan documents that somebody started; nil = there are none.
 	Runs     RunStore
 	Rehearse Rehearser
@@ -99,6 +101,9 @@ func New(cfg Config) (*Stage, error) {
 	}
 	if cfg.Lifetime <= 0 {
 		cfg.Lifetime = DefaultLifetime
+	}
+	if cfg.Partition == "" {
+		cfg.Partition = "aws"
 	}
 	return &Stage{cfg}, nil
 }

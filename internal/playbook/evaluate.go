@@ -13,55 +13,6 @@ import (
 	"github.com/parry-security/parry/internal/runbook"
 )
 
-// Resource is what a playbook may know of the resource: identity only.
-type Resource struct {
-	Type    string
-	ARN     string
-	Name    string // last part of the ARN: bucket name, function name
-	Account string
-	Region  string
-}
-
-// NewResource takes a resource from its ARN, refusing what is not one. The
-// account is the finding's, because bucket ARNs carry none; a live read in that
-// account is what proves ownership.
-func NewResource(kind, arn, account, region string) (Resource, error) {
-	bad := func(format string, args ...any) (Resource, error) {
-		return Resource{}, fault.Errorf(fault.Invalid, "read resource", format, args...)
-	}
-	if id, ok := strings.CutPrefix(arn, accountPrefix); ok {
-		if id != account {
-			return bad("the resource is account %s, the finding is of account %s", trim(id, 12), account)
-		}
-		return Resource{Type: kind, ARN: arn, Name: id, Account: account, Region: region}, nil
-	}
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[1] == "" || parts[2] == "" || parts[5] == "" || len(arn) > maxARN {
-		return bad("%q is not an ARN", trim(arn, 120))
-	}
-	if parts[4] != "" && parts[4] != account {
-		return bad("the ARN names account %s, the finding account %s", trim(parts[4], 12), account)
-	}
-	name := parts[5]
-	if i := strings.LastIndexAny(name, "/:"); i >= 0 {
-		if parts[2] == "s3" && parts[4] == "" {
-			return bad("%q is an object, not a bucket", trim(arn, 120)) // its last part is not the bucket's name
-		}
-		name = name[i+1:]
-	}
-	if name == "" {
-		return bad("%q names nothing", trim(arn, 120))
-	}
-	return Resource{Type: kind, ARN: arn, Name: name, Account: account, Region: region}, nil
-}
-
-// accountPrefix begins the id of a resource that is an account: "AWS::::Account:111122223333".
-// https://docs.aws.amazon.com/securityhub/latest/userguide/asff-required-attributes.html
-const accountPrefix = "AWS::::Account:"
-
-// maxARN is the longest ARN, in bytes, as AWS limits it.
-const maxARN = 2048
-
 // value resolves "resource.<field>" or gives the literal. There is no further
 // templating.
 func (r Resource) value(text string) (string, error) {

@@ -3,6 +3,7 @@ package playbook_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -44,6 +45,12 @@ func TestNewResource(t *testing.T) {
 		"arn:aws:iam::111122223333:user/":  "names nothing",
 		"arn:aws:iam::444455556666:user/a": "names account 444455556666, the finding account 111122223333",
 		"arn:aws:s3:::" + strings.Repeat("ü", 1024): "is not an ARN",
+		"arn:aws:iam::111122223333:user/*":          "is not the ARN of one resource",
+		"arn:aws:iam::111122223333:user/a b":        "is not the ARN of one resource",
+		"arn:aws:iam::111122223333:user/../a":       "is not the ARN of one resource",
+		"arn:aws:iam::111122223333:user/a%2fb":      "is not the ARN of one resource",
+		"arn:aws:iam::111122223333:user/a\r\nb":     "is not the ARN of one resource",
+		"arn:aws:kms:eu-west-1:111122223333:key/a":  "names Region eu-west-1, the finding Region us-east-1",
 	} {
 		_, err := playbook.NewResource("T", arn, account, "us-east-1")
 		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), want) {
@@ -53,6 +60,58 @@ func TestNewResource(t *testing.T) {
 			t.Errorf("%.40s: half a character in %q", arn, err)
 		}
 	}
+}
+
+// What has a kind must have the ARN that AWS gives to that kind.
+func TestTheFormOfAResource(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ kind, arn, refused string }{
+		{"AwsS3Bucket", "arn:aws:s3:::reports", ""},
+		{"AwsS3Bucket", "arn:aws-us-gov:s3:::Old_Reports.2012", ""},
+		{"AwsS3Bucket", "arn:aws:s3:::*", "does not end in the name of a bucket"},
+		{"AwsS3Bucket", "arn:aws:s3:::reports?policy", "does not end in the name of a bucket"},
+		{"AwsS3Bucket", "arn:aws:s3:::reports%2f..", "does not end in the name of a bucket"},
+		{"AwsS3Bucket", "arn:aws:s3:::..", "does not end in the name of a bucket"},
+		{"AwsS3Bucket", "arn:aws:s3:::re..ports", "does not end in the name of a bucket"},
+		{"AwsS3Bucket", "arn:aws:s3:::reports\r\nHost", "does not end in the name of a bucket"},
+		{"AwsS3Bucket", "arn:aws:s3:us-east-1:111122223333:accesspoint/reports", "is not the ARN of one of kind AwsS3Bucket"},
+		{"AwsS3Bucket", "arn:aws:dynamodb:us-east-1:111122223333:table/reports", "is a resource of dynamodb, one of kind AwsS3Bucket is of s3"},
+		{"AwsS3Bucket", "AWS::::Account:111122223333", "is an account, not one of kind AwsS3Bucket"},
+		{"AwsEc2SecurityGroup", "arn:aws:ec2:us-east-1:111122223333:security-group/sg-0123456789abcdef0", ""},
+		{"AwsEc2SecurityGroup", "arn:aws:ec2:us-east-1:111122223333:instance/i-0123456789abcdef0", "does not end in security-group/"},
+		{"AwsEc2SecurityGroup", "arn:aws:ec2:us-east-1:444455556666:security-group/sg-0123456789abcdef0", "names account 444455556666"},
+		{"AwsEc2SecurityGroup", "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-0123456789abcdef0", "names Region eu-west-1"},
+		{"AwsEc2SecurityGroup", "arn:aws:ec2:::security-group/sg-0123456789abcdef0", "is not the ARN of one of kind"},
+		{"AwsKmsKey", "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab", ""},
+		{"AwsKmsKey", "arn:aws:kms:us-east-1:111122223333:alias/reports", "does not end in key/"},
+		{"AwsAccount", "AWS::::Account:111122223333", ""},
+		{"AwsAccount", "AWS::::Account:444455556666", "the resource is account 444455556666"},
+		{"AwsAccount", "arn:aws:iam::111122223333:root", "is not an account"},
+	} {
+		_, err := playbook.NewResource(c.kind, c.arn, account, "us-east-1")
+		if got := fmt.Sprint(err); (err == nil) != (c.refused == "") || err != nil && !strings.Contains(got, c.refused) {
+			t.Errorf("%s %q: %v, want … %s …", c.kind, c.arn, err, c.refused)
+		}
+	}
+}
+
+// FuzzNewResource: what is taken has one name that AWS could have given, whatever it is
+// later put into.
+func FuzzNewResource(f *testing.F) {
+	for _, seed := range []string{"arn:aws:s3:::reports", "arn:aws:ec2:us-east-1:111122223333:security-group/sg-0123abcd", "AWS::::Account:111122223333", "arn:aws:s3:::a/../b"} {
+		for _, kind := range []string{"AwsS3Bucket", "AwsEc2SecurityGroup", "AwsKmsKey", "AwsAccount", "AwsLambdaFunction"} {
+			f.Add(kind, seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind, arn string) {
+		r, err := playbook.NewResource(kind, arn, account, "us-east-1")
+		if err != nil {
+			return
+		}
+		if r.Name == "" || strings.ContainsAny(r.Name, "*?%/\\ \r\n\x00<>\"'") || strings.Contains(r.Name, "..") || !strings.HasSuffix(arn, r.Name) {
+			t.Errorf("%q gives the name %q", arn, r.Name)
+		}
+	})
 }
 
 func parsed(t *testing.T) (playbook.Playbook, playbook.Resource) {

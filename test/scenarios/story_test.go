@@ -69,6 +69,20 @@ func (n *node) report(buckets ...*bucket) {
 
 func (n *node) importAll(findings []document) {
 	n.t.Helper()
+	if got := n.importAs("hub", findings); got.SuccessCount != len(findings) {
+		n.t.Fatalf("import: %+v", got)
+	}
+}
+
+// imported is what BatchImportFindings answers.
+type imported struct {
+	SuccessCount   int
+	FailedFindings []struct{ ID, ErrorCode, ErrorMessage string }
+}
+
+// importAs imports findings with a key of the installation.
+func (n *node) importAs(key string, findings []document) imported {
+	n.t.Helper()
 	body, err := json.Marshal(document{"Findings": findings})
 	if err != nil {
 		n.t.Fatal(err)
@@ -79,7 +93,7 @@ func (n *node) importAll(findings []document) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	sum := sha256.Sum256(body)
-	k := n.keys["hub"]
+	k := n.keys[key]
 	if err := v4.NewSigner().SignHTTP(n.t.Context(), aws.Credentials{AccessKeyID: k.ID, SecretAccessKey: k.Secret}, req, hex.EncodeToString(sum[:]), "securityhub", "us-east-1", time.Now()); err != nil {
 		n.t.Fatal(err)
 	}
@@ -92,9 +106,10 @@ func (n *node) importAll(findings []document) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if got := decode[struct{ SuccessCount int }](n.t, raw); resp.StatusCode != http.StatusOK || got.SuccessCount != len(findings) {
+	if resp.StatusCode != http.StatusOK {
 		n.t.Fatalf("import: %d %s", resp.StatusCode, raw)
 	}
+	return decode[imported](n.t, raw)
 }
 
 // remediations of a bucket, the latest first.
@@ -299,7 +314,12 @@ func (n *node) mail(id remediation.ID, word string) testenv.Mail {
 }
 
 // plain is a mail's text as its reader sees it, without line breaks.
-func plain(m testenv.Mail) string {
+func plain(m testenv.Mail) string { return partOf(m, 0) }
+
+// page is a mail's HTML.
+func page(m testenv.Mail) string { return partOf(m, 1) }
+
+func partOf(m testenv.Mail, n int) string {
 	msg, err := mail.ReadMessage(strings.NewReader(m.Text()))
 	if err != nil {
 		return err.Error()
@@ -308,7 +328,11 @@ func plain(m testenv.Mail) string {
 	if err != nil {
 		return err.Error()
 	}
-	part, err := multipart.NewReader(msg.Body, params["boundary"]).NextPart() // the text; the page is next
+	parts := multipart.NewReader(msg.Body, params["boundary"])
+	part, err := parts.NextPart()
+	for ; err == nil && n > 0; n-- {
+		part, err = parts.NextPart()
+	}
 	if err != nil {
 		return err.Error()
 	}
