@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -321,20 +322,37 @@ type operation struct {
 	body int64
 }
 
-// register adds an endpoint whose caller must hold action on some account. The
-// handler checks the account itself.
+// register adds an endpoint whose caller must hold action on some account, which is
+// looked at before anything of the request is read. The handler checks the account
+// itself.
 func register[I, O any](a *API, op operation, action auth.Action, handle func(ctx context.Context, p auth.Principal, in *I) (*O, error)) {
-	huma.Register(a.huma, a.describe(op, action), func(ctx context.Context, in *I) (*O, error) {
-		p := auth.PrincipalFrom(ctx)
-		if err := auth.Permit(p, action); err != nil {
-			return nil, a.problem(ctx, err)
-		}
-		out, err := handle(ctx, p, in)
+	described := a.describe(op, action)
+	described.Middlewares = huma.Middlewares{a.permit(action)}
+	huma.Register(a.huma, described, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, auth.PrincipalFrom(ctx), in)
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
 		return out, nil
 	})
+}
+
+// permit refuses whoever does not hold action. What a request says, and whether it keeps
+// the contract, is not for them to learn.
+func (a *API) permit(action auth.Action) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		err := auth.Permit(auth.PrincipalFrom(ctx.Context()), action)
+		if err == nil {
+			next(ctx)
+			return
+		}
+		p := a.problem(ctx.Context(), err)
+		ctx.SetHeader("Content-Type", p.ContentType(""))
+		ctx.SetStatus(p.Status) // which sends the headers
+		if err := json.NewEncoder(ctx.BodyWriter()).Encode(p); err != nil {
+			a.log.DebugContext(ctx.Context(), "a refusal was not read", "error", err)
+		}
+	}
 }
 
 func (a *API) describe(op operation, action auth.Action) huma.Operation {
