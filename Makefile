@@ -116,6 +116,19 @@ custodian: venv ## Parry and Cloud Custodian side by side on one emulated accoun
 	fi
 	@PARRY_PYTHON=$${PARRY_PYTHON:-$(CURDIR)/$(VENV)/bin/python} $(GO) run ./test/bench custodian -v $(if $(REPEAT),-repeat $(REPEAT))
 
+# Prowler has an environment of its own: it pins another boto3 than ours.
+PROWLER := test/judge/requirements.lock
+
+.PHONY: judge
+judge: venv build ## Prowler looks at the world of the demo, before the fixes and after them
+	@want=$$(sha256sum $(PROWLER) | cut -d ' ' -f 1); \
+	if [ "$$(cat .prowler/.lock.sha256 2>/dev/null)" != "$$want" ]; then \
+	  echo "making .prowler from $(PROWLER) (once, some minutes)"; \
+	  $(PYTHON) -m venv --clear .prowler && .prowler/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(PROWLER) && \
+	  echo "$$want" > .prowler/.lock.sha256; \
+	fi
+	@PARRY_PYTHON=$${PARRY_PYTHON:-$(CURDIR)/$(VENV)/bin/python} $(GO) run ./test/judge
+
 .PHONY: cgroups
 cgroups: export PARRY_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 cgroups: venv ## the tests of control groups on a kernel of their own (needs user-mode-linux)

@@ -75,8 +75,9 @@ func (d *Dispatcher) handle(ctx context.Context, m Delivery) (err error) {
 
 // verdict says whether m is given up after err, and why.
 func (d *Dispatcher) verdict(m Delivery, err error, now time.Time) (reason string, dead bool) {
+	_, held := fault.IsHeld(err)
 	switch {
-	case err == nil:
+	case err == nil || held:
 		return "", false
 	case fault.IsTerminal(err):
 		return err.Error(), true
@@ -89,8 +90,12 @@ func (d *Dispatcher) verdict(m Delivery, err error, now time.Time) (reason strin
 }
 
 // delay is the wait before the next attempt: a random part of a bound that
-// doubles each time, and no less than the error asks for.
+// doubles each time, and no less than the error asks for. What people hold goes on soon
+// after they let go, however long they held it.
 func (d *Dispatcher) delay(attempts int, err error) time.Duration {
+	if after, held := fault.IsHeld(err); held {
+		return after
+	}
 	bound := float64(d.Base) * math.Pow(2, float64(max(attempts, 1)-1))
 	wait := time.Duration(d.Random() * min(bound, float64(d.Cap)))
 	if after, ok := fault.IsTransient(err); ok {

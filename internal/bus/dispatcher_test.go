@@ -306,6 +306,33 @@ func TestTheWaitIsCapped(t *testing.T) {
 	})
 }
 
+// TestWhatPeopleHoldIsNotGivenUp: for days, and it goes on within the wait when they let go.
+func TestWhatPeopleHoldIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox()
+		o.put("t", "a")
+		on, done := true, time.Time{}
+		d := start(t, o, func(context.Context, bus.Delivery) error {
+			if on {
+				return fault.Held(errors.New("the stop switch is on"), 5*time.Second)
+			}
+			done = time.Now()
+			return nil
+		}, nil)
+		time.Sleep(72 * time.Hour)
+		synctest.Wait()
+		released := time.Now()
+		on = false
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		stop(t, d)
+		if wait := done.Sub(released); done.IsZero() || wait > 6*time.Second {
+			t.Errorf("it went on %s after the release (%v), state %q", wait, done, o.states()["a"])
+		}
+	})
+}
+
 func TestGivesUp(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

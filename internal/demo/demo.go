@@ -59,6 +59,8 @@ type Summary struct {
 	OK           bool         `json:"ok"`
 	Steps        []StepResult `json:"steps"`
 	Remediations []Line       `json:"remediations"`
+	// Fixed are the resources that the judge found fixed, before one fix was taken back.
+	Fixed []string `json:"fixed"`
 	// Figures are measurements made on the way, in milliseconds or counts.
 	Figures map[string]int64 `json:"figures"`
 	Error   string           `json:"error,omitempty"`

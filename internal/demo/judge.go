@@ -40,6 +40,7 @@ func (s *story) judgeFixed(ctx context.Context) (string, error) {
 	if err := s.expect(ctx, fixed); err != nil {
 		return "", err
 	}
+	s.summary.Fixed = fixed
 	if err := s.pause(ctx, true); err != nil {
 		return "", err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -97,9 +96,6 @@ func (s *story) startServer(ctx context.Context) (string, error) {
 	}
 	s.server = srv
 	s.summary.Figures["ready_ms"] = ready.Milliseconds()
-	if ready > time.Second && !raceEnabled {
-		return "", fmt.Errorf("the server was ready after %s; the limit is one second", ready.Round(time.Millisecond))
-	}
 	return fmt.Sprintf("%s, ready after %d ms; keys for olga (operator), alice (approver), an administrator and Security Hub", s.endpoint, ready.Milliseconds()), nil
 }
 

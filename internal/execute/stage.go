@@ -165,7 +165,7 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 		return fault.Transient(fmt.Errorf("read the stop switch: %w", err), 5*time.Second)
 	}
 	if on {
-		return fault.Transient(fault.Errorf(fault.Unavailable, "start remediation "+string(id), "the stop switch is on: %s", reason), 5*time.Second)
+		return fault.Held(fault.Errorf(fault.Unavailable, "start remediation "+string(id), "the stop switch is on: %s", reason), 5*time.Second)
 	}
 	j := job{Remediation: id, Execution: r.Execution, Segment: 1, StartedAt: s.Clock.Now()}
 	if r.Execution == "" {

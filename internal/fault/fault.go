@@ -75,6 +75,7 @@ const (
 	retryUnset retryClass = iota
 	retryTransient
 	retryTerminal
+	retryHeld
 )
 
 // E wraps err with a code and the operation that was attempted.
@@ -113,6 +114,22 @@ func (e *Error) Unwrap() error { return e.Err }
 // The code of err is kept; an error without one becomes Unavailable.
 func Transient(err error, after time.Duration) error {
 	return classed(err, retryTransient, after, Unavailable)
+}
+
+// Held marks err as not yet: people put something in the way, and will take it away. It is
+// Transient, and another try comes every after, however many there were and however long
+// it lasts.
+func Held(err error, after time.Duration) error {
+	return classed(err, retryHeld, after, Unavailable)
+}
+
+// IsHeld reports whether err was marked Held, and when to try again.
+func IsHeld(err error) (time.Duration, bool) {
+	var e *Error
+	if errors.As(err, &e) && e.retry == retryHeld {
+		return e.after, true
+	}
+	return 0, false
 }
 
 // Terminal marks err as not worth another try.
@@ -191,7 +208,7 @@ func IsTransient(err error) (time.Duration, bool) {
 			return 0, false
 		}
 		switch e.retry {
-		case retryTransient:
+		case retryTransient, retryHeld:
 			return e.after, true
 		case retryTerminal:
 			return 0, false
@@ -211,7 +228,7 @@ func IsTerminal(err error) bool {
 		switch e.retry {
 		case retryTerminal:
 			return true
-		case retryTransient:
+		case retryTransient, retryHeld:
 			return false
 		}
 		err = e.Err
