@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"net/http"
 	"strings"
 	"time"
 
@@ -36,11 +34,13 @@ type check struct {
 
 func (s *shared) doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check this machine, AWS credentials, organization and queues",
-		Long: "Checks what Parry needs of this machine, whether the organization can be read, and who may send to the queues of\n" +
-			"sources.queues; it says for each thing what to do. Exits 3 when something fails; a warning is for what Parry can do without.\n" +
+		Use: "doctor", Short: "Check this machine, AWS credentials, organization, member roles, queues and mail",
+		Long: "Checks what Parry needs of this machine and of AWS, and says for each thing what to do: configuration, Python, sandbox, data\n" +
+			"directory, disk, database, credentials, clock, organization, member roles, queues, hubs and mail. Exits 3 when something fails;\n" +
+			"a warning is for what Parry can do without.\n\n" +
 			"Sandbox and control groups are those of this process: run it as the server is run, by the same user and in the same kind of\n" +
-			"unit or container. Changes nothing but a control group that was handed on to this process.",
+			"unit or container. Changes nothing but a control group that was handed on to this process. The member role is taken in up to 25\n" +
+			"accounts and nothing is done with it; a queue that is empty is asked for a message; mail servers are spoken to and sent nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			checks := s.checks(cmd.Context())
@@ -77,12 +77,53 @@ func (s *shared) checks(ctx context.Context) []check {
 	} else {
 		checks = append(checks, check{Name: "sandbox", Status: checkWarning, Detail: "not tried without Python", Next: "see python"})
 	}
-	checks = append(checks, checkDataDir(cfg.DataDir), s.checkCredentials(ctx, cfg), checkClock())
+	checks = append(checks, checkDataDir(cfg.DataDir), checkLock(cfg), checkDisk(cfg.DataDir), checkDatabase(ctx, cfg))
+	credentials, away := s.checkCredentials(ctx, cfg)
+	checks = append(checks, credentials, checkClock(away))
+	checks = append(checks, s.checkAWS(ctx, cfg, credentials.Status == checkOK)...)
+	for _, ch := range cfg.Channels {
+		if ch.Kind == "email" {
+			checks = append(checks, checkMail(ctx, s.Getenv, ch))
+		}
+	}
+	return checks
+}
+
+// checkAWS are the checks that ask AWS more than who we are.
+func (s *shared) checkAWS(ctx context.Context, cfg config.Config, entered bool) []check {
+	var checks []check
+	idle := func(name string) check {
+		return check{Name: name, Status: checkWarning, Detail: "not tried without the right AWS credentials", Next: "see AWS credentials"}
+	}
 	if cfg.Organization.HubAccount != "" {
-		checks = append(checks, s.checkOrganization(ctx, cfg))
+		switch {
+		case !entered && cfg.Organization.Sync.Enabled:
+			checks = append(checks, idle("organization"), idle("member roles"))
+		case !entered:
+			checks = append(checks, s.checkOrganization(ctx, cfg), idle("member roles"))
+		default:
+			checks = append(checks, s.checkOrganization(ctx, cfg))
+			accounts, err := s.memberAccounts(ctx, cfg)
+			if err != nil {
+				checks = append(checks, check{Name: "member roles", Status: checkFailing, Detail: "the accounts cannot be listed: " + err.Error(), Next: "see organization"})
+			} else {
+				checks = append(checks, s.checkRoles(ctx, cfg, accounts)...)
+			}
+		}
 	}
 	for _, q := range cfg.Sources.Queues {
+		if !entered {
+			checks = append(checks, idle("queue "+q.Name))
+			continue
+		}
 		checks = append(checks, s.checkQueue(ctx, cfg, q))
+	}
+	for _, h := range cfg.Sources.Hubs {
+		if !entered {
+			checks = append(checks, idle("hub "+h.Name))
+			continue
+		}
+		checks = append(checks, s.checkHub(ctx, cfg, h))
 	}
 	return checks
 }
@@ -158,81 +199,90 @@ func checkGroups(g script.Groups) check {
 	return c
 }
 
-// checkDataDir makes and removes a file where the data is, or where it would be.
-func checkDataDir(dir string) check {
-	c := check{Name: "data directory", Status: checkOK, Detail: dir + " can be written"}
-	at := dir
-	info, err := os.Stat(at)
-	if errors.Is(err, os.ErrNotExist) {
-		at = filepath.Dir(filepath.Clean(dir))
-		c.Detail = dir + " does not exist yet and can be made"
-		info, err = os.Stat(at)
-	}
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is no directory", at)
-	}
-	if err == nil {
-		err = tryWrite(at)
-	}
-	if err != nil {
-		return check{Name: c.Name, Status: checkFailing, Detail: err.Error(), Next: "set data_dir or PARRY_DATA_DIR to a directory that this user may write"}
-	}
-	if at == dir && info.Mode().Perm()&0o077 != 0 {
-		c.Status, c.Detail, c.Next = checkWarning, fmt.Sprintf("%s may be opened by others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 "+dir
-	}
-	return c
-}
-
-func tryWrite(dir string) error {
-	f, err := os.CreateTemp(dir, ".parry-doctor-")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
 // credentialLimit is how long asking AWS who we are may take.
 const credentialLimit = 10 * time.Second
 
-// checkCredentials asks AWS who we are. Without an account Parry can still be tried.
-func (s *shared) checkCredentials(ctx context.Context, cfg config.Config) check {
+// checkCredentials asks AWS who we are, and tells how far AWS's clock is from this one's.
+// Without an account Parry can still be tried.
+func (s *shared) checkCredentials(ctx context.Context, cfg config.Config) (check, skew) {
+	var away skew
 	c := check{Name: "AWS credentials", Status: checkWarning, Next: "set AWS_PROFILE or the variables of AWS's default chain; without an AWS account see: parry demo"}
 	hub := cfg.Organization.HubAccount
 	cfg.Organization.MemberRole = ""
 	caller, err := app.NewCaller(cfg, hostUser(), s.quiet())
 	if err != nil {
 		c.Detail = err.Error()
-		return c
+		return c, away
 	}
 	defer caller.Close()
 	ctx, cancel := context.WithTimeout(ctx, credentialLimit)
 	defer cancel()
 	result, err := caller.Call(ctx, apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Input: map[string]any{}}, false, false)
+	now := service.SystemClock{}.Now()
 	if err != nil {
 		c.Detail = err.Error()
-		return c
+		return c, away
 	}
+	away = skewOf(result.Output, now)
 	account, _ := result.Output["Account"].(string)
 	arn, _ := result.Output["Arn"].(string)
 	if hub != "" && hub != account {
 		return check{
 			Name: c.Name, Status: checkFailing, Detail: fmt.Sprintf("%s is of account %s, organization.hub_account is %s", arn, account, hub),
 			Next: "set organization.hub_account to the account of Parry's own credentials",
-		}
+		}, away
 	}
-	return check{Name: c.Name, Status: checkOK, Detail: arn}
+	return check{Name: c.Name, Status: checkOK, Detail: arn}, away
 }
 
-// checkClock asks the kernel whether the clock is kept right: signatures of AWS
-// requests are good for five minutes.
-func checkClock() check {
-	c := check{Name: "clock", Status: checkOK}
+// skew is how far AWS's clock is ahead of this machine's.
+type skew struct {
+	known bool
+	ahead time.Duration
+}
+
+// skewOf reads AWS's Date header of an answer that came at now.
+func skewOf(out map[string]any, now time.Time) skew {
+	meta, _ := out["ResponseMetadata"].(map[string]any)
+	headers, _ := meta["HTTPHeaders"].(map[string]any)
+	date, _ := headers["date"].(string)
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return skew{}
+	}
+	return skew{true, at.Sub(now).Round(time.Second)}
+}
+
+// The skews that are worth a word, and that AWS refuses: requests are good for five
+// minutes, and the way takes some.
+const (
+	someSkew = 30 * time.Second
+	maxSkew  = 4 * time.Minute
+)
+
+// checkClock holds the clock against AWS's, and asks the kernel whether it is kept right.
+func checkClock(away skew) check {
 	now := service.SystemClock{}.Now()
 	kept, known := clockKept()
-	c.Detail = now.Format(time.RFC3339)
+	return judgeClock(now, away, kept, known)
+}
+
+func judgeClock(now time.Time, away skew, kept, known bool) check {
+	c := check{Name: "clock", Status: checkOK, Detail: now.Format(time.RFC3339)}
+	off := away.ahead.Abs()
+	if away.known && off > someSkew {
+		c.Detail += fmt.Sprintf(", %s %s AWS", off, map[bool]string{true: "behind", false: "ahead of"}[away.ahead > 0])
+	} else if away.known {
+		c.Detail += ", in step with AWS"
+	}
+	const mend = "set the clock, and keep it by NTP: chrony or systemd-timesyncd; in a container its host keeps the clock"
 	switch {
 	case now.Year() < 2025:
-		c.Status, c.Detail, c.Next = checkFailing, c.Detail+" is in the past", "set the clock, and keep it by NTP"
+		c.Status, c.Detail, c.Next = checkFailing, c.Detail+" is in the past", mend
+	case away.known && off > maxSkew:
+		c.Status, c.Next = checkFailing, mend
+	case away.known && off > someSkew:
+		c.Status, c.Next = checkWarning, mend
 	case known && !kept:
 		c.Status, c.Detail, c.Next = checkWarning, c.Detail+", not kept by NTP", "start chrony or systemd-timesyncd; in a container its host keeps the clock"
 	case known:

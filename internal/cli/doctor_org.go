@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,8 +67,8 @@ func (s *shared) checkOrganization(ctx context.Context, cfg config.Config) check
 	return check{Name: name, Status: checkOK, Detail: fmt.Sprintf("%v can be read as %s", described["Id"], who)}
 }
 
-// checkQueue holds the policy of a queue against what design 7 asks for: only the rules
-// that are named may send.
+// checkQueue asks a queue for what it is: it is there, only the rules that are named may
+// send to it, what cannot be read is kept aside, and Parry may receive.
 func (s *shared) checkQueue(ctx context.Context, cfg config.Config, q config.QueueSource) check {
 	name := "queue " + q.Name
 	ask, end, err := s.reading(ctx, cfg, "")
@@ -74,17 +76,106 @@ func (s *shared) checkQueue(ctx context.Context, cfg config.Config, q config.Que
 		return failing(name, err)
 	}
 	defer end()
-	out, err := ask(apimodel.Call{Service: "sqs", Operation: "GetQueueAttributes", Region: q.Region, Input: map[string]any{"QueueUrl": q.URL, "AttributeNames": []any{"Policy"}}})
-	if err != nil {
-		return check{Name: name, Status: checkWarning, Detail: "its policy cannot be read: " + err.Error(), Next: "let Parry's principal call sqs:GetQueueAttributes on " + q.ARN()}
+	out, err := ask(apimodel.Call{Service: "sqs", Operation: "GetQueueAttributes", Region: q.Region, Input: map[string]any{"QueueUrl": q.URL, "AttributeNames": []any{"All"}}})
+	var api *apimodel.APIError
+	switch {
+	case errors.As(err, &api) && strings.Contains(api.Code, "NonExistentQueue"), errors.As(err, &api) && strings.Contains(api.Code, "QueueDoesNotExist"):
+		return check{Name: name, Status: checkFailing, Detail: "there is no queue " + q.URL, Next: "make it, or correct url in sources.queues: docs/sources.md"}
+	case err != nil:
+		return check{Name: name, Status: checkWarning, Detail: "it cannot be looked at: " + err.Error(), Next: "let Parry's principal call sqs:GetQueueAttributes on " + q.ARN()}
 	}
 	attributes, _ := out["Attributes"].(map[string]any)
-	policy, _ := attributes["Policy"].(string)
+	text := func(member string) string { v, _ := attributes[member].(string); return v }
+	policy := text("Policy")
 	admitted, err := sqs.Admits(policy)
 	if err != nil {
 		return failing(name, err)
 	}
-	return judgeQueue(name, q, policy, admitted)
+	c := judgeQueue(name, q, policy, admitted)
+	if c.Status == checkFailing {
+		return c
+	}
+	if more := judgeAttributes(q, text); more.Status != "" {
+		more.Name = name
+		return worse(c, more)
+	}
+	if text("ApproximateNumberOfMessages") != "0" || text("ApproximateNumberOfMessagesNotVisible") != "0" {
+		c.Detail += "; messages are waiting or being read, so receiving was not tried"
+		return c
+	}
+	return s.tryReceive(ctx, cfg, q, c)
+}
+
+// tryReceive asks an empty queue for a message: one that has some would count it as an
+// attempt to deliver it.
+func (s *shared) tryReceive(ctx context.Context, cfg config.Config, q config.QueueSource, c check) check {
+	caller, err := app.NewCaller(cfg, hostUser(), s.quiet())
+	if err != nil {
+		return failing(c.Name, err)
+	}
+	defer caller.Close()
+	ctx, cancel := context.WithTimeout(ctx, credentialLimit)
+	defer cancel()
+	if err := caller.AskQueue(ctx, q); err != nil {
+		return check{
+			Name: c.Name, Status: checkFailing, Detail: "it cannot be read: " + err.Error(),
+			Next: "let Parry's principal call sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility on " + q.ARN(),
+		}
+	}
+	c.Detail += "; it can be read"
+	return c
+}
+
+// judgeAttributes says what of a queue loses messages; no status is nothing.
+func judgeAttributes(q config.QueueSource, text func(string) string) check {
+	if key := text("KmsMasterKeyId"); strings.Contains(key, "alias/aws/") {
+		return check{Status: checkFailing, Detail: "it is encrypted by the key " + key + ", which EventBridge may not use: nothing arrives", Next: "encrypt it by SQS's own key (SSE-SQS), or by a key whose policy admits events.amazonaws.com"}
+	}
+	var redrive struct {
+		Target string `json:"deadLetterTargetArn"`
+	}
+	if json.Unmarshal([]byte(text("RedrivePolicy")), &redrive) != nil || redrive.Target == "" {
+		return check{
+			Status: checkWarning, Detail: "it has no dead-letter queue: a message that no node can take in is tried until its retention ends, and is then lost",
+			Next: "make a queue for dead letters and set RedrivePolicy of " + q.ARN() + ` to {"deadLetterTargetArn":"ARN","maxReceiveCount":10}`,
+		}
+	}
+	return check{}
+}
+
+// worse gives the worse of two findings about one thing, with both details.
+func worse(a, b check) check {
+	if a.Status == checkOK {
+		return b
+	}
+	if b.Status == checkFailing {
+		a, b = b, a
+	}
+	a.Detail += "; " + b.Detail
+	a.Next += "; " + b.Next
+	return a
+}
+
+// checkHub asks a Security Hub for one finding.
+func (s *shared) checkHub(ctx context.Context, cfg config.Config, h config.HubSource) check {
+	name, role := "hub "+h.Name, ""
+	if h.Account != "" && h.Account != cfg.Organization.HubAccount {
+		role = cfg.Organization.MemberRole
+	}
+	ask, end, err := s.reading(ctx, cfg, role)
+	if err != nil {
+		return failing(name, err)
+	}
+	defer end()
+	_, err = ask(apimodel.Call{Service: "securityhub", Operation: "GetFindings", Account: h.Account, Region: h.Region, Input: map[string]any{"MaxResults": 1}})
+	var api *apimodel.APIError
+	switch {
+	case errors.As(err, &api) && api.Code == "InvalidAccessException":
+		return check{Name: name, Status: checkFailing, Detail: "Security Hub is not on in " + h.Region + ": " + err.Error(), Next: "turn Security Hub on there, or correct region and account in sources.hubs"}
+	case err != nil:
+		return check{Name: name, Status: checkFailing, Detail: "it cannot be read: " + err.Error(), Next: "let Parry's principal call securityhub:GetFindings there"}
+	}
+	return check{Name: name, Status: checkOK, Detail: "its findings in " + h.Region + " can be read"}
 }
 
 func judgeQueue(name string, q config.QueueSource, policy string, a sqs.Admission) check {

@@ -136,7 +136,26 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	if err == nil || msg.IsDelivered() {
 		return strings.TrimSpace("SMTP " + msg.ServerResponse()), nil
 	}
-	return "", s.classify(err)
+	return "", s.classify("send mail", err)
+}
+
+// Check connects to the server, with TLS and login as mail is sent with, and sends
+// nothing.
+func (s *Sender) Check(ctx context.Context) error {
+	const op = "reach the mail server"
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	client, err := s.client()
+	if err != nil {
+		return fault.E(fault.Invalid, op, err)
+	}
+	if err := client.DialWithContext(ctx); err != nil {
+		return s.classify(op, err)
+	}
+	if err := client.Close(); err != nil {
+		return s.classify(op, err)
+	}
+	return nil
 }
 
 // message is multipart/alternative: text, then HTML. What concerns one remediation refers
@@ -191,8 +210,7 @@ func (s *Sender) client() (*mail.Client, error) {
 
 // classify tells what another try may mend from what it cannot: a server that
 // says no for good (5xx), or that offers no TLS or no login where it must.
-func (s *Sender) classify(err error) error {
-	const op = "send mail"
+func (s *Sender) classify(op string, err error) error {
 	where := fmt.Errorf("server %s: %w", s.cfg.Server, err)
 	if code := replyCode(err); code >= 500 {
 		return fault.Terminal(fault.E(fault.Denied, op, where).WithHint("check from, to, username and password of the channel in parry.yaml, then run: parry notify test"))

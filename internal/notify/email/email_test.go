@@ -214,3 +214,34 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Errorf("%q prints the password", s)
 	}
 }
+
+// TestCheckSendsNothing connects as a mail is sent, and says what is in the way.
+func TestCheckSendsNothing(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, func(s *server) { s.startTLS, s.user, s.pass = true, "parry", "correct horse" })
+	login := func(c *email.Config) {
+		c.TLS, c.Roots, c.Username, c.Password = email.TLSRequired, srv.roots, "parry", "correct horse"
+	}
+	if err := sender(t, srv, login).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for name, edit := range map[string]func(*email.Config){
+		"password":    func(c *email.Config) { login(c); c.Password = "hunter2" },
+		"certificate": func(c *email.Config) { login(c); c.Roots = nil },
+	} {
+		err := sender(t, srv, edit).Check(t.Context())
+		if !fault.IsTerminal(err) || !strings.Contains(fault.HintOf(err), "parry notify test") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, hint %q", name, err, fault.HintOf(err))
+		}
+	}
+	plain := serve(t, nil)
+	if err := sender(t, plain, func(c *email.Config) { c.TLS = "" }).Check(t.Context()); !fault.IsTerminal(err) || !strings.Contains(err.Error(), "STARTTLS") {
+		t.Errorf("a server without TLS: %v", err)
+	}
+	if err := sender(t, srv, func(c *email.Config) { c.Server = "127.0.0.1:1" }).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody listens: %v", err)
+	}
+	if len(srv.received())+len(plain.received()) > 0 {
+		t.Error("a mail was sent")
+	}
+}
