@@ -10,6 +10,6 @@ func freeSpace(path string) (free, total uint64, known bool) {
 	if unix.Statfs(path, &s) != nil {
 		return 0, 0, false
 	}
-	size := uint64(s.Bsize)                               //nolint:gosec,unconvert // its type differs between systems
+	size := uint64(s.Bsize)                               //nolint:gosec // its type differs between systems
 	return uint64(s.Bavail) * size, s.Blocks * size, true //nolint:gosec,unconvert // as above
 }
