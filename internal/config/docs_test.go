@@ -67,6 +67,9 @@ func TestConfigurationInDocumentsIsValid(t *testing.T) {
 					t.Errorf("%s: rule %s: %v", filepath.Base(page), r.Name, err)
 				}
 				for _, id := range r.Playbooks {
+					if id == "*" { // the one that answers the finding
+						continue
+					}
 					if _, err := os.Stat(filepath.Join("..", "..", "catalog", "playbooks", id+".yaml")); err != nil {
 						t.Errorf("%s: rule %s names a playbook that is not there: %v", filepath.Base(page), r.Name, err)
 					}
