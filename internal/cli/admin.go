@@ -100,7 +100,11 @@ func (s *shared) auditExportCommand() *cobra.Command {
 }
 
 func (s *shared) stopCommand() *cobra.Command {
-	c := &cobra.Command{Use: "stop", Short: "The stop switch: while it is on, Parry changes nothing"}
+	c := &cobra.Command{
+		Use: "stop", Short: "The stop switch: while it is on, Parry changes nothing",
+		Long: "While the stop switch is on, or cannot be read, no change leaves any node: within a second. Executions wait where they stand and go on\n" +
+			"when it is off. Findings come in and plans are made all the same.",
+	}
 	for _, v := range []struct {
 		name, what string
 		on         bool
@@ -108,6 +112,7 @@ func (s *shared) stopCommand() *cobra.Command {
 		var reason string
 		set := &cobra.Command{
 			Use: v.name, Short: v.what, Args: cobra.NoArgs,
+			Example: "  parry stop " + v.name + " --reason 'looking into it'",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				if strings.TrimSpace(reason) == "" {
 					return usage("--reason is required; it goes into the audit log")

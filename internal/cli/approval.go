@@ -75,7 +75,8 @@ func (s *shared) decideCommand(verb, what string, grant bool) *cobra.Command {
 	var hash, reason string
 	c := &cobra.Command{
 		Use: verb + " APPROVAL --plan HASH", Short: what, Args: cobra.ExactArgs(1),
-		Long: what + ". The hash is that of the plan you read (parry plan show): if the plan is another by now, nothing is decided.",
+		Long:    what + ". The hash is that of the plan you read (parry plan show): if the plan is another by now, nothing is decided.",
+		Example: "  parry plan show REMEDIATION\n  parry approval " + verb + " APPROVAL --plan HASH --reason 'seen with its owners'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if hash == "" {
 				return usage("--plan is required: the hash that parry plan show prints")

@@ -402,6 +402,9 @@ func (s *shared) findingRemediateCommand() *cobra.Command {
 	var playbook string
 	c := &cobra.Command{
 		Use: "remediate ID", Short: "Ask for a plan that fixes a finding; policy decides who approves it", Args: cobra.ExactArgs(1),
+		Long: "Asks for a plan, as a person: nothing is changed before it is approved, and not by whoever asked. Only a remediation of the finding that is\n" +
+			"under way keeps another from being asked for.",
+		Example: "  parry finding remediate FINDING\n  parry remediation watch REMEDIATION",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {

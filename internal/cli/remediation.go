@@ -198,7 +198,8 @@ func (s *shared) remediationWatchCommand() *cobra.Command {
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use: "watch ID", Short: "Follow a remediation until it ends or waits for people", Args: cobra.ExactArgs(1),
-		Long: "Prints each change of state. Exits 0 when verified or undone, 5 when it waits for approval, 3 otherwise.",
+		Long:    "Prints each change of state. Exits 0 when verified or undone, 5 when it waits for approval, 3 otherwise.",
+		Example: "  parry remediation watch REMEDIATION --timeout 30m",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
@@ -279,6 +280,9 @@ func (s *shared) remediationCancelCommand() *cobra.Command {
 func (s *shared) remediationUndoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "undo ID", Short: "Ask for a plan that takes a remediation back; people approve it", Args: cobra.ExactArgs(1),
+		Long: "The plan is made of what was read right before each change. What somebody changed since is not overwritten: the undo then fails before\n" +
+			"anything is sent, and says what differs.",
+		Example: "  parry remediation undo REMEDIATION\n  parry approval list",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {

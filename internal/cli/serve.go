@@ -20,7 +20,8 @@ func (s *shared) serveCommand() *cobra.Command {
 		Use: "serve", Short: "Run the server",
 		Long: "Runs Parry: the AWS APIs that it answers, its own API, and every stage from a finding to a verified fix.\n" +
 			"It listens on loopback unless TLS is configured.",
-		Args: cobra.NoArgs,
+		Example: "  parry serve --config /etc/parry/parry.yaml",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(s.config)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -172,7 +173,12 @@ func (c *Client) unreachable(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err // The method and address stand in the operation.
 	}
-	return fault.E(fault.Unavailable, "reach the server at "+c.base.String(), err).WithHint("is it running? start it: parry serve")
+	hint := "is it running? start it: parry serve"
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		hint = "name the authority that signed its certificate: SSL_CERT_FILE=ca.pem parry ..."
+	}
+	return fault.E(fault.Unavailable, "reach the server at "+c.base.String(), err).WithHint("%s", hint)
 }
 
 // refusal turns an error answer into the fault error that the server made.

@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"bytes"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -87,6 +89,22 @@ func TestServerThatIsNotThere(t *testing.T) {
 	}
 	err = c.Health(t.Context())
 	if !fault.Is(err, fault.Unavailable) || !strings.Contains(fault.HintOf(err), "parry serve") || strings.Contains(err.Error(), "very-secret") {
+		t.Errorf("%v, hint %q", err, fault.HintOf(err))
+	}
+}
+
+func TestServerWhoseCertificateNobodyKnows(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it would tell of the handshake
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c, err := client.New(client.Config{Endpoint: server.URL, AccessKey: "PARRYX", Secret: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.StopSwitch(t.Context())
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(fault.HintOf(err), "SSL_CERT_FILE") {
 		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}
 }
