@@ -35,10 +35,8 @@ func NewResource(kind, arn, account, region string) (Resource, error) {
 	bad := func(format string, args ...any) (Resource, error) {
 		return Resource{}, fault.Errorf(fault.Invalid, "read resource", format, args...)
 	}
-	if id, ok := strings.CutPrefix(arn, accountPrefix); ok || kind == accountKind {
+	if id, ok := strings.CutPrefix(arn, accountPrefix); ok {
 		switch {
-		case !ok:
-			return bad("%q is not an account: it does not begin with %s", trim(arn, 120), accountPrefix)
 		case kind != accountKind && forms()[kind].service != "":
 			return bad("%q is an account, not one of kind %s", trim(arn, 120), kind)
 		case id != account:
@@ -57,6 +55,12 @@ func NewResource(kind, arn, account, region string) (Resource, error) {
 		return bad("the ARN names Region %s, the finding Region %s", trim(parts[3], 30), region)
 	}
 	name := parts[5]
+	if kind == accountKind { // some scanners name it by the ARN of what they looked at in it
+		if parts[4] == "" {
+			return bad("%q names no account", trim(arn, 120))
+		}
+		return Resource{Type: kind, ARN: arn, Name: account, Account: account, Region: region}, nil
+	}
 	if i := strings.LastIndexAny(name, "/:"); i >= 0 {
 		if parts[2] == "s3" && parts[4] == "" {
 			return bad("%q is an object, not a bucket", trim(arn, 120)) // its last part is not the bucket's name
