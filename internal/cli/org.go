@@ -24,7 +24,7 @@ func (s *shared) orgCommand() *cobra.Command {
 		Long: "Shows the accounts of the organization, what happened to them, and what Parry can see and do in each: whether the member role\n" +
 			"can be taken, and when sources last brought something. AWS Organizations is read where organization.sync.enabled is set.",
 	}
-	c.AddCommand(s.orgListCommand(), s.orgShowCommand(), s.orgSyncCommand(), s.orgCoverageCommand())
+	c.AddCommand(s.orgListCommand(), s.orgShowCommand(), s.orgSyncCommand(), s.orgCoverageCommand(), s.orgConnectCommand())
 	return c
 }
 
