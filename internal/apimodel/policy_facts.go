@@ -92,3 +92,10 @@ func knownAction(prefix, name string) bool {
 	_, fact := factOf(prefix + ":" + name)
 	return fact != nil
 }
+
+// KnownAction reports whether IAM has an action, by its whole name such as
+// "s3:PutBucketPolicy".
+func KnownAction(action string) bool {
+	prefix, name, ok := strings.Cut(action, ":")
+	return ok && knownAction(prefix, name)
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/parry-security/parry/internal/apimodel"
+	"github.com/parry-security/parry/internal/app"
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/ingest/sqs"
@@ -42,7 +43,7 @@ func (s *shared) checkConnection(ctx context.Context, cfg config.Config, c conne
 		return exit(ExitUsage, fault.Errorf(fault.Invalid, "", "the hub account is not known: organization.hub_account is not set").
 			WithHint("write a parry.yaml: parry init"))
 	}
-	ask, end, err := s.reading(ctx, cfg, "")
+	ask, end, err := s.readingEach(ctx, cfg, "")
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (s *shared) checkConnection(ctx context.Context, cfg config.Config, c conne
 	if err := k.credentials(); err != nil {
 		return err
 	}
-	k.queueThere(cfg)
+	k.queueThere()
 	k.bus()
 	for _, r := range c.hubRules() {
 		bus, target := "", c.queueARN()
@@ -79,6 +80,21 @@ func (s *shared) checkConnection(ctx context.Context, cfg config.Config, c conne
 		return exit(ExitFailing, nil)
 	}
 	return nil
+}
+
+// readingEach is reading with a limit for each call: there are many.
+func (s *shared) readingEach(ctx context.Context, cfg config.Config, role string) (asker, func(), error) {
+	cfg.Organization.MemberRole = role
+	caller, err := app.NewCaller(cfg, hostUser(), s.quiet())
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(call apimodel.Call) (map[string]any, error) {
+		limited, cancel := context.WithTimeout(ctx, credentialLimit)
+		defer cancel()
+		result, err := caller.Call(limited, call, true, false)
+		return result.Output, err
+	}, caller.Close, nil
 }
 
 // checker collects what is found.
@@ -128,7 +144,7 @@ func (k *checker) credentials() error {
 	return nil
 }
 
-func (k *checker) queueThere(cfg config.Config) {
+func (k *checker) queueThere() {
 	const part = "queue " + queueName
 	url, err := k.ask(apimodel.Call{Service: "sqs", Operation: "GetQueueUrl", Region: k.c.region, Input: map[string]any{"QueueName": queueName}})
 	if err != nil {
@@ -144,7 +160,7 @@ func (k *checker) queueThere(cfg config.Config) {
 	attributes, _ := out["Attributes"].(map[string]any)
 	state, detail := k.judgeAttributes(attributes)
 	k.add(part, k.hubWhere(), state, detail, fmt.Sprintf(deployAgain, "hub.yaml"))
-	k.collected(cfg)
+	k.collected()
 }
 
 // judgeAttributes holds a queue against the template.
@@ -184,7 +200,7 @@ func (k *checker) judgeAttributes(attributes map[string]any) (state, detail stri
 }
 
 // collected says whether the server reads the queue.
-func (k *checker) collected(cfg config.Config) {
+func (k *checker) collected() {
 	const part = "parry.yaml"
 	next := "put what parry org connect wrote into parry-sources.yaml under sources of parry.yaml"
 	q := k.c.queue
@@ -196,7 +212,6 @@ func (k *checker) collected(cfg config.Config) {
 	default:
 		k.add(part, "sources.queues", connected, "collected as "+q.Name, "")
 	}
-	_ = cfg
 }
 
 func (k *checker) bus() {
@@ -382,7 +397,7 @@ func (s *shared) tryRole(ctx context.Context, cfg config.Config, k *checker) {
 		k.add("role "+k.c.role, "members", unknown, "not tried: parry.yaml lists no account", "parry org coverage, of a server that follows the organization")
 		return
 	}
-	ask, end, err := s.reading(ctx, cfg, cfg.Organization.MemberRole)
+	ask, end, err := s.readingEach(ctx, cfg, cfg.Organization.MemberRole)
 	if err != nil {
 		k.add("role "+k.c.role, "members", unknown, err.Error(), fault.HintOf(err))
 		return

@@ -99,7 +99,7 @@ func (c connection) files(m membership) ([]madeFile, error) {
 
 func fill(name string, values any) ([]byte, error) {
 	const op = "write templates"
-	t, err := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{"join": strings.Join}).ParseFS(connectFiles, "connect/"+name)
+	t, err := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{"join": strings.Join, "hcl": func(s scalar) string { return quoted(string(s)) }}).ParseFS(connectFiles, "connect/"+name)
 	if err != nil {
 		return nil, fault.E(fault.Internal, op, err)
 	}

@@ -3,7 +3,9 @@ package awswall
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -136,8 +138,12 @@ func (c *call) context() map[string]string {
 			m["aws:principaltag/"+strings.ToLower(key)] = value
 		}
 	}
-	for key, value := range sessionTags(c.form) {
+	tags := sessionTags(c.form)
+	for key, value := range tags {
 		m["aws:requesttag/"+strings.ToLower(key)] = value
+	}
+	if len(tags) > 0 {
+		m["aws:tagkeys"] = strings.Join(slices.Sorted(maps.Keys(tags)), manyValues)
 	}
 	for _, name := range []string{"ExternalId", "SourceIdentity", "RoleSessionName"} {
 		if c.service == "sts" && c.form.Has(name) {

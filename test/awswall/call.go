@@ -143,9 +143,16 @@ func restOperation(service, method, path string) string {
 		"securityhub GET /administrator":              "GetAdministratorAccount",
 		"securityhub GET /members":                    "ListMembers",
 		"securityhub POST /members":                   "CreateMembers",
+		"securityhub POST /actionTargets":             "CreateActionTarget",
+		"securityhub POST /actionTargets/get":         "DescribeActionTargets",
+		"securityhub POST /findingAggregator/create":  "CreateFindingAggregator",
+		"securityhub GET /findingAggregator/list":     "ListFindingAggregators",
 	}
 	if op, ok := known[service+" "+method+" "+path]; ok {
 		return op
+	}
+	if service == "securityhub" && method == http.MethodGet && strings.HasPrefix(path, "/findingAggregator/get/") {
+		return "GetFindingAggregator"
 	}
 	return method + " " + path
 }

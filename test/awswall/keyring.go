@@ -126,7 +126,7 @@ func (w *Wall) learn(c *call, rep reply) {
 	case "organizations:RegisterDelegatedAdministrator", "securityhub:EnableOrganizationAdminAccount":
 		w.estate.delegate(jsonText(c.body, "AccountId", "AdminAccountId"))
 	}
-	if c.service == "iam" && c.class() == "change" {
+	if (c.service == "iam" || c.service == "cloudformation") && c.class() == "change" { // a stack may hold roles
 		w.estate.forgetIdentities(c.asAccount)
 	}
 	if c.service == "s3" && c.class() == "change" && c.object == "" {

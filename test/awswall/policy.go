@@ -205,6 +205,9 @@ func (s statement) holds(q request, deny bool) bool {
 	return true
 }
 
+// manyValues is between the values of a key that has several, such as aws:TagKeys.
+const manyValues = "\n"
+
 func condition(operator string, want []string, v string, known bool) (ok, understood bool) {
 	op := strings.ToLower(operator)
 	op = strings.TrimPrefix(op, "foranyvalue:")
@@ -212,7 +215,12 @@ func condition(operator string, want []string, v string, known bool) (ok, unders
 		if !known {
 			return true, true // vacuously
 		}
-		op = rest
+		for one := range strings.SplitSeq(v, manyValues) {
+			if ok, understood := condition(rest, want, one, true); !ok || !understood {
+				return false, understood
+			}
+		}
+		return true, true
 	}
 	if rest, optional := strings.CutSuffix(op, "ifexists"); optional {
 		if !known {

@@ -6,6 +6,7 @@ moto remembers the account and tells nobody.
 
 import json
 
+from moto.core.exceptions import JsonRESTError
 from moto.organizations.models import organizations_backends
 from moto.securityhub import models, responses, urls
 
@@ -33,6 +34,7 @@ def patch():
     responses.SecurityHubResponse.list_organization_admin_accounts = list_organization_admin_accounts
     urls.url_paths["{0}/organization/admin$"] = responses.SecurityHubResponse.dispatch
     update()
+    actions()
 
 
 def update():
@@ -69,3 +71,56 @@ def update_get():
         return get(self, *args, **kwargs)
 
     models.SecurityHubBackend.get_findings = get_findings
+
+
+def actions():
+    """Custom actions and the finding aggregator, which moto lacks."""
+    answers = responses.SecurityHubResponse
+
+    def kept(self, name):
+        return self.securityhub_backend.__dict__.setdefault(name, {})
+
+    def create_action_target(self):
+        body = json.loads(self.body)
+        account, region = self.current_account, self.region
+        arn = f"arn:aws:securityhub:{region}:{account}:action/custom/{body['Id']}"
+        if arn in kept(self, "actions"):
+            raise JsonRESTError("ResourceConflictException", f"Action target {arn} already exists.")
+        kept(self, "actions")[arn] = {"ActionTargetArn": arn, "Name": body["Name"], "Description": body["Description"]}
+        return json.dumps({"ActionTargetArn": arn})
+
+    def describe_action_targets(self):
+        known = kept(self, "actions")
+        wanted = json.loads(self.body or "{}").get("ActionTargetArns") or list(known)
+        for arn in wanted:
+            if arn not in known:
+                raise ResourceNotFound("ResourceNotFoundException", f"Action target {arn} not found.")
+        return json.dumps({"ActionTargets": [known[arn] for arn in wanted]})
+
+    def create_finding_aggregator(self):
+        body = json.loads(self.body)
+        arn = f"arn:aws:securityhub:{self.region}:{self.current_account}:finding-aggregator/a1"
+        made = {"FindingAggregatorArn": arn, "FindingAggregationRegion": self.region}
+        made |= {name: body[name] for name in ("RegionLinkingMode", "Regions") if name in body}
+        kept(self, "aggregators")[arn] = made
+        return json.dumps(made)
+
+    def list_finding_aggregators(self):
+        return json.dumps({"FindingAggregators": [{"FindingAggregatorArn": arn} for arn in kept(self, "aggregators")]})
+
+    def get_finding_aggregator(self):
+        return json.dumps(next(iter(kept(self, "aggregators").values())))
+
+    for path, answer in {
+        "actionTargets$": create_action_target,
+        "actionTargets/get$": describe_action_targets,
+        "findingAggregator/create$": create_finding_aggregator,
+        "findingAggregator/list$": list_finding_aggregators,
+        "findingAggregator/get/(?P<arn>.+)$": get_finding_aggregator,
+    }.items():
+        setattr(answers, answer.__name__, answer)
+        urls.url_paths["{0}/" + path] = answers.dispatch
+
+
+class ResourceNotFound(JsonRESTError):
+    code = 404

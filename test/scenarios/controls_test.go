@@ -97,26 +97,29 @@ func controlsWorld(t *testing.T) (*world, map[string]resource, string) {
 	return w, decode[map[string]resource](t, raw), file
 }
 
+// controlRules plans the fix of every control of the catalogue.
+func controlRules(cfg document) {
+	cfg["organization"].(document)["coverage"] = document{"regions": []string{"us-east-1", "eu-west-1"}}
+	var rules []document
+	for _, c := range tenControls {
+		match := []any{document{"suffix": "/" + c}}
+		if g := generators[c]; g != "" {
+			match = append(match, g)
+		}
+		rules = append(rules, document{"name": "fix-" + c, "playbooks": []string{c}, "pattern": document{
+			"source": []string{"aws.securityhub"}, "detail": document{"findings": document{"GeneratorId": match, "Compliance": document{"Status": []string{"FAILED"}}, "Workflow": document{"Status": []string{"NEW"}}}},
+		}})
+	}
+	cfg["bus_rules"] = rules
+}
+
 // TestTenControls tells the story of every control of the catalogue: the sweep finds
 // exactly what fails, a finding about each resource of dev leads to a fix of the bad one
 // and to nothing for its good twin, people approve in prod, and everything is undone.
 func TestTenControls(t *testing.T) {
 	t.Parallel()
 	w, resources, file := controlsWorld(t)
-	n := w.install(t, func(cfg document) {
-		cfg["organization"].(document)["coverage"] = document{"regions": []string{"us-east-1", "eu-west-1"}}
-		var rules []document
-		for _, c := range tenControls {
-			match := []any{document{"suffix": "/" + c}}
-			if g := generators[c]; g != "" {
-				match = append(match, g)
-			}
-			rules = append(rules, document{"name": "fix-" + c, "playbooks": []string{c}, "pattern": document{
-				"source": []string{"aws.securityhub"}, "detail": document{"findings": document{"GeneratorId": match, "Compliance": document{"Status": []string{"FAILED"}}, "Workflow": document{"Status": []string{"NEW"}}}},
-			}})
-		}
-		cfg["bus_rules"] = rules
-	}).serve(t)
+	n := w.install(t, controlRules).serve(t)
 	expect := func(fixed ...string) {
 		t.Helper()
 		if out, err := w.env.Run(t.Context(), "controls.py", append([]string{"expect", w.env.EstateFile(), file, "--fixed"}, fixed...)...); err != nil {
