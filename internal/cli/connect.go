@@ -167,7 +167,7 @@ func (s *shared) printConnect(v connectView) error {
 		fmt.Fprintf(&b, "  %-20s %s\n", strings.TrimPrefix(f.File, filepath.Clean(v.Dir)+string(filepath.Separator)), f.About)
 	}
 	fmt.Fprintf(&b, "\nThe hub is %s in %s. Detectors are taken in %s.\n", cmp.Or(v.HubAccount, "an account that the commands name "+hubPlaceholder), v.Region, strings.Join(v.Regions, ", "))
-	fmt.Fprintf(&b, "The member role is for %s.\n\nNext:\n", counts(len(v.Playbooks), "playbook"))
+	fmt.Fprintf(&b, "The member role is for the playbooks %s.\n\nNext:\n", short(strings.Join(v.Playbooks, ", "), 200))
 	for n, step := range v.Next {
 		fmt.Fprintf(&b, "%2d. %s\n%s\n", n+1, step.Step, indented(step.Command, "      "))
 	}

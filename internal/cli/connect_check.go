@@ -53,6 +53,7 @@ func (s *shared) checkConnection(ctx context.Context, cfg config.Config, c conne
 		return err
 	}
 	k.queueThere()
+	k.collected()
 	k.bus()
 	for _, r := range c.hubRules() {
 		bus, target := "", c.queueARN()
@@ -160,7 +161,6 @@ func (k *checker) queueThere() {
 	attributes, _ := out["Attributes"].(map[string]any)
 	state, detail := k.judgeAttributes(attributes)
 	k.add(part, k.hubWhere(), state, detail, fmt.Sprintf(deployAgain, "hub.yaml"))
-	k.collected()
 }
 
 // judgeAttributes holds a queue against the template.

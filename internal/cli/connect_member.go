@@ -165,31 +165,29 @@ func partitionOf(arn, ref string) (string, bool) {
 	return "arn:" + ref + ":" + rest, ok
 }
 
-// memberStatements writes the policies as resources of CloudFormation, and gives their
-// names.
-func memberStatements(policies []apimodel.Policy) (string, []string, error) {
+// memberStatements writes the policies as resources of CloudFormation.
+func memberStatements(policies []apimodel.Policy) (string, error) {
 	resources := &yaml.Node{Kind: yaml.MappingNode}
-	var names []string
 	for i, p := range policies {
 		plain, err := generic(p)
 		if err != nil {
-			return "", nil, err
+			return "", err
 		}
 		var document yaml.Node
 		if err := document.Encode(plain); err != nil {
-			return "", nil, err
+			return "", err
 		}
 		if err := substitute(&document); err != nil {
-			return "", nil, err
+			return "", err
 		}
 		name := numbered("Policy", i, len(policies))
-		names = append(names, name)
 		var resource yaml.Node
 		if err := resource.Encode(map[string]any{"Type": "AWS::IAM::ManagedPolicy"}); err != nil {
-			return "", nil, err
+			return "", err
 		}
 		properties := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
 			yamlText("Description"), yamlText("What Parry's playbooks need, derived from their runbooks"),
+			yamlText("Roles"), {Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!Ref", Style: yaml.TaggedStyle, Value: "Role"}}},
 			yamlText("PolicyDocument"), &document,
 		}}
 		resource.Content = append(resource.Content, yamlText("Properties"), properties)
@@ -199,16 +197,16 @@ func memberStatements(policies []apimodel.Policy) (string, []string, error) {
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
 	if err := enc.Encode(resources); err != nil {
-		return "", nil, err
+		return "", err
 	}
 	if err := enc.Close(); err != nil {
-		return "", nil, err
+		return "", err
 	}
 	var out strings.Builder
 	for line := range strings.Lines(b.String()) {
 		out.WriteString("  " + line)
 	}
-	return out.String(), names, nil
+	return out.String(), nil
 }
 
 func yamlText(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }

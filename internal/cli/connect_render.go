@@ -50,8 +50,8 @@ type forwardValues struct {
 type memberValues struct {
 	PrincipalARN, ExternalID, Role scalar
 
-	Content, Policies []string
-	Statements, HCL   string
+	Content         []string
+	Statements, HCL string
 }
 
 // madeFile is a file that org connect writes.
@@ -62,7 +62,7 @@ type madeFile struct {
 
 // files makes them all.
 func (c connection) files(m membership) ([]madeFile, error) {
-	statements, names, err := memberStatements(m.policies)
+	statements, err := memberStatements(m.policies)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (c connection) files(m membership) ([]madeFile, error) {
 	}
 	member := memberValues{
 		ExternalID: scalar(c.externalID), Role: scalar(c.role),
-		Content: m.content, Policies: names, Statements: statements, HCL: hcl,
+		Content: m.content, Statements: statements, HCL: hcl,
 	}
 	forward := forwardValues{Switches: c.forwardSwitches(), Rules: forwardRules()}
 	if c.hub != "" {

@@ -79,7 +79,7 @@ func (c connection) forwardStep(f forwarder, hub, file string) nextStep {
 	}
 	return nextStep{
 		fmt.Sprintf("in %s, in %d Regions: forward %s", where, len(f.regions), what),
-		"for region in " + strings.Join(f.regions, " ") + "; do\n  " + fmt.Sprintf(command, `"$region"`) + " || break\ndone",
+		"for region in " + strings.Join(f.regions, " ") + "; do\n" + indented(fmt.Sprintf(command, `"$region"`), "  ") + " || break\ndone",
 	}
 }
 

@@ -187,14 +187,11 @@ func (i initSettings) view(dir, path string) initView {
 		File: path, HubAccount: i.hub, Management: i.management, HomeRegion: i.region, MemberRole: i.role,
 		ExternalID: i.externalID, Followed: i.sync, AccountsNum: len(i.accounts),
 	}
-	v.Next = []nextStep{{
-		fmt.Sprintf("give every member account the role %s (docs/start.md); what it has to be allowed, from Parry's source tree", i.role),
-		"parry aws policy catalog/runbooks/*/runbook.yaml --format cloudformation",
-	}}
 	if filepath.Clean(dir) != "." {
 		v.Next = append(v.Next, nextStep{"go where the file is", "cd " + shellWord(filepath.Clean(dir))})
 	}
 	v.Next = append(v.Next,
+		nextStep{fmt.Sprintf("write what gives every member account the role %s, and findings a queue; it prints what to do with it", i.role), "parry org connect"},
 		nextStep{"check this machine, the credentials and the organization", "parry doctor"},
 		nextStep{"a key for the command line; its secret is shown once", "parry key create NAME --role approver --account '*'"},
 		nextStep{"or a person for the console", "parry user add NAME --role approver"},

@@ -130,7 +130,7 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			args := []string{"-c", "import sys; from cfnlint import main; sys.exit(main())", "--non-zero-exit-code", "informational", "--regions", "us-east-1,eu-west-1,us-gov-west-1", "--"}
+			args := []string{"-c", "import sys; from cfnlint.runner import main; sys.exit(main())", "--non-zero-exit-code", "informational", "--regions", "us-east-1,eu-west-1,us-gov-west-1", "--"}
 			for file, content := range files {
 				if filepath.Dir(file) == "." && file != "parry-sources.yaml" {
 					path := filepath.Join(dir, file)

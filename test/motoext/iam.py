@@ -1,7 +1,7 @@
 """AWS IAM: permissions boundaries of users, which moto lacks, a password policy
 that names no expiry where it has none (moto says 0), the policies that AWS
-manages, which moto knows only when it loads all thousand of them at its start, and
-access keys as old as the tag "emulator:age-in-days" of their user says: nobody
+manages, which moto knows only when it loads all thousand of them at its start,
+inline policies of a role that CloudFormation makes as text, and access keys as old as the tag "emulator:age-in-days" of their user says: nobody
 can wait for a key to grow old.
 """
 
@@ -11,7 +11,7 @@ import json
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.core.responses import EmptyResult
-from moto.iam.models import AccountPasswordPolicy, AWSManagedPolicy, IAMBackend
+from moto.iam.models import AccountPasswordPolicy, AWSManagedPolicy, IAMBackend, Role
 from moto.iam.responses import IamResponse
 
 
@@ -26,6 +26,8 @@ def patch():
     AccountPasswordPolicy.__init__ = init
     for name in ("attach_role_policy", "attach_user_policy", "attach_group_policy", "get_policy"):
         setattr(IAMBackend, name, with_managed_policy(getattr(IAMBackend, name)))
+    put_policy = Role.put_policy
+    Role.put_policy = lambda self, name, policy: put_policy(self, name, policy if isinstance(policy, str) else json.dumps(policy))
     create_access_key = IAMBackend.create_access_key
 
     def create_aged_access_key(self, *args, **named):
