@@ -202,7 +202,7 @@ func (k *checker) judgeAttributes(attributes map[string]any) (state, detail stri
 // collected says whether the server reads the queue.
 func (k *checker) collected() {
 	const part = "parry.yaml"
-	next := "put what parry org connect wrote into parry-sources.yaml under sources of parry.yaml"
+	next := "put parry-connect.yaml, which parry org connect writes, into parry.yaml"
 	q := k.c.queue
 	switch {
 	case q == nil || q.ARN() != k.c.queueARN():

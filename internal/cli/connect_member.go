@@ -15,10 +15,12 @@ import (
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/playbook"
+	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
-// allPlaybooks is the word for every playbook of the catalog.
+// allPlaybooks is the word of --playbook for every one of the catalog; that of bus_rules
+// is route.Answering.
 const allPlaybooks = "all"
 
 // membership is what the member role is allowed, and why.
@@ -115,7 +117,7 @@ func enabledPlaybooks(content *app.Content, cfg config.Config, flags []string) (
 			}
 		}
 	}
-	if len(wanted) == 0 || slices.Contains(wanted, allPlaybooks) {
+	if len(wanted) == 0 || slices.Contains(wanted, allPlaybooks) || slices.Contains(wanted, route.Answering) {
 		return content.Playbooks(), nil
 	}
 	var out []playbook.Playbook
@@ -131,10 +133,10 @@ func enabledPlaybooks(content *app.Content, cfg config.Config, flags []string) (
 
 // playbookGrants is what looking at a resource and listing them takes.
 func playbookGrants(models *apimodel.Catalog, pb playbook.Playbook) ([]apimodel.Grant, error) {
-	any := playbook.Resource{Type: pb.Resource, ARN: apimodel.Unknown, Name: apimodel.Unknown}
+	whichever := playbook.Resource{Type: pb.Resource, ARN: apimodel.Unknown, Name: apimodel.Unknown}
 	var calls []apimodel.Call
 	for _, r := range pb.Reads {
-		c, err := r.Call(any)
+		c, err := r.Call(whichever)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +189,8 @@ func memberStatements(policies []apimodel.Policy) (string, error) {
 		}
 		properties := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
 			yamlText("Description"), yamlText("What Parry's playbooks need, derived from their runbooks"),
-			yamlText("Roles"), {Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!Ref", Style: yaml.TaggedStyle, Value: "Role"}}},
+			yamlText("Roles"),
+			{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!Ref", Style: yaml.TaggedStyle, Value: "Role"}}},
 			yamlText("PolicyDocument"), &document,
 		}}
 		resource.Content = append(resource.Content, yamlText("Properties"), properties)

@@ -94,7 +94,7 @@ func (c connection) files(m membership) ([]madeFile, error) {
 		}
 		out = append(out, madeFile{f.name, f.about, content})
 	}
-	return append(out, madeFile{"parry-sources.yaml", "the queue, for sources of parry.yaml", []byte(c.sourcesText())}), nil
+	return append(out, madeFile{"parry-connect.yaml", "the queue and the rule for the custom action, for parry.yaml", []byte(c.ownText())}), nil
 }
 
 func fill(name string, values any) ([]byte, error) {
@@ -217,10 +217,10 @@ func (c connection) ruleARN(r connectRule) string {
 	return c.arn("events", c.region, "rule/"+r.Name)
 }
 
-// sourcesText is the queue as parry.yaml has it.
-func (c connection) sourcesText() string {
+// ownText is the queue, and the rule for the custom action, as parry.yaml has them.
+func (c connection) ownText() string {
 	var b strings.Builder
-	b.WriteString("# The queue of hub.yaml, for parry.yaml. Put it under sources.queues, beside what is there.\n" +
+	b.WriteString("# For parry.yaml: the queue of hub.yaml under sources.queues, the rule under bus_rules, beside what is there.\n" +
 		"sources:\n  queues:\n")
 	fmt.Fprintf(&b, "    - name: %s\n      url: %s\n      region: %s\n", queueName, strconv.Quote(c.queueURL()), strconv.Quote(c.region))
 	b.WriteString("      # The accounts and products that it may report for.\n      accounts: [\"*\"]\n")
@@ -231,6 +231,13 @@ func (c connection) sourcesText() string {
 	for _, arn := range c.ruleARNs() {
 		fmt.Fprintf(&b, "        - %s\n", strconv.Quote(arn))
 	}
+	if !c.on("security-hub") {
+		return b.String()
+	}
+	b.WriteString("bus_rules:\n  # Who chooses \"" + actionName + "\" in Security Hub asks for the playbook that answers the finding.\n" +
+		"  - name: remediate-by-hand\n    playbooks: [\"*\"]\n    pattern:\n      source: [aws.securityhub]\n" +
+		"      detail-type: [Security Hub Findings - Custom Action]\n")
+	fmt.Fprintf(&b, "      resources: [%s]\n", strconv.Quote(c.actionARN()))
 	return b.String()
 }
 

@@ -52,7 +52,8 @@ func detectors() []detector {
 		{"macie", true, "Macie", "aws.macie", []string{"Macie Finding"}, "aws/macie", "Amazon Macie", true},
 		{
 			"access-analyzer", true, "AccessAnalyzer", "aws.access-analyzer",
-			[]string{"Access Analyzer Finding", "Unused Access Finding for IAM entities", "Internal Access Finding"}, "aws/access-analyzer", "IAM Access Analyzer", true,
+			[]string{"Access Analyzer Finding", "Unused Access Finding for IAM entities", "Internal Access Finding"},
+			"aws/access-analyzer", "IAM Access Analyzer", true,
 		},
 	}
 }
@@ -206,10 +207,7 @@ func (c connection) here(account, region string) []detector {
 func (c connection) forwarders() []forwarder {
 	var out []forwarder
 	for _, account := range slices.Compact(slices.Sorted(maps.Values(c.administrator))) {
-		f := forwarder{account: account}
-		for _, d := range c.here(account, "") {
-			f.services = append(f.services, d)
-		}
+		f := forwarder{account: account, services: c.here(account, "")}
 		for _, r := range c.regions {
 			if account != c.hub || r != c.region {
 				f.regions = append(f.regions, r)

@@ -36,13 +36,13 @@ func (c connection) steps(dir string) []nextStep {
 	}
 	out = append(out, c.memberSteps(file)...)
 	return append(out,
-		nextStep{"put the queue into parry.yaml, under sources", "cat " + file("parry-sources.yaml")},
+		nextStep{"put the queue, and the rule for the custom action, into parry.yaml", "cat " + file("parry-connect.yaml")},
 		nextStep{"see what is connected, with credentials of " + hub, "parry org connect --check"},
 		nextStep{"check the rest", "parry doctor"})
 }
 
 func (c connection) forwardStep(f forwarder, hub, file string) nextStep {
-	where, what := hub, ""
+	where := hub
 	if f.account != c.hub {
 		where = "account " + f.account
 	}
@@ -50,7 +50,7 @@ func (c connection) forwardStep(f forwarder, hub, file string) nextStep {
 	for _, d := range f.services {
 		names = append(names, d.title)
 	}
-	what = strings.Join(names, ", ")
+	what := strings.Join(names, ", ")
 	if f.organization {
 		where, what = "the management account "+f.account, "what happens to accounts"
 	}

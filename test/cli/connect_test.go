@@ -132,7 +132,7 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 			dir := t.TempDir()
 			args := []string{"-c", "import sys; from cfnlint.runner import main; sys.exit(main())", "--non-zero-exit-code", "informational", "--regions", "us-east-1,eu-west-1,us-gov-west-1", "--"}
 			for file, content := range files {
-				if filepath.Dir(file) == "." && file != "parry-sources.yaml" {
+				if filepath.Dir(file) == "." && file != "parry-connect.yaml" {
 					path := filepath.Join(dir, file)
 					if err := os.WriteFile(path, content, 0o600); err != nil {
 						t.Fatal(err)
@@ -435,12 +435,15 @@ func TestTerraformValidates(t *testing.T) {
 func TestSourcesAreRead(t *testing.T) {
 	t.Parallel()
 	files := connectFiles(t, wholeConfig, "--administrator", "guardduty=222233334444")
-	cfg, err := config.Parse(append([]byte("organization: {hub_account: \"999988887777\"}\n"), files["parry-sources.yaml"]...))
+	cfg, err := config.Parse(append([]byte("organization: {hub_account: \"999988887777\"}\n"), files["parry-connect.yaml"]...))
 	if err == nil {
 		err = cfg.Validate()
 	}
 	if err != nil {
-		t.Fatalf("%v\n%s", err, files["parry-sources.yaml"])
+		t.Fatalf("%v\n%s", err, files["parry-connect.yaml"])
+	}
+	if len(cfg.BusRules) != 1 || !strings.Contains(string(cfg.BusRules[0].Pattern), "arn:aws:securityhub:eu-west-1:999988887777:action/custom/ParryRemediate") {
+		t.Errorf("rules %+v", cfg.BusRules)
 	}
 	q := cfg.Sources.Queues[0]
 	if q.ARN() != "arn:aws:sqs:eu-west-1:999988887777:parry-findings" || !q.Events || q.Trusted {

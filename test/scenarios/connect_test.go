@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/test/testenv/envtest"
 )
@@ -118,7 +117,7 @@ func (c *connecting) deploy() {
 	for _, m := range e.Members {
 		c.run(c.w.ownerOf(c.t, m.Account), "aws cloudformation deploy --region "+e.Region+" --stack-name parry-member --template-file deploy-parry/member.yaml --capabilities CAPABILITY_NAMED_IAM")
 	}
-	raw, err := os.ReadFile(filepath.Join(c.dir, "deploy-parry", "parry-sources.yaml"))
+	raw, err := os.ReadFile(filepath.Join(c.dir, "deploy-parry", "parry-connect.yaml"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -129,7 +128,12 @@ func (c *connecting) deploy() {
 	queue := sources["sources"].(document)["queues"].([]any)[0].(document)
 	queue["trusted"] = true
 	queue["url"] = strings.Replace(queue["url"].(string), "https://sqs.us-east-1.amazonaws.com", c.w.env.WallURL, 1)
-	maps.Copy(c.cfg, sources)
+	c.cfg["sources"] = sources["sources"]
+	rules := c.cfg["bus_rules"].([]document)
+	for _, r := range sources["bus_rules"].([]any) {
+		rules = append(rules, r.(document))
+	}
+	c.cfg["bus_rules"] = rules
 	c.write(c.t, c.cfg)
 }
 
@@ -198,20 +202,70 @@ func TestConnectedOrganization(t *testing.T) {
 		n.awaitState(undo, remediation.Verified)
 	}
 
-	c.forwarded(n)
+	c.byHand(n, resources["prod/"+home+"/S3.2/bad"])
+	c.guardDuty(n, "eu-west-1", "f1")
+	c.strangers(n)
 	c.refusals()
 }
 
-// forwarded announces a finding of GuardDuty in another Region.
-func (c *connecting) forwarded(n *node) {
-	t, account := c.t, c.w.env.Estate.Members["dev"].Account
-	detail := fmt.Sprintf(`{"schemaVersion":"2.0","accountId":%[1]q,"region":"eu-west-1","partition":"aws","id":"f1","arn":"arn:aws:guardduty:eu-west-1:%[1]s:detector/d1/finding/f1","type":"Recon:EC2/PortProbeUnprotectedPort",
-	"resource":{"resourceType":"Instance","instanceDetails":{"instanceId":"i-0123456789abcdef0"}},"service":{"serviceName":"guardduty","detectorId":"d1","count":1,"archived":false},"severity":2,"title":"t","description":"d","createdAt":"2026-03-04T10:00:00Z","updatedAt":"2026-03-04T10:00:00Z"}`, account)
-	c.put(c.w.env.Estate.Security.Account, "eu-west-1", "aws.guardduty", "GuardDuty Finding", detail)
-	id := "arn:aws:guardduty:eu-west-1:" + account + ":detector/d1/finding/f1"
-	poll(t, patience, func() string { return "the finding of eu-west-1 did not come" }, func(ctx context.Context) bool {
+// byHand chooses the custom action for a finding that no rule acts on: its workflow is
+// NOTIFIED. Another action's event asks for nothing.
+func (c *connecting) byHand(n *node, r resource) {
+	home, hub := c.w.env.Estate.Region, c.w.env.Estate.Security.Account
+	f := r.asff(home)
+	f["Workflow"] = document{"Status": "NOTIFIED"}
+	detail := text(c.t, document{"actionName": "Remediate with Parry", "actionDescription": "d", "findings": []document{f}})
+	action := "arn:aws:securityhub:" + home + ":" + hub + ":action/custom/"
+	c.put(hub, home, "aws.securityhub", "Security Hub Findings - Custom Action", detail, action+"Another")
+	c.put(hub, home, "aws.securityhub", "Security Hub Findings - Custom Action", detail, action+"ParryRemediate")
+	waiting := n.awaitFor(r.finding(home), remediation.AwaitingApproval)
+	n.grant(waiting.ID)
+	n.awaitFor(r.finding(home), remediation.Verified)
+}
+
+// strangers: what another account announces by its own rules, and what a rule sends that
+// the queue's policy does not name, does not come.
+func (c *connecting) strangers(n *node) {
+	e := c.w.env.Estate
+	account, home := e.Members["prod"].Account, e.Region
+	bus := "arn:aws:events:" + home + ":" + e.Security.Account + ":event-bus/parry"
+	arn := "arn:aws:sqs:" + home + ":" + e.Security.Account + ":parry-findings"
+	pattern := " --event-pattern '{\"source\":[\"aws.macie\"]}' && aws events put-targets --region " + home
+	c.run(c.w.ownerOf(c.t, account), "aws events put-rule --region "+home+" --name rogue"+pattern+" --rule rogue --targets Id=1,Arn="+bus+",RoleArn=arn:aws:iam::"+account+":role/any")
+	c.run(c.w.ownerOf(c.t, e.Security.Account), "aws events put-rule --region "+home+" --name rogue"+strings.ReplaceAll(pattern, "macie", "config")+" --rule rogue --targets Id=1,Arn="+arn)
+	c.put(account, home, "aws.macie", "Macie Finding", "{}")
+	c.put(e.Security.Account, home, "aws.config", "Config Rules Compliance Change", text(c.t, decode[document](c.t, []byte(evaluation(7, account, home)))["detail"]))
+	c.guardDuty(n, home, "f2") // comes after them
+	q := &queue{w: c.w, admin: c.w.securityAdmin(c.t), url: c.w.env.WallURL + "/" + e.Security.Account + "/parry-findings"}
+	poll(c.t, patience, func() string { return "left in the queue: " + q.left(c.t) }, func(context.Context) bool { return q.left(c.t) == "0+0" })
+	got, err := n.findings(c.t.Context(), account)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for id := range got {
+		if strings.Contains(id, "config-rule") {
+			c.t.Errorf("%s came by a rule that the queue does not name", id)
+		}
+	}
+	if page, err := n.as("olga").RejectedList(c.t.Context(), "parry-findings", client.Paging{}); err != nil || len(page.Items) > 0 {
+		c.t.Errorf("kept aside: %+v %v", page.Items, err)
+	}
+}
+
+// guardDuty announces a finding in the hub account, in any Region.
+func (c *connecting) guardDuty(n *node, region, name string) {
+	c.t.Helper()
+	account := c.w.env.Estate.Members["dev"].Account
+	arn := "arn:aws:guardduty:" + region + ":" + account + ":detector/d1/finding/" + name
+	c.put(c.w.env.Estate.Security.Account, region, "aws.guardduty", "GuardDuty Finding", text(c.t, document{
+		"schemaVersion": "2.0", "accountId": account, "region": region, "partition": "aws", "id": name, "arn": arn, "type": "Recon:EC2/PortProbeUnprotectedPort",
+		"resource": document{"resourceType": "Instance", "instanceDetails": document{"instanceId": "i-0123456789abcdef0"}},
+		"service":  document{"serviceName": "guardduty", "detectorId": "d1", "count": 1, "archived": false},
+		"severity": 2, "title": "t", "description": "d", "createdAt": "2026-03-04T10:00:00Z", "updatedAt": "2026-03-04T10:00:00Z",
+	}))
+	poll(c.t, patience, func() string { return arn + " did not come" }, func(ctx context.Context) bool {
 		got, err := n.findings(ctx, account)
-		return err == nil && got[id] == 1
+		return err == nil && got[arn] == 1
 	})
 }
 
