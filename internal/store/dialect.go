@@ -58,7 +58,6 @@ type Queries struct {
 
 	RejectedPut, RejectedPage, RejectedRead, RejectedDelete, RejectedPrune, RejectedTrim string
 	SourceStateRead, SourceStatePut, SourceStatePrune                                    string
-	LinkPut, LinkDelete, LinkList                                                        string
 
 	MemberPut, MemberList, MemberRead, MemberPrune, MemberRevision string
 	OrgChangePut, OrgChangePage, OrgChangePrune                    string

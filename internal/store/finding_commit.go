@@ -38,33 +38,104 @@ func (f FindingRecord) kind() kind {
 type current struct {
 	rid, rev, resources int64
 	kind                kind
-	link                link
 	evidence            string
 }
 
 // CommitFindings writes findings, their history and counters, takes doneInbox
 // out of the inbox and sends eff, in one transaction. It answers ErrConflict,
 // having written nothing, when a finding is not at the revision expected, is of
-// another account, or an inbox row is gone.
+// another account, or an inbox row is gone. Where there is one writer, calls that
+// wait for it share a transaction: most of the pages that they touch are the same.
 func (s *Store) CommitFindings(ctx context.Context, w []FindingWrite, doneInbox []int64, eff Effects) error {
 	const op = "commit findings"
-	var effects packed
+	c := &commit{ctx: ctx, done: doneInbox}
 	var packing sync.WaitGroup
 	var packErr error
-	packing.Go(func() { effects, packErr = s.pack(eff) })
-	prepared, err := s.prepareWrites(w)
+	packing.Go(func() { c.effects, packErr = s.pack(eff) })
+	var err error
+	c.writes, err = s.prepareWrites(w)
 	packing.Wait()
 	if err := errors.Join(err, packErr); err != nil {
 		return s.fail(op, err)
 	}
-	return s.write(ctx, Findings, op, func(t *tx) error {
-		if err := t.commitFindings(ctx, prepared); err != nil {
+	c.sort() // one order of locks for everybody keeps PostgreSQL from deadlocks
+	if !s.dialect.OneWriter {
+		return s.commit(ctx, c)
+	}
+	if !s.commits.do(ctx, c, s.commitAll) {
+		return s.fail(op, context.Cause(ctx))
+	}
+	return c.err
+}
+
+// commit is a call of CommitFindings that is ready to be written.
+type commit struct {
+	ctx     context.Context
+	writes  []prepared
+	done    []int64
+	effects packed
+	err     error
+}
+
+// maxShared bounds the findings of calls that share a transaction: the cache of the
+// writer is to hold the pages that it touches.
+const maxShared = 3000
+
+// commitAll writes what waits, as many calls together as maxShared lets.
+func (s *Store) commitAll(all []*commit) {
+	for len(all) > 0 {
+		n, findings := 1, len(all[0].writes)
+		for n < len(all) && findings+len(all[n].writes) <= maxShared {
+			findings += len(all[n].writes)
+			n++
+		}
+		s.commitShared(all[:n])
+		all = all[n:]
+	}
+}
+
+// commitShared writes calls in one transaction. When one cannot be written, or two are
+// about one finding, each is written for itself, so that it fails for itself.
+func (s *Store) commitShared(all []*commit) {
+	together := &commit{}
+	for _, c := range all {
+		together.writes = append(together.writes, c.writes...)
+		together.done = append(together.done, c.done...)
+		together.effects.join(c.effects)
+	}
+	if len(all) > 1 && !together.sort() {
+		if err := s.commit(context.WithoutCancel(all[0].ctx), together); err == nil {
+			return
+		}
+	}
+	for _, c := range all {
+		if c.err = context.Cause(c.ctx); c.err != nil {
+			c.err = s.fail("commit findings", c.err)
+			continue
+		}
+		c.err = s.commit(c.ctx, c)
+	}
+}
+
+// sort brings writes into the one order of locks, and reports whether two are about
+// one finding.
+func (c *commit) sort() (twice bool) {
+	slices.SortFunc(c.writes, func(a, b prepared) int { return strings.Compare(a.key, b.key) })
+	for i := 1; i < len(c.writes); i++ {
+		twice = twice || c.writes[i].key == c.writes[i-1].key
+	}
+	return twice
+}
+
+func (s *Store) commit(ctx context.Context, c *commit) error {
+	return s.write(ctx, Findings, "commit findings", func(t *tx) error {
+		if err := t.commitFindings(ctx, c.writes); err != nil {
 			return err
 		}
-		if err := t.takeInbox(ctx, doneInbox); err != nil {
+		if err := t.takeInbox(ctx, c.done); err != nil {
 			return err
 		}
-		return t.sendPacked(ctx, effects)
+		return t.sendPacked(ctx, c.effects)
 	})
 }
 
@@ -109,8 +180,6 @@ func (s *Store) prepareWrites(w []FindingWrite) ([]prepared, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	// One order of locks for everybody keeps PostgreSQL from deadlocks.
-	slices.SortFunc(out, func(a, b prepared) int { return strings.Compare(a.key, b.key) })
 	return out, nil
 }
 
@@ -214,9 +283,7 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 	_, err = collect(ctx, t, t.s.q.FindingCurrent, []any{arg}, func(r scanner) (struct{}, error) {
 		var key string
 		var c current
-		err := r.Scan(&key, &c.rid, &c.rev, &c.resources, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState,
-			&c.link.resource, &c.link.generator, &c.evidence)
-		c.link.kind = c.kind
+		err := r.Scan(&key, &c.rid, &c.rev, &c.resources, &c.kind.account, &c.kind.region, &c.kind.control, &c.kind.severity, &c.kind.workflow, &c.kind.recordState, &c.evidence)
 		have[key] = c
 		return struct{}{}, err
 	})
@@ -225,7 +292,7 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 
 // batch gathers the rows of a commit, statement by statement.
 type batch struct {
-	identities, inserts, updates, docs, events, links [][]any
+	identities, inserts, updates, docs, events [][]any
 	search                                            searchRows
 	delta                                             map[kind]int64
 	controls                                          map[control.Count]int64
@@ -257,9 +324,6 @@ func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int6
 	} else {
 		b.inserts = append(b.inserts, row)
 	}
-	if l := r.link(); known && l != cur.link || !known && l.key() != "" {
-		b.links = append(b.links, l.row(r.rid))
-	}
 	b.docs = append(b.docs, []any{r.Account, r.rid, p.frame})
 	b.search.add(r.Account, r.rid, p.found, known && cur.resources > 1)
 	if !known || len(p.history) > 0 { // what is said again unchanged is no news
@@ -290,7 +354,6 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 		{q.FindingUpdate, b.updates, true},
 		{q.DocPut, b.docs, false},
 		{q.EventAppend, b.events, false},
-		{q.LinkPut, b.links, false},
 	} {
 		n, err := t.bulk(ctx, step.query, step.rows)
 		if err != nil {

@@ -57,7 +57,7 @@ func (s *Store) countFindings(ctx context.Context, r querier, q CountQuery) ([]F
 		return nil, err
 	}
 	if q.MainOnly {
-		b.where = append(b.where, mainOnly)
+		b.where = append(b.where, mainOnly())
 	}
 	b.excepted(q.Exception)
 	var groups []string

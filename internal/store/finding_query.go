@@ -244,7 +244,7 @@ func (s *Store) findingChunk(ctx context.Context, r querier, q FindingQuery, by 
 		return nil, err
 	}
 	if q.MainOnly {
-		b.where = append(b.where, mainOnly)
+		b.where = append(b.where, mainOnly())
 	}
 	b.excepted(q.Exception)
 	if from != nil {

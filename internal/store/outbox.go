@@ -30,6 +30,12 @@ type packed struct {
 	messages, audits, hits [][]any
 }
 
+func (p *packed) join(q packed) {
+	p.messages = append(p.messages, q.messages...)
+	p.audits = append(p.audits, q.audits...)
+	p.hits = append(p.hits, q.hits...)
+}
+
 // packFrom is the size from which payloads are compressed. A frame is told from
 // other payloads by the mark it begins with, so whatever begins like one is
 // compressed too.

@@ -238,21 +238,12 @@ func (s *Store) pruneFindings(ctx context.Context, state string, before time.Tim
 	}
 }
 
-// only gives one column of rows.
-func only(rows [][]any, column int) [][]any {
-	out := make([][]any, len(rows))
-	for i, r := range rows {
-		out[i] = []any{r[column]}
-	}
-	return out
-}
-
 func (t *tx) removeFindings(ctx context.Context, b batch, events, rows, keys [][]any) error {
 	q := t.s.q
 	for _, step := range []struct {
 		query string
 		rows  [][]any
-	}{{q.LinkDelete, only(rows, 1)}, {q.EventDelete, events}, {q.TextDelete, events}, {q.ResourceDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
+	}{{q.EventDelete, events}, {q.TextDelete, events}, {q.ResourceDelete, events}, {q.DocDelete, rows}, {q.FindingDelete, rows}, {q.IdentityDelete, keys}} {
 		if _, err := t.bulk(ctx, step.query, step.rows); err != nil {
 			return err
 		}

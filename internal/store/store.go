@@ -51,6 +51,7 @@ type Store struct {
 	wake                map[File]chan struct{}
 	watch               atomic.Pointer[func([]Hint, bool)]
 	acks                map[File]*gather[*ack]
+	commits             gather[*commit]
 	intake              intake
 	counting            chan struct{} // counts that read documents
 	close               sync.Once

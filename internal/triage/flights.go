@@ -6,9 +6,9 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 )
 
-// maxFlights is how many batches are under way at once: one is committed while
-// another is made ready.
-const maxFlights = 2
+// maxFlights is how many batches are under way at once: while one is committed others
+// are made ready, and those that wait for the one writer of SQLite are committed together.
+const maxFlights = 4
 
 // flights are the batches under way. It is used by one goroutine.
 type flights struct {

@@ -54,7 +54,7 @@ func TestBatchesUnderWay(t *testing.T) {
 	if r := inner.record(t, "one"); r.Rev != 3 || inner.doc(t, "one").String("UpdatedAt") != "2024-01-01T00:03:00Z" {
 		t.Errorf("rev %d, updated at %s", r.Rev, inner.doc(t, "one").String("UpdatedAt"))
 	}
-	if most := <-s.most; most != 2 {
-		t.Errorf("%d commits at once, want 2", most)
+	if most := <-s.most; most < 2 {
+		t.Error("batches that have nothing to do with each other wait for each other")
 	}
 }

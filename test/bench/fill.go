@@ -171,8 +171,9 @@ func dropIndexes(ctx context.Context, db *sql.DB, table string) ([]string, error
 // duplicate copies the first findings so many times, as those of the accounts
 // from the first on.
 func (p *place) duplicate(ctx context.Context, db *sql.DB, first, copies int) error {
+	const earlier = " - (c.n * 2654435761 + f.rid * 40503) % 2592000 * 1000000"
 	series := fmt.Sprintf("WITH RECURSIVE c (n) AS (SELECT %d UNION ALL SELECT n + 1 FROM c WHERE n < %d) ", first, first+copies-1)
-	for _, table := range []string{"finding", "finding_doc", "finding_text", "finding_event", "finding_link", "finding_identity"} {
+	for _, table := range []string{"finding", "finding_doc", "finding_text", "finding_event", "finding_identity"} {
 		columns, err := p.columnsOf(ctx, db, table)
 		if err != nil {
 			return err
@@ -184,7 +185,7 @@ func (p *place) duplicate(ctx context.Context, db *sql.DB, first, copies int) er
 				values[i] = fmt.Sprintf("f.rid + c.n * %d", seeds)
 			case c == "account":
 				values[i] = "CAST(300000000000 + c.n AS TEXT)"
-			case c == "id" || c == "resource_id" || c == "key" && table == "finding_link":
+			case c == "id" || c == "resource_id":
 				values[i] = "f." + c + " || '-' || c.n"
 			case c == "text":
 				values[i] = "f.text || ' copy-' || c.n || '-'"
@@ -193,7 +194,9 @@ func (p *place) duplicate(ctx context.Context, db *sql.DB, first, copies int) er
 				values[i] = "CAST(1000000000 + c.n * 2654435761 % 4294967296 AS TEXT) || substr(f.key, 11)"
 			case c == "created_at" || c == "updated_at":
 				// Spread over a month, so that neighbours in time are of any kind.
-				values[i] = "f." + c + " - (c.n * 2654435761 + f.rid * 40503) % 2592000 * 1000000"
+				values[i] = "f." + c + earlier
+			case c == "due_at": // 0 is none
+				values[i] = "CASE WHEN f.due_at = 0 THEN 0 ELSE f.due_at" + earlier + " END"
 			default:
 				values[i] = "f." + c
 			}

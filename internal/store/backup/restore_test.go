@@ -490,19 +490,19 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	sealer, from := storetest.Sealer(t), backup.Target{Dir: t.TempDir()}
 	s := opened(t, from, sealer)
 	underWay(t, s)
-	set := func(v string) {
+	set := func(statement string) {
 		db, err := sqlite.OpenFile(filepath.Join(from.Dir, "findings.db"), "immediate", 1, "busy_timeout(5000)")
 		fatal(t, err)
-		_, err = db.ExecContext(t.Context(), "UPDATE schema_version SET version_id = "+v+" WHERE version_id = (SELECT MAX(version_id) FROM schema_version)")
+		_, err = db.ExecContext(t.Context(), statement)
 		fatal(t, err, db.Close())
 	}
-	set("4711")
+	set("UPDATE schema_version SET version_id = 4711 WHERE version_id = (SELECT MAX(version_id) FROM schema_version)")
 	_, err := restore(t, written(t, from, sealer, nil), backup.Target{Dir: t.TempDir()}, sealer)
 	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "schema 4711 of findings") || fault.HintOf(err) == "" {
 		t.Errorf("newer: %v", err)
 	}
 	// A schema that the rows do not fit, as of a program that was built otherwise.
-	set("1")
+	set("DELETE FROM schema_version WHERE version_id > 18")
 	if _, err := restore(t, written(t, from, sealer, nil), backup.Target{Dir: t.TempDir()}, sealer); err == nil || !strings.Contains(err.Error(), "copy table findings/") {
 		t.Errorf("mislabelled: %v", err)
 	}

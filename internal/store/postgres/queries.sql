@@ -23,7 +23,7 @@ INSERT INTO finding_identity (key, account, rid)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator, f.evidence
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.evidence
 FROM jsonb_array_elements_text($1::text::jsonb) j
 JOIN finding_identity i ON i.key = j.value
 JOIN finding f ON f.rid = i.rid;
@@ -935,19 +935,6 @@ ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, at = excluded.at;
 
 -- name: SourceStatePrune
 DELETE FROM source_state WHERE name IN (SELECT name FROM source_state WHERE starts_with(name, $1::text) AND at < $2 LIMIT $3);
-
--- name: LinkPut bulk
-INSERT INTO finding_link (rid, account, key, rank)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])
-ON CONFLICT (rid) DO UPDATE SET key = excluded.key, rank = excluded.rank;
-
--- name: LinkDelete bulk
-DELETE FROM finding_link WHERE rid = ANY ($1::bigint[]);
-
--- name: LinkList
-SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
-JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.rid = o.rid
-WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;
 
 -- name: MemberPut bulk
 INSERT INTO org_member (id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev)

@@ -22,7 +22,7 @@ SELECT (SELECT COALESCE(MAX(rid), 0) FROM finding) + n FROM r;
 INSERT INTO finding_identity (key, account, rid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
-SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.resource_id, f.generator, f.evidence
+SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.evidence
 FROM json_each($1) j
 CROSS JOIN finding_identity i ON i.key = j.value
 CROSS JOIN finding f ON f.rid = i.rid;
@@ -898,18 +898,6 @@ ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, at = excluded.at;
 
 -- name: SourceStatePrune
 DELETE FROM source_state WHERE name IN (SELECT name FROM source_state WHERE substr(name, 1, length($1)) = $1 AND at < $2 LIMIT $3);
-
--- name: LinkPut row
-INSERT INTO finding_link (rid, account, key, rank) VALUES ($1, $2, $3, $4)
-ON CONFLICT (rid) DO UPDATE SET key = excluded.key, rank = excluded.rank;
-
--- name: LinkDelete row
-DELETE FROM finding_link WHERE rid = $1;
-
--- name: LinkList
-SELECT f.product_arn, f.id FROM finding_identity i JOIN finding_link l ON l.rid = i.rid
-JOIN finding_link o ON o.key = l.key AND o.account = l.account JOIN finding f ON f.rid = o.rid
-WHERE i.key = $1 AND l.key <> '' ORDER BY o.rank, o.rid LIMIT $2;
 
 -- name: MemberPut row
 INSERT INTO org_member (id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev)

@@ -26,6 +26,7 @@ func findingTests() []conformance {
 		{"finding/refuses what cannot be kept", findingRefuses},
 		{"finding/keeps strange text", findingStrange},
 		{"finding/one of many writers wins", findingRace},
+		{"finding/commits at the same time fail alone", findingTogether},
 		{"finding/history is paged from the latest", findingHistory},
 		{"finding/counters follow every commit", findingCounters},
 	}
@@ -168,6 +169,53 @@ func findingRace(t *testing.T, s *store.Store) {
 		}
 	}
 	same(t, int64(1), must(s.CountFindings(t.Context(), store.CountQuery{Accounts: store.AllAccounts()}))(t)[0].N)
+}
+
+// findingTogether is broken by writing a shared transaction again as a whole when a part of
+// it cannot be written, and by counting what was taken back.
+func findingTogether(t *testing.T, s *store.Store) {
+	const calls, each = 24, 5
+	var wg sync.WaitGroup
+	errs := make([]error, calls)
+	begin := make(chan struct{})
+	for i := range calls {
+		w := make([]store.FindingWrite, each)
+		for j := range w {
+			w[j] = Write(i*each + j)
+		}
+		done := []int64(nil)
+		switch {
+		case i%6 == 5:
+			w[2].ExpectRev = 7 // it is new
+		case i%8 == 7:
+			done = []int64{1 << 40} // no such row
+		}
+		eff := store.Effects{Outbox: []store.Message{{ID: fmt.Sprintf("together-%d", i), Topic: "together", Payload: json.RawMessage(`{}`)}}}
+		wg.Go(func() {
+			<-begin
+			errs[i] = s.CommitFindings(t.Context(), w, done, eff)
+		})
+	}
+	close(begin)
+	wg.Wait()
+	var good int64
+	want := map[string]bool{}
+	for i, err := range errs {
+		if i%6 == 5 || i%8 == 7 {
+			code(t, err, fault.Conflict)
+			continue
+		}
+		ok(t, err)
+		good++
+		want[fmt.Sprintf("together-%d", i)] = true
+	}
+	same(t, good*each, int64(len(everything(t, s))))
+	same(t, good*each, must(s.CountFindings(t.Context(), store.CountQuery{Accounts: store.AllAccounts()}))(t)[0].N)
+	sent := map[string]bool{}
+	for _, m := range must(s.ClaimMessages(t.Context(), store.Findings, []string{"together"}, calls, "test", time.Minute))(t) {
+		sent[m.ID] = true
+	}
+	same(t, want, sent)
 }
 
 func findingHistory(t *testing.T, s *store.Store) {

@@ -16,6 +16,7 @@ func sourceTests() []conformance {
 		{"sources/rejected messages are pruned by age and number", rejectedPruned},
 		{"sources/the state of a source is kept", sourceState},
 		{"sources/findings of one control and resource are linked", linkedFindings},
+		{"sources/who is linked, and who stands for whom", groupsOfFindings},
 	}
 }
 
@@ -153,4 +154,59 @@ func linkedFindings(t *testing.T, s *store.Store) {
 	p := must(s.Prune(t.Context(), store.Cutoffs{Active: Start().Add(1000 * time.Hour), Archived: Start().Add(1000 * time.Hour)}))(t)
 	same(t, int64(5), p.Findings)
 	same(t, 0, len(must(s.LinkedFindings(t.Context(), a))(t)))
+}
+
+// groupsOfFindings holds who belongs together and who stands for whom.
+func groupsOfFindings(t *testing.T, s *store.Store) {
+	base := linked(1, "cis-aws-foundations-benchmark/v/1.4.0/2.1.5")
+	variants := []struct {
+		what   string
+		change func(*store.FindingRecord)
+		same   bool
+	}{
+		{"case of the control", func(r *store.FindingRecord) { r.Control = "s3.8" }, true},
+		{"another region of an ARN", func(r *store.FindingRecord) { r.Region = "us-east-1" }, true},
+		{"another control", func(r *store.FindingRecord) { r.Control = "S3.1" }, false},
+		{"another account", func(r *store.FindingRecord) { r.Account = "222222222222" }, false},
+		{"another resource", func(r *store.FindingRecord) { r.ResourceID += "2" }, false},
+		{"no control", func(r *store.FindingRecord) { r.Control = "" }, false},
+		{"no resource", func(r *store.FindingRecord) { r.ResourceID = "" }, false},
+	}
+	want := map[finding.ID]bool{base.Record.ID: true}
+	writes := []store.FindingWrite{base}
+	for i, v := range variants {
+		w := linked(10+i, base.Record.Generator)
+		v.change(&w.Record)
+		writes = append(writes, w)
+		if v.same {
+			want[w.Record.ID] = true
+		}
+	}
+	// An account is checked in every region by itself.
+	here, there := linked(30, "tool"), linked(31, "tool")
+	for _, w := range []*store.FindingWrite{&here, &there} {
+		w.Record.ResourceID = "AWS::::Account:111111111111"
+	}
+	there.Record.Region = "us-east-1"
+	// From the main one to the last.
+	ranked := []store.FindingWrite{
+		linked(40, "security-control/S3.8"), linked(41, "aws-foundational-security-best-practices/v/1.0.0/S3.8"), linked(42, "pci-dss/v/3.2.1/PCI.S3.6"),
+		linked(43, "security-control/S3.8"), linked(44, "arn:aws:securityhub:::ruleset/cis-aws-foundations-benchmark/v/1.2.0/rule/2.7"),
+	}
+	var order []finding.ID
+	for i := range ranked {
+		ranked[i].Record.ResourceID = "arn:aws:s3:::ranked"
+		if i > 2 {
+			ranked[i].Record.RecordState = "ARCHIVED"
+		}
+		order = append(order, ranked[i].Record.ID)
+	}
+	ok(t, s.CommitFindings(t.Context(), append(append(writes, here, there), ranked...), nil, store.Effects{}))
+	got := map[finding.ID]bool{}
+	for _, id := range must(s.LinkedFindings(t.Context(), base.Record.ID))(t) {
+		got[id] = true
+	}
+	same(t, want, got)
+	same(t, []finding.ID{here.Record.ID}, must(s.LinkedFindings(t.Context(), here.Record.ID))(t))
+	same(t, order, must(s.LinkedFindings(t.Context(), order[4]))(t))
 }
