@@ -81,7 +81,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	}
 	o := opener{cfg: cfg}
 	sc := store.Config{
-		Findings: o.file("findings", 40_000), Execution: o.file("execution", 2_000), Engine: o.engine("execution"),
+		Findings: o.file("findings", 64_000), Execution: o.file("execution", 2_000), Engine: o.engine("execution"),
 		Sealer: cfg.Sealer, Clock: cfg.Clock,
 	}
 	sc.Dialect = store.Dialect{
