@@ -293,11 +293,11 @@ func (t *tx) current(ctx context.Context, w []prepared) (map[string]current, err
 // batch gathers the rows of a commit, statement by statement.
 type batch struct {
 	identities, inserts, updates, docs, events [][]any
-	search                                            searchRows
-	delta                                             map[kind]int64
-	controls                                          map[control.Count]int64
-	days                                              map[cell]DayCount
-	hints                                             []Hint
+	search                                     searchRows
+	delta                                      map[kind]int64
+	controls                                   map[control.Count]int64
+	days                                       map[cell]DayCount
+	hints                                      []Hint
 }
 
 func (b *batch) add(p prepared, have map[string]current, rids *[]int64, now int64) error {
@@ -370,48 +370,59 @@ func (b *batch) run(ctx context.Context, t *tx) error {
 	return t.addBatchCounts(ctx, *b)
 }
 
-func (t *tx) addBatchCounts(ctx context.Context, b batch) error {
-	if err := t.addCounts(ctx, b.delta); err != nil {
-		return err
-	}
-	if err := t.addControlCounts(ctx, b.controls); err != nil {
-		return err
-	}
-	return t.addDays(ctx, dayOf(t.s.now()), b.days)
+// rollup is the change of one table of counters.
+type rollup struct {
+	query string
+	rows  [][]any
 }
 
-// addCounts adds delta to the three rollups. Each is written in one order by
-// all writers.
-func (t *tx) addCounts(ctx context.Context, delta map[kind]int64) error {
-	q := t.s.q
-	for _, rollup := range []struct {
-		query string
-		part  func(k kind) kind // without what the rollup does not tell apart
-		row   func(k kind, n int64) []any
-	}{
-		{q.CountAdd, func(k kind) kind { return k }, func(k kind, n int64) []any {
-			return []any{k.account, k.region, k.control, k.severity, k.workflow, k.recordState, n}
-		}},
-		{q.CountAddKind, func(k kind) kind { k.account = ""; return k }, func(k kind, n int64) []any {
-			return []any{k.region, k.control, k.severity, k.workflow, k.recordState, n}
-		}},
-		{q.CountAddAccount, func(k kind) kind { k.region, k.control = "", ""; return k }, func(k kind, n int64) []any {
-			return []any{k.account, k.severity, k.workflow, k.recordState, n}
-		}},
+// addBatchCounts adds what b changed to the counters. All writers take the tables in
+// this order, each in the order of its rows, so that they cannot wait for each other in
+// a circle; those whose few rows every commit touches come last, and are held shortest.
+func (t *tx) addBatchCounts(ctx context.Context, b batch) error {
+	counts, controls, days := t.counts(b.delta), t.controlCounts(b.controls), t.dayCounts(dayOf(t.s.now()), b.days)
+	for _, r := range []rollup{
+		counts.each, controls.each, days.each,
+		counts.accounts, days.accounts,
+		counts.all, controls.all, days.all,
 	} {
-		sums := map[kind]int64{}
-		for k, n := range delta {
-			sums[rollup.part(k)] += n
-		}
-		var rows [][]any
-		for _, k := range slices.SortedFunc(maps.Keys(sums), kind.compare) {
-			if sums[k] != 0 {
-				rows = append(rows, rollup.row(k, sums[k]))
-			}
-		}
-		if _, err := t.bulk(ctx, rollup.query, rows); err != nil {
+		if _, err := t.bulk(ctx, r.query, r.rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// rollups are the counters of one kind: by account and all else, by account alone, and
+// of all accounts.
+type rollups struct{ each, accounts, all rollup }
+
+// counts gives what is added to the counters of findings.
+func (t *tx) counts(delta map[kind]int64) rollups {
+	// Without what the counter does not tell apart.
+	sum := func(query string, part func(k kind) kind, row func(k kind, n int64) []any) rollup {
+		sums := map[kind]int64{}
+		for k, n := range delta {
+			sums[part(k)] += n
+		}
+		r := rollup{query: query}
+		for _, k := range slices.SortedFunc(maps.Keys(sums), kind.compare) {
+			if sums[k] != 0 {
+				r.rows = append(r.rows, row(k, sums[k]))
+			}
+		}
+		return r
+	}
+	q := t.s.q
+	return rollups{
+		each: sum(q.CountAdd, func(k kind) kind { return k }, func(k kind, n int64) []any {
+			return []any{k.account, k.region, k.control, k.severity, k.workflow, k.recordState, n}
+		}),
+		accounts: sum(q.CountAddAccount, func(k kind) kind { k.region, k.control = "", ""; return k }, func(k kind, n int64) []any {
+			return []any{k.account, k.severity, k.workflow, k.recordState, n}
+		}),
+		all: sum(q.CountAddKind, func(k kind) kind { k.account = ""; return k }, func(k kind, n int64) []any {
+			return []any{k.region, k.control, k.severity, k.workflow, k.recordState, n}
+		}),
+	}
 }

@@ -37,28 +37,23 @@ func (b *batch) countControls(account, evidence string, n int64) {
 	}
 }
 
-// addControlCounts adds delta to the counters of each account and of all, in one
-// order by all writers.
-func (t *tx) addControlCounts(ctx context.Context, delta map[control.Count]int64) error {
-	var each, all [][]any
+// controlCounts gives what is added to the counters of controls.
+func (t *tx) controlCounts(delta map[control.Count]int64) rollups {
+	out := rollups{each: rollup{query: t.s.q.CountAddControlAccount}, all: rollup{query: t.s.q.CountAddControl}}
 	sums := map[control.Count]int64{}
 	for _, c := range slices.SortedFunc(maps.Keys(delta), compareCounts) {
 		if n := delta[c]; n != 0 {
-			each = append(each, []any{c.Account, c.Control, c.Set, c.State, n})
+			out.each.rows = append(out.each.rows, []any{c.Account, c.Control, c.Set, c.State, n})
 			c.Account = ""
 			sums[c] += n
 		}
 	}
 	for _, c := range slices.SortedFunc(maps.Keys(sums), compareCounts) {
 		if n := sums[c]; n != 0 {
-			all = append(all, []any{c.Control, c.Set, c.State, n})
+			out.all.rows = append(out.all.rows, []any{c.Control, c.Set, c.State, n})
 		}
 	}
-	if _, err := t.bulk(ctx, t.s.q.CountAddControlAccount, each); err != nil {
-		return err
-	}
-	_, err := t.bulk(ctx, t.s.q.CountAddControl, all)
-	return err
+	return out
 }
 
 func compareCounts(a, b control.Count) int {

@@ -106,34 +106,29 @@ func dayOf(t time.Time) int64 {
 	return n
 }
 
-// addDays adds to the three counters of a day, each in one order by all writers.
-func (t *tx) addDays(ctx context.Context, today int64, delta map[cell]DayCount) error {
-	for _, rollup := range []struct {
-		query string
-		part  func(c cell) cell
-		key   func(c cell) []any
-	}{
-		{t.s.q.DayAdd, func(c cell) cell { return c }, func(c cell) []any { return []any{c.account, today, c.control, c.severity} }},
-		{t.s.q.DayAddKind, func(c cell) cell { c.account = ""; return c }, func(c cell) []any { return []any{today, c.control, c.severity} }},
-		{t.s.q.DayAddAccount, func(c cell) cell { c.control = ""; return c }, func(c cell) []any { return []any{today, c.account, c.severity} }},
-	} {
+// dayCounts gives what is added to the counters of today.
+func (t *tx) dayCounts(today int64, delta map[cell]DayCount) rollups {
+	sum := func(query string, part func(c cell) cell, key func(c cell) []any) rollup {
 		sums := map[cell]DayCount{}
 		for c, d := range delta {
-			sum := sums[rollup.part(c)]
-			sum.add(d)
-			sums[rollup.part(c)] = sum
+			one := sums[part(c)]
+			one.add(d)
+			sums[part(c)] = one
 		}
-		var rows [][]any
+		r := rollup{query: query}
 		for _, c := range slices.SortedFunc(maps.Keys(sums), cell.compare) {
 			if d := sums[c]; d != (DayCount{}) {
-				rows = append(rows, append(rollup.key(c), d.Active, d.New, d.Resolved, d.Suppressed))
+				r.rows = append(r.rows, append(key(c), d.Active, d.New, d.Resolved, d.Suppressed))
 			}
 		}
-		if _, err := t.bulk(ctx, rollup.query, rows); err != nil {
-			return err
-		}
+		return r
 	}
-	return nil
+	q := t.s.q
+	return rollups{
+		each:     sum(q.DayAdd, func(c cell) cell { return c }, func(c cell) []any { return []any{c.account, today, c.control, c.severity} }),
+		accounts: sum(q.DayAddAccount, func(c cell) cell { c.control = ""; return c }, func(c cell) []any { return []any{today, c.account, c.severity} }),
+		all:      sum(q.DayAddKind, func(c cell) cell { c.account = ""; return c }, func(c cell) []any { return []any{today, c.control, c.severity} }),
+	}
 }
 
 // TrendQuery asks how the number of findings went day by day, from the counters that

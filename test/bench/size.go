@@ -88,11 +88,11 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row, kind, of s
 		}
 	}
 	if r := rows["narrow/postgres/full"]; r != nil {
-		rate, err := narrow(ctx, p.store)
+		rate, err := narrow(ctx, p, n)
 		if err != nil {
 			return err
 		}
-		r.set(rate, "CommitFindings of 20,000 new rows by 5,000, no document, history or event; %s", at)
+		r.set(rate, "CommitFindings of 40,000 new rows by 1,000, 4 at once, no document, history or event; %s", at)
 	}
 	if r := rows["page/"+of+"api/p99"]; r != nil {
 		p.close()
