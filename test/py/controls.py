@@ -342,8 +342,8 @@ def judge_log(world, resources, entries, after, allowed):
     for e in entries:
         if e["seq"] <= after or e["class"] != "change" or not (200 <= e["status"] < 300) or not e["forwarded"]:
             continue
-        if e["service"] in ("sts", "sns", "sqs", "organizations"):
-            continue  # no resource of a member
+        if e["service"] in ("sts", "sns", "sqs", "organizations") or e["operation"] == "GenerateCredentialReport":
+            continue  # no resource of a member; Prowler asks for the report, which tells what there is
         changes += 1
         found = [name for name, r in resources.items() if touches(e, r)]
         what = {k: e.get(k) for k in ("seq", "operation", "account", "region", "bucket", "about", "principal")}
