@@ -97,6 +97,27 @@ func (s ImageSpec) Aspect() string { return s.row.Aspect }
 // Restores says what the inverse brings back.
 func (s ImageSpec) Restores() string { return s.row.Restores }
 
+// Composed reports whether img is put together of what several people write, a policy
+// document or a list that operations write whole: one that does so drops what somebody
+// added in between.
+func (s ImageSpec) Composed(img Image) bool {
+	return len(s.row.Documents)+len(s.row.Sets) > 0 || s.row.Set == nil && holdsList(img.Data)
+}
+
+func holdsList(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return true
+	case map[string]any:
+		for _, member := range v {
+			if holdsList(member) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // NotRestored says what the inverse cannot bring back; "" when it brings back all.
 func (s ImageSpec) NotRestored() string { return s.row.NotRestored }
 

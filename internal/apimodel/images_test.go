@@ -355,3 +355,33 @@ func TestUndoGoesBackInAnOrderThatAWSAccepts(t *testing.T) {
 		t.Errorf("the last call is %s", got)
 	}
 }
+
+// What several people write parts of is told from a setting.
+func TestComposed(t *testing.T) {
+	t.Parallel()
+	grants := map[string]any{"Grants": []any{map[string]any{"Permission": "READ"}}}
+	for name, tt := range map[string]struct {
+		call apimodel.Call
+		data map[string]any
+		want bool
+	}{
+		"a setting":          {call("s3:PutPublicAccessBlock", map[string]any{"Bucket": "b"}), map[string]any{"PublicAccessBlockConfiguration": map[string]any{"BlockPublicAcls": true}}, false},
+		"a policy":           {call("s3:DeleteBucketPolicy", map[string]any{"Bucket": "b"}), map[string]any{"Policy": "{}"}, true},
+		"a list":             {call("s3:PutBucketAcl", map[string]any{"Bucket": "b", "ACL": "private"}), grants, true},
+		"a list that is not": {call("s3:PutBucketCors", map[string]any{"Bucket": "b", "CORSConfiguration": map[string]any{"CORSRules": []any{}}}), nil, false},
+		"its rules":          {call("s3:PutBucketCors", map[string]any{"Bucket": "b", "CORSConfiguration": map[string]any{"CORSRules": []any{}}}), map[string]any{"CORSRules": []any{"one"}}, true},
+	} {
+		spec, ok := apimodel.ImageOf(tt.call)
+		if !ok {
+			t.Fatalf("%s: no row", name)
+		}
+		if got := spec.Composed(apimodel.Image{Exists: tt.data != nil, Data: tt.data}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	// An operation that takes one element out of a list leaves the others.
+	rule := call("ec2:RevokeSecurityGroupIngress", map[string]any{"GroupId": "sg-1", "IpPermissions": []any{map[string]any{"IpProtocol": "-1"}}})
+	if spec, ok := apimodel.ImageOf(rule); !ok || spec.Composed(apimodel.Image{Exists: true, Data: map[string]any{"IpPermissions": []any{map[string]any{"IpProtocol": "-1"}}}}) {
+		t.Errorf("a rule of a security group: %v", ok)
+	}
+}

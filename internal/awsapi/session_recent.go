@@ -18,7 +18,8 @@ func (p *applying) beforeImage(ctx context.Context, d due, spec apimodel.ImageSp
 }
 
 // recent reports whether the before-image that planning read of pc counts as read
-// right before the change (design 0023). It does not where an earlier change of the
+// right before the change (design 0023). It does not for what several people write parts
+// of, since what one added in between would be lost; nor where an earlier change of the
 // plan touches the same thing, or one of which that cannot be told: then the image is
 // what planning expects, and not what AWS answered.
 func (p *applying) recent(pc remediation.PlannedCall, spec apimodel.ImageSpec) bool {
@@ -30,7 +31,7 @@ func (p *applying) recent(pc remediation.PlannedCall, spec apimodel.ImageSpec) b
 	if age := p.g.cfg.Clock.Now().Sub(plan.LookedAt); age < 0 || age > p.auth.RereadAfter {
 		return false
 	}
-	if pc.Before == nil || pc.EffectUnknown || len(pc.FromOutputs) > 0 {
+	if pc.Before == nil || pc.EffectUnknown || len(pc.FromOutputs) > 0 || spec.Composed(fromImage(pc.Before)) {
 		return false
 	}
 	for _, c := range plan.Calls {
