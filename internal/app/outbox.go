@@ -37,6 +37,11 @@ func (o outbox) Retry(ctx context.Context, d bus.Delivery, at time.Time, reason 
 	return o.store.RetryMessage(ctx, o.claimed(d), at, reason)
 }
 
+// Hold gives d back until at, as if it were first due then.
+func (o outbox) Hold(ctx context.Context, d bus.Delivery, at time.Time, reason string) error {
+	return o.store.HoldMessage(ctx, o.claimed(d), at, reason)
+}
+
 // Dead keeps d aside with its reason.
 func (o outbox) Dead(ctx context.Context, d bus.Delivery, reason string) error {
 	return o.store.DeadMessage(ctx, o.claimed(d), reason)

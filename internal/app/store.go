@@ -15,7 +15,7 @@ import (
 )
 
 // OpenStore opens the database that cfg names, migrates it, and gives the
-// sealer of its data key. The data directory is made when missing, for this
+// sealer of its data key, which must be the one that the database is sealed with. The data directory is made when missing, for this
 // user only.
 func OpenStore(ctx context.Context, cfg config.Config, clock service.Clock) (*store.Store, *seal.Keyring, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
@@ -34,7 +34,11 @@ func OpenStore(ctx context.Context, cfg config.Config, clock service.Clock) (*st
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.Migrate(ctx); err != nil {
+	err = s.Migrate(ctx)
+	if err == nil {
+		err = s.CheckKey(ctx)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, nil, err
 	}

@@ -46,7 +46,11 @@ func (d *Dispatcher) deliver(handlers context.Context, r *run, m Delivery) {
 	default:
 		at := now.Add(d.delay(m.Attempts, err))
 		log.WarnContext(settle, "message will be retried", "error", err, "at", at)
-		if noted = d.Outbox.Retry(settle, m, at, clip(err.Error())); noted == nil {
+		back := d.Outbox.Retry
+		if _, held := fault.IsHeld(err); held {
+			back = d.Outbox.Hold
+		}
+		if noted = back(settle, m, at, clip(err.Error())); noted == nil {
 			r.retryAt(at)
 		}
 	}

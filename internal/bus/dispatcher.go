@@ -32,12 +32,13 @@ type Delivery struct {
 }
 
 // Outbox is where deliveries come from. A Delivery that Claim gave is given to
-// nobody else before its lease ends; Ack, Retry and Dead end the lease and fail
-// when it was lost to another owner.
+// nobody else before its lease ends; Ack, Retry, Hold and Dead end the lease and fail
+// when it was lost to another owner. Hold forgets the attempts and the time so far.
 type Outbox interface {
 	Claim(ctx context.Context, topics []string, n int, owner string, lease time.Duration) ([]Delivery, error)
 	Ack(ctx context.Context, d Delivery) error
 	Retry(ctx context.Context, d Delivery, at time.Time, reason string) error
+	Hold(ctx context.Context, d Delivery, at time.Time, reason string) error
 	Dead(ctx context.Context, d Delivery, reason string) error
 }
 

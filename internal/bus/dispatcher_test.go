@@ -85,6 +85,10 @@ func (o *outbox) Retry(_ context.Context, d bus.Delivery, at time.Time, reason s
 	return o.settle(d, func(r *row) { r.due, r.reason = at, reason })
 }
 
+func (o *outbox) Hold(_ context.Context, d bus.Delivery, at time.Time, reason string) error {
+	return o.settle(d, func(r *row) { r.due, r.Since, r.Attempts, r.reason = at, at, 0, reason })
+}
+
 func (o *outbox) Dead(_ context.Context, d bus.Delivery, reason string) error {
 	return o.settle(d, func(r *row) { r.state, r.reason = "dead", reason })
 }
@@ -312,10 +316,14 @@ func TestWhatPeopleHoldIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox()
 		o.put("t", "a")
-		on, done := true, time.Time{}
+		on, failed, done := true, false, time.Time{}
 		d := start(t, o, func(context.Context, bus.Delivery) error {
 			if on {
 				return fault.Held(errors.New("the stop switch is on"), 5*time.Second)
+			}
+			if !failed { // neither the tries nor the days that it was held count
+				failed = true
+				return fault.Transient(errors.New("no answer"), time.Millisecond)
 			}
 			done = time.Now()
 			return nil

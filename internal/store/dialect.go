@@ -91,7 +91,7 @@ type Queries struct {
 	VersionInsert, VersionRead, VersionPage, VersionsDelete, VersionDelete, VersionUpdate, VersionCount string
 
 	MessageAppend, MessageDue, MessageClaim, MessageDone, MessageState, MessageRetry, MessageDead                    string
-	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease                                                    string
+	MessageDeadList, MessageRequeue, MessagePrune, MessageRelease, MessageHeld                                       string
 	GroupLock, GroupSchedule, GroupTaken, GroupAssign, GroupTotal, GroupList, GroupSent                              string
 	GroupPrune, GroupHalt, NotificationHalt, NotificationHold, NotificationSent, NotificationNote, NotificationPrune string
 	ThreadRead, ThreadPut, ThreadPrune                                                                               string

@@ -287,6 +287,12 @@ func (s *Store) RetryMessage(ctx context.Context, d Delivery, at time.Time, reas
 	return s.settle(ctx, d, "retry message "+d.ID, s.q.MessageRetry, micros(at), text(reason, maxReason))
 }
 
+// HoldMessage puts d back until at, as if it were first due then: what people hold is
+// not given up for the time or the tries that it was held.
+func (s *Store) HoldMessage(ctx context.Context, d Delivery, at time.Time, reason string) error {
+	return s.settle(ctx, d, "hold message "+d.ID, s.q.MessageHeld, micros(at), text(reason, maxReason))
+}
+
 // DeadMessage gives d up. It answers ErrConflict when the claim was lost.
 func (s *Store) DeadMessage(ctx context.Context, d Delivery, reason string) error {
 	return s.settle(ctx, d, "give up message "+d.ID, s.q.MessageDead, micros(s.now()), text(reason, maxReason))

@@ -657,6 +657,10 @@ SELECT state, claims FROM outbox WHERE seq = $1;
 UPDATE outbox SET due_at = $3, reason = $4, claimed_by = '', claimed_until = 0
 WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
 
+-- name: MessageHeld
+UPDATE outbox SET due_at = $3, since = $3, attempts = 0, reason = $4, claimed_by = '', claimed_until = 0
+WHERE seq = $1 AND claims = $2 AND claimed_by <> '' AND state = 0;
+
 -- name: MessageRelease
 UPDATE outbox SET due_at = $2, claimed_by = '', claimed_until = 0
 WHERE state = 0 AND claimed_until > $2 AND claimed_by IN (SELECT value FROM json_each($1));

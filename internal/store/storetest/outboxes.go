@@ -24,6 +24,7 @@ func outboxTests() []conformance {
 			{"a lease that ended can be claimed again", outboxLease},
 			{"of a dead owner is released", outboxRelease},
 			{"waits, retries and dies", outboxRetry},
+			{"is held without growing old", outboxHeld},
 			{"is claimed in order, by topic and number", outboxOrder},
 			{"two owners never get one message", outboxOwners},
 			{"a lost claim sends nothing", outboxLost},
@@ -130,6 +131,24 @@ func outboxRetry(t *testing.T, s *store.Store, f store.File) {
 	clock(t, s).Advance(time.Hour)
 	ok(t, s.AckMessage(ctx, again[0]))
 	same(t, []string{"later"}, claimIDs(t, s, f))
+}
+
+func outboxHeld(t *testing.T, s *store.Store, f store.File) {
+	ctx := t.Context()
+	ok(t, s.Enqueue(ctx, f, event("a")))
+	ok(t, s.RetryMessage(ctx, claim(t, s, f, 1)[0], Start(), "no answer"))
+	second := claim(t, s, f, 1)
+	same(t, 2, second[0].Attempts)
+	until := Start().Add(time.Hour)
+	ok(t, s.HoldMessage(ctx, second[0], until, "the stop switch is on"))
+	sentinel(t, s.HoldMessage(ctx, second[0], until, "twice"), store.ErrConflict)
+	same(t, 0, len(claim(t, s, f, 1)))
+	clock(t, s).Advance(time.Hour)
+	again := claim(t, s, f, 1)
+	if len(again) != 1 || again[0].Attempts != 1 || !again[0].Since.Equal(until) {
+		t.Fatalf("held %+v", again)
+	}
+	ok(t, s.AckMessage(ctx, again[0]))
 }
 
 func outboxOrder(t *testing.T, s *store.Store, f store.File) {
