@@ -2,6 +2,7 @@
 // themes. What the test's world is comes as JSON in PARRY_CONSOLE_ORDER.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { dialogs } from "./dialogs.mjs";
 import { accessible, fits, launch, person, problems, settled, signIn, theme } from "./browser.mjs";
 
 const order = JSON.parse(process.env.PARRY_CONSOLE_ORDER);
@@ -21,6 +22,7 @@ const toast = (page, text) => page.getByText(text).first().waitFor();
 const browser = await launch(order.browser);
 try {
   await story();
+  await dialogs({ browser, order, begin, must, toast });
   await pages();
 } catch (e) {
   problems.push(`${step}: ${e.message}`);
