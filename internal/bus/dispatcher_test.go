@@ -316,26 +316,26 @@ func TestWhatPeopleHoldIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox()
 		o.put("t", "a")
-		on, failed, done := true, false, time.Time{}
+		var released, failed atomic.Bool
+		done := time.Time{}
 		d := start(t, o, func(context.Context, bus.Delivery) error {
-			if on {
+			if !released.Load() {
 				return fault.Held(errors.New("the stop switch is on"), 5*time.Second)
 			}
-			if !failed { // neither the tries nor the days that it was held count
-				failed = true
+			if !failed.Swap(true) { // neither the tries nor the days that it was held count
 				return fault.Transient(errors.New("no answer"), time.Millisecond)
 			}
 			done = time.Now()
 			return nil
 		}, nil)
-		time.Sleep(72 * time.Hour)
+		time.Sleep(25 * time.Hour)
 		synctest.Wait()
-		released := time.Now()
-		on = false
+		at := time.Now()
+		released.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		stop(t, d)
-		if wait := done.Sub(released); done.IsZero() || wait > 6*time.Second {
+		if wait := done.Sub(at); done.IsZero() || wait > 6*time.Second {
 			t.Errorf("it went on %s after the release (%v), state %q", wait, done, o.states()["a"])
 		}
 	})
