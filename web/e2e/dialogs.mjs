@@ -118,6 +118,7 @@ export async function dialogs({ browser, order, begin, must, toast }) {
   await toast(alice, "The plan is rejected");
   await alice.getByRole("button", { name: "Stop all changes" }).click();
   await alice.getByRole("dialog").last().waitFor();
+  await alice.waitForTimeout(500); // until it has faded in
   await accessible(alice, "stop");
   for (const p of [olga, alice]) await p.context().close();
 }
