@@ -83,6 +83,9 @@ const maxShared = 3000
 
 // commitAll writes what waits, as many calls together as maxShared lets.
 func (s *Store) commitAll(all []*commit) {
+	for _, c := range all {
+		c.err = s.fail("commit findings", errBrokenOff)
+	}
 	for len(all) > 0 {
 		n, findings := 1, len(all[0].writes)
 		for n < len(all) && findings+len(all[n].writes) <= maxShared {
@@ -97,14 +100,17 @@ func (s *Store) commitAll(all []*commit) {
 // commitShared writes calls in one transaction. When one cannot be written, or two are
 // about one finding, each is written for itself, so that it fails for itself.
 func (s *Store) commitShared(all []*commit) {
-	together := &commit{}
-	for _, c := range all {
-		together.writes = append(together.writes, c.writes...)
-		together.done = append(together.done, c.done...)
-		together.effects.join(c.effects)
-	}
-	if len(all) > 1 && !together.sort() {
-		if err := s.commit(context.WithoutCancel(all[0].ctx), together); err == nil {
+	if len(all) > 1 {
+		together := &commit{}
+		for _, c := range all {
+			together.writes = append(together.writes, c.writes...)
+			together.done = append(together.done, c.done...)
+			together.effects.join(c.effects)
+		}
+		if twice := together.sort(); !twice && s.commit(context.WithoutCancel(all[0].ctx), together) == nil {
+			for _, c := range all {
+				c.err = nil
+			}
 			return
 		}
 	}

@@ -17,6 +17,10 @@ const (
 	takeBackMark = "ROLLBACK TO one_write"
 )
 
+// errBrokenOff is what those are left with whose item was not done because doing another
+// panicked.
+var errBrokenOff = errors.New("broken off by a panic in another call")
+
 // gather lets those who want the same thing at the same time do it together. Whoever
 // finds nobody at work leads: it does what waits, and hands the lead on.
 type gather[T any] struct {
@@ -79,7 +83,12 @@ func (g *gather[T]) lead(run func([]T)) {
 	for i, w := range all {
 		items[i] = w.item
 	}
+	defer g.handOn(all) // also when run panics: nobody must wait for ever
 	run(items)
+}
+
+// handOn tells those whose items are done, and gives the lead to the next that waits.
+func (g *gather[T]) handOn(all []*waiter[T]) {
 	g.mu.Lock()
 	var next *waiter[T]
 	if g.led = len(g.waiting) > 0; g.led {

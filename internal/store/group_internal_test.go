@@ -183,3 +183,31 @@ func TestManyWriters(t *testing.T) {
 		t.Errorf("%d of %d writes are there, want 666", got, commits.Load())
 	}
 }
+
+// A panic in the one who leads holds nobody up. Seen to fail without the deferred handOn:
+// the others wait for ever.
+func TestGatherSurvivesAPanic(t *testing.T) {
+	t.Parallel()
+	var g gather[int]
+	leading, wait := make(chan struct{}), make(chan struct{})
+	var led, followed sync.WaitGroup
+	led.Go(func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		g.do(t.Context(), 1, func([]int) { close(leading); <-wait; panic("broken") })
+	})
+	<-leading
+	var done atomic.Int32
+	for range 3 {
+		followed.Go(func() { g.do(t.Context(), 2, func(all []int) { done.Add(int32(len(all))) }) })
+	}
+	close(wait)
+	led.Wait()
+	followed.Wait()
+	if done.Load() != 3 {
+		t.Errorf("%d of 3 were done", done.Load())
+	}
+}

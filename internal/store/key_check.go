@@ -24,7 +24,7 @@ func (s *Store) CheckKey(ctx context.Context) error {
 		if mark.Sealed != nil {
 			if _, err := s.sealer.Open(mark.Sealed, []byte(keyCheck)); err != nil {
 				return fault.Errorf(fault.Conflict, op, "the database was sealed with another data key: %w", err).
-					WithHint("copy data.key from the node that made the database into data_dir")
+					WithHint("put data.key back into data_dir: from where you keep a copy of it, or from another node of this database")
 			}
 			return nil
 		}

@@ -234,7 +234,7 @@ func (s *Store) ackAll(ctx context.Context, f File, all []*ack) {
 	defer cancel()
 	claims := make([][]int64, len(all))
 	for i, a := range all {
-		claims[i] = []int64{a.Seq, a.Claim}
+		claims[i], a.err = []int64{a.Seq, a.Claim}, s.fail("acknowledge messages", errBrokenOff)
 	}
 	err := s.write(ctx, f, "acknowledge messages", func(t *tx) error {
 		arg, err := list(claims)
