@@ -22,6 +22,7 @@ type gateNeeds struct {
 	local  map[string]awsapi.Local // what Parry answers itself
 	log    *slog.Logger
 	own    awsapi.Credentials // what the process calls with; zero = the default chain
+	guards *awsapi.Guards     // nil = those of the configuration
 	live   *org.Live          // the accounts as they are now; nil = those of the configuration
 }
 
@@ -30,10 +31,14 @@ func newGate(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog,
 	if n.live == nil {
 		n.live = org.NewLive(cfg.Organization.Accounts)
 	}
+	if n.guards == nil {
+		own := guards(cfg)
+		n.guards = &own
+	}
 	return awsapi.New(awsapi.Config{
 		Sender: client, Models: models, Validate: client.Validate,
 		Credentials: credentials(client, n.own), ExternalID: func(string) string { return cfg.Organization.ExternalID },
-		ReadPolicies: cfg.Organization.ReadPolicies, Region: cfg.Organization.HomeRegion, Guards: guards(cfg), Account: n.live.Account, Budgets: awsapi.Budgets(cfg.Guards.Budgets),
+		ReadPolicies: cfg.Organization.ReadPolicies, Region: cfg.Organization.HomeRegion, Guards: *n.guards, Account: n.live.Account, Budgets: awsapi.Budgets(cfg.Guards.Budgets),
 		StopSwitch: n.stop, RedactionKey: n.key, Record: n.record, Local: n.local, Logger: n.log,
 	})
 }
@@ -102,8 +107,12 @@ func NewCaller(cfg config.Config, person string, logger *slog.Logger) (*Caller, 
 	if len(cfg.Organization.Accounts) == 0 {
 		cfg.Organization.Accounts = []org.Account{{ID: "*"}} // a terminal without a configuration: AWS alone decides
 	}
+	return openCaller(cfg, client, models, guards(cfg), person, logger)
+}
+
+func openCaller(cfg config.Config, client *awsapi.Client, models *apimodel.Catalog, limits awsapi.Guards, person string, logger *slog.Logger) (*Caller, error) {
 	off := func(context.Context) (bool, string, error) { return false, "", nil }
-	gate, err := newGate(cfg, client, models, gateNeeds{stop: off, log: logger})
+	gate, err := newGate(cfg, client, models, gateNeeds{stop: off, log: logger, guards: &limits})
 	if err != nil {
 		return nil, err
 	}
@@ -113,33 +122,56 @@ func NewCaller(cfg config.Config, person string, logger *slog.Logger) (*Caller, 
 // Close lets go of connections.
 func (c *Caller) Close() { c.client.Close() }
 
+// PlannedChange is the plan of one change that was not sent: what Shown says, without
+// secrets, is what Send sends.
+type PlannedChange struct {
+	Shown remediation.PlannedCall
+	call  apimodel.Call
+	plan  *remediation.Plan
+	hash  remediation.Hash
+}
+
 // Call sends a read; a change is planned, and sent only with yes.
 func (c *Caller) Call(ctx context.Context, call apimodel.Call, planOnly, yes bool) (CallResult, error) {
+	planned, output, err := c.Plan(ctx, call)
+	if err != nil || planned == nil {
+		return CallResult{Output: output}, err
+	}
+	if planOnly || !yes {
+		return CallResult{Planned: &planned.Shown}, nil
+	}
+	output, err = c.Send(ctx, planned)
+	return CallResult{Output: output}, err
+}
+
+// Plan sends a read and gives its output; a change is planned and not sent.
+func (c *Caller) Plan(ctx context.Context, call apimodel.Call) (*PlannedChange, map[string]any, error) {
 	planner := c.gate.Planning(c.id, awsapi.PlanOptions{})
 	reply, err := planner.Call(ctx, "call", call)
 	if err != nil {
-		return CallResult{}, err
+		return nil, nil, err
 	}
 	calls := planner.Calls()
 	planned := calls[len(calls)-1]
 	if !planned.Class.NeedsApproval() {
-		return CallResult{Output: reply.Output}, nil
-	}
-	if planOnly || !yes {
-		shown := c.gate.RedactedCall(planned)
-		return CallResult{Planned: &shown}, nil
+		return nil, reply.Output, nil
 	}
 	p := &remediation.Plan{Remediation: "aws-call", Kind: remediation.KindFix, Role: c.id.Role, GuardsRevision: c.gate.GuardsRevision(), Calls: calls}
 	hash, err := p.Hash()
 	if err != nil {
-		return CallResult{}, err
+		return nil, nil, err
 	}
+	return &PlannedChange{Shown: c.gate.RedactedCall(planned), call: call, plan: p, hash: hash}, nil, nil
+}
+
+// Send sends a change as it was planned; the person's word is its approval.
+func (c *Caller) Send(ctx context.Context, p *PlannedChange) (map[string]any, error) {
 	session := c.gate.Applying(c.id, awsapi.Authority{
-		Remediation: p.Remediation, Execution: service.RandomIDs{}.NewID("call"), Plan: p, Hash: hash,
+		Remediation: p.plan.Remediation, Execution: service.RandomIDs{}.NewID("call"), Plan: p.plan, Hash: p.hash,
 		Fence: func(context.Context) error { return nil }, Recorder: &memoryRecorder{changes: map[string]remediation.Change{}},
 	})
-	reply, err = session.Call(ctx, "call", call)
-	return CallResult{Output: reply.Output}, err
+	reply, err := session.Call(ctx, "call", p.call)
+	return reply.Output, err
 }
 
 // Paginate reads all pages of a listing. An operation that is no read is denied.

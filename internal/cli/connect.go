@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,15 +38,20 @@ type fileView struct {
 func (s *shared) orgConnectCommand() *cobra.Command {
 	var f connectFlags
 	c := &cobra.Command{
-		Use: "connect", Short: "Write the CloudFormation and Terraform that connect an organization, or check what is connected",
+		Use: "connect", Short: "Write the CloudFormation and Terraform that connect an organization, apply it, or check what is connected",
 		Long: "Writes into a directory what AWS needs so that findings reach Parry and Parry reaches the accounts: the hub's queue and rules,\n" +
 			"rules that forward from other Regions and accounts, and the member role, which holds exactly what the enabled playbooks need.\n" +
 			"Then it prints the commands that deploy it, in order. It makes nothing in AWS and asks AWS nothing.\n\n" +
 			"With --check it writes nothing and asks AWS, by reads alone, what of it is there: with the credentials of AWS's default chain,\n" +
 			"which should be the hub account's. It exits 3 where something is missing.\n\n" +
+			"With --apply it makes what belongs to the account of those credentials, through Parry's gate: a change set for each stack, shown\n" +
+			"as a table and carried out when you say yes, the custom action, and the StackSet of the member role. What is there already stays;\n" +
+			"stopped halfway, the same command goes on. In a pipeline --yes says yes to all of it. It exits 5 where something was declined.\n" +
+			"--policy prints the IAM policy that whoever applies it needs, and asks AWS nothing.\n\n" +
 			"The configuration says which accounts, Regions, playbooks and topics are meant; without one the templates have parameters instead.",
 		Example: "  parry org connect --regions eu-west-1,us-east-1\n" +
 			"  parry org connect --service security-hub,guardduty --administrator guardduty=222233334444 --dir deploy-parry\n" +
+			"  parry org connect --apply --unit r-ab12\n" +
 			"  parry org connect --check",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +63,16 @@ func (s *shared) orgConnectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.check {
+			switch {
+			case f.policy && (f.apply || f.check):
+				return usage("--policy goes with neither --apply nor --check")
+			case f.policy:
+				return s.printApplyPolicy(c)
+			case f.apply:
+				return s.applyConnection(cmd.Context(), cfg, f, c)
+			case f.yes || f.callAs != "":
+				return usage("--yes and --call-as go with --apply")
+			case f.check:
 				return s.checkConnection(cmd.Context(), cfg, c)
 			}
 			return s.connect(cmd.Context(), cfg, f, c)
@@ -66,6 +81,12 @@ func (s *shared) orgConnectCommand() *cobra.Command {
 	c.Flags().StringVar(&f.dir, "dir", "deploy-parry", "`directory` to write into, made when missing")
 	c.Flags().BoolVar(&f.force, "force", false, "write over files that are there")
 	c.Flags().BoolVar(&f.check, "check", false, "write nothing, ask AWS what is connected")
+	c.Flags().BoolVar(&f.apply, "apply", false, "make what belongs to the account of the AWS credentials, after a question")
+	c.Flags().BoolVar(&f.yes, "yes", false, "with --apply: make it without a question")
+	c.Flags().StringVar(&f.callAs, "call-as", "", "with --apply: make the StackSet with these credentials, as `self` or delegated-admin (default: in the management account alone)")
+	c.Flags().DurationVar(&f.timeout, "timeout", time.Hour, "with --apply: how long to wait for each stack, 12h at most")
+	c.Flags().DurationVar(&f.pause, "interval", 5*time.Second, "with --apply: how long between two looks at a stack")
+	c.Flags().BoolVar(&f.policy, "policy", false, "print the IAM policy that --apply needs")
 	c.Flags().StringVar(&f.region, "region", "", "aggregation `region` of Security Hub, where the queue is (default: that of the first hub, else the home region)")
 	c.Flags().StringSliceVar(&f.regions, "regions", nil, "`regions` in which detectors are on (default: organization.coverage.regions and those of the hubs)")
 	c.Flags().StringSliceVar(&f.services, "service", nil, "`services` to connect: security-hub, security-hub-v2, guardduty, inspector, macie, access-analyzer (default: all but security-hub-v2)")

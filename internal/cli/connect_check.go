@@ -317,10 +317,7 @@ func anyList(list []string) []any {
 func (k *checker) forwarding() {
 	for _, f := range k.c.forwarders() {
 		if f.account != k.c.hub {
-			what := "parry-forward"
-			if f.organization {
-				what = "parry-organization"
-			}
+			what := f.stackName()
 			k.add("stack "+what, f.account+" "+strings.Join(f.regions, " "), unknown, "not asked: it is in another account",
 				"with its credentials: aws cloudformation describe-stacks --stack-name "+what+" --region "+f.regions[0])
 			continue

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/config"
@@ -66,11 +67,13 @@ var (
 
 // connectFlags are the flags of org connect.
 type connectFlags struct {
-	dir, server, region, unit string
+	dir, server, region, unit, callAs string
 
 	regions, services, administrators, playbooks, runbooks []string
 
-	force, check bool
+	force, check, apply, yes, policy bool
+
+	timeout, pause time.Duration
 }
 
 // connection is what the files are made of: the configuration, and what the flags add.
@@ -240,6 +243,14 @@ type forwarder struct {
 	regions      []string
 	services     []detector
 	organization bool
+}
+
+// stackName is what the forwarder's stack is called.
+func (f forwarder) stackName() string {
+	if f.organization {
+		return "parry-organization"
+	}
+	return "parry-forward"
 }
 
 // foreign are the accounts besides the hub that forward.

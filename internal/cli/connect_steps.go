@@ -46,7 +46,7 @@ func (c connection) forwardStep(f forwarder, hub, file string) nextStep {
 	if f.account != c.hub {
 		where = "account " + f.account
 	}
-	var names, override []string
+	var names []string
 	for _, d := range f.services {
 		names = append(names, d.title)
 	}
@@ -54,23 +54,14 @@ func (c connection) forwardStep(f forwarder, hub, file string) nextStep {
 	if f.organization {
 		where, what = "the management account "+f.account, "what happens to accounts"
 	}
-	if f.account != c.hub {
-		for _, d := range detectors() {
-			if d.everywhere {
-				on := slices.ContainsFunc(f.services, func(s detector) bool { return s.name == d.name })
-				override = append(override, d.parameter+"="+string(yesOrNo(on)))
-			}
+	var override []string
+	given := c.overrides(f)
+	for _, name := range append(parametersOf(c.forwardSwitches()), "HubEventBusArn") {
+		if value, ok := given[name]; ok {
+			override = append(override, name+"="+value)
 		}
-		override = append(override, "Organization="+string(yesOrNo(f.organization)))
 	}
-	if c.hub == "" {
-		override = append(override, "HubEventBusArn="+c.busARN())
-	}
-	stack := "parry-forward"
-	if f.organization {
-		stack = "parry-organization"
-	}
-	command := "aws cloudformation deploy --region %s --stack-name " + stack + " --template-file " + file + " --capabilities CAPABILITY_IAM"
+	command := "aws cloudformation deploy --region %s --stack-name " + f.stackName() + " --template-file " + file + " --capabilities CAPABILITY_IAM"
 	if len(override) > 0 {
 		command += " \\\n  --parameter-overrides " + strings.Join(override, " ")
 	}
@@ -81,6 +72,31 @@ func (c connection) forwardStep(f forwarder, hub, file string) nextStep {
 		fmt.Sprintf("in %s, in %d Regions: forward %s", where, len(f.regions), what),
 		"for region in " + strings.Join(f.regions, " ") + "; do\n" + indented(fmt.Sprintf(command, `"$region"`), "  ") + " || break\ndone",
 	}
+}
+
+// overrides are the parameters of forward.yaml that are not as it says by itself.
+func (c connection) overrides(f forwarder) map[string]string {
+	out := map[string]string{}
+	if f.account != c.hub {
+		for _, d := range detectors() {
+			if d.everywhere {
+				out[d.parameter] = string(yesOrNo(slices.ContainsFunc(f.services, func(s detector) bool { return s.name == d.name })))
+			}
+		}
+		out["Organization"] = string(yesOrNo(f.organization))
+	}
+	if c.hub == "" {
+		out["HubEventBusArn"] = c.busARN()
+	}
+	return out
+}
+
+func parametersOf(switches []connectSwitch) []string {
+	var out []string
+	for _, s := range switches {
+		out = append(out, s.Parameter)
+	}
+	return out
 }
 
 func (c connection) memberSteps(file func(string) string) []nextStep {

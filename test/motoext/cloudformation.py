@@ -1,7 +1,8 @@
 """AWS CloudFormation: UpdateStack sets the topics that a stack notifies, and policies
 of queues and event buses are resources.
 
-moto ignores NotificationARNs in an update, and refuses an update that changes
+moto does not say which units a stack set is deployed to, nests no change of a
+change set in ResourceChange, ignores NotificationARNs in an update, and refuses an update that changes
 nothing else as one that changes nothing. AWS::SQS::QueuePolicy and
 AWS::Events::EventBusPolicy it passes over, and it leaves a hole in a list where
 AWS::NoValue is.
@@ -9,7 +10,7 @@ AWS::NoValue is.
 
 import json
 
-from moto.cloudformation import parsing
+from moto.cloudformation import models, parsing
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
 from moto.events.models import EventBus, events_backends
@@ -31,6 +32,16 @@ def patch():
             self.cloudformation_backend.get_stack(self._get_param("StackName")).notification_arns = topics
         return answer
 
+    create_instances = models.StackInstances.create_instances
+
+    def create_in_units(self, accounts, regions, parameters, deployment_targets, permission_model):
+        made = create_instances(self, accounts, regions, parameters, deployment_targets, permission_model)
+        units = self.__dict__.setdefault("units", [])
+        units.extend(u for u in deployment_targets.get("OrganizationalUnitIds", []) if u not in units)
+        return made
+
+    models.StackInstances.create_instances = create_in_units
+    models.StackSet.organizational_unit_ids = property(lambda stackset: stackset.instances.__dict__.get("units", []))
     clean = parsing.clean_json
 
     def clean_json(resource_json, resources_map):

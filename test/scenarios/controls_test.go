@@ -75,6 +75,21 @@ func (r resource) finding(region string) finding.ID {
 // controlsWorld is an organization of its own: settings of whole accounts are changed.
 func controlsWorld(t *testing.T) (*world, map[string]resource, string) {
 	t.Helper()
+	w := ownWorld(t)
+	file := filepath.Join(w.dir, "resources.json")
+	if out, err := w.env.Run(t.Context(), "controls.py", "make", w.env.EstateFile(), "--out", file); err != nil {
+		t.Fatalf("make resources: %v\n%s", err, out)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, decode[map[string]resource](t, raw), file
+}
+
+// ownWorld is an emulated AWS that nobody else works in.
+func ownWorld(t *testing.T) *world {
+	t.Helper()
 	shared := earth(t)
 	w := &world{dir: t.TempDir(), program: shared.program, owner: map[string]string{}}
 	at := filepath.Join(w.dir, "world")
@@ -86,15 +101,7 @@ func controlsWorld(t *testing.T) (*world, map[string]resource, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.env.Stop)
-	file := filepath.Join(w.dir, "resources.json")
-	if out, err := w.env.Run(t.Context(), "controls.py", "make", w.env.EstateFile(), "--out", file); err != nil {
-		t.Fatalf("make resources: %v\n%s", err, out)
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w, decode[map[string]resource](t, raw), file
+	return w
 }
 
 // controlRules plans the fix of every control of the catalogue.
