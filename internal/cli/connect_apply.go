@@ -368,7 +368,7 @@ func (a *applying) action() error {
 	case !absent(err):
 		return fmt.Errorf("look for the custom action: %w", err)
 	}
-	change, err := a.plan("securityhub", "CreateActionTarget", a.c.region, map[string]any{"Id": actionID, "Name": actionName, "Description": "Plans a remediation in Parry"})
+	change, err := a.plan("securityhub", "CreateActionTarget", a.c.region, map[string]any{"Id": actionID, "Name": actionName, "Description": actionText})
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ type connectRule struct {
 type hubValues struct {
 	ServerKind, ServerName, Role, Queue, Action, Forwarding, Topics scalar
 
-	Bus      string
+	Bus, ActionName, ActionText string
+
 	Switches []connectSwitch
 	Rules    []connectRule
 	Sources  []string // that are forwarded
@@ -87,6 +88,7 @@ func (c connection) files(m membership) ([]madeFile, error) {
 		{"forward.yaml", "forward.yaml.tmpl", "rules that forward from other Regions and accounts", forward},
 		{"member.yaml", "member.yaml.tmpl", "the role in every member account, as a StackSet", member},
 		{"terraform/main.tf", "member.tf.tmpl", "the same role as Terraform", member},
+		{"terraform/hub/main.tf", "hub.tf.tmpl", "the same hub as Terraform, with the custom action", c.hubValues()},
 	} {
 		content, err := fill(f.template, f.values)
 		if err != nil {
@@ -99,7 +101,7 @@ func (c connection) files(m membership) ([]madeFile, error) {
 
 func fill(name string, values any) ([]byte, error) {
 	const op = "write templates"
-	t, err := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{"join": strings.Join, "hcl": func(s scalar) string { return quoted(string(s)) }}).ParseFS(connectFiles, "connect/"+name)
+	t, err := template.New(name).Option("missingkey=error").Funcs(templateWords()).ParseFS(connectFiles, "connect/"+name)
 	if err != nil {
 		return nil, fault.E(fault.Internal, op, err)
 	}
@@ -108,6 +110,39 @@ func fill(name string, values any) ([]byte, error) {
 		return nil, fault.E(fault.Internal, op, err)
 	}
 	return out.Bytes(), nil
+}
+
+// templateWords are what the templates may call.
+func templateWords() template.FuncMap {
+	return template.FuncMap{
+		"join": strings.Join,
+		"hcl":  func(s scalar) string { return quoted(string(s)) },
+		"text": func(s string) scalar { return scalar(s) },
+		// hclTexts writes what CloudFormation has as a list with commas.
+		"hclTexts": func(s scalar) string {
+			var out []string
+			for _, v := range strings.Split(string(s), ",") {
+				if v != "" {
+					out = append(out, quoted(v))
+				}
+			}
+			return "[" + strings.Join(out, ", ") + "]"
+		},
+		"snake":  snake,
+		"switch": func(condition string) string { return strings.TrimPrefix(condition, "Takes") },
+	}
+}
+
+// snake writes a parameter of CloudFormation as Terraform names variables.
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if i > 0 && r >= 'A' && r <= 'Z' && (name[i-1] < 'A' || name[i-1] > 'Z') {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
 }
 
 func yesOrNo(on bool) scalar {
@@ -119,7 +154,7 @@ func yesOrNo(on bool) scalar {
 
 func (c connection) hubValues() hubValues {
 	v := hubValues{
-		ServerKind: scalar(c.serverKind), ServerName: scalar(c.serverName), Role: scalar(c.role), Queue: queueName, Action: actionID, Bus: busName,
+		ServerKind: scalar(c.serverKind), ServerName: scalar(c.serverName), Role: scalar(c.role), Queue: queueName, Action: actionID, Bus: busName, ActionName: actionName, ActionText: actionText,
 		Forwarding: scalar(strings.Join(c.foreign(), ",")), Topics: scalar(strings.Join(c.topics, ",")),
 	}
 	here := c.here(c.hub, c.region)

@@ -21,6 +21,7 @@ const (
 	// actionID and actionName are the custom action's; Security Hub takes 20 characters.
 	actionID   = "ParryRemediate"
 	actionName = "Remediate with Parry"
+	actionText = "Plans a remediation in Parry"
 	// organizationRegion is where AWS Organizations announces, in the commercial partition.
 	organizationRegion = "us-east-1"
 

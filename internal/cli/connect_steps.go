@@ -28,7 +28,7 @@ func (c connection) steps(dir string) []nextStep {
 	if c.on("security-hub") {
 		out = append(out, nextStep{
 			"in " + hub + ": the custom action that people choose in Security Hub, which CloudFormation has no type for",
-			"aws securityhub create-action-target --region " + c.region + " --id " + actionID + " --name '" + actionName + "' --description 'Plans a remediation in Parry'",
+			"aws securityhub create-action-target --region " + c.region + " --id " + actionID + " --name '" + actionName + "' --description '" + actionText + "'",
 		})
 	}
 	for _, f := range c.forwarders() {

@@ -318,11 +318,21 @@ type terraformRole struct {
 // documentation.
 func terraformArguments() map[string][]string {
 	return map[string][]string{
-		"resource aws_iam_role": {"name", "description", "assume_role_policy", "permissions_boundary"}, "resource aws_iam_policy": {"name", "description", "policy"},
-		"resource aws_iam_role_policy_attachment": {"role", "policy_arn"}, "data aws_partition": {}, "data aws_iam_policy_document": {},
-		"variable": {"description", "type", "default"}, "output": {"value"}, "terraform": {"required_version"},
+		"resource aws_iam_role": {"count", "name", "description", "assume_role_policy", "permissions_boundary"}, "resource aws_iam_policy": {"name", "name_prefix", "description", "policy"},
+		"resource aws_iam_role_policy_attachment": {"count", "role", "policy_arn"}, "data aws_partition": {}, "data aws_iam_policy_document": {},
+		"variable": {"description", "type", "default"}, "output": {"value", "description"}, "terraform": {"required_version"},
 		"statement": {"sid", "effect", "actions", "resources"}, "principals": {"type", "identifiers"}, "condition": {"test", "variable", "values"},
-		"validation": {"condition", "error_message"}, "required_providers": {"aws"},
+		"validation": {"condition", "error_message"}, "required_providers": {"aws"}, "locals": {"account", "partition", "region", "is_user", "make_role", "rules"},
+		"data aws_caller_identity": {}, "data aws_region": {}, "dead_letter_config": {"arn"},
+		"resource aws_sqs_queue": {
+			"name", "sqs_managed_sse_enabled", "message_retention_seconds", "visibility_timeout_seconds", "receive_wait_time_seconds", "redrive_policy", "redrive_allow_policy",
+		},
+		"resource aws_sqs_queue_policy": {"for_each", "queue_url", "policy"}, "resource aws_cloudwatch_event_bus": {"name"},
+		"resource aws_cloudwatch_event_bus_policy": {"count", "event_bus_name", "policy"},
+		"resource aws_cloudwatch_event_rule":       {"for_each", "name", "description", "event_bus_name", "event_pattern"},
+		"resource aws_cloudwatch_event_target":     {"for_each", "rule", "event_bus_name", "target_id", "arn"},
+		"resource aws_securityhub_action_target":   {"count", "identifier", "name", "description"},
+		"resource aws_iam_instance_profile":        {"count", "name", "role"}, "resource aws_iam_user_policy_attachment": {"count", "user", "policy_arn"},
 	}
 }
 
@@ -417,15 +427,17 @@ func TestTerraformValidates(t *testing.T) {
 		t.Skip("set PARRY_TEST_TERRAFORM where terraform and a mirror of the AWS provider are: terraform validate")
 	}
 	for name, files := range variants(t) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "main.tf"), files["terraform/main.tf"], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for _, args := range [][]string{{"fmt", "-check", "-diff"}, {"init", "-backend=false", "-no-color"}, {"validate", "-no-color"}} {
-			cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
-			cmd.Dir = dir
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%s: terraform %s: %v\n%s", name, args[0], err, out)
+		for _, file := range []string{"terraform/main.tf", "terraform/hub/main.tf"} {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "main.tf"), files[file], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{{"fmt", "-check", "-diff"}, {"init", "-backend=false", "-no-color"}, {"validate", "-no-color"}} {
+				cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
+				cmd.Dir = dir
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%s: %s: terraform %s: %v\n%s", name, file, args[0], err, out)
+				}
 			}
 		}
 	}
