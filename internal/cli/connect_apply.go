@@ -26,12 +26,8 @@ const (
 	partDeclined  = "declined"
 )
 
-const (
-	// maxAnswer bounds what is read for an answer, in bytes.
-	maxAnswer = 1 << 10
-	// maxTemplate is what CloudFormation takes in a call, in bytes.
-	maxTemplate = 51200
-)
+// maxTemplate is what CloudFormation takes in a call, in bytes.
+const maxTemplate = 51200
 
 // appliedPart is a part of the connection that --apply looked after.
 type appliedPart struct {
@@ -134,6 +130,9 @@ func (s *shared) applyConnection(ctx context.Context, cfg config.Config, f conne
 	}
 	err = a.parts(template, set)
 	a.view.Next = a.next(set)
+	if errors.Is(err, errInterrupted) {
+		err = fmt.Errorf("%w; AWS goes on with what is under way, and the same command with what is left", err)
+	}
 	return errors.Join(err, a.finish(err))
 }
 
@@ -298,34 +297,11 @@ func (a *applying) approve(p *appliedPart, calls ...*app.PlannedChange) (bool, e
 	if a.yes {
 		return true, nil
 	}
-	fmt.Fprint(w, "Make these changes? Only yes makes them: ")
-	// Reading does not end with the context: a person who interrupts does not wait for it.
-	answered := make(chan string, 1)
-	go func() { answered <- readAnswer(a.s.In) }()
-	select {
-	case answer := <-answered:
-		return answer == "yes", nil
-	case <-a.ctx.Done():
-		return false, context.Cause(a.ctx)
+	yes, _, err := a.s.ask(a.ctx, "Make these changes? [y/N] ")
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-}
-
-// readAnswer reads one line, byte by byte: what comes after it is for the next question.
-// A line that cannot be read is none.
-func readAnswer(in io.Reader) string {
-	var line []byte
-	one := make([]byte, 1)
-	for len(line) < maxAnswer {
-		n, err := in.Read(one)
-		if n == 1 && one[0] == '\n' {
-			break
-		}
-		if err != nil {
-			return ""
-		}
-		line = append(line, one[:n]...)
-	}
-	return strings.TrimSpace(string(line))
+	return yes, err
 }
 
 // progress tells people on standard error how far it is.

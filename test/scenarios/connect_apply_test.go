@@ -138,7 +138,9 @@ func TestConnectApplies(t *testing.T) {
 		t.Errorf("the hub (-want +got):\n%s", diff)
 	}
 	for _, p := range got.Parts {
-		if p.State == "made" && !slices.ContainsFunc(p.Changes, func(x struct{ Action, Resource, Type string }) bool { return x.Action == "Add" && x.Resource == "GuardDutyRule" && x.Type == "AWS::Events::Rule" }) {
+		if p.State == "made" && !slices.ContainsFunc(p.Changes, func(x struct{ Action, Resource, Type string }) bool {
+			return x.Action == "Add" && x.Resource == "GuardDutyRule" && x.Type == "AWS::Events::Rule"
+		}) {
 			t.Errorf("the change set of %s shows %+v", p.Part, p.Changes)
 		}
 	}
