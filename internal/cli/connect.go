@@ -185,7 +185,7 @@ func (s *shared) printConnect(v connectView) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "wrote into %s:\n", v.Dir)
 	for _, f := range v.Files {
-		fmt.Fprintf(&b, "  %-20s %s\n", strings.TrimPrefix(f.File, filepath.Clean(v.Dir)+string(filepath.Separator)), f.About)
+		fmt.Fprintf(&b, "  %-22s %s\n", strings.TrimPrefix(f.File, filepath.Clean(v.Dir)+string(filepath.Separator)), f.About)
 	}
 	fmt.Fprintf(&b, "\nThe hub is %s in %s. Detectors are taken in %s.\n", cmp.Or(v.HubAccount, "an account that the commands name "+hubPlaceholder), v.Region, strings.Join(v.Regions, ", "))
 	fmt.Fprintf(&b, "The member role is for the playbooks %s.\n\nNext:\n", short(strings.Join(v.Playbooks, ", "), 200))
