@@ -29,6 +29,19 @@ type Channel struct {
 	Answer   string    `json:"answer,omitempty" doc:"What it answered then. Untrusted text."`
 	FailedAt time.Time `json:"failed_at,omitzero" doc:"When a try last failed."`
 	Problem  string    `json:"problem,omitempty" doc:"Why. Untrusted text: it may be the receiver's."`
+	// What is not there is sent by itself.
+	GroupBy       []string `json:"group_by,omitempty" nullable:"false" doc:"What the notifications of one message share, besides what happened and the status; nothing: each is a message."`
+	GroupWait     string   `json:"group_wait,omitempty" doc:"How long the first of a group waits for others, as in 30s."`
+	GroupInterval string   `json:"group_interval,omitempty" doc:"How long until the next message of the group."`
+	MaxPerMessage int      `json:"max_per_message,omitempty" doc:"What a message lists at most."`
+}
+
+func channelOf(r notify.Report) Channel {
+	c := Channel{Name: r.Name, Kind: r.Kind, Sent: r.Sent, Failed: r.Failed, SentAt: r.SentAt, Answer: r.Answer, FailedAt: r.FailedAt, Problem: r.Problem}
+	if g := r.Grouping; len(g.By) > 0 {
+		c.GroupBy, c.GroupWait, c.GroupInterval, c.MaxPerMessage = g.By, g.Wait.String(), g.Interval.String(), g.Max
+	}
+	return c
 }
 
 // ChannelTest is what came of a test message.
@@ -62,7 +75,7 @@ func (a *API) registerChannels() {
 			}
 			items := []Channel{}
 			for _, r := range a.cfg.Channels.Reports() {
-				items = append(items, Channel(r))
+				items = append(items, channelOf(r))
 			}
 			return pageOf(items, ""), nil
 		})

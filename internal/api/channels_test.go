@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,7 +18,7 @@ import (
 type channelVault struct{ v *vault }
 
 func (c channelVault) Reports() []notify.Report {
-	return []notify.Report{{Name: "broken", Kind: "slack"}, {Name: "mail", Kind: "email", Sent: 2, Answer: "SMTP ok"}}
+	return []notify.Report{{Name: "broken", Kind: "slack"}, {Name: "mail", Kind: "email", Sent: 2, Answer: "SMTP ok", Grouping: notify.Grouping{By: []string{"rule"}, Interval: time.Minute, Max: 50}}}
 }
 
 func (c channelVault) Test(_ context.Context, channel, event, by string) (notify.Trial, error) {
@@ -48,7 +49,7 @@ func TestChannelsAreTestedByAdministrators(t *testing.T) {
 		t.Errorf("reached: %v, audited: %v", b.calls, b.audited)
 	}
 	list, err := b.as(t, "reader", "*").Channels(ctx)
-	if err != nil || len(list.Items) != 2 || list.Items[1] != (api.Channel{Name: "mail", Kind: "email", Sent: 2, Answer: "SMTP ok"}) {
+	if err != nil || len(list.Items) != 2 || !cmp.Equal(list.Items[1], api.Channel{Name: "mail", Kind: "email", Sent: 2, Answer: "SMTP ok", GroupBy: []string{"rule"}, GroupWait: "0s", GroupInterval: "1m0s", MaxPerMessage: 50}) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	admin := b.as(t, "admin", "*")

@@ -27,5 +27,5 @@ func newWebhooks(cfg config.Webhooks) (automation.Webhooks, error) {
 // Post answers automation.Webhooks.
 func (w webhooks) Post(ctx context.Context, post automation.Webhook) (automation.WebhookAnswer, error) {
 	answer, err := w.poster.Do(ctx, webhook.Post(post))
-	return automation.WebhookAnswer(answer), err
+	return automation.WebhookAnswer{Code: answer.Code, Body: answer.Body}, err
 }

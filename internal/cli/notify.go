@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/notify"
 )
 
@@ -16,7 +18,7 @@ func (s *shared) notifyCommand() *cobra.Command {
 
 func (s *shared) notifyChannelsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "channels", Short: "List channels with what they did since the server started", Args: cobra.NoArgs,
+		Use: "channels", Short: "List channels with how they group and what they did since the server started", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.client()
 			if err != nil {
@@ -27,14 +29,26 @@ func (s *shared) notifyChannelsCommand() *cobra.Command {
 				return err
 			}
 			return s.print(s.Out, found.Items, func() grid {
-				g := grid{header: []string{"Name", "Kind", "Sent", "Last sent", "Answer", "Failed", "Last failed", "Problem"}}
+				g := grid{header: []string{"Name", "Kind", "Sent", "Last sent", "Answer", "Failed", "Last failed", "Problem", "Grouped"}}
 				for _, v := range found.Items {
-					g.rows = append(g.rows, []string{v.Name, v.Kind, count(v.Sent), moment(v.SentAt), short(v.Answer, 60), count(v.Failed), moment(v.FailedAt), short(v.Problem, 80)})
+					g.rows = append(g.rows, []string{v.Name, v.Kind, count(v.Sent), moment(v.SentAt), short(v.Answer, 60), count(v.Failed), moment(v.FailedAt), short(v.Problem, 80), groupingOf(v)})
 				}
 				return g
 			})
 		},
 	}
+}
+
+// groupingOf says how a channel's messages are grouped.
+func groupingOf(c api.Channel) string {
+	if len(c.GroupBy) == 0 {
+		return "no"
+	}
+	first := "at once"
+	if c.GroupWait != "0s" {
+		first = "after " + c.GroupWait
+	}
+	return fmt.Sprintf("by %s, %s, then every %s, %d a message", strings.Join(c.GroupBy, ", "), first, c.GroupInterval, c.MaxPerMessage)
 }
 
 func (s *shared) notifyTestCommand() *cobra.Command {

@@ -126,6 +126,8 @@ type Report struct {
 	Answer       string    // to it
 	FailedAt     time.Time // of the last try that failed; zero is none
 	Problem      string    // of that try
+	// Grouping is how its messages are grouped; By is empty where each is sent by itself.
+	Grouping Grouping
 }
 
 // Reports gives the channels by name.
@@ -136,6 +138,9 @@ func (s *Stage) Reports() []Report {
 	for name := range s.cfg.Channels {
 		r := s.done[name]
 		r.Name, r.Kind = name, s.cfg.Kinds[name]
+		if g, grouped := s.cfg.Groups[name]; grouped {
+			r.Grouping = g.filled()
+		}
 		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b Report) int { return strings.Compare(a.Name, b.Name) })

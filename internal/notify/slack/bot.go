@@ -155,7 +155,7 @@ func (b *Bot) judge(a webhook.Answer) (string, error) {
 	word := notify.Clean(said.Error, 100)
 	switch {
 	case a.Code == http.StatusRequestTimeout || a.Code == http.StatusTooManyRequests || a.Code >= 500 || slices.Contains(passing, said.Error):
-		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s answered %d %s", b.host, a.Code, word), again)
+		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s answered %d %s", b.host, a.Code, word), max(again, a.Again))
 	case a.Code < 200 || a.Code >= 300:
 		return "", fault.Terminal(fault.Errorf(fault.Denied, op, "%s answered %d %s", b.host, a.Code, word))
 	case broken:

@@ -40,6 +40,7 @@ type workspace struct {
 	got    []posted
 	code   int
 	answer string // "" = taken
+	after  string // Retry-After of an answer
 }
 
 func (w *workspace) ServeHTTP(res http.ResponseWriter, req *http.Request) {
@@ -52,6 +53,9 @@ func (w *workspace) ServeHTTP(res http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if w.answer != "" {
+		if w.after != "" {
+			res.Header().Set("Retry-After", w.after)
+		}
 		res.WriteHeader(w.code)
 		_, _ = io.WriteString(res, w.answer)
 		return

@@ -75,7 +75,8 @@ func allows(pattern, host string) bool {
 // MaxItems is how many rows of a table fit into one message.
 func (s *Sender) MaxItems() int { return maxRows }
 
-// Send posts m and gives Slack's status and word. 408, 429 and 5xx are tried again.
+// Send posts m and gives Slack's status and word. 408, 429 and 5xx are tried again,
+// not before Retry-After.
 func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	const op = "post to slack"
 	raw, err := json.Marshal(layout(m))
@@ -94,7 +95,7 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	case answer.Code >= 200 && answer.Code < 300:
 		return said, nil
 	case answer.Code == http.StatusRequestTimeout || answer.Code == http.StatusTooManyRequests || answer.Code >= 500:
-		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s answered %d: %s", s.host, answer.Code, notify.Clean(answer.Body, 200)), again)
+		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s answered %d: %s", s.host, answer.Code, notify.Clean(answer.Body, 200)), max(again, answer.Again))
 	}
 	return "", fault.Terminal(fault.Errorf(fault.Denied, op, "%s answered %d: %s", s.host, answer.Code, notify.Clean(answer.Body, 200)).
 		WithHint("make the webhook anew in Slack and set its url where url_env of the channel says, then restart and run: parry notify test"))

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,7 @@ import (
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/notify/slack"
+	"github.com/parry-security/parry/internal/store/storetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -51,6 +53,9 @@ func receive(t testing.TB, code int, word string) (*slack.Sender, *string) {
 		}
 		*body = string(raw)
 		w.Header().Set("Location", "https://hooks.slack.com/elsewhere")
+		if after, ok := strings.CutPrefix(word, "after "); ok {
+			w.Header().Set("Retry-After", after)
+		}
 		w.WriteHeader(code)
 		_, _ = io.WriteString(w, word)
 	}))
@@ -97,6 +102,26 @@ func TestSend(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), pretty.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestSlackSaysWhen: what Slack asks for is waited for, and no less than by ourselves.
+// https://docs.slack.dev/apis/web-api/rate-limits
+func TestSlackSaysWhen(t *testing.T) {
+	t.Parallel()
+	m := rendered(t, bus.RemediationChanged, bus.SourceParry, failed, "t")
+	date := time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat)
+	for after, want := range map[string][2]time.Duration{
+		"1": {30 * time.Second, 0}, "90": {90 * time.Second, 0}, "86400": {time.Hour, 0}, "-5": {30 * time.Second, 0}, "soon": {30 * time.Second, 0}, date: {3 * time.Minute, 5 * time.Second},
+	} {
+		s, _ := receive(t, http.StatusTooManyRequests, "after "+after)
+		_, err := s.Send(t.Context(), m)
+		wait, again := fault.IsTransient(err)
+		_, err = bot(t, &workspace{code: http.StatusTooManyRequests, answer: "slow", after: after}, storetest.SQLite(t)).Send(t.Context(), m)
+		waitBot, againBot := fault.IsTransient(err)
+		if !again || !againBot || (wait-want[0]).Abs() > want[1] || (waitBot-want[0]).Abs() > want[1] {
+			t.Errorf("Retry-After %s gives %s, to the bot %s, want %s", after, wait, waitBot, want[0])
+		}
 	}
 }
 

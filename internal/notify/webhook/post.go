@@ -63,6 +63,8 @@ type Post struct {
 type Answer struct {
 	Code int
 	Body string
+	// Again is the wait that Retry-After asks for, an hour at most; zero = it says none.
+	Again time.Duration
 }
 
 var (
@@ -147,7 +149,8 @@ func (p *Poster) Do(ctx context.Context, post Post) (Answer, error) {
 	if err != nil {
 		return Answer{}, fault.Errorf(fault.Unavailable, op, "%s: read the answer: %w", req.URL.Hostname(), err)
 	}
-	return Answer{Code: res.StatusCode, Body: strings.ToValidUTF8(string(raw), "\uFFFD")}, nil
+	said, _ := http.ParseTime(res.Header.Get("Date")) // the receiver's clock, by which its dates count
+	return Answer{Code: res.StatusCode, Body: strings.ToValidUTF8(string(raw), "\uFFFD"), Again: retryAfter(res.Header.Get("Retry-After"), said)}, nil
 }
 
 func (p *Poster) request(ctx context.Context, post Post) (*http.Request, error) {

@@ -132,7 +132,7 @@ func (s *Sender) judge(res *http.Response) error {
 	case code >= 200 && code < 300:
 		return nil
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests || code >= 500:
-		return fault.Transient(fault.E(fault.Unavailable, op, err), s.retryAfter(res.Header.Get("Retry-After")))
+		return fault.Transient(fault.E(fault.Unavailable, op, err), max(again, retryAfter(res.Header.Get("Retry-After"), s.clock.Now())))
 	case code >= 300 && code < 400:
 		return fault.Terminal(fault.E(fault.Denied, op, err).WithHint("redirects are not followed: set the channel's url to where it leads"))
 	default:
@@ -140,13 +140,13 @@ func (s *Sender) judge(res *http.Response) error {
 	}
 }
 
-// retryAfter reads seconds or a date.
-func (s *Sender) retryAfter(v string) time.Duration {
-	wait := again
+// retryAfter reads seconds or a date: zero where it says neither, or what has passed.
+func retryAfter(v string, now time.Time) time.Duration {
+	var wait time.Duration
 	if n, err := strconv.Atoi(v); err == nil {
 		wait = time.Duration(min(max(n, 0), int(maxAgain/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		wait = at.Sub(s.clock.Now())
+	} else if at, err := http.ParseTime(v); err == nil && !now.IsZero() {
+		wait = at.Sub(now)
 	}
-	return min(max(wait, again), maxAgain)
+	return min(max(wait, 0), maxAgain)
 }
