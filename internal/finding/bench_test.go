@@ -52,3 +52,14 @@ func BenchmarkReopen(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkEncode(b *testing.B) {
+	f, err := finding.Reopen(samples(b)["afsbp-s3.4.json"])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = f.With("ProcessedAt", "2026-01-01T00:00:00.000Z").JSON()
+	}
+}

@@ -154,6 +154,16 @@ func TestEncoderAgreesWithTheStandardLibrary(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, f.JSON(), want)
 		}
 	}
+	bare := minimal(t, nil)
+	for _, letter := range []string{"\x00", "\x1f", " ", "\"", "#", "!", "\\", "[", "]", "<", "~", "\x7f", "\u0080", "é", "\u2028", "\U0001f600", "\ufffd"} {
+		for at := range 18 { // what is looked at is eight bytes long
+			text := strings.Repeat("a", at) + letter + strings.Repeat("z", 17-at)
+			got := string(bare.With("Title", text).JSON())
+			if want := `"Title":` + standard(t, text); !strings.Contains(got, want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	}
 }
 
 func standard(t testing.TB, v any) string {

@@ -83,7 +83,10 @@ func appendObject(b []byte, m map[string]any) []byte {
 // appendString copies plain text and leaves everything that needs an escape to
 // encoding/json, so that there is one set of rules for escapes.
 func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
+	i := 0
+	for ; i+8 <= len(s) && plain8(s[i:]); i += 8 {
+	}
+	for ; i < len(s); i++ {
 		c := s[i]
 		if c < 0x20 || c == '"' || c == '\\' || c == 0xe2 || c >= utf8.RuneSelf && !utf8.ValidString(s) {
 			return append(b, fallback(s)...)
@@ -92,6 +95,16 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
+}
+
+// plain8 reports whether the first eight bytes of s are ASCII that needs no escape.
+func plain8(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, slash := x^ones*'"', x^ones*'\\'
+	// A byte that is less than what is taken from it borrows into its highest bit.
+	return (x|(x-ones*0x20)|(quote-ones)|(slash-ones))&highs == 0
 }
 
 // fallback gives null for what JSON cannot say; a decoder makes no such value.

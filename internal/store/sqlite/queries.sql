@@ -1,9 +1,10 @@
 -- The statements of the store for SQLite. Each "-- name:" line starts one; the
 -- names are the fields of store.Queries. Statements marked "row" run once per
--- row of a batch, prepared.
+-- row of a batch, prepared; where they take their values in order, they name none: the
+-- driver looks up the name of each value of each row.
 
 -- name: InboxAppend row
-INSERT INTO inbox (source, trusted, received_at, doc) VALUES ($1, $2, $3, $4);
+INSERT INTO inbox (source, trusted, received_at, doc) VALUES (?, ?, ?, ?);
 
 -- name: InboxPeek
 SELECT seq, source, trusted, received_at, doc FROM inbox WHERE seq > $1 ORDER BY seq LIMIT $2;
@@ -19,7 +20,7 @@ WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < $1)
 SELECT (SELECT COALESCE(MAX(rid), 0) FROM finding) + n FROM r;
 
 -- name: IdentityAppend row
-INSERT INTO finding_identity (key, account, rid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+INSERT INTO finding_identity (key, account, rid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- name: FindingCurrent
 SELECT i.key, f.rid, f.rev, f.resources, f.account, f.region, f.control, f.severity, f.workflow, f.record_state, f.evidence
@@ -31,7 +32,7 @@ CROSS JOIN finding f ON f.rid = i.rid;
 INSERT INTO finding (rid, account, product_arn, id, rev, region, control, generator, product, severity,
     severity_normalized, workflow, record_state, compliance, resource_id, resource_type, title, source,
     trusted, touched, created_at, updated_at, stored_at, resources, priority, due_at, overdue, threat, evidence, exception, exempt_at, types)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: FindingUpdate row
 UPDATE finding SET rev = $5, region = $6, control = $7, generator = $8, product = $9, severity = $10,
@@ -46,17 +47,17 @@ INSERT INTO finding_doc (rid, docs) VALUES ($2, $3)
 ON CONFLICT (rid) DO UPDATE SET docs = excluded.docs;
 
 -- name: TextPut row
-INSERT INTO finding_text (rid, text) VALUES ($1, $2)
+INSERT INTO finding_text (rid, text) VALUES (?, ?)
 ON CONFLICT (rid) DO UPDATE SET text = excluded.text WHERE finding_text.text <> excluded.text;
 
 -- name: TextDelete row
-DELETE FROM finding_text WHERE rid = $1;
+DELETE FROM finding_text WHERE rid = ?;
 
 -- name: ResourceAppend row
 INSERT INTO finding_further (resource_id, rid) VALUES ($3, $2) ON CONFLICT DO NOTHING;
 
 -- name: ResourceDelete row
-DELETE FROM finding_further WHERE rid = $1;
+DELETE FROM finding_further WHERE rid = ?;
 
 -- name: UnsearchedRead
 SELECT rid FROM finding_unsearched;
@@ -73,29 +74,29 @@ WHERE f.rid <= $1 ORDER BY f.rid DESC LIMIT $2;
 UPDATE finding SET resources = $3, types = $4 WHERE rid = $2 AND account = $1;
 
 -- name: EventAppend row
-INSERT INTO finding_event (rid, at, doc) VALUES ($1, $2, $3);
+INSERT INTO finding_event (rid, at, doc) VALUES (?, ?, ?);
 
 -- name: CountAdd row
 INSERT INTO finding_count (account, region, control, severity, workflow, record_state, n)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count.n + excluded.n;
 
 -- name: CountAddKind row
 INSERT INTO finding_count_kind (region, control, severity, workflow, record_state, n)
-VALUES ($1, $2, $3, $4, $5, $6)
+VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (region, control, severity, workflow, record_state) DO UPDATE SET n = finding_count_kind.n + excluded.n;
 
 -- name: CountAddAccount row
 INSERT INTO finding_count_account (account, severity, workflow, record_state, n)
-VALUES ($1, $2, $3, $4, $5)
+VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (account, severity, workflow, record_state) DO UPDATE SET n = finding_count_account.n + excluded.n;
 
 -- name: CountAddControl row
-INSERT INTO finding_count_control (control, standards, state, n) VALUES ($1, $2, $3, $4)
+INSERT INTO finding_count_control (control, standards, state, n) VALUES (?, ?, ?, ?)
 ON CONFLICT (control, standards, state) DO UPDATE SET n = finding_count_control.n + excluded.n;
 
 -- name: CountAddControlAccount row
-INSERT INTO finding_count_control_account (account, control, standards, state, n) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO finding_count_control_account (account, control, standards, state, n) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (account, control, standards, state) DO UPDATE SET n = finding_count_control_account.n + excluded.n;
 
 -- name: FindingRead
@@ -155,27 +156,27 @@ SELECT f.account, f.control, f.standards, f.state, f.n FROM finding_count_contro
 -- name: CountControlAccounts
 SELECT '', f.control, f.standards, f.state, SUM(f.n) FROM finding_count_control_account f;
 
--- name: DayAdd bulk
+-- name: DayAdd row
 INSERT INTO finding_day (account, day, control, severity, active, fresh, resolved, suppressed)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (day, account, control, severity) DO UPDATE SET
     active = finding_day.active + excluded.active,
     fresh = finding_day.fresh + excluded.fresh,
     resolved = finding_day.resolved + excluded.resolved,
     suppressed = finding_day.suppressed + excluded.suppressed;
 
--- name: DayAddKind bulk
+-- name: DayAddKind row
 INSERT INTO finding_day_kind (day, control, severity, active, fresh, resolved, suppressed)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (day, control, severity) DO UPDATE SET
     active = finding_day_kind.active + excluded.active,
     fresh = finding_day_kind.fresh + excluded.fresh,
     resolved = finding_day_kind.resolved + excluded.resolved,
     suppressed = finding_day_kind.suppressed + excluded.suppressed;
 
--- name: DayAddAccount bulk
+-- name: DayAddAccount row
 INSERT INTO finding_day_account (day, account, severity, active, fresh, resolved, suppressed)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (day, account, severity) DO UPDATE SET
     active = finding_day_account.active + excluded.active,
     fresh = finding_day_account.fresh + excluded.fresh,
@@ -236,7 +237,7 @@ WHERE f.record_state = $1 AND f.updated_at < $2 AND f.stored_at < $2
 ORDER BY f.updated_at, f.rid LIMIT $3;
 
 -- name: EventDelete row
-DELETE FROM finding_event WHERE rid = $1;
+DELETE FROM finding_event WHERE rid = ?;
 
 -- name: DocDelete row
 DELETE FROM finding_doc WHERE rid = $2;
@@ -245,7 +246,7 @@ DELETE FROM finding_doc WHERE rid = $2;
 DELETE FROM finding WHERE rid = $2 AND account = $1;
 
 -- name: IdentityDelete row
-DELETE FROM finding_identity WHERE key = $1;
+DELETE FROM finding_identity WHERE key = ?;
 
 -- name: KeyInsert
 INSERT INTO api_key (access_key_id, secret, doc, created_at, revoked_at) VALUES ($1, $2, $3, $4, $5)
@@ -370,7 +371,7 @@ SELECT COUNT(*), COALESCE(SUM(size), 0) FROM automation_rule;
 SELECT id, arn, version, token, created_at, rev, doc FROM automation_rule ORDER BY created_at, id;
 
 -- name: RuleHitAdd row
-INSERT INTO automation_rule_hit (rule, matched, changed, last_at) VALUES ($1, $2, $3, $4)
+INSERT INTO automation_rule_hit (rule, matched, changed, last_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (rule) DO UPDATE SET matched = automation_rule_hit.matched + excluded.matched,
     changed = automation_rule_hit.changed + excluded.changed, last_at = MAX(automation_rule_hit.last_at, excluded.last_at);
 
@@ -497,7 +498,7 @@ FROM execution f WHERE f.id = $1;
 
 -- name: ExecutionInsert row
 INSERT INTO execution (id, remediation, segment, status, state, lease_owner, lease_epoch, started_at, ended_at, parent, root, document, version, account, region, target, started_by, token, current_step, current_action, parked, about, result, cross_account)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING;
 
 -- name: ExecutionToken
@@ -547,7 +548,7 @@ DELETE FROM script_call WHERE execution = $1;
 
 -- name: StepPut row
 INSERT INTO step (execution, seq, name, action, attempt, status, sealed, started_at, ended_at, step_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (execution, seq) DO UPDATE SET name = excluded.name, action = excluded.action,
     attempt = excluded.attempt, status = excluded.status, sealed = excluded.sealed,
     started_at = excluded.started_at, ended_at = excluded.ended_at, step_id = excluded.step_id;
@@ -745,7 +746,7 @@ DELETE FROM notification_thread WHERE (channel, thread) IN
     (SELECT channel, thread FROM notification_thread WHERE put_at < $1 LIMIT $2);
 
 -- name: AuditEnqueue row
-INSERT INTO audit_outbox (doc) VALUES ($1);
+INSERT INTO audit_outbox (doc) VALUES (?);
 
 -- name: AuditPending
 SELECT seq, doc FROM audit_outbox ORDER BY seq LIMIT $1;
@@ -757,7 +758,7 @@ DELETE FROM audit_outbox WHERE seq IN (SELECT value FROM json_each($1));
 SELECT seq FROM audit_log WHERE file = $1 AND seq IN (SELECT value FROM json_each($2));
 
 -- name: AuditInsert row
-INSERT INTO audit_log (idx, prev_hash, hash, file, seq, doc) VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO audit_log (idx, prev_hash, hash, file, seq, doc) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: AuditLast
 SELECT idx, prev_hash, hash, file, seq, doc FROM audit_log ORDER BY idx DESC LIMIT 1;
@@ -837,7 +838,7 @@ SELECT name, key, since, until, cap, used FROM budget WHERE until > $1 ORDER BY 
 DELETE FROM budget WHERE (name, key, since) IN (SELECT name, key, since FROM budget WHERE until <= $1 LIMIT $2);
 
 -- name: ThrottlePut row
-INSERT INTO throttle_cut (key, rate, at) VALUES ($1, $2, $3)
+INSERT INTO throttle_cut (key, rate, at) VALUES (?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET rate = excluded.rate, at = excluded.at
 -- What comes within half a second was the same storm, seen by another node.
 WHERE excluded.at >= throttle_cut.at + 500000;
@@ -854,7 +855,7 @@ SELECT count(*) FROM node WHERE until > $1;
 -- name: CallAppend row
 INSERT INTO aws_call (at, change_id, remediation, execution, step, mode, account, region, service, operation,
     class, resource, digest, request_id, attempts, http_status, duration, outcome, code, detail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (change_id) WHERE change_id <> '' DO NOTHING;
 
 -- name: CallUpdate
@@ -874,7 +875,7 @@ DELETE FROM aws_call WHERE seq IN
     (SELECT seq FROM aws_call WHERE seq <= (SELECT max(seq) FROM aws_call) - $1 ORDER BY seq LIMIT $2);
 
 -- name: RejectedPut row
-INSERT INTO rejected (id, source, place, finding_id, code, reason, at, cut, body, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)
+INSERT INTO rejected (id, source, place, finding_id, code, reason, at, cut, body, times) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 ON CONFLICT (id) DO UPDATE SET place = excluded.place, reason = excluded.reason, code = excluded.code, at = max(at, excluded.at), times = times + 1;
 
 -- name: RejectedPage
@@ -905,7 +906,7 @@ DELETE FROM source_state WHERE name IN (SELECT name FROM source_state WHERE subs
 
 -- name: MemberPut row
 INSERT INTO org_member (id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, tags_at, rev)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, unit = excluded.unit, unit_ids = excluded.unit_ids, state = excluded.state, tags = excluded.tags,
     joined_at = excluded.joined_at, last_seen = excluded.last_seen, tags_at = excluded.tags_at, rev = excluded.rev
 WHERE org_member.rev = excluded.rev - 1;
@@ -923,7 +924,7 @@ SELECT id, name, unit, unit_ids, state, tags, joined_at, first_seen, last_seen, 
 DELETE FROM org_member WHERE id IN (SELECT id FROM org_member WHERE state = 'LEFT' AND last_seen < $1 LIMIT $2);
 
 -- name: OrgChangePut row
-INSERT INTO org_change (account, at, kind, was, became) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING;
+INSERT INTO org_change (account, at, kind, was, became) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- name: OrgChangePage
 SELECT f.account, f.at, f.kind, f.was, f.became FROM org_change f;
@@ -932,7 +933,7 @@ SELECT f.account, f.at, f.kind, f.was, f.became FROM org_change f;
 DELETE FROM org_change WHERE (account, at, kind) IN (SELECT account, at, kind FROM org_change WHERE at < $1 ORDER BY at LIMIT $2);
 
 -- name: CoveragePut row
-INSERT INTO org_coverage (account, region, state, since, reason, detail, next, checked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO org_coverage (account, region, state, since, reason, detail, next, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, region) DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason, detail = excluded.detail,
     next = excluded.next, checked_at = excluded.checked_at;
 
@@ -943,10 +944,10 @@ SELECT f.account, f.region, f.state, f.since, f.reason, f.detail, f.next, f.chec
 SELECT f.state, f.reason, COUNT(*) FROM org_coverage f;
 
 -- name: CoverageDrop row
-DELETE FROM org_coverage WHERE account = $1 AND region = $2;
+DELETE FROM org_coverage WHERE account = ? AND region = ?;
 
 -- name: SightingPut row
-INSERT INTO org_sighting (account, region, source, at) VALUES ($1, $2, $3, $4)
+INSERT INTO org_sighting (account, region, source, at) VALUES (?, ?, ?, ?)
 ON CONFLICT (account, region, source) DO UPDATE SET at = max(at, excluded.at);
 
 -- name: SightingList
