@@ -12,7 +12,7 @@ import (
 type Resource struct {
 	Type    string
 	ARN     string
-	Name    string // last part of the ARN: bucket name, function name
+	Name    string // as its service's operations take it: of a bucket, a function, a repository
 	Account string
 	Region  string
 }
@@ -54,19 +54,16 @@ func NewResource(kind, arn, account, region string) (Resource, error) {
 	if parts[3] != "" && region != "" && parts[3] != region {
 		return bad("the ARN names Region %s, the finding Region %s", trim(parts[3], 30), region)
 	}
-	name := parts[5]
 	if kind == accountKind { // some scanners name it by the ARN of what they looked at in it
 		if parts[4] == "" {
 			return bad("%q names no account", trim(arn, 120))
 		}
 		return Resource{Type: kind, ARN: arn, Name: account, Account: account, Region: region}, nil
 	}
-	if i := strings.LastIndexAny(name, "/:"); i >= 0 {
-		if parts[2] == "s3" && parts[4] == "" {
-			return bad("%q is an object, not a bucket", trim(arn, 120)) // its last part is not the bucket's name
-		}
-		name = name[i+1:]
+	if parts[2] == "s3" && parts[4] == "" && strings.ContainsAny(parts[5], "/:") {
+		return bad("%q is an object, not a bucket", trim(arn, 120)) // its last part is not the bucket's name
 	}
+	name := nameOf(parts[2], parts[5])
 	if name == "" {
 		return bad("%q names nothing", trim(arn, 120))
 	}
@@ -117,9 +114,12 @@ var (
 // check holds an ARN against the form of its kind.
 func check(kind string, parts []string) error {
 	f, known := forms()[kind]
-	arn := trim(strings.Join(parts, ":"), 120)
+	arn, text := trim(strings.Join(parts, ":"), 120), parts[5]
+	if parts[2] == "logs" {
+		text = strings.TrimSuffix(text, ":*") // which is how CloudWatch Logs ends that of one group
+	}
 	switch {
-	case !known && (!anyName.MatchString(parts[5]) || climbs(parts[5])):
+	case !known && (!anyName.MatchString(text) || climbs(text)):
 		return fmt.Errorf("%q is not the ARN of one resource", arn)
 	case !known:
 		return nil
