@@ -158,12 +158,12 @@ iam: venv ## regenerate what is known of IAM's actions from the pinned policy_se
 deploy: ## write deploy/ anew: the templates of parry org connect where nothing is configured
 	$(GO) test ./test/cli -run TestDeployIsWhatConnectWrites -count 1 -update
 
-.PHONY: verify
 .PHONY: controls
 controls: ## write the catalogue of controls from pages of the Security Hub User Guide: make controls PAGES=DIR
 	@test -n "$(PAGES)" || { echo "name the folder with the pages: make controls PAGES=DIR"; exit 2; }
 	$(GO) run ./internal/control/gen -pages "$(PAGES)" -out internal/control/controls.tsv
 
+.PHONY: verify
 verify: models iam ## regenerate everything that is generated; fail when that changes a file
 	$(GO) test ./internal/api -run OpenAPI -count 1 -update
 	$(MAKE) --no-print-directory deploy

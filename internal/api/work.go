@@ -98,7 +98,7 @@ func (a *API) updateFinding(ctx context.Context, p auth.Principal, in *updateFin
 	if u.ErrorCode == triage.CodeNotFound {
 		return nil, unknownFinding(r.ID.Id)
 	}
-	return nil, fault.Errorf(fault.Conflict, op, "%s", u.ErrorMessage).WithHint("read it again: parry finding show %s", r.ID.Key())
+	return nil, fault.Errorf(fault.Conflict, op, "%s", u.ErrorMessage).WithHint("read the finding again, then repeat it: parry finding show ID")
 }
 
 // groupFindings counts within the caller's accounts. Severity has few values, and every

@@ -403,8 +403,8 @@ func (s *shared) findingRemediateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "remediate ID", Short: "Ask for a plan that fixes a finding; policy decides who approves it", Args: cobra.ExactArgs(1),
 		Long: "Asks for a plan, as a person: nothing is changed before it is approved, and not by whoever asked. Only a remediation of the finding that is\n" +
-			"under way keeps another from being asked for.",
-		Example: "  parry finding remediate FINDING\n  parry remediation watch REMEDIATION",
+			"under way keeps another from being asked for. ID is that of the finding, or of an earlier remediation of it.",
+		Example: "  parry finding remediate FINDING\n  parry finding remediate rem-ebdf6d7181800be20151\n  parry remediation watch REMEDIATION",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {

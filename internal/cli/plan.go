@@ -95,10 +95,17 @@ func (t *sheet) allowances(p remediation.Plan) {
 // verdict sums a plan up in a sentence or two.
 func verdict(p remediation.Plan, state remediation.State) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d change(s)", p.Changes())
-	if p.Irreversible() {
+	n := p.Changes()
+	b.WriteString(countOf(n, "change"))
+	switch {
+	case n == 0:
+	case p.Irreversible() && n == 1:
+		b.WriteString(", which cannot be undone")
+	case p.Irreversible():
 		b.WriteString(", not all of them can be undone")
-	} else {
+	case n == 1:
+		b.WriteString(", which can be undone")
+	default:
 		b.WriteString(", all of them can be undone")
 	}
 	if state == remediation.Planned || state == remediation.AwaitingApproval {
@@ -191,12 +198,16 @@ func (t *sheet) permission(c remediation.PlannedCall) {
 
 func (t *sheet) calls(calls []remediation.PlannedCall) {
 	t.line("What will be called")
+	wide := 28
+	for _, c := range calls {
+		wide = max(wide, len(c.Service+":"+c.Operation))
+	}
 	for _, c := range calls {
 		word := "read  "
 		if c.Class != apimodel.Read {
 			word = "CHANGE"
 		}
-		t.line("  %2d  %s  %-28s %-42s", c.Seq, word, c.Service+":"+c.Operation, "step "+c.Step)
+		t.line("  %2d  %s  %-*s step %s", c.Seq, word, wide, c.Service+":"+c.Operation, c.Step)
 		if c.Class == apimodel.Read {
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
+	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -94,7 +95,7 @@ func oneOf(flag string, value *string, values ...string) error {
 	return usage("%s %q is not one of %s", flag, *value, strings.Join(values, ", "))
 }
 
-// findFinding gives the one finding that text names: its Id, its key, or
+// findFinding gives the one finding that text names: its Id, its key, a remediation of it, or
 // "<ProductArn>/<Id>" where several products use the same Id.
 func findFinding(ctx context.Context, c *client.Client, text string) (api.Finding, error) {
 	page, err := c.Findings(ctx, client.FindingFilter{ID: text}, client.Paging{Limit: 2})
@@ -102,6 +103,11 @@ func findFinding(ctx context.Context, c *client.Client, text string) (api.Findin
 		id, ok := finding.ParseKey(text)
 		if !ok {
 			id, ok = splitIdentity(text)
+		}
+		if !ok && strings.HasPrefix(text, "rem-") {
+			if d, err := c.Remediation(ctx, remediation.ID(text)); err == nil { // else there is no such finding
+				id, ok = d.Remediation.Finding, d.Remediation.Finding.Id != ""
+			}
 		}
 		if ok {
 			page, err = c.Findings(ctx, client.FindingFilter{ID: id.Id, ProductArn: id.ProductArn}, client.Paging{Limit: 2})

@@ -119,7 +119,7 @@ func (x *localExecutions) execution(ctx context.Context, id string) (map[string]
 	// No server can be asked for a run of this process.
 	why, _, _ := strings.Cut(memberText(shown, "FailureMessage"), "; see: parry remediation show ")
 	if strings.HasPrefix(why, "Pending until its plan is approved") {
-		why = "Nothing was changed: its plan needs approval; add --yes to approve it as yourself"
+		why = "Nothing was changed: its plan needs approval; approve it as yourself: parry runbook resume " + id + " --yes"
 	}
 	if why != "" {
 		shown["FailureMessage"] = why

@@ -214,7 +214,7 @@ func (s *shared) resumedExecutions(ctx context.Context, run app.LocalRun) (*loca
 // resumeRun carries a run to its end, or to where it waits again.
 func (s *shared) resumeRun(ctx context.Context, x *localExecutions, run app.LocalRun, f resumeFlags) error {
 	id := run.Execution.ID
-	start := startFlags{yes: f.yes, watch: f.watch, wait: true, keep: true}
+	start := startFlags{yes: f.yes, watch: f.watch, wait: true}
 	if f.cancel {
 		if err := x.end(ctx, id, f.comment); err != nil {
 			return err

@@ -38,7 +38,6 @@ type startFlags struct {
 	wait        bool
 	watch       bool
 	yes         bool
-	keep        bool // leave a run that nobody can approve here to somebody else
 }
 
 // executions is where documents run: a server, or this process.
@@ -97,7 +96,8 @@ func (s *shared) runbookStartCommand() *cobra.Command {
 			"A NAME is a document of a server (PARRY_ENDPOINT, --endpoint or parry.yaml), which plans the run under its policies,\n" +
 			"as `aws ssm start-automation-execution` would there. A FILE runs in this process, with this process's own AWS\n" +
 			"credentials and a store below PARRY_DATA_DIR: its plan is shown, and a run that changes something asks first. Without\n" +
-			"a terminal nothing is changed until --yes, and the exit code is 5. A document's own assumeRole is honoured.\n\n" +
+			"a terminal and --yes nothing is changed: the exit code is 5, and parry runbook resume EXECUTION --yes carries out the plan\n" +
+			"that was shown. A document's own assumeRole is honoured.\n\n" +
 			"A parameter's value is text, or a JSON list or object; file:// reads it from a file. Exit codes: 0 the run ended with\n" +
 			"Success, 1 with Failed, TimedOut or Cancelled, 2 the command line is wrong, 5 it waits.",
 		Example: "  parry runbook start rotate.yaml --param KeyId=1234abcd-12ab-34cd-56ef-1234567890ab --plan\n" +
@@ -306,8 +306,8 @@ func (s *shared) propose(ctx context.Context, where executions, local proposer, 
 		}
 		return true, exit(ExitError, why)
 	}
-	// Without a terminal nobody can be asked; and this process, which alone could
-	// go on with the run, ends now.
+	// Without a terminal nobody can be asked: the run stays, and its plan with it, for
+	// whoever has read what is printed here.
 	e, err := where.execution(ctx, id)
 	if err != nil {
 		return true, err
@@ -315,11 +315,8 @@ func (s *shared) propose(ctx context.Context, where executions, local proposer, 
 	if err := s.printExecution(e); err != nil {
 		return true, err
 	}
-	fmt.Fprintln(s.Err, "nothing was changed; to run it add --yes")
-	if f.keep {
-		return true, exit(ExitWaiting, nil)
-	}
-	return true, errors.Join(where.cancel(ctx, id), exit(ExitWaiting, nil))
+	fmt.Fprintf(s.Err, "nothing was changed: the plan waits for approval\nnext:  parry runbook resume %s --yes carries it out; --cancel drops it\n", id)
+	return true, exit(ExitWaiting, nil)
 }
 
 // follow waits for the end of a run that this process carries out, or is told to

@@ -43,7 +43,7 @@ func tryPage(r app.TrialReport) ([]byte, error) {
 	const op = "write the report"
 	page, err := template.New("try").Funcs(template.FuncMap{
 		"arn": shortARN, "short": short, "absent": orAbsent, "undo": undoOf, "on": resourceOf, "role": planRole, "place": place, "counted": countOf,
-		"mark": markOf, "isChange": func(c remediation.PlannedCall) bool { return c.Class != apimodel.Read }, "request": requestOf,
+		"mark": markOf, "named": named, "parts": func(path string) []string { return strings.Split(path, ".") }, "isChange": func(c remediation.PlannedCall) bool { return c.Class != apimodel.Read }, "request": requestOf,
 		"verdict":  func(p remediation.Plan) string { return verdict(p, remediation.Planned) },
 		"document": policyText, "lower": strings.ToLower, "trim": strings.TrimSpace, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 		"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },

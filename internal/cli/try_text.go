@@ -143,18 +143,26 @@ func (t *sheet) unplanned(r app.TrialReport) {
 		if u.Hint != "" {
 			t.line("    next: %s", u.Hint)
 		}
-		for i, f := range u.Findings {
-			if i == maxUnplanned {
-				t.line("    and %d more", len(u.Findings)-i)
-				break
-			}
-			t.line("    %s", unplannedName(f))
+		for _, name := range named(u.Findings) {
+			t.line("    %s", name)
 		}
 	}
 }
 
 // maxUnplanned bounds the findings that are named with one reason.
 const maxUnplanned = 5
+
+// named names the first of the findings, and says how many more there are.
+func named(findings []app.TrialFinding) []string {
+	var out []string
+	for i, f := range findings {
+		if i == maxUnplanned {
+			return append(out, fmt.Sprintf("and %d more", len(findings)-i))
+		}
+		out = append(out, unplannedName(f))
+	}
+	return out
+}
 
 // unplannedName says which finding it is. Titles are of others and may be long.
 func unplannedName(f app.TrialFinding) string {

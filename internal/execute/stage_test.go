@@ -139,7 +139,7 @@ func TestNoPlanRunsWithoutItsApproval(t *testing.T) {
 			if r.State != c.state || !strings.Contains(r.Reason, c.reason) || !strings.Contains(r.Reason, "0 change(s)") {
 				t.Errorf("%s: %s", r.State, r.Reason)
 			}
-			if !strings.HasSuffix(r.Hint, "parry finding remediate "+r.Finding.Key()) {
+			if !strings.HasSuffix(r.Hint, "parry finding remediate "+string(r.ID)) {
 				t.Errorf("hint = %s", r.Hint)
 			}
 			// What an exception stopped names it, and nothing else does: route plans that

@@ -88,7 +88,7 @@ func (d *Desk) RequestUndo(ctx context.Context, id remediation.ID, principal str
 	}
 	if r.Kind == remediation.KindUndo {
 		return "", fault.Errorf(fault.Conflict, "request undo", "%s is itself an undo", id).
-			WithHint("remediate the finding again: parry finding remediate %s", r.Finding.Key())
+			WithHint("remediate the finding again: parry finding remediate %s", r.UndoOf)
 	}
 	if !r.State.Can(remediation.Undoing) {
 		return "", fault.Errorf(fault.Conflict, "request undo", "remediation %s is %s and cannot be undone", id, r.State).

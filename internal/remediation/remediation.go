@@ -76,7 +76,8 @@ func (r Remediation) Title() string {
 	return r.Control
 }
 
-// Again is the command that asks for what r did once more.
+// Again is the command that asks for what r did once more. A fix is named by its own id,
+// which people can type: a finding's may be long, and is what somebody sent.
 func (r Remediation) Again() string {
 	if r.Kind == KindUndo {
 		return "parry remediation undo " + string(r.UndoOf)
@@ -84,5 +85,5 @@ func (r Remediation) Again() string {
 	if r.Kind == KindRun {
 		return "parry runbook start " + r.Runbook
 	}
-	return "parry finding remediate " + r.Finding.Key()
+	return "parry finding remediate " + string(r.ID)
 }

@@ -196,6 +196,7 @@ func (n *node) titleIsText(t *testing.T, id finding.ID) {
 		{"finding", "show", id.Key()},
 		{"finding", "history", id.Key()},
 		{"remediation", "list"},
+		{"finding", "show", string(r.ID)}, // by its remediation
 		{"remediation", "show", string(r.ID)},
 		{"finding", "show", id.Key(), "-o", "json"},
 		{"finding", "list", "-o", "csv"},
