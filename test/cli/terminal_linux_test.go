@@ -222,7 +222,7 @@ func TestOnATerminalAChangeIsAskedFor(t *testing.T) {
 				t.Errorf("it ended with %d, want %d and %q:\n%s", code, c.code, c.says, said)
 			}
 			plan, _, _ := strings.Cut(said, run)
-			for _, text := range []string{"Run of make", "sqs:CreateQueue", "1 change, which can be undone"} {
+			for _, text := range []string{"Run of make", "sqs:CreateQueue", "1 change, which cannot be undone"} {
 				if !strings.Contains(plan, text) {
 					t.Errorf("the plan before the question has no %q:\n%s", text, plan)
 				}
