@@ -188,4 +188,12 @@ func (x *localExecutions) resume(ctx context.Context, id, step string) error {
 	return x.local.Signal(ctx, id, string(automation.SignalResume), step, "")
 }
 
+// settle waits until the remediation of an execution that has ended has ended too: one
+// that is left before that is listed as unfinished. If it takes too long, resume does it.
+func (x *localExecutions) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	_, _ = x.local.Await(ctx, x.run, nil)
+}
+
 func (x *localExecutions) close(ctx context.Context) error { return x.local.Stop(ctx) }

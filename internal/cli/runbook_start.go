@@ -257,6 +257,9 @@ func (s *shared) finish(ctx context.Context, where executions, id string, f star
 	if err != nil {
 		return err
 	}
+	if x, ok := where.(*localExecutions); ok && hasEnded(e) {
+		x.settle(ctx)
+	}
 	if err := s.printExecution(e); err != nil {
 		return err
 	}

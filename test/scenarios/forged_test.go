@@ -36,12 +36,24 @@ const hostileTitle = "<script>alert(1)</script><img src=x onerror=alert(1)> {{.A
 // has seen no change, and a program that does not ask Parry finds everything as it was.
 func TestForgedFindingsChangeNothing(t *testing.T) {
 	t.Parallel()
+	for name, edits := range map[string]func(t *testing.T) []func(document){
+		"SQLite":     func(*testing.T) []func(document) { return nil },
+		"PostgreSQL": func(t *testing.T) []func(document) { return []func(document){earth(t).onPostgres(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forgeries(t, edits(t))
+		})
+	}
+}
+
+func forgeries(t *testing.T, edits []func(document)) {
 	w, resources, file := controlsWorld(t)
 	e := w.env.Estate
 	dev, prod, home := e.Members["dev"].Account, e.Members["prod"].Account, e.Region
 	bad := func(member, control string) resource { return resources[member+"/"+home+"/"+control+"/bad"] }
 	bucket := strings.TrimPrefix(bad("dev", "S3.8").ID, "arn:aws:s3:::")
-	n := w.install(t, func(cfg document) {
+	n := w.install(t, append(edits, func(cfg document) {
 		var rules []document
 		for _, c := range []string{"S3.1", "S3.8", "EC2.13", "KMS.4"} {
 			match := []any{document{"suffix": "/" + c}}
@@ -53,7 +65,7 @@ func TestForgedFindingsChangeNothing(t *testing.T) {
 			}})
 		}
 		cfg["bus_rules"] = append(rules, cfg["bus_rules"].([]document)[1]) // and tell people
-	})
+	})...)
 	for name, args := range map[string][]string{
 		"guest":  {"--account", dev, "--product", "aws/securityhub", "--trusted"},
 		"rumour": {"--account", "*", "--product", "aws/securityhub"}, // not trusted
