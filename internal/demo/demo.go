@@ -117,6 +117,7 @@ func (s *story) tell(ctx context.Context) error {
 		took := s.clock.Now().Sub(start)
 		result := StepResult{Title: st.title, OK: err == nil, Detail: detail, MS: took.Milliseconds()}
 		if err != nil {
+			err = s.withServerEnd(err)
 			result.Detail = err.Error()
 		}
 		s.summary.Steps = append(s.summary.Steps, result)

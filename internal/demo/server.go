@@ -60,6 +60,20 @@ func (s *story) launch(ctx context.Context) (*server, time.Duration, error) {
 	}
 }
 
+// withServerEnd adds to what went wrong that the server has ended by itself, and what it
+// said last: whoever reads that it cannot be reached could not look, its log is removed.
+func (s *story) withServerEnd(err error) error {
+	if s.server == nil {
+		return err
+	}
+	select {
+	case <-s.server.done:
+		return fmt.Errorf("%w\nparry serve had ended (%v): %s", err, s.server.cmd.ProcessState, tail(s.server.log))
+	default:
+		return err
+	}
+}
+
 func healthy(ctx context.Context, endpoint string) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/v1/health", nil)
 	if err != nil {
