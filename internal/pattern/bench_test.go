@@ -52,53 +52,39 @@ func set(tb testing.TB, n int) *pattern.Set {
 	return &s
 }
 
-// BenchmarkSet parses one event and matches it against 100 rules per operation.
+// BenchmarkSet matches one valid event against 1,000 rules per operation.
 func BenchmarkSet(b *testing.B) {
-	events, s := asff(1, 500), set(b, 100)
+	s := set(b, 1000)
+	var events []pattern.Text
+	for _, raw := range asff(1, 500) {
+		events = append(events, text(b, string(raw)))
+	}
 	bytes, matched := 0, 0
+	var names []string
+	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		raw := events[i%len(events)]
-		e, err := pattern.ParseEvent(raw)
-		if err != nil {
+		e := events[i%len(events)]
+		var err error
+		if names, err = s.Match(e, names[:0]); err != nil {
 			b.Fatal(err)
 		}
-		names, err := s.Match(e)
-		if err != nil {
-			b.Fatal(err)
-		}
-		bytes += len(raw)
+		bytes += e.Len()
 		matched += len(names)
 	}
 	b.SetBytes(int64(bytes / b.N))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(float64(matched)/float64(b.N), "matches/event")
+	if matched == 0 {
+		b.Error("no rule matches")
+	}
 }
 
-// BenchmarkParseEvent is the part of BenchmarkSet that does not depend on rules.
+// BenchmarkParseEvent is what explaining needs, and what matching was before.
 func BenchmarkParseEvent(b *testing.B) {
 	events := asff(1, 500)
 	for i := 0; b.Loop(); i++ {
 		if _, err := pattern.ParseEvent(events[i%len(events)]); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func TestBenchmarkRulesMatchSometimes(t *testing.T) {
-	t.Parallel()
-	s, n := set(t, 100), 0
-	for _, raw := range asff(1, 500) {
-		e, err := pattern.ParseEvent(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names, err := s.Match(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += len(names)
-	}
-	if n == 0 {
-		t.Error("no rule of the benchmark ever matches")
 	}
 }

@@ -3,6 +3,8 @@ package pattern
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/parry-security/parry/internal/fault"
 )
 
 // elementSet is a set of array elements.
@@ -46,21 +48,41 @@ func (s *elementSet) seal() {
 // order: those that the leaves taken so far lie in.
 type choice []int32
 
+// chooser finds leaves that may be taken together.
+type chooser struct {
+	elements []element
+	steps    int
+}
+
+// settled is a clause with where it is met.
+type settled struct {
+	*found
+	absent bool
+}
+
+// spend counts work, so that no event and no pattern can hold up the others.
+func (m *chooser) spend(n int) error {
+	if m.steps += n; m.steps <= MaxSteps {
+		return nil
+	}
+	return fault.Errorf(fault.Exhausted, "match event", "the event needs more than %d steps for this pattern", MaxSteps).
+		WithHint("name fewer fields inside arrays, or fewer alternatives, in the pattern")
+}
+
 // choose settles clauses one after the other. Two leaves may be taken together
 // unless they lie in different elements of one array; the absence of a field is
 // judged among the elements taken before it.
-func (m *matcher) choose(clauses []*clause) (bool, error) {
+func (m *chooser) choose(clauses []settled) (bool, error) {
 	used, err := m.lastUse(clauses)
 	if err != nil {
 		return false, err
 	}
 	choices := []choice{nil}
 	for i, c := range clauses {
-		f := &m.found[c.index]
 		next := choiceSet{}
-		keep := func(at int32) bool { return used[m.event.elements[at].array] > i }
+		keep := func(at int32) bool { return used[m.elements[at].array] > i }
 		for _, ch := range choices {
-			if err := m.extend(f, c.absent, ch, keep, &next); err != nil {
+			if err := m.extend(c.found, c.absent, ch, keep, &next); err != nil {
 				return false, err
 			}
 		}
@@ -72,7 +94,7 @@ func (m *matcher) choose(clauses []*clause) (bool, error) {
 }
 
 // extend adds to next every way to settle a clause after ch.
-func (m *matcher) extend(f *found, absent bool, ch choice, keep func(int32) bool, next *choiceSet) error {
+func (m *chooser) extend(f *found, absent bool, ch choice, keep func(int32) bool, next *choiceSet) error {
 	if absent {
 		free := true
 		err := m.consistent(&f.all, ch, func(int32) error { free = false; return errStop })
@@ -80,35 +102,34 @@ func (m *matcher) extend(f *found, absent bool, ch choice, keep func(int32) bool
 			return err
 		}
 		if free {
-			next.add(ch, noElement, m.event, keep)
+			next.add(ch, noElement, m.elements, keep)
 		}
 	}
 	return m.consistent(&f.in, ch, func(in int32) error {
 		work := 8 + len(ch)
 		if in != noElement {
-			work += 4 * int(m.event.elements[in].depth)
+			work += 4 * int(m.elements[in].depth)
 		}
 		if err := m.spend(work); err != nil {
 			return err
 		}
-		next.add(ch, in, m.event, keep)
+		next.add(ch, in, m.elements, keep)
 		return nil
 	})
 }
 
 // lastUse gives for each array the last clause that looks at it: after that, two
 // choices that differ in it only are one.
-func (m *matcher) lastUse(clauses []*clause) (map[int32]int, error) {
+func (m *chooser) lastUse(clauses []settled) (map[int32]int, error) {
 	used := map[int32]int{}
 	for i, c := range clauses {
-		f := &m.found[c.index]
-		for _, set := range [...]*elementSet{&f.in, &f.all} {
+		for _, set := range [...]*elementSet{&c.in, &c.all} {
 			if err := m.spend(len(set.list)); err != nil {
 				return nil, err
 			}
 			for _, at := range set.list {
-				for ; at != noElement; at = m.event.elements[at].parent {
-					array := m.event.elements[at].array
+				for ; at != noElement; at = m.elements[at].parent {
+					array := m.elements[at].array
 					if last, ok := used[array]; ok && last == i {
 						break // the arrays around it are marked too
 					}
@@ -128,7 +149,7 @@ type stop struct{}
 func (stop) Error() string { return "stop" }
 
 // consistent calls yield for the members of set that agree with ch.
-func (m *matcher) consistent(set *elementSet, ch choice, yield func(int32) error) error {
+func (m *chooser) consistent(set *elementSet, ch choice, yield func(int32) error) error {
 	candidates := set.list
 	if len(ch) > 0 && len(candidates) > indexFrom {
 		var err error
@@ -156,22 +177,22 @@ func (m *matcher) consistent(set *elementSet, ch choice, yield func(int32) error
 
 // near gives the members of set that can agree with ch: where all of set lies in
 // an array in which ch has chosen, those in the chosen element.
-func (m *matcher) near(set *elementSet, ch choice) ([]int32, error) {
+func (m *chooser) near(set *elementSet, ch choice) ([]int32, error) {
 	if set.under == nil {
 		set.under, set.inArray = map[int32][]int32{}, map[int32]int{}
 		for _, in := range set.list {
-			for at := in; at != noElement; at = m.event.elements[at].parent {
+			for at := in; at != noElement; at = m.elements[at].parent {
 				if err := m.spend(4); err != nil {
 					return nil, err
 				}
 				set.under[at] = append(set.under[at], in)
-				set.inArray[m.event.elements[at].array]++
+				set.inArray[m.elements[at].array]++
 			}
 		}
 	}
 	best := set.list
 	for _, at := range ch {
-		if set.inArray[m.event.elements[at].array] != len(set.list) {
+		if set.inArray[m.elements[at].array] != len(set.list) {
 			continue
 		}
 		if here := set.under[at]; len(here) < len(best) {
@@ -182,16 +203,16 @@ func (m *matcher) near(set *elementSet, ch choice) ([]int32, error) {
 }
 
 // agrees reports whether no array that holds in is chosen at another element.
-func (m *matcher) agrees(ch choice, in int32) (bool, error) {
+func (m *chooser) agrees(ch choice, in int32) (bool, error) {
 	if err := m.spend(1); err != nil || len(ch) == 0 {
 		return err == nil, err
 	}
-	for at := in; at != noElement; at = m.event.elements[at].parent {
+	for at := in; at != noElement; at = m.elements[at].parent {
 		if err := m.spend(len(ch)); err != nil {
 			return false, err
 		}
 		for _, taken := range ch {
-			if taken != at && m.event.elements[taken].array == m.event.elements[at].array {
+			if taken != at && m.elements[taken].array == m.elements[at].array {
 				return false, nil
 			}
 		}
@@ -208,14 +229,14 @@ type choiceSet struct {
 
 // add collects ch with the elements around in, of which it keeps those that keep
 // names.
-func (s *choiceSet) add(ch choice, in int32, e *Event, keep func(int32) bool) {
+func (s *choiceSet) add(ch choice, in int32, elements []element, keep func(int32) bool) {
 	out := make(choice, 0, len(ch)+4)
 	for _, at := range ch {
 		if keep(at) {
 			out = append(out, at)
 		}
 	}
-	for at := in; at != noElement; at = e.elements[at].parent {
+	for at := in; at != noElement; at = elements[at].parent {
 		if keep(at) {
 			out = append(out, at)
 		}

@@ -51,6 +51,7 @@ type element struct {
 	array  int32 // which array, in order of appearance
 	parent int32 // the element around it
 	depth  int32 // how many elements are around it
+	place  int32 // how many elements of the array are before it; kept by sets only
 }
 
 // ParseEvent reads one event, which must be exactly one JSON object.

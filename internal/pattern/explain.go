@@ -38,7 +38,7 @@ func (p *Pattern) ExplainEvent(e *Event) ([]ClauseResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := matcher{event: e}
+	m := newMatcher(e)
 	m.reset(len(p.clauses))
 	out := make([]ClauseResult, 0, len(p.clauses)+1)
 	met := make([]bool, len(p.clauses))

@@ -3,10 +3,7 @@ package pattern_test
 import (
 	"bufio"
 	"encoding/json"
-	"strconv"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/pattern"
@@ -106,43 +103,5 @@ func againstNaive(t *testing.T, seed uint64) {
 	}
 	if want := naiveMatch(t, pat, event); got != want {
 		t.Errorf("%s on %s = %v, the naive evaluator says %v", text, event, got, want)
-	}
-}
-
-// TestSetAgreesWithPatterns matches many patterns in one set, which shares memory
-// between them, and one by one.
-func TestSetAgreesWithPatterns(t *testing.T) {
-	t.Parallel()
-	var s pattern.Set
-	var all []*pattern.Pattern
-	for seed := range uint64(300) {
-		p := parse(t, newNaive(seed).pattern(2).text())
-		all = append(all, p)
-		if err := s.Add(p.String()+strconv.FormatUint(seed, 10), p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for seed := range uint64(100) {
-		e, err := pattern.ParseEvent([]byte(newNaive(seed + 1000).event()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want []string
-		for seed, p := range all {
-			ok, err := p.MatchEvent(e)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ok {
-				want = append(want, p.String()+strconv.Itoa(seed))
-			}
-		}
-		got, err := s.Match(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("(-want +got)\n%s", diff)
-		}
 	}
 }

@@ -19,4 +19,8 @@ const (
 	// choices between array elements tried. An event of a megabyte that is not
 	// made for it stays far below.
 	MaxSteps = 5_000_000
+	// MaxEventSteps bounds the same for one event and all patterns of a set: what
+	// needs more, although each pattern alone would not, is an error for those
+	// patterns that were not judged by then.
+	MaxEventSteps = 10 * MaxSteps
 )

@@ -1,7 +1,5 @@
 package pattern
 
-import "github.com/parry-security/parry/internal/fault"
-
 // Match reports whether event, which is parsed first, meets the pattern.
 func (p *Pattern) Match(event []byte) (bool, error) {
 	e, err := ParseEvent(event)
@@ -14,9 +12,11 @@ func (p *Pattern) Match(event []byte) (bool, error) {
 // MatchEvent reports whether e meets the pattern. The error is that the event
 // would need more work than MaxSteps.
 func (p *Pattern) MatchEvent(e *Event) (bool, error) {
-	m := matcher{event: e}
+	m := newMatcher(e)
 	return m.match(p)
 }
+
+func newMatcher(e *Event) matcher { return matcher{event: e, chooser: chooser{elements: e.elements}} }
 
 // match judges p; a matcher may judge one pattern after the other.
 func (m *matcher) match(p *Pattern) (bool, error) {
@@ -32,9 +32,10 @@ func (m *matcher) match(p *Pattern) (bool, error) {
 
 // matcher matches one pattern against one event.
 type matcher struct {
-	event *Event
-	found []found // by clause, evaluated at most once
-	steps int
+	chooser
+	event  *Event
+	found  []found // by clause, evaluated at most once
+	settle []settled
 }
 
 // reset forgets what was found and keeps the memory for n clauses.
@@ -46,18 +47,8 @@ func (m *matcher) reset(n int) {
 	}
 	m.found = m.found[:n]
 	for i := range m.found {
-		f := &m.found[i]
-		*f = found{in: elementSet{list: f.in.list[:0]}, all: elementSet{list: f.all.list[:0]}}
+		m.found[i].reset()
 	}
-}
-
-// spend counts work, so that no event and no pattern can hold up the others.
-func (m *matcher) spend(n int) error {
-	if m.steps += n; m.steps <= MaxSteps {
-		return nil
-	}
-	return fault.Errorf(fault.Exhausted, "match event", "the event needs more than %d steps for this pattern", MaxSteps).
-		WithHint("name fewer fields inside arrays, or fewer alternatives, in the pattern")
 }
 
 // found is where in the event a clause is met.
@@ -65,6 +56,11 @@ type found struct {
 	done bool
 	in   elementSet // elements that hold a leaf which the clause accepts
 	all  elementSet // elements that hold any leaf; kept for a clause that accepts absence
+}
+
+// reset forgets what was found and keeps the memory.
+func (f *found) reset() {
+	*f = found{in: elementSet{list: f.in.list[:0]}, all: elementSet{list: f.all.list[:0]}}
 }
 
 // plain reports whether no array has a part in the clause, and if so whether it
@@ -104,7 +100,7 @@ func (m *matcher) find(c *clause) (*found, error) {
 }
 
 func (c *clause) accepts(l *leaf) bool {
-	if l.kind == kindString && c.exact[l.text] {
+	if l.kind == kindString && c.exact.has(l.text) {
 		return true
 	}
 	for i := range c.alternatives {
@@ -136,5 +132,9 @@ func (m *matcher) conjunction(clauses []*clause) (bool, error) {
 	if err := m.spend(len(clauses)); err != nil || !arrays {
 		return err == nil, err
 	}
-	return m.choose(clauses)
+	m.settle = m.settle[:0]
+	for _, c := range clauses {
+		m.settle = append(m.settle, settled{found: &m.found[c.index], absent: c.absent})
+	}
+	return m.choose(m.settle)
 }

@@ -30,8 +30,8 @@ type clause struct {
 	place        string // where it stands in the pattern: "$.detail.$or[0].x"
 	wanted       string // its JSON text
 	alternatives []alternative
-	exact        map[string]bool // strings that are met as they are; taken out of alternatives
-	absent       bool            // one alternative is {"exists": false}
+	exact        texts // strings that are met as they are; taken out of alternatives
+	absent       bool  // one alternative is {"exists": false}
 }
 
 // Parse compiles a pattern. An error names the JSON path of what is wrong and
@@ -141,20 +141,8 @@ func (c *compiler) field(n node, sum [][]*clause, path, place string) ([][]*clau
 	if err != nil {
 		return nil, err
 	}
-	cl := &clause{index: len(c.clauses), path: path, steps: strings.Split(path, "."), place: place, wanted: n.raw}
-	for _, a := range alternatives {
-		switch a.op {
-		case opString:
-			if cl.exact == nil {
-				cl.exact = map[string]bool{}
-			}
-			cl.exact[a.text] = true
-		case opAbsent:
-			cl.absent = true
-		default:
-			cl.alternatives = append(cl.alternatives, a)
-		}
-	}
+	cl := newClause(path, n.raw, alternatives)
+	cl.index, cl.place = len(c.clauses), place
 	c.clauses = append(c.clauses, cl)
 	if sum == nil {
 		sum = [][]*clause{nil}
@@ -165,6 +153,21 @@ func (c *compiler) field(n node, sum [][]*clause, path, place string) ([][]*clau
 		}
 	}
 	return sum, nil
+}
+
+func newClause(path, wanted string, alternatives []alternative) *clause {
+	cl := &clause{path: path, steps: strings.Split(path, "."), wanted: wanted}
+	for _, a := range alternatives {
+		switch a.op {
+		case opString:
+			cl.exact.add(a.text)
+		case opAbsent:
+			cl.absent = true
+		default:
+			cl.alternatives = append(cl.alternatives, a)
+		}
+	}
+	return cl
 }
 
 // put gives m with cl, which replaces a clause for the same path.

@@ -182,32 +182,3 @@ func TestExplain(t *testing.T) {
 		t.Errorf("the verdict %+v does not name the array", last)
 	}
 }
-
-func TestSet(t *testing.T) {
-	t.Parallel()
-	var s pattern.Set
-	for name, text := range map[string]string{"a": `{"x":[1]}`} {
-		if err := s.Add(name, parse(t, text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, add := range []struct{ name, text string }{{"b", `{"x":[2]}`}, {"c", `{"x":[{"numeric":[">",0]}]}`}, {"b", `{"y":[{"exists":false}]}`}} {
-		if err := s.Add(add.name, parse(t, add.text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Add("none", nil); !fault.Is(err, fault.Invalid) {
-		t.Errorf("a nil pattern gives %v", err)
-	}
-	e, err := pattern.ParseEvent([]byte(`{"x":1}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.Match(e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"a", "b", "c"}, got); diff != "" || s.Len() != 3 {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}

@@ -145,7 +145,13 @@ func (p *scanner) escape(b *strings.Builder) error {
 	}
 	c := p.s[p.i+1]
 	if c == 'u' {
-		return p.unicodeEscape(b)
+		r, size := unicodeEscape(p.s[p.i:])
+		if size == 0 {
+			return p.syntax("\\u needs four hexadecimal digits")
+		}
+		b.WriteRune(r)
+		p.i += size
+		return nil
 	}
 	at := strings.IndexByte(`"\/bfnrt`, c)
 	if at < 0 {
@@ -156,22 +162,20 @@ func (p *scanner) escape(b *strings.Builder) error {
 	return nil
 }
 
-// unicodeEscape reads \uXXXX, and both halves of a surrogate pair. A lone half
-// becomes U+FFFD, as in encoding/json.
-func (p *scanner) unicodeEscape(b *strings.Builder) error {
-	r, ok := hex4(p.s, p.i)
+// unicodeEscape reads \uXXXX, and both halves of a surrogate pair, at the beginning
+// of s and gives its length, 0 for none. A lone half becomes U+FFFD, as in
+// encoding/json.
+func unicodeEscape(s string) (r rune, size int) {
+	r, ok := hex4(s, 0)
 	if !ok {
-		return p.syntax("\\u needs four hexadecimal digits")
+		return 0, 0
 	}
-	p.i += 6
 	if r >= 0xd800 && r < 0xdc00 {
-		if low, ok := hex4(p.s, p.i); ok && low >= 0xdc00 && low < 0xe000 {
-			p.i += 6
-			r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
+		if low, ok := hex4(s, 6); ok && low >= 0xdc00 && low < 0xe000 {
+			return (r-0xd800)<<10 | (low - 0xdc00) + 0x10000, 12
 		}
 	}
-	b.WriteRune(r) // writes U+FFFD for a lone surrogate
-	return nil
+	return r, 6 // written as U+FFFD when it is a lone surrogate
 }
 
 // hex4 reads \uXXXX at i.
@@ -259,4 +263,22 @@ func (p *scanner) boundary() error {
 		return nil
 	}
 	return p.syntax("found %s right after a value", p.near())
+}
+
+// appendUnescaped appends what s stands for, the inside of a JSON string that is
+// known to be valid, whose first backslash is at i.
+func appendUnescaped(b []byte, s string, i int) []byte {
+	for ; i >= 0; i = strings.IndexByte(s, '\\') {
+		b = append(b, s[:i]...)
+		s = s[i:]
+		if s[1] != 'u' {
+			b = append(b, "\"\\/\b\f\n\r\t"[strings.IndexByte(`"\/bfnrt`, s[1])])
+			s = s[2:]
+			continue
+		}
+		r, size := unicodeEscape(s)
+		b = utf8.AppendRune(b, r)
+		s = s[size:]
+	}
+	return append(b, s...)
 }

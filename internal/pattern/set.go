@@ -1,56 +1,282 @@
 package pattern
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/parry-security/parry/internal/fault"
 )
 
-// Set is many named patterns, matched together against one event. The zero Set
-// is empty. Adding and matching at the same time is for the caller to prevent.
+// Set is many named patterns that are matched together. It is safe for concurrent
+// use: matching sees the patterns of one moment and waits for nobody. The zero Set
+// is empty.
+//
+// What an event costs depends on what it has in common with the patterns, not on
+// how many there are. Only patterns whose every clause takes nearly any value
+// (exists, anything-but, ranges of numbers, a prefix of no characters) are asked
+// about every event.
 type Set struct {
-	names    []string
-	patterns []*Pattern
-	byName   map[string]int
+	now atomic.Pointer[snapshot]
+
+	mu      sync.Mutex // for what follows, and to replace now
+	byName  map[string]*rule
+	clauses sharing
+	order   uint64
+	compact sync.Mutex // held by the one who is making a large index
+}
+
+// snapshot is the patterns of one moment, in a large index and small ones of what
+// was added since it was made.
+type snapshot struct {
+	parts []part
+}
+
+type part struct {
+	*index
+	dead bitmap // rules that were removed since
+}
+
+// The sizes between which Add stays quick: it makes the last index anew with one
+// rule more, as long as that is small, and begins another. With too many of them
+// it does the work of Compact itself.
+const (
+	smallIndex = 32
+	maxParts   = 16
+)
+
+// Named is a pattern with its name in a set.
+type Named struct {
+	Name    string
+	Pattern *Pattern
 }
 
 // Add puts p into the set under name, in place of an earlier one of that name.
 func (s *Set) Add(name string, p *Pattern) error {
-	if p == nil || len(p.conjunctions) == 0 {
-		return fault.Errorf(fault.Invalid, "add pattern", "pattern %q is not compiled", short(name, 100))
+	if err := check(name, p); err != nil {
+		return err
 	}
-	if s.byName == nil {
-		s.byName = map[string]int{}
+	if now := s.now.Load(); now != nil && len(now.parts) > maxParts {
+		s.Compact()
 	}
-	if i, ok := s.byName[name]; ok {
-		s.patterns[i] = p
-		return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	parts := s.without(name)
+	added := []*rule{s.rule(name, p)}
+	if n := len(parts); n > 1 && len(parts[n-1].rules) < smallIndex {
+		added = append(parts[n-1].living(), added...)
+		parts = parts[:n-1]
 	}
-	s.byName[name] = len(s.names)
-	s.names = append(s.names, name)
-	s.patterns = append(s.patterns, p)
+	s.publish(append(parts, part{index: newIndex(added)}))
 	return nil
 }
 
-// Len gives the number of patterns.
-func (s *Set) Len() int { return len(s.names) }
-
-// Match gives the names of the patterns that e meets, in the order in which they
-// were added. Patterns that could not be judged are in the error, each with its
-// name; the others are judged all the same.
-func (s *Set) Match(e *Event) ([]string, error) {
-	var matched []string
-	var errs []error
-	m := matcher{event: e}
-	for i, p := range s.patterns {
-		ok, err := m.match(p)
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("pattern %q: %w", short(s.names[i], 100), err))
-		case ok:
-			matched = append(matched, s.names[i])
+// Replace makes the set hold these patterns and no other. Of two with one name the
+// later counts.
+func (s *Set) Replace(patterns []Named) error {
+	for _, n := range patterns {
+		if err := check(n.Name, n.Pattern); err != nil {
+			return err
 		}
 	}
-	return matched, errors.Join(errs...)
+	s.compact.Lock()
+	defer s.compact.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byName, s.clauses = nil, nil
+	for _, n := range patterns {
+		s.forget(n.Name)
+		s.rule(n.Name, n.Pattern)
+	}
+	rules := make([]*rule, 0, len(s.byName))
+	for _, r := range s.byName {
+		rules = append(rules, r)
+	}
+	slices.SortFunc(rules, byOrder)
+	s.publish([]part{{index: newIndex(rules)}})
+	return nil
+}
+
+// Remove takes the pattern of that name out, and reports whether there was one.
+func (s *Set) Remove(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName[name] == nil {
+		return false
+	}
+	s.publish(s.without(name))
+	return true
+}
+
+// Compact makes one index of all, after many changes; with few it does nothing.
+// Meanwhile the set can be changed and matched. Whoever changes a set under load
+// calls it beside that, so that Add need not.
+func (s *Set) Compact() {
+	s.compact.Lock()
+	defer s.compact.Unlock()
+	old := s.now.Load()
+	if old == nil {
+		return
+	}
+	removed := 0
+	for _, p := range old.parts {
+		removed += p.dead.count()
+	}
+	if len(old.parts) < 3 && (len(old.parts) == 0 || removed <= len(old.parts[0].rules)/4) {
+		return
+	}
+	var rules []*rule
+	for _, p := range old.parts {
+		rules = append(rules, p.living()...)
+	}
+	made := part{index: newIndex(rules)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, r := range made.rules { // removed meanwhile
+		if s.byName[r.name] != r {
+			made.dead = made.dead.with(i, len(made.rules))
+		}
+	}
+	have := make(map[*rule]bool, len(rules))
+	for _, r := range rules {
+		have[r] = true
+	}
+	parts := []part{made}
+	for _, p := range s.now.Load().parts { // added meanwhile
+		var added []*rule
+		for _, r := range p.living() {
+			if !have[r] {
+				added = append(added, r)
+			}
+		}
+		if len(added) > 0 {
+			parts = append(parts, part{index: newIndex(added)})
+		}
+	}
+	s.publish(parts)
+}
+
+// Len gives the number of patterns.
+func (s *Set) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byName)
+}
+
+// Match appends to names those of the patterns that t meets, in the order in which
+// they were added. Patterns that could not be judged are in the error, each with
+// its name; the others are judged all the same.
+func (s *Set) Match(t Text, names []string) ([]string, error) {
+	now := s.now.Load()
+	if now == nil {
+		return names, nil
+	}
+	j := judges.Get().(*judge) //nolint:forcetypeassert // the pool has nothing else
+	defer j.release()
+	var errs []error
+	for i := range now.parts {
+		p := &now.parts[i]
+		j.judge(t, p.index, p.dead)
+		slices.Sort(j.matched) // rules lie in the order in which they were added
+		for _, r := range j.matched {
+			names = append(names, p.rules[r].name)
+		}
+		for _, r := range j.failed {
+			errs = append(errs, fmt.Errorf("pattern %q: %w", short(p.rules[r].name, 100), errUnsettled))
+		}
+	}
+	return names, errors.Join(errs...)
+}
+
+var judges = sync.Pool{New: func() any { return new(judge) }}
+
+// largeJudge is from how many values of one event on its memory is not kept.
+const largeJudge = 1 << 14
+
+func (j *judge) release() {
+	if cap(j.values) > largeJudge || cap(j.reader.elements) > largeJudge || cap(j.unquoted) > MaxEventBytes/8 {
+		return
+	}
+	j.text, j.ix = "", nil
+	judges.Put(j)
+}
+
+func check(name string, p *Pattern) error {
+	if p == nil || len(p.conjunctions) == 0 {
+		return fault.Errorf(fault.Invalid, "add pattern", "pattern %q is not compiled", short(name, 100))
+	}
+	return nil
+}
+
+func byOrder(a, b *rule) int { return cmp.Compare(a.order, b.order) }
+
+// rule makes and notes a rule; its name is free.
+func (s *Set) rule(name string, p *Pattern) *rule {
+	if s.byName == nil {
+		s.byName, s.clauses = map[string]*rule{}, sharing{}
+	}
+	s.order++
+	r := &rule{name: name, order: s.order, ways: make([][]*shared, 0, len(p.conjunctions))}
+	for _, conjunction := range p.conjunctions {
+		way := make([]*shared, 0, len(conjunction))
+		for _, c := range conjunction {
+			way = append(way, s.clauses.take(c))
+		}
+		r.ways = append(r.ways, way)
+	}
+	s.byName[name] = r
+	return r
+}
+
+// forget takes a rule out of the names and gives it, nil if there is none.
+func (s *Set) forget(name string) *rule {
+	r := s.byName[name]
+	if r == nil {
+		return nil
+	}
+	delete(s.byName, name)
+	for _, way := range r.ways {
+		for _, c := range way {
+			s.clauses.release(c)
+		}
+	}
+	return r
+}
+
+// without gives the parts of this moment, in which the rule of that name is dead.
+func (s *Set) without(name string) []part {
+	now := s.now.Load()
+	if now == nil {
+		return nil
+	}
+	parts := slices.Clone(now.parts)
+	r := s.forget(name)
+	if r == nil {
+		return parts
+	}
+	for i := range parts {
+		if at, ok := slices.BinarySearchFunc(parts[i].rules, r, byOrder); ok {
+			parts[i].dead = parts[i].dead.with(at, len(parts[i].rules))
+		}
+	}
+	return parts
+}
+
+// publish makes parts what is matched from now on; the caller holds mu.
+func (s *Set) publish(parts []part) {
+	s.now.Store(&snapshot{parts: parts})
+}
+
+// living gives the rules of p that were not removed.
+func (p *part) living() []*rule {
+	out := make([]*rule, 0, len(p.rules))
+	for i, r := range p.rules {
+		if !p.dead.has(int32(i)) { //nolint:gosec // bounded by the memory for rules
+			out = append(out, r)
+		}
+	}
+	return out
 }

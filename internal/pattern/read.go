@@ -1,0 +1,257 @@
+package pattern
+
+import (
+	"strings"
+	"unsafe"
+)
+
+// reader walks over one event and takes out the values at the paths of an index.
+// The names in between and all else is passed over unread.
+type reader struct {
+	walk
+	unique   bool
+	ix       *index
+	values   []value
+	heads    []head // by field
+	round    uint32 // which heads are of this event
+	elements []element
+	arrays   []int32 // elements of each array
+	unquoted []byte  // what escapes stand for; strings of values point into it
+}
+
+// value is a leaf of the event.
+type value struct {
+	leaf
+	field int32
+	next  int32 // of the same field, -1 for none
+}
+
+// head begins the list of a field's values.
+type head struct {
+	round       uint32
+	first, last int32
+}
+
+// read takes the values out of t.
+func (r *reader) read(t Text, ix *index) {
+	r.begin(t, ix)
+	if i := r.space(0); r.at(i) == '{' {
+		r.object(i+1, 0, noElement, true)
+	}
+}
+
+func (r *reader) begin(t Text, ix *index) {
+	r.text, r.unique, r.ix = t.raw, t.unique, ix
+	r.masks, r.carry = r.masks[:0], carry{}
+	r.values, r.elements, r.arrays, r.unquoted = r.values[:0], r.elements[:0], r.arrays[:0], r.unquoted[:0]
+	if n := len(ix.fields); n > len(r.heads) {
+		r.heads = make([]head, n)
+	}
+	if r.round++; r.round == 0 { // four thousand million events later
+		clear(r.heads)
+		r.round = 1
+	}
+}
+
+// done is what the methods below give instead of a place when nothing that the
+// index looks at can follow.
+const done = -1
+
+// object reads on behind an opening brace, at a node of names and inside an array
+// element, and gives the place behind the closing one. last says that nothing
+// behind the object is looked at.
+func (r *reader) object(i int, node, in int32, last bool) int {
+	left := r.ix.names.nodes[node].children
+	for i = r.space(i); r.at(i) == '"'; {
+		end := r.quote(i + 1)
+		if end < 0 {
+			return done
+		}
+		var next int32
+		if r.isOdd(i+1, end) {
+			next = r.oddName(node, r.text[i+1:end])
+		} else {
+			next = r.ix.names.child(node, r.text[i+1:end])
+		}
+		if i = end + 2; r.at(end+1) != ':' {
+			i = r.space(end+1) + 1
+		}
+		if r.at(i) <= ' ' {
+			i = r.space(i)
+		}
+		if next < 0 {
+			i = r.pass(i)
+		} else {
+			left--
+			i = r.value(i, next, in, last && left == 0)
+		}
+		if i < 0 {
+			return done
+		}
+		if left <= 0 && r.unique {
+			if last {
+				return done
+			}
+			return r.leave(i)
+		}
+		if r.at(i) <= ' ' {
+			i = r.space(i)
+		}
+		if r.at(i) != ',' {
+			break
+		}
+		if i++; r.at(i) <= ' ' {
+			i = r.space(i)
+		}
+	}
+	return i + 1
+}
+
+// oddName follows a name with dots, which is several steps, or with escapes.
+func (r *reader) oddName(node int32, s string) int32 {
+	s = r.plain(s)
+	for {
+		step, rest, more := strings.Cut(s, ".")
+		if node = r.ix.names.child(node, step); node < 0 || !more {
+			return node
+		}
+		s = rest
+	}
+}
+
+func (r *reader) array(i int, node, in int32) int {
+	id := int32(len(r.arrays)) //nolint:gosec // bounded by MaxEventBytes
+	r.arrays = append(r.arrays, 0)
+	deep := r.ix.names.nodes[node].children > 0
+	i = r.space(i)
+	for i < len(r.text) && r.text[i] != ']' {
+		inner := in
+		if c := r.text[i]; c == '[' || c == '{' && deep {
+			inner = r.element(id, in)
+		}
+		if i = r.value(i, node, inner, false); i < 0 {
+			return done
+		}
+		if i = r.space(i); r.at(i) != ',' {
+			break
+		}
+		i = r.space(i + 1)
+	}
+	return i + 1
+}
+
+// element adds an element to an array that lies in another.
+func (r *reader) element(array, in int32) int32 {
+	depth := int32(0)
+	if in != noElement {
+		depth = r.elements[in].depth + 1
+	}
+	r.elements = append(r.elements, element{array: array, parent: in, depth: depth, place: r.arrays[array]})
+	r.arrays[array]++
+	return int32(len(r.elements)) - 1 //nolint:gosec // bounded by MaxEventBytes
+}
+
+// value reads the value at i, which stands at a node.
+func (r *reader) value(i int, node, in int32, last bool) int {
+	switch r.at(i) {
+	case '{':
+		if r.ix.names.nodes[node].children > 0 {
+			return r.object(i+1, node, in, last)
+		}
+		return r.leave(i + 1)
+	case '[':
+		return r.array(i+1, node, in)
+	case '"':
+		end := r.quote(i + 1)
+		if end < 0 {
+			return done
+		}
+		if f := r.ix.names.nodes[node].field; f >= 0 {
+			s := r.text[i+1 : end]
+			if r.isOdd(i+1, end) {
+				s = r.plain(s)
+			}
+			r.keep(f, leaf{kind: kindString, text: s, in: in})
+		}
+		return end + 1
+	}
+	end := r.scalarEnd(i)
+	if f := r.ix.names.nodes[node].field; f >= 0 {
+		l := leaf{text: r.text[i:end], in: in}
+		switch r.at(i) {
+		case 't':
+			l.kind = kindTrue
+		case 'f':
+			l.kind = kindFalse
+		case 'n':
+			l.kind = kindNull
+		default:
+			l.kind = kindNumber
+			if r.ix.fields[f].numbers {
+				l.num = parseNumber(l.text)
+			}
+		}
+		r.keep(f, l)
+	}
+	return end
+}
+
+// pass gives the place behind the value at i.
+func (r *reader) pass(i int) int {
+	switch r.at(i) {
+	case '{', '[':
+		return r.leave(i + 1)
+	case '"':
+		end := r.quote(i + 1)
+		if end < 0 {
+			return done
+		}
+		return end + 1
+	}
+	return r.scalarEnd(i)
+}
+
+// scalarEnd gives the place behind a number or literal.
+func (r *reader) scalarEnd(i int) int {
+	for i < len(r.text) {
+		if c := r.text[i]; c == ',' || c == '}' || c == ']' || c <= ' ' {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+func (r *reader) keep(f int32, l leaf) {
+	n := int32(len(r.values)) //nolint:gosec // bounded by MaxEventBytes
+	r.values = append(r.values, value{leaf: l, field: f, next: -1})
+	h := &r.heads[f]
+	if h.round != r.round {
+		*h = head{r.round, n, n}
+		return
+	}
+	r.values[h.last].next = n
+	h.last = n
+}
+
+// first gives the first value of a field, -1 for none; the others follow by next.
+func (r *reader) first(f int32) int32 {
+	if h := &r.heads[f]; h.round == r.round {
+		return h.first
+	}
+	return -1
+}
+
+// plain gives what the inside of a JSON string stands for.
+func (r *reader) plain(s string) string {
+	at := strings.IndexByte(s, '\\')
+	if at < 0 {
+		return s
+	}
+	from := len(r.unquoted)
+	r.unquoted = appendUnescaped(r.unquoted, s, at)
+	out := r.unquoted[from:]
+	// The bytes are not written again before the next event is read: append adds
+	// behind them, or copies them elsewhere.
+	return unsafe.String(unsafe.SliceData(out), len(out))
+}

@@ -1,0 +1,209 @@
+package pattern
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parry-security/parry/internal/fault"
+)
+
+// Text is the JSON text of one event that Validate has found right, so that sets
+// can be matched against it without looking at every byte again. The zero Text
+// matches nothing.
+type Text struct {
+	raw string
+	// unique says that no object has a name twice, and no name a dot or an escape:
+	// a path that was seen once does not come again.
+	unique bool
+}
+
+// Validate checks that raw is exactly one JSON object in UTF-8 within the limits
+// of an event. An error names line and column.
+func Validate(raw []byte) (Text, error) {
+	s := string(raw)
+	v := validator{walk: walk{text: s}}
+	if len(s) <= MaxEventBytes && utf8.ValidString(s) && v.event() {
+		return Text{raw: s, unique: !v.repeated}, nil
+	}
+	_, err := ParseEvent(raw) // says what is wrong
+	if err == nil {
+		err = fault.Errorf(fault.Internal, "parse event", "two readers of JSON disagree about the text").
+			WithHint("report this with the event; it was not accepted")
+	}
+	return Text{}, err
+}
+
+// Len gives the number of bytes.
+func (t Text) Len() int { return len(t.raw) }
+
+// String gives the text as it came.
+func (t Text) String() string { return t.raw }
+
+// validator walks over a whole text and believes nothing.
+type validator struct {
+	walk
+	plain    bool // the text has no control character
+	repeated bool
+	depth    int
+	names    []uint64 // hashes of the names of the objects around, each one's after the other
+}
+
+func (v *validator) event() bool {
+	v.plain = plainText(v.text)
+	v.masks = maskText(v.text, make([]masks, 0, len(v.text)/block+1), len(v.text)/block+1, &v.carry)
+	i := v.space(0)
+	if v.at(i) != '{' {
+		return false
+	}
+	i = v.object(i + 1)
+	return i >= 0 && v.space(i) == len(v.text)
+}
+
+// object reads on after an opening brace and gives the place after the closing
+// one, -1 for an error.
+func (v *validator) object(i int) int {
+	if v.depth++; v.depth > MaxDepth {
+		return -1
+	}
+	first := len(v.names)
+	if i = v.space(i); v.at(i) != '}' {
+		for {
+			if v.at(i) != '"' {
+				return -1
+			}
+			end := v.str(i + 1)
+			if end < 0 {
+				return -1
+			}
+			v.name(v.text[i+1:end], i+1, end, first)
+			if i = v.space(end + 1); v.at(i) != ':' {
+				return -1
+			}
+			if i = v.value(v.space(i + 1)); i < 0 {
+				return -1
+			}
+			if i = v.space(i); v.at(i) == '}' {
+				break
+			}
+			if v.at(i) != ',' {
+				return -1
+			}
+			i = v.space(i + 1)
+		}
+	}
+	v.unlike(first)
+	v.names = v.names[:first]
+	v.depth--
+	return i + 1
+}
+
+// fewNames is up to how many names are compared one by one.
+const fewNames = 24
+
+// name notes a name of the object whose names begin at first.
+func (v *validator) name(s string, from, to, first int) {
+	if v.repeated {
+		return
+	}
+	if v.isOdd(from, to) {
+		v.repeated = true
+		return
+	}
+	h := hashOf(s)
+	if len(v.names)-first < fewNames && slices.Contains(v.names[first:], h) {
+		v.repeated = true
+	}
+	v.names = append(v.names, h)
+}
+
+// unlike compares the many names of an object that ends.
+func (v *validator) unlike(first int) {
+	names := v.names[first:]
+	if len(names) <= fewNames || v.repeated {
+		return
+	}
+	slices.Sort(names)
+	v.repeated = len(slices.Compact(names)) < len(v.names)-first
+}
+
+func (v *validator) array(i int) int {
+	if v.depth++; v.depth > MaxDepth {
+		return -1
+	}
+	if i = v.space(i); v.at(i) != ']' {
+		for {
+			if i = v.value(i); i < 0 {
+				return -1
+			}
+			if i = v.space(i); v.at(i) == ']' {
+				break
+			}
+			if v.at(i) != ',' {
+				return -1
+			}
+			i = v.space(i + 1)
+		}
+	}
+	v.depth--
+	return i + 1
+}
+
+func (v *validator) value(i int) int {
+	switch v.at(i) {
+	case '{':
+		return v.object(i + 1)
+	case '[':
+		return v.array(i + 1)
+	case '"':
+		end := v.str(i + 1)
+		if end < 0 {
+			return -1
+		}
+		return end + 1
+	}
+	p := scanner{s: v.text, i: i}
+	if _, _, err := p.scalar(); err != nil {
+		return -1
+	}
+	return p.i
+}
+
+// str gives the place of the quotation mark that ends the string which begins at i.
+func (v *validator) str(i int) int {
+	end := v.quote(i)
+	if end < 0 {
+		return -1
+	}
+	s := v.text[i:end]
+	if !v.plain {
+		for j := range len(s) {
+			if s[j] < ' ' {
+				return -1
+			}
+		}
+	}
+	if !v.isOdd(i, end) {
+		return end
+	}
+	for {
+		j := strings.IndexByte(s, '\\')
+		if j < 0 {
+			return end
+		}
+		if j+1 >= len(s) {
+			return -1
+		}
+		switch s[j+1] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			s = s[j+2:]
+		case 'u':
+			if _, ok := hex4(s, j); !ok {
+				return -1
+			}
+			s = s[j+6:]
+		default:
+			return -1
+		}
+	}
+}
