@@ -44,10 +44,12 @@ func rules(n int) []string {
 func set(tb testing.TB, n int) *pattern.Set {
 	tb.Helper()
 	var s pattern.Set
+	var load []pattern.Named
 	for i, text := range rules(n) {
-		if err := s.Add(fmt.Sprint("rule-", i), parse(tb, text)); err != nil {
-			tb.Fatal(err)
-		}
+		load = append(load, pattern.Named{Name: fmt.Sprint("rule-", i), Pattern: parse(tb, text)})
+	}
+	if err := s.Replace(load); err != nil {
+		tb.Fatal(err)
 	}
 	return &s
 }

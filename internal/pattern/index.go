@@ -11,6 +11,7 @@ import (
 // the same anchor share as far as they go together. An index is immutable.
 type index struct {
 	rules   []*rule
+	named   []string // the rules' names, side by side
 	names   names
 	clauses []indexed
 	fields  []field
@@ -51,6 +52,7 @@ type step struct {
 	clause int32 // -1 for none
 	next   int32
 	way    int32 // that is met when one comes to here, -1 for none
+	rule   int32 // whose way that is
 }
 
 // lookup is an anchor with its tree.
@@ -90,6 +92,7 @@ type branch struct {
 func newIndex(rules []*rule) *index {
 	b := builder{index: &index{rules: rules, names: newNames()}, number: map[*shared]int32{}, keys: map[at]*tree{}}
 	for i, r := range rules {
+		b.named = append(b.named, r.name)
 		for _, clauses := range r.ways {
 			from := int32(len(b.of)) //nolint:gosec // bounded by the memory for rules
 			for _, c := range clauses {
@@ -277,7 +280,7 @@ func (b *builder) lay(t *tree) (from, to int32) {
 func (b *builder) branches(ways []branch, depth int) {
 	for len(ways) > 0 {
 		if len(ways[0].clauses) == depth {
-			b.steps = append(b.steps, step{clause: -1, way: ways[0].way, next: int32(len(b.steps)) + 1}) //nolint:gosec // as above
+			b.steps = append(b.steps, step{clause: -1, way: ways[0].way, rule: b.ways[ways[0].way].rule, next: int32(len(b.steps)) + 1}) //nolint:gosec // as above
 			ways = ways[1:]
 			continue
 		}
@@ -289,7 +292,7 @@ func (b *builder) branches(ways []branch, depth int) {
 		under := ways[:n]
 		s := step{clause: c, way: -1}
 		if len(under[0].clauses) == depth+1 {
-			s.way = under[0].way
+			s.way, s.rule = under[0].way, b.ways[under[0].way].rule
 			under = under[1:]
 		}
 		here := len(b.steps)

@@ -203,30 +203,29 @@ func (j *judge) walk(l *lookup, dead bitmap) {
 			continue
 		}
 		if s.way >= 0 {
-			j.reach(s.way, dead)
+			j.reach(s.way, s.rule, dead)
 		}
 		i++
 	}
 }
 
 // reach is called for a way whose clauses are all met, each by itself.
-func (j *judge) reach(n int32, dead bitmap) {
-	w := &j.ix.ways[n]
-	if j.ruled[w.rule] == j.round || dead.has(w.rule) {
+func (j *judge) reach(way, rule int32, dead bitmap) {
+	if j.ruled[rule] == j.round || dead.has(rule) {
 		return
 	}
 	if !j.flat || j.limited {
-		ok, err := j.together(w)
+		ok, err := j.together(&j.ix.ways[way])
 		if err != nil {
-			j.failed = append(j.failed, w.rule)
+			j.failed = append(j.failed, rule)
 			return
 		}
 		if !ok {
 			return
 		}
 	}
-	j.ruled[w.rule] = j.round
-	j.matched = append(j.matched, w.rule)
+	j.ruled[rule] = j.round
+	j.matched = append(j.matched, rule)
 }
 
 // together reports whether the clauses of w are met by values that go together.

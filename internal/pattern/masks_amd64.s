@@ -55,14 +55,6 @@ next:
 	BITS(Y0, Y1, Y14, R13)  // closed
 	ORQ     AX, R11         // odd
 
-	TESTQ AX, AX
-	JNZ   escapes
-	NOTQ  R8
-	ANDQ  R8, R10
-	XORL  R8, R8
-	JMP   strings
-
-escapes:
 	MOVQ  R8, BX
 	NOTQ  BX
 	ANDQ  BX, AX                  // backslashes that are not escaped themselves
@@ -83,7 +75,6 @@ escapes:
 	NOTQ  BX
 	ANDQ  BX, R10
 
-strings:
 	VMOVQ      R10, X6
 	VPCLMULQDQ $0, X8, X6, X6
 	VMOVQ      X6, BX

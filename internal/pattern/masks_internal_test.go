@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,7 +77,7 @@ func FuzzMasks(f *testing.F) {
 }
 
 func BenchmarkMasks(b *testing.B) {
-	s := string(make([]byte, 4096))
+	s := strings.Repeat(`{"Title":"a text of some \\"length\\"","n":[1.5,2]},          `, 80)[:4096]
 	for name, make := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
 		out := [64]masks{}
 		b.Run(name, func(b *testing.B) {

@@ -9,6 +9,7 @@ type names struct {
 type name struct {
 	field    int32 // whose values stand here, -1 for none
 	children int32
+	lengths  uint64  // of the children's names, a bit each, the last for all that are longer
 	table    []child // open addressing, a power of two long; nil without children
 }
 
@@ -23,7 +24,7 @@ func newNames() names { return names{nodes: []name{{field: -1}}} }
 func (n *names) add(path []string, next int32) int32 {
 	at := int32(0)
 	for _, s := range path {
-		c := n.child(at, s)
+		c := n.nodes[at].child(s)
 		if c < 0 {
 			c = int32(len(n.nodes)) //nolint:gosec // bounded by the memory for rules
 			n.nodes = append(n.nodes, name{field: -1})
@@ -47,11 +48,12 @@ func (n *name) hash(s string) uint {
 	if s == "" {
 		return 0
 	}
-	return uint(len(s))*7 ^ uint(s[0])*3 ^ uint(s[len(s)-1])*5 ^ uint(s[len(s)/2])*11
+	return uint(len(s))*7 ^ uint(s[0])*3 ^ uint(s[len(s)-1])*5
 }
 
 func (n *name) put(c child) {
 	n.children++
+	n.lengths |= 1 << min(len(c.text), 63)
 	if 2*int(n.children) > len(n.table) || n.children == fewChildren+1 {
 		old := n.table
 		size := 4
@@ -77,15 +79,18 @@ func (n *name) insert(c child) {
 	n.table[i] = c
 }
 
-// child gives the node that s leads to from at, -1 for none.
-func (n *names) child(at int32, s string) int32 {
-	node := &n.nodes[at]
-	if node.children == 0 {
+// child gives the node that s leads to, -1 for none.
+func (n *name) child(s string) int32 {
+	if n.lengths>>min(len(s), 63)&1 == 0 {
 		return -1
 	}
-	mask := uint(len(node.table) - 1)
-	for i := node.hash(s) & mask; ; i = (i + 1) & mask {
-		c := &node.table[i]
+	return n.find(s)
+}
+
+func (n *name) find(s string) int32 {
+	mask := uint(len(n.table) - 1)
+	for i := n.hash(s) & mask; ; i = (i + 1) & mask {
+		c := &n.table[i]
 		if c.node == 0 {
 			return -1
 		}

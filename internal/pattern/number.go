@@ -1,9 +1,6 @@
 package pattern
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // number is a JSON number as patterns compare it. Only a literal that a double
 // holds exactly, in the sense of its shortest decimal form, takes part in
@@ -13,67 +10,124 @@ type number struct {
 	exact bool
 }
 
+// What a double holds: as many digits always, and the powers of ten that are
+// doubles themselves.
+const (
+	sureDigits = 15
+	maxDigits  = 17 // no shortest form has more
+)
+
+var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
 // parseNumber reads a literal of JSON's grammar.
 func parseNumber(text string) number {
+	d, ok := decimalOf(text)
+	if !ok {
+		return number{}
+	}
+	if d.n == 0 {
+		return number{exact: true}
+	}
+	if f, ok := d.short(); ok {
+		return number{f: f, exact: true}
+	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		return number{} // out of range
 	}
-	if isShortInteger(text) {
-		return number{f: f, exact: true}
-	}
 	var buf [32]byte
-	short := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
-	if decimalOf(text) != decimalOf(string(short)) {
-		return number{}
-	}
-	if f == 0 {
-		f = 0 // -0 is 0
-	}
-	return number{f: f, exact: true}
-}
-
-// isShortInteger reports whether text is a plain integer that no rounding can
-// touch.
-func isShortInteger(text string) bool {
-	if len(text) > 15 || text[0] == '-' {
-		return false
-	}
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return false
-		}
-	}
-	return true
+	short, _ := decimalOf(strconv.AppendFloat(buf[:0], f, 'e', -1, 64))
+	return number{f: f, exact: d == short}
 }
 
 // decimal is a number as 0.digits * 10^exponent, digits without zeros at either
 // end. Two literals denote the same number exactly when their decimals are equal.
 type decimal struct {
 	negative bool
-	digits   string
+	n        int
+	digits   [maxDigits]byte
 	exponent int
 }
 
-func decimalOf(text string) decimal {
-	var d decimal
-	if strings.HasPrefix(text, "-") {
+// decimalOf reads a literal, false when it has more digits than a double can mean.
+func decimalOf[T string | []byte](text T) (d decimal, ok bool) {
+	if text[0] == '-' {
 		d.negative, text = true, text[1:]
 	}
-	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		// ParseFloat has bounded what matters; an exponent beyond int belongs to
-		// a zero, whose exponent is dropped below.
-		d.exponent, _ = strconv.Atoi(strings.TrimPrefix(text[i+1:], "+"))
-		text = text[:i]
+	zeros, fraction := 0, false
+	for i := range len(text) {
+		c := text[i]
+		if c == '.' {
+			fraction = true
+			continue
+		}
+		if c == 'e' || c == 'E' {
+			d.exponent += exponentOf(text[i+1:])
+			break
+		}
+		if c == '0' && d.n == 0 {
+			if fraction {
+				d.exponent--
+			}
+			continue
+		}
+		if !fraction {
+			d.exponent++
+		}
+		if c == '0' {
+			zeros++
+			continue
+		}
+		if d.n+zeros >= maxDigits {
+			return d, false
+		}
+		for ; zeros > 0; zeros-- {
+			d.digits[d.n] = '0'
+			d.n++
+		}
+		d.digits[d.n] = c
+		d.n++
 	}
-	whole, fraction, _ := strings.Cut(text, ".")
-	digits := whole + fraction
-	d.exponent += len(whole)
-	trimmed := strings.TrimLeft(digits, "0")
-	d.exponent -= len(digits) - len(trimmed)
-	d.digits = strings.TrimRight(trimmed, "0")
-	if d.digits == "" {
-		return decimal{}
+	if d.n == 0 {
+		return decimal{}, true // -0 is 0
 	}
-	return d
+	return d, true
+}
+
+// exponentOf reads an exponent. One that is cut off belongs to what ParseFloat
+// refuses or rounds to zero, or to a zero, which has none.
+func exponentOf[T string | []byte](text T) int {
+	e, sign := 0, 1
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '-':
+			sign = -1
+		case c != '+' && e < 1<<30:
+			e = e*10 + int(c-'0')
+		}
+	}
+	return sign * e
+}
+
+// short gives the double when one operation on two doubles does, which rounds
+// once and so right.
+func (d *decimal) short() (float64, bool) {
+	e := d.exponent - d.n
+	if d.n > sureDigits || e < -22 || e > 22 {
+		return 0, false
+	}
+	var whole int64
+	for _, c := range d.digits[:d.n] {
+		whole = whole*10 + int64(c-'0')
+	}
+	f := float64(whole)
+	if e < 0 {
+		f /= powersOfTen[-e]
+	} else {
+		f *= powersOfTen[e]
+	}
+	if d.negative {
+		f = -f
+	}
+	return f, true
 }

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"math/bits"
 	"strings"
 	"unsafe"
 )
@@ -61,22 +62,28 @@ const done = -1
 // element, and gives the place behind the closing one. last says that nothing
 // behind the object is looked at.
 func (r *reader) object(i int, node, in int32, last bool) int {
-	left := r.ix.names.nodes[node].children
+	names := &r.ix.names.nodes[node]
+	left := names.children
 	for i = r.space(i); r.at(i) == '"'; {
-		end := r.quote(i + 1)
-		if end < 0 {
-			return done
-		}
+		i++
 		var next int32
-		if r.isOdd(i+1, end) {
-			next = r.oddName(node, r.text[i+1:end])
+		quotes, odd := r.near(i)
+		size := bits.TrailingZeros64(quotes)
+		if odd &= 1<<size - 1; quotes != 0 && odd == 0 {
+			next = names.child(r.text[i : i+size])
+			i += size + 1
 		} else {
-			next = r.ix.names.child(node, r.text[i+1:end])
+			end := r.laterQuote(i)
+			if end < 0 {
+				return done
+			}
+			next = r.anyName(node, i, end)
+			i = end + 1
 		}
-		if i = end + 2; r.at(end+1) != ':' {
-			i = r.space(end+1) + 1
+		if r.at(i) != ':' {
+			i = r.space(i)
 		}
-		if r.at(i) <= ' ' {
+		if i++; r.at(i) <= ' ' {
 			i = r.space(i)
 		}
 		if next < 0 {
@@ -94,10 +101,12 @@ func (r *reader) object(i int, node, in int32, last bool) int {
 			}
 			return r.leave(i)
 		}
-		if r.at(i) <= ' ' {
+		c := r.at(i)
+		if c <= ' ' {
 			i = r.space(i)
+			c = r.at(i)
 		}
-		if r.at(i) != ',' {
+		if c != ',' {
 			break
 		}
 		if i++; r.at(i) <= ' ' {
@@ -107,12 +116,18 @@ func (r *reader) object(i int, node, in int32, last bool) int {
 	return i + 1
 }
 
-// oddName follows a name with dots, which is several steps, or with escapes.
-func (r *reader) oddName(node int32, s string) int32 {
-	s = r.plain(s)
+// anyName follows the name between two places: one with dots is several steps.
+func (r *reader) anyName(node int32, from, to int) int32 {
+	s, more := r.text[from:to], r.isOdd(from, to)
+	if more {
+		s = r.plain(s)
+	}
 	for {
-		step, rest, more := strings.Cut(s, ".")
-		if node = r.ix.names.child(node, step); node < 0 || !more {
+		step, rest := s, ""
+		if more {
+			step, rest, more = strings.Cut(s, ".")
+		}
+		if node = r.ix.names.nodes[node].child(step); node < 0 || !more {
 			return node
 		}
 		s = rest

@@ -45,7 +45,7 @@ type part struct {
 // it does the work of Compact itself.
 const (
 	smallIndex = 32
-	maxParts   = 16
+	maxParts   = 8
 )
 
 // Named is a pattern with its name in a set.
@@ -182,10 +182,10 @@ func (s *Set) Match(t Text, names []string) ([]string, error) {
 		j.judge(t, p.index, p.dead)
 		slices.Sort(j.matched) // rules lie in the order in which they were added
 		for _, r := range j.matched {
-			names = append(names, p.rules[r].name)
+			names = append(names, p.named[r])
 		}
 		for _, r := range j.failed {
-			errs = append(errs, fmt.Errorf("pattern %q: %w", short(p.rules[r].name, 100), errUnsettled))
+			errs = append(errs, fmt.Errorf("pattern %q: %w", short(p.named[r], 100), errUnsettled))
 		}
 	}
 	return names, errors.Join(errs...)

@@ -42,18 +42,25 @@ func (w *walk) space(i int) int {
 // quote gives the place of the first quotation mark from i on that begins or ends
 // a string, -1 for none.
 func (w *walk) quote(i int) int {
-	b := i / block
-	if b < len(w.masks) {
-		if m := w.masks[b].quotes >> (i % block); m != 0 {
-			return i + bits.TrailingZeros64(m)
-		}
+	if m, _ := w.near(i); m != 0 {
+		return i + bits.TrailingZeros64(m)
 	}
 	return w.laterQuote(i)
 }
 
+// near gives the quotation marks and the odd characters from i on that are in its
+// block, if that was looked at. It is small enough to be part of what calls it.
+func (w *walk) near(i int) (quotes, odd uint64) {
+	if b := uint(i) / block; b < uint(len(w.masks)) { //nolint:gosec // no negative place
+		m := &w.masks[b]
+		return m.quotes >> (uint(i) % block), m.odd >> (uint(i) % block) //nolint:gosec // as above
+	}
+	return 0, 0
+}
+
 func (w *walk) laterQuote(i int) int {
-	skip := i % block
-	for b := i / block; w.have(b); b++ {
+	skip := uint(i) % block                         //nolint:gosec // as above
+	for b := int(uint(i) / block); w.have(b); b++ { //nolint:gosec // as above
 		if m := w.masks[b].quotes >> skip << skip; m != 0 {
 			return b*block + bits.TrailingZeros64(m)
 		}
@@ -65,30 +72,34 @@ func (w *walk) laterQuote(i int) int {
 // isOdd reports whether a backslash or a dot stands between two places whose
 // blocks were looked at.
 func (w *walk) isOdd(from, to int) bool {
-	b := from / block
-	m := w.masks[b].odd >> (from % block)
-	if n := to - from; n <= block-from%block {
+	n, at := uint(to-from), uint(from)%block //nolint:gosec // places in order, none negative
+	b := uint(from) / block                  //nolint:gosec // as above
+	m := w.masks[b].odd >> at
+	if n <= block-at {
 		return m<<(block-n) != 0 && n > 0
 	}
-	if m != 0 {
-		return true
-	}
-	for b++; b < to/block; b++ {
-		if w.masks[b].odd != 0 {
-			return true
+	for end := uint(to) / block; m == 0 && b < end; { //nolint:gosec // as above
+		if b++; b < end {
+			m = w.masks[b].odd
 		}
 	}
-	return to%block > 0 && w.masks[b].odd<<(block-to%block) != 0
+	if rest := uint(to) % block; m == 0 && rest > 0 { //nolint:gosec // as above
+		m = w.masks[b].odd << (block - rest)
+	}
+	return m != 0
 }
 
 // leave gives the place after the bracket that closes the object or array in
 // which i lies.
 func (w *walk) leave(i int) int {
 	depth := 1
-	skip := i % block
-	for b := i / block; w.have(b); b++ {
+	skip := uint(i) % block                         //nolint:gosec // no negative place
+	for b := int(uint(i) / block); w.have(b); b++ { //nolint:gosec // as above
 		open, closed := w.masks[b].open>>skip<<skip, w.masks[b].closed>>skip<<skip
 		skip = 0
+		if open|closed == 0 {
+			continue
+		}
 		if n := bits.OnesCount64(closed); n < depth {
 			depth += bits.OnesCount64(open) - n
 			continue

@@ -99,7 +99,7 @@ func processor() func(perSecond float64) string {
 	began, before := time.Now(), usage()
 	return func(perSecond float64) string {
 		used := (usage() - before).Seconds() / time.Since(began).Seconds()
-		return fmt.Sprintf("%.0f us of processor each, %.1f cores had", used/max(perSecond, 1e-9)*1e6, used)
+		return fmt.Sprintf("%.3g us of processor each, %.1f cores had", used/max(perSecond, 1e-9)*1e6, used)
 	}
 }
 
