@@ -18,6 +18,11 @@
 // {"d":[{"a":1},{"b":2}]}, and the same pattern with a and b exchanged does not.
 // EventBridge does the same.
 //
+// A Set matches many patterns at once, by an index over their clauses and one pass
+// over the bytes of the event: docs/design/0024-matcher.md says how. The way of an
+// event is Validate (text.go), reading by masks (masks.go, walk.go, read.go) along the
+// names that the index has (names.go, index.go), and judging (judge.go).
+//
 // Every input has a limit, and matching does a bounded amount of work: an event
 // that would need more is an error, not a wait.
 package pattern

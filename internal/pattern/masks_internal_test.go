@@ -34,14 +34,14 @@ func slowMasks(s string) []masks {
 func checkMasks(t *testing.T, s string, step int) {
 	t.Helper()
 	want := slowMasks(s)
-	for name, make := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
+	for name, mask := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
 		var got []masks
 		var c carry
 		for from := 0; from < len(s); from += block {
 			var b [block]byte
 			copy(b[:], s[from:])
 			one := []masks{{}}
-			make(string(b[:]), one, &c)
+			mask(string(b[:]), one, &c)
 			got = append(got, one[0])
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(masks{})); diff != "" && len(want) > 0 {
@@ -78,12 +78,12 @@ func FuzzMasks(f *testing.F) {
 
 func BenchmarkMasks(b *testing.B) {
 	s := strings.Repeat(`{"Title":"a text of some \\"length\\"","n":[1.5,2]},          `, 80)[:4096]
-	for name, make := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
+	for name, mask := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
 		out := [64]masks{}
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(4096)
 			for b.Loop() {
-				make(s, out[:], &carry{})
+				mask(s, out[:], &carry{})
 			}
 		})
 	}

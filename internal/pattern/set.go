@@ -2,9 +2,10 @@ package pattern
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -167,8 +168,8 @@ func (s *Set) Len() int {
 }
 
 // Match appends to names those of the patterns that t meets, in the order in which
-// they were added. Patterns that could not be judged are in the error, each with
-// its name; the others are judged all the same.
+// they were added. The only error is *Unjudged, of patterns that could not be
+// judged; the others are judged all the same.
 func (s *Set) Match(t Text, names []string) ([]string, error) {
 	now := s.now.Load()
 	if now == nil {
@@ -176,7 +177,7 @@ func (s *Set) Match(t Text, names []string) ([]string, error) {
 	}
 	j := judges.Get().(*judge) //nolint:forcetypeassert // the pool has nothing else
 	defer j.release()
-	var errs []error
+	var failed []string
 	for i := range now.parts {
 		p := &now.parts[i]
 		j.judge(t, p.index, p.dead)
@@ -185,11 +186,36 @@ func (s *Set) Match(t Text, names []string) ([]string, error) {
 			names = append(names, p.named[r])
 		}
 		for _, r := range j.failed {
-			errs = append(errs, fmt.Errorf("pattern %q: %w", short(p.named[r], 100), errUnsettled))
+			failed = append(failed, p.named[r])
 		}
 	}
-	return names, errors.Join(errs...)
+	if len(failed) > 0 {
+		return names, &Unjudged{Names: failed}
+	}
+	return names, nil
 }
+
+// Unjudged is the error of patterns that an event was too much work for. Its code
+// is fault.Exhausted.
+type Unjudged struct {
+	Names []string // in a set
+}
+
+// Error names the first of them.
+func (u *Unjudged) Error() string {
+	quoted := make([]string, 0, 5)
+	for _, n := range u.Names[:min(len(u.Names), cap(quoted))] {
+		quoted = append(quoted, strconv.Quote(short(n, 100)))
+	}
+	more := ""
+	if n := len(u.Names) - len(quoted); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return "pattern " + strings.Join(quoted, ", ") + more + ": " + errUnsettled.Error()
+}
+
+// Unwrap gives the reason.
+func (u *Unjudged) Unwrap() error { return errUnsettled }
 
 var judges = sync.Pool{New: func() any { return new(judge) }}
 

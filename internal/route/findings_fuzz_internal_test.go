@@ -6,7 +6,6 @@ import (
 
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/fault"
-	"github.com/parry-security/parry/internal/pattern"
 )
 
 // FuzzFindings reads any text as the detail of an event of findings: each finding stands
@@ -23,11 +22,15 @@ func FuzzFindings(f *testing.F) {
 		if err != nil {
 			return // it cannot have come as an event
 		}
-		parsed, err := pattern.ParseEvent(text)
+		table := Compile([]Rule{{
+			ID: "all", Pattern: json.RawMessage(`{"detail":{"findings":{"Id":[{"exists":true}]}},"source":["aws.securityhub"]}`), Enabled: true,
+			Targets: []Target{{Kind: Channel, Name: "a"}},
+		}}, Known{})
+		matched, err := table.match(text)
 		if err != nil {
 			return
 		}
-		list, err := (&handling{event: e, parsed: parsed}).parseFindings()
+		list, err := (&handling{table: table, event: e, matched: matched}).parseFindings()
 		if err != nil {
 			if !fault.Is(err, fault.Invalid) {
 				t.Fatalf("code %s: %v", fault.CodeOf(err), err)
@@ -38,8 +41,8 @@ func FuzzFindings(f *testing.F) {
 			t.Errorf("%d findings", len(list))
 		}
 		for i, one := range list {
-			if one.parsed == nil {
-				t.Errorf("finding %d has no event of its own", i)
+			if one.err != nil {
+				t.Errorf("finding %d: %v", i, one.err)
 			}
 		}
 	})

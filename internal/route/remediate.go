@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -17,17 +19,17 @@ import (
 
 // remediate asks for a plan for every finding of the event that the rule would
 // select alone.
-func (h *handling) remediate(r compiled, playbook string, log *slog.Logger) error {
+func (h *handling) remediate(r Rule, playbook string, log *slog.Logger) error {
 	findings, err := h.singles()
 	if err != nil {
 		return err
 	}
 	for _, one := range findings {
-		ok, err := r.pattern.MatchEvent(one.parsed)
-		if err != nil {
-			return fault.Terminal(err)
-		}
-		if !ok {
+		if !slices.Contains(one.matched, r.ID) {
+			var u *pattern.Unjudged
+			if errors.As(one.err, &u) && slices.Contains(u.Names, r.ID) {
+				return fault.Terminal(one.err)
+			}
 			continue
 		}
 		why, err := h.request(r, playbook, one.finding)
@@ -42,7 +44,7 @@ func (h *handling) remediate(r compiled, playbook string, log *slog.Logger) erro
 }
 
 // request adds the request for one finding, or says why there is none.
-func (h *handling) request(r compiled, playbook string, f finding.Finding) (string, error) {
+func (h *handling) request(r Rule, playbook string, f finding.Finding) (string, error) {
 	if playbook == Answering {
 		var ok bool
 		if playbook, ok = h.stage.cfg.Answers(f.Control()); !ok {
@@ -200,10 +202,14 @@ func (h *handling) parseFindings() ([]single, error) {
 		if err != nil {
 			return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "findings[%d]: %w", i, err))
 		}
-		one := single{finding: f, parsed: h.parsed}
+		one := single{finding: f, matched: h.matched}
 		if len(detail.Findings) > 1 {
-			if one.parsed, err = h.alone(raw); err != nil {
+			text, err := h.alone(raw)
+			if err != nil {
 				return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "findings[%d]: %w", i, err))
+			}
+			if one.matched, one.err = h.table.match(text); one.err != nil && !fault.Is(one.err, fault.Exhausted) {
+				return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "findings[%d]: %w", i, one.err))
 			}
 		}
 		out = append(out, one)
@@ -212,7 +218,7 @@ func (h *handling) parseFindings() ([]single, error) {
 }
 
 // alone gives the event with one finding only.
-func (h *handling) alone(raw json.RawMessage) (*pattern.Event, error) {
+func (h *handling) alone(raw json.RawMessage) ([]byte, error) {
 	var detail map[string]json.RawMessage
 	if err := json.Unmarshal(h.event.Detail, &detail); err != nil {
 		return nil, err
@@ -226,9 +232,5 @@ func (h *handling) alone(raw json.RawMessage) (*pattern.Event, error) {
 	if event.Detail, err = json.Marshal(detail); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(event)
-	if err != nil {
-		return nil, err
-	}
-	return pattern.ParseEvent(text)
+	return json.Marshal(event)
 }

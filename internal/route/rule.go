@@ -85,29 +85,26 @@ func (k Known) has(t Target) bool {
 
 // Table is compiled rules. It is immutable.
 type Table struct {
-	rules    []compiled
+	rules    map[string]Rule
+	patterns pattern.Set // under the rules' ids
 	refusals []Refusal
 	warnings []string
-}
-
-type compiled struct {
-	Rule
-	pattern *pattern.Pattern
 }
 
 // Compile makes a table of the enabled rules that are right. What is wrong with
 // the others is in Refusals: they match nothing.
 func Compile(rules []Rule, known Known) *Table {
-	t := &Table{}
-	seen := map[string]bool{}
+	t := &Table{rules: map[string]Rule{}}
+	var patterns []pattern.Named
 	for i, r := range rules {
 		if !r.Enabled {
 			continue
 		}
 		p, err := check(r, known)
+		_, taken := t.rules[r.ID]
 		switch {
 		case err != nil:
-		case seen[r.ID]:
+		case taken:
 			err = fault.Errorf(fault.Conflict, "compile rule", "the id %q is taken by an earlier rule", r.ID).WithHint("give every rule an id of its own")
 		case len(t.rules) == MaxRules:
 			err = fault.Errorf(fault.Exhausted, "compile rule", "there are %d rules already, which is the limit", MaxRules)
@@ -120,14 +117,18 @@ func Compile(rules []Rule, known Known) *Table {
 			t.refusals = append(t.refusals, Refusal{Rule: id, Name: r.Name, Err: err})
 			continue
 		}
-		seen[r.ID] = true
 		for _, w := range p.Warnings() {
 			t.warnings = append(t.warnings, fmt.Sprintf("rule %q: %s", r.ID, w))
 		}
 		if r.MaxHops <= 0 {
 			r.MaxHops = DefaultMaxHops
 		}
-		t.rules = append(t.rules, compiled{Rule: r, pattern: p})
+		t.rules[r.ID] = r
+		patterns = append(patterns, pattern.Named{Name: r.ID, Pattern: p})
+	}
+	if err := t.patterns.Replace(patterns); err != nil { // unreachable: each was compiled
+		t.rules = nil
+		t.refusals = append(t.refusals, Refusal{Rule: "all", Err: err})
 	}
 	return t
 }
@@ -152,6 +153,16 @@ func check(r Rule, known Known) (*pattern.Pattern, error) {
 		}
 	}
 	return pattern.Parse(r.Pattern)
+}
+
+// match gives the ids of the rules that an event meets, in the order of the table.
+// With an error they are those that could judge it.
+func (t *Table) match(event []byte) ([]string, error) {
+	text, err := pattern.Validate(event)
+	if err != nil {
+		return nil, err
+	}
+	return t.patterns.Match(text, nil)
 }
 
 // Len gives the number of rules in force.

@@ -151,18 +151,24 @@ func (s *Stage) one(ctx context.Context, payload []byte, by string) (store.Effec
 	if err := json.Unmarshal(payload, &event); err != nil || event.ID == "" {
 		return store.Effects{}, fault.Terminal(fault.Errorf(fault.Invalid, "read event", "the payload is not an event: %v", err))
 	}
-	parsed, err := pattern.ParseEvent(payload)
-	if err != nil {
-		return store.Effects{}, fault.Terminal(fault.E(fault.CodeOf(err), "read event "+event.ID, err))
-	}
-	h := handling{stage: s, ctx: ctx, event: event, by: by, parsed: parsed, done: map[string]bool{}}
+	h := handling{stage: s, ctx: ctx, table: s.table.Load(), event: event, by: by, done: map[string]bool{}}
 	var broken []error
-	for _, rule := range s.table.Load().rules {
-		if err := h.rule(rule); err != nil {
+	var err error
+	if h.matched, err = h.table.match(payload); err != nil {
+		var u *pattern.Unjudged
+		if !errors.As(err, &u) {
+			return store.Effects{}, fault.Terminal(fault.E(fault.CodeOf(err), "read event "+event.ID, err))
+		}
+		for _, id := range u.Names {
+			broken = append(broken, fmt.Errorf("rule %q: %w", id, u.Unwrap()))
+		}
+	}
+	for _, id := range h.matched {
+		if err := h.rule(h.table.rules[id]); err != nil {
 			if !fault.IsTerminal(err) {
 				return store.Effects{}, fmt.Errorf("event %s: %w", event.ID, err)
 			}
-			broken = append(broken, fmt.Errorf("rule %q: %w", rule.ID, err))
+			broken = append(broken, fmt.Errorf("rule %q: %w", id, err))
 		}
 	}
 	if len(broken) > 0 {
@@ -179,7 +185,8 @@ type handling struct {
 	ctx      context.Context
 	event    bus.Event
 	by       string // the person who asked for the event, or ""
-	parsed   *pattern.Event
+	table    *Table
+	matched  []string // rules that the event meets
 	eff      store.Effects
 	done     map[string]bool // message ids in eff
 	findings []single        // the event's findings, each as an event of its own
@@ -190,25 +197,20 @@ type handling struct {
 // single is one finding and the event as it would be with it alone.
 type single struct {
 	finding finding.Finding
-	parsed  *pattern.Event
+	matched []string // rules
+	err     error    // rules that could not judge it
 }
 
-// rule adds what one rule makes of the event. A terminal error is the rule's or
-// the event's own; the other rules go on.
-func (h *handling) rule(r compiled) error {
-	ok, err := r.pattern.MatchEvent(h.parsed)
-	if err != nil {
-		return fault.Terminal(err)
-	}
-	if !ok {
-		return nil
-	}
+// rule adds what a rule makes of the event that it meets. A terminal error is the
+// rule's or the event's own; the other rules go on.
+func (h *handling) rule(r Rule) error {
 	log := h.stage.cfg.Logger.With("rule", r.ID, "event", h.event.ID)
 	if h.hops() > r.MaxHops {
 		log.WarnContext(h.ctx, "event dropped", "reason", "it has passed more rules than the rule allows", "hops", h.hops(), "max_hops", r.MaxHops)
 		return nil
 	}
 	for _, target := range r.Targets {
+		var err error
 		switch target.Kind {
 		case Channel:
 			err = h.notify(r, target.Name)
@@ -247,7 +249,7 @@ func (h *handling) ownEcho() string {
 }
 
 // notify sends the event to a channel, once however many rules say so.
-func (h *handling) notify(r compiled, channel string) error {
+func (h *handling) notify(r Rule, channel string) error {
 	return h.send(store.TopicNotify, h.event.ID+"-"+channel, Notification{Channel: channel, Rule: r.ID, Event: h.event})
 }
 

@@ -103,8 +103,10 @@ func hubRule(i int, extra func(*rand.Rand) string) string {
 
 // scanPaths are what a set of many rules looks at in a finding.
 func scanPaths() []string {
-	return []string{"AwsAccountId", "Severity.Label", "Workflow.Status", "RecordState", "ProductArn", "Title", "CompanyName", "Region", "Note.Text",
-		"Resources.Type", "Resources.Id", "Resources.Tags.team-1", "Resources.Tags.team-2", "Compliance.Status", "Compliance.SecurityControlId", "Severity.Normalized", "GeneratorId"}
+	return []string{
+		"AwsAccountId", "Severity.Label", "Workflow.Status", "RecordState", "ProductArn", "Title", "CompanyName", "Region", "Note.Text",
+		"Resources.Type", "Resources.Id", "Resources.Tags.team-1", "Resources.Tags.team-2", "Compliance.Status", "Compliance.SecurityControlId", "Severity.Normalized", "GeneratorId",
+	}
 }
 
 // scanRule looks for a value that no event has.
@@ -163,11 +165,11 @@ type worstCase struct{ pattern, event string }
 func worstCases() map[string]worstCase {
 	rows := func(n int, row string) string { return strings.TrimSuffix(strings.Repeat(row+",", n), ",") }
 	return map[string]worstCase{
-		"16 stars on a megabyte":            {`{"x":[{"wildcard":"` + strings.Repeat("*a", 16) + `b"}]}`, `{"x":"` + strings.Repeat("a", 1_000_000) + `"}`},
-		"3,000 elements that do not fit":    {`{"d":{"a":[1],"b":[2]}}`, `{"d":[` + rows(1500, `{"a":1},{"b":2}`) + `]}`},
-		"four arrays of 3,000":              {`{"d":{"a":[1]},"e":{"a":[1]},"f":{"a":[1]},"g":{"a":[2]}}`, `{"d":[` + rows(3000, `{"a":1}`) + `],"e":[` + rows(3000, `{"a":1}`) + `],"f":[` + rows(3000, `{"a":1}`) + `],"g":[{"a":2}]}`},
-		"three arrays of one name, crossed": {`{"a":{"p":[1],"q":[1],"r":[1],"s":[2]}}`, `{"a":[` + rows(3000, `{"p":1,"r":1}`) + `],"a":[` + rows(3000, `{"q":1,"s":1}`) + `],"a":[{"s":2,"p":3},{"q":2}]}`},
-		"900 arrays in one another":         {`{"d":{"a":[1],"b":[{"exists":false}],"c":[2]}}`, `{"d":` + strings.Repeat("[", 900) + rows(3000, `{"a":1,"b":1,"c":2}`) + strings.Repeat("]", 900) + `}`},
-		"800 alternatives for 100,000 values":               {`{"x":[` + rows(800, `{"suffix":"aaaaab"}`) + `]}`, `{"x":[` + rows(100_000, `"aaaaaa"`) + `]}`},
+		"16 stars on a megabyte":              {`{"x":[{"wildcard":"` + strings.Repeat("*a", 16) + `b"}]}`, `{"x":"` + strings.Repeat("a", 1_000_000) + `"}`},
+		"3,000 elements that do not fit":      {`{"d":{"a":[1],"b":[2]}}`, `{"d":[` + rows(1500, `{"a":1},{"b":2}`) + `]}`},
+		"four arrays of 3,000":                {`{"d":{"a":[1]},"e":{"a":[1]},"f":{"a":[1]},"g":{"a":[2]}}`, `{"d":[` + rows(3000, `{"a":1}`) + `],"e":[` + rows(3000, `{"a":1}`) + `],"f":[` + rows(3000, `{"a":1}`) + `],"g":[{"a":2}]}`},
+		"three arrays of one name, crossed":   {`{"a":{"p":[1],"q":[1],"r":[1],"s":[2]}}`, `{"a":[` + rows(3000, `{"p":1,"r":1}`) + `],"a":[` + rows(3000, `{"q":1,"s":1}`) + `],"a":[{"s":2,"p":3},{"q":2}]}`},
+		"900 arrays in one another":           {`{"d":{"a":[1],"b":[{"exists":false}],"c":[2]}}`, `{"d":` + strings.Repeat("[", 900) + rows(3000, `{"a":1,"b":1,"c":2}`) + strings.Repeat("]", 900) + `}`},
+		"800 alternatives for 100,000 values": {`{"x":[` + rows(800, `{"suffix":"aaaaab"}`) + `]}`, `{"x":[` + rows(100_000, `"aaaaaa"`) + `]}`},
 	}
 }
