@@ -164,7 +164,11 @@ func FuzzSet(f *testing.F) {
 
 func TestSetAgreesWithNaive(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(1000) {
+	n := uint64(1000)
+	if testing.Short() {
+		n = 200
+	}
+	for seed := range n {
 		setAgainstNaive(t, seed*100, 20)
 	}
 }
@@ -321,23 +325,5 @@ func TestSetIsNotHeldUp(t *testing.T) {
 	}
 	if !fault.Is(err, fault.Exhausted) || !strings.Contains(err.Error(), `"crossed"`) || strings.Contains(err.Error(), `"stars"`) || errors.Is(err, nil) {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestSetMatchesWithoutGarbage(t *testing.T) {
-	s := set(t, 100)
-	var events []pattern.Text
-	for _, raw := range asff(1, 50) {
-		events = append(events, text(t, string(raw)))
-	}
-	var names []string
-	match := func() {
-		for _, e := range events {
-			names, _ = s.Match(e, names[:0])
-		}
-	}
-	match()
-	if n := testing.AllocsPerRun(20, match); n > 1 { // a collection may empty the pool
-		t.Errorf("%v allocations for %d events", n, len(events))
 	}
 }

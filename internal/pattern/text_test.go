@@ -25,7 +25,10 @@ func checkValidate(t *testing.T, event string) {
 func TestValidateIsParseEvent(t *testing.T) {
 	t.Parallel()
 	lines := bufio.NewScanner(verdicts(t))
-	for lines.Scan() {
+	for n := 0; lines.Scan(); n++ {
+		if testing.Short() && n%5 != 0 {
+			continue
+		}
 		var c struct{ Event string }
 		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
 			t.Fatal(err)

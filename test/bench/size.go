@@ -88,7 +88,7 @@ func measureSize(ctx context.Context, b *bench, rows map[string]*Row, kind, of s
 		}
 	}
 	if r := rows["narrow/postgres/full"]; r != nil {
-		rate, err := narrow(ctx, p, n)
+		rate, err := narrow(ctx, p, n+10) // other findings than the row before had
 		if err != nil {
 			return err
 		}
