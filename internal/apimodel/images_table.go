@@ -295,5 +295,5 @@ func strictJSON(raw []byte, to any) error {
 // imageKey brings boto3's spellings (put_bucket_policy, PutBucketPolicy) and
 // the command line's (put-bucket-policy) to one.
 func imageKey(service, op string) string {
-	return strings.ToLower(service) + ":" + strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(op))
+	return strings.ToLower(service) + ":" + strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(op, "_", ""), "-", ""))
 }

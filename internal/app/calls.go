@@ -33,27 +33,27 @@ type callStore interface {
 type callWriter struct {
 	store callStore
 	log   *slog.Logger
-	queue chan remediation.CallRecord
+	queue chan *remediation.CallRecord // pointers: a row has 300 bytes, and the queue is made whole
 	mu    sync.Mutex
 	stop  chan struct{} // not nil while it runs
 	done  sync.WaitGroup
 }
 
 func newCallWriter(store callStore, log *slog.Logger) *callWriter {
-	return &callWriter{store: store, log: log.With("component", "calls"), queue: make(chan remediation.CallRecord, callQueue)}
+	return &callWriter{store: store, log: log.With("component", "calls"), queue: make(chan *remediation.CallRecord, callQueue)}
 }
 
 // put hands over one call.
 func (w *callWriter) put(c remediation.CallRecord) {
 	select {
-	case w.queue <- c:
+	case w.queue <- &c:
 		return
 	default:
 	}
 	timer := time.NewTimer(callPatience)
 	defer timer.Stop()
 	select {
-	case w.queue <- c:
+	case w.queue <- &c:
 	case <-timer.C:
 		w.log.Error("a call was not recorded: the database does not keep up", "service", c.Service, "operation", c.Operation, "outcome", c.Outcome)
 	}
@@ -98,20 +98,20 @@ func (w *callWriter) run(stop <-chan struct{}) {
 }
 
 // batch collects what comes shortly after first.
-func (w *callWriter) batch(first remediation.CallRecord, stop <-chan struct{}) []remediation.CallRecord {
-	batch := []remediation.CallRecord{first}
+func (w *callWriter) batch(first *remediation.CallRecord, stop <-chan struct{}) []remediation.CallRecord {
+	batch := []remediation.CallRecord{*first}
 	timer := time.NewTimer(callDelay)
 	defer timer.Stop()
 	for len(batch) < callBatch {
 		select {
 		case c := <-w.queue:
-			batch = append(batch, c)
+			batch = append(batch, *c)
 			continue
 		default:
 		}
 		select {
 		case c := <-w.queue:
-			batch = append(batch, c)
+			batch = append(batch, *c)
 		case <-timer.C:
 			return batch
 		case <-stop:

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,9 @@ func (s *shared) serve(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	fmt.Fprintf(s.Err, "parry is ready on %s\n", server.Addr())
+	// What only starting needed goes back to the system now. A server with little to
+	// do makes its next collection after minutes, and would hold it until then.
+	debug.FreeOSMemory()
 	select {
 	case <-ctx.Done():
 		return stop()

@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags.StringVar(&b.base, "postgres", "", "keep the full store of PostgreSQL in the database at this URL, or use the one that is there")
 	profile := flags.String("cpuprofile", "", "write a processor profile of this process to this file")
 	flags.StringVar(&b.program, "program", "", "use this parry binary instead of building one")
-	flags.StringVar(&b.profile, "serverprofile", "", "write processor profiles of the servers to this file and a number")
+	flags.StringVar(&b.profile, "serverprofile", "", "write processor profiles of the servers to this file and a number, and the heap where it was largest beside them (.heap)")
 	flags.BoolVar(&b.verbose, "v", false, "print the steps on standard error")
 	if flags.Parse(args) != nil {
 		return 2
@@ -156,13 +156,17 @@ func startProfile(name string) (stop func(), err error) {
 
 const profiledArg = "profiled-serve"
 
-// serveProfiled is the parry program in this one, with a profile of its processor time.
+// serveProfiled is the parry program in this one, with profiles of its processor
+// time and its heap. GODEBUG=memprofilerate=4096 makes that of a small heap exact.
 func serveProfiled(ctx context.Context, name string, args []string) error {
 	stop, err := startProfile(name)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	watched, end := context.WithCancel(ctx)
+	defer end()
+	go watchHeap(watched, name+".heap")
 	if code := cli.Run(ctx, cli.Program{Version: "bench", In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, args); code != 0 {
 		return fmt.Errorf("parry %v ended with %d", args, code)
 	}

@@ -5,13 +5,16 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -81,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	}
 	o := opener{cfg: cfg}
 	sc := store.Config{
-		Findings: o.file("findings", 64_000), Execution: o.file("execution", 2_000), Engine: o.engine("execution"),
+		Findings: o.file("findings", triageCache), Execution: o.file("execution", fmt.Sprintf("cache_size(-%d)", writeKB)), Engine: o.engine("execution"),
 		Sealer: cfg.Sealer, Clock: cfg.Clock,
 	}
 	sc.Dialect = store.Dialect{
@@ -119,21 +122,46 @@ func (o *opener) touch(file string) {
 	o.err = errors.Join(o.err, err)
 }
 
-// file opens the pools of a file. The writer keeps cacheKB of pages; the driver's
-// allocator gives each the next power of two, so they take twice that. It is to hold
-// what a commit of triage touches at a million findings: what does not fit is written
-// to the log, and read again, before the commit's end.
-func (o *opener) file(file string, cacheKB int) store.Database {
+// What connections keep of a file, in KB. The driver's allocator gives each page the
+// next power of two, so it takes twice that.
+const (
+	cacheKB = 1000
+	writeKB = 2000
+	// The cache of the findings' writer is to hold what a commit of triage touches:
+	// what does not fit is written to the log, and read again, before the commit's end.
+	// At a million findings that is nearly mostTriageKB; below, an eighth of the file.
+	leastTriageKB, mostTriageKB, triageShare = 8_000, 64_000, 8
+)
+
+const (
+	// writerLife is after what time a writer is opened anew, with a cache of the size
+	// that its file has come to ask for.
+	writerLife = 2 * time.Minute
+	// idleLife is how long a connection that nobody needs keeps its memory: each has
+	// the whole schema and a cache, half a MB where there is nothing to do.
+	idleLife = 5 * time.Second
+)
+
+// file opens the pools of a file.
+func (o *opener) file(file, writeCache string) store.Database {
 	o.touch(file)
 	// One connection writes, so writers wait in Go, where waiting is fair,
 	// instead of in SQLite's busy loop.
-	write := o.pool(file, "immediate", 1, fmt.Sprintf("cache_size(-%d)", cacheKB), "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
-	read := o.pool(file, "deferred", max(4, runtime.NumCPU()), "cache_size(-2000)", "query_only(1)")
+	write := o.pool(file, "immediate", 1, writeCache, "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
+	read := o.pool(file, "deferred", max(4, runtime.NumCPU()), fmt.Sprintf("cache_size(-%d)", cacheKB), "query_only(1)")
+	if o.err == nil {
+		write.SetConnMaxLifetime(writerLife)
+		read.SetConnMaxIdleTime(idleLife)
+	}
 	return store.Database{Write: write, Read: read}
 }
 
 func (o *opener) engine(file string) *sql.DB {
-	return o.pool(file, "immediate", 4, "cache_size(-2000)")
+	db := o.pool(file, "immediate", 4, fmt.Sprintf("cache_size(-%d)", cacheKB))
+	if o.err == nil {
+		db.SetConnMaxIdleTime(idleLife)
+	}
+	return db
 }
 
 func (o *opener) pool(file, lock string, conns int, pragmas ...string) *sql.DB {
@@ -157,16 +185,41 @@ func OpenFile(path, lock string, conns int, pragmas ...string) (*sql.DB, error) 
 	if err != nil {
 		return nil, err
 	}
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: values.Encode()}
-	connector, err := driver.NewConnector(dsn.String())
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(connector{path: path, values: values})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return db, nil
 }
+
+// triageCache stands for the pragma of a cache whose size goes by the file's.
+const triageCache = "cache_size(triage)"
+
+// connector opens connections to a file as it is then.
+type connector struct {
+	path   string
+	values url.Values
+}
+
+func (c connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	values := c.values
+	if i := slices.Index(values["_pragma"], triageCache); i >= 0 {
+		kb := int64(leastTriageKB)
+		if info, err := os.Stat(c.path); err == nil { // else it is new
+			kb = min(max(info.Size()/1024/triageShare, leastTriageKB), mostTriageKB)
+		}
+		values = maps.Clone(values)
+		values["_pragma"] = slices.Clone(values["_pragma"])
+		values["_pragma"][i] = fmt.Sprintf("cache_size(-%d)", kb)
+	}
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(c.path), RawQuery: values.Encode()}
+	opened, err := driver.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	return opened.Connect(ctx)
+}
+
+func (connector) Driver() sqldriver.Driver { return &driver.Driver{} }
 
 func (o *opener) close() error {
 	var errs []error
