@@ -39,6 +39,7 @@ type FindingGroup struct {
 type FindingTrends struct {
 	From   string         `json:"from" format:"date" doc:"The first day, UTC: the first that was asked for and recorded."`
 	To     string         `json:"to" format:"date" doc:"The last day: today."`
+	Hidden int64          `json:"hidden,omitempty" doc:"How many findings that are open now are left out, of all days, because their accounts are out of use; all_accounts=true counts them."`
 	Series []FindingTrend `json:"series" nullable:"false" doc:"One for each group, the one with the most active findings first; (others) is what is beyond the limit."`
 }
 
@@ -66,6 +67,7 @@ type (
 	}
 	countsOutput struct{ Body FindingCounts }
 	trendsInput  struct {
+		AccountsOutOfUse
 		Days     int    `query:"days" minimum:"1" maximum:"3660" default:"90" doc:"How many days, today being the last."`
 		Group    string `query:"group" enum:"severity,account,unit,control"`
 		Account  string `query:"account" maxLength:"64"`
@@ -86,7 +88,7 @@ const maxCounted = 10_000
 
 func (a *API) countFindings(ctx context.Context, p auth.Principal, in *countsInput) (*countsOutput, error) {
 	const op = "count findings"
-	without, err := a.hides(ctx, p, in.FindingSelection, in.AccountsOutOfUse)
+	without, err := a.hides(ctx, p, hiding{show: in.AccountsOutOfUse, in: in.FindingSelection})
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +169,11 @@ func (a *API) unitOf() func(account string) string {
 const others = "(others)"
 
 func (a *API) findingTrends(ctx context.Context, p auth.Principal, in *trendsInput) (*trendsOutput, error) {
-	q := store.TrendQuery{Accounts: auth.Scope(p), Days: in.Days, GroupBy: in.Group}
+	without, err := a.hides(ctx, p, hiding{show: in.AccountsOutOfUse, in: FindingSelection{Account: in.Account}})
+	if err != nil {
+		return nil, err
+	}
+	q := store.TrendQuery{Accounts: auth.Scope(p), WithoutAccounts: without, Days: in.Days, GroupBy: in.Group}
 	if in.Group == "unit" {
 		q.GroupBy = "account"
 	}
@@ -197,7 +203,11 @@ func (a *API) findingTrends(ctx context.Context, p auth.Principal, in *trendsInp
 	if len(groups) == 0 && in.Group == "" {
 		groups = []string{""}
 	}
-	out := FindingTrends{From: t.From.Format(time.DateOnly), To: t.Today.Format(time.DateOnly), Series: []FindingTrend{}}
+	hidden, err := a.hidden(ctx, store.CountQuery{WithoutAccounts: without, Where: slices.Concat(isOpen(), q.Where)})
+	if err != nil {
+		return nil, err
+	}
+	out := FindingTrends{Hidden: hidden, From: t.From.Format(time.DateOnly), To: t.Today.Format(time.DateOnly), Series: []FindingTrend{}}
 	for _, g := range groups {
 		one := FindingTrend{Group: g, Points: []DayPoint{}}
 		for _, d := range t.Points(g) {

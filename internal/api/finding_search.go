@@ -39,6 +39,7 @@ type FilterReason filter.Reason
 type searchInput struct {
 	Paging
 	FindingColumns
+	AccountsOutOfUse
 	Body FindingSearch
 }
 
@@ -75,17 +76,25 @@ func readFilters(raw json.RawMessage) (filter.Filter, error) {
 
 func (a *API) registerSearch() {
 	register(a, operation{id: "search-findings", method: http.MethodPost, path: "/v1/findings/search", summary: "Find findings by filters and words, the latest update first", tag: "findings"}, auth.FindingRead,
-		func(ctx context.Context, p auth.Principal, in *searchInput) (*page[Finding], error) {
+		func(ctx context.Context, p auth.Principal, in *searchInput) (*findingsOutput, error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err
 			}
 			q.Accounts = auth.Scope(p)
+			if q.WithoutAccounts, err = a.hides(ctx, p, hiding{in.AccountsOutOfUse, in.FindingSelection, q.Filter}); err != nil {
+				return nil, err
+			}
 			found, err := a.cfg.Findings.QueryFindings(ctx, q)
 			if err != nil {
 				return nil, err
 			}
-			return findingsPage(found), nil
+			listed := findingsPage(found).Body
+			out := &findingsOutput{FindingList{Items: listed.Items, Next: listed.Next}}
+			if in.Cursor == "" {
+				out.Body.Hidden, out.Body.HiddenMore, err = a.hiddenBy(ctx, store.CountQuery{WithoutAccounts: q.WithoutAccounts, Where: q.Where, Exception: q.Exception}, q.Filter)
+			}
+			return out, err
 		})
 	register(a, operation{id: "explain-finding", method: http.MethodPost, path: "/v1/findings/{key}/explain", summary: "Say whether a filter matches a finding, clause by clause", tag: "findings"}, auth.FindingRead,
 		func(ctx context.Context, p auth.Principal, in *explainInput) (*explainOutput, error) {

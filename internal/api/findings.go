@@ -181,7 +181,7 @@ func (a *API) registerFindings() {
 }
 
 func (a *API) listFindings(ctx context.Context, p auth.Principal, in *findingsInput) (*findingsOutput, error) {
-	without, err := a.hides(ctx, p, in.FindingSelection, in.AccountsOutOfUse)
+	without, err := a.hides(ctx, p, hiding{show: in.AccountsOutOfUse, in: in.FindingSelection})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -82,6 +84,67 @@ func TestFindingsOfAccountsOutOfUseAreHidden(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatIsHiddenIsSoEverywhere: searches, groups, facets, trends and the overview leave
+// out what the list leaves out, and say how much.
+func TestWhatIsHiddenIsSoEverywhere(t *testing.T) {
+	t.Parallel()
+	b, _ := insightBenchOf(t, func(cfg *api.Config, db *store.Store) {
+		cfg.Findings = db
+		cfg.Accounts = func() []org.Account {
+			return []org.Account{{ID: dev, State: org.Closed}, {ID: prod, State: org.Active}}
+		}
+	})
+	by := b.as(t, "reader", auth.All)
+	filters := func(text string) api.FindingSearch { return api.FindingSearch{Filters: json.RawMessage(text)} }
+	for name, c := range map[string]struct {
+		f            client.FindingFilter
+		search       api.FindingSearch
+		want, hidden int
+	}{
+		"of nothing":            {want: 1, hidden: 3},
+		"of words":              {search: api.FindingSearch{Text: "t"}, want: 1, hidden: 3},
+		"of what columns tell":  {search: filters(`{"SeverityLabel":[{"Value":"HIGH","Comparison":"EQUALS"}]}`), want: 1, hidden: 2},
+		"of what documents say": {search: filters(`{"Description":[{"Value":"d","Comparison":"EQUALS"}]}`), want: 1, hidden: 3},
+		"of another account":    {search: filters(`{"AwsAccountId":[{"Value":"` + prod + `","Comparison":"NOT_EQUALS"}]}`), want: 0, hidden: 3},
+		"of the account":        {search: filters(`{"AwsAccountId":[{"Value":"` + dev + `","Comparison":"EQUALS"}]}`), want: 3},
+		"of a finding":          {search: filters(`{"Id":[{"Value":"f","Comparison":"PREFIX"}]}`), want: 4},
+		"of a resource":         {f: client.FindingFilter{ResourceID: "bucket-" + dev}, want: 3},
+		"of all":                {f: client.FindingFilter{AllAccounts: true}, want: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page, err := by.SearchFindings(t.Context(), c.f, c.search, client.Paging{})
+			if err != nil || len(page.Items) != c.want || int(page.Hidden) != c.hidden || page.HiddenMore {
+				t.Errorf("search: %+v %v, want %d and %d hidden", page, err, c.want, c.hidden)
+			}
+			groups, err := by.GroupFindings(t.Context(), c.f, c.search, "severity", 0)
+			n := int64(0)
+			for _, g := range groups.Groups {
+				n += g.Count
+			}
+			if err != nil || int(n) != c.want || int(groups.Hidden) != c.hidden {
+				t.Errorf("groups: %+v %v, want %d and %d hidden", groups, err, c.want, c.hidden)
+			}
+		})
+	}
+	for all, open := range map[bool]int64{false: 1, true: 3} {
+		trends, err := by.FindingTrends(t.Context(), client.TrendQuery{Days: 1, AllAccounts: all})
+		if err != nil || len(trends.Series) != 1 || trends.Series[0].Points[0].Active != open || trends.Hidden != 3-open {
+			t.Errorf("trends of all %v: %+v %v", all, trends, err)
+		}
+	}
+	p := newPagesOf(t, []org.Account{{ID: dev, State: org.Closed}, {ID: prod, State: org.Active}})
+	_, got := p.ask("vera", "viewer", []string{auth.All}, http.MethodGet, "/v1/overview", nil)
+	top, _ := got["top_accounts"].([]any)
+	if got["hidden"] != float64(2) || len(top) != 1 || top[0].(map[string]any)["label"] != prod {
+		t.Errorf("overview: %v", got)
+	}
+	_, got = p.ask("vera", "viewer", []string{auth.All}, http.MethodGet, "/v1/findings/facets?field=account", nil)
+	if groups, _ := got["groups"].([]any); len(groups) != 1 {
+		t.Errorf("facets: %v", got)
 	}
 }
 

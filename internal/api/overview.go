@@ -18,6 +18,7 @@ type Overview struct {
 	At       time.Time        `json:"at"`
 	Open     []OverviewNumber `json:"open" nullable:"false" doc:"Active findings that are new or notified, by severity, the worst first."`
 	Overdue  OverviewNumber   `json:"overdue" doc:"Open findings past their deadline."`
+	Hidden   int64            `json:"hidden,omitempty" doc:"Open findings that no number here holds because their accounts are out of use."`
 	Resolved OverviewNumber   `json:"resolved_7d" doc:"Findings that were resolved or archived on the last seven days, today included; those listed are all that are resolved."`
 
 	Waiting *OverviewNumber `json:"waiting_approvals,omitempty"`
@@ -121,8 +122,16 @@ func openList(attribute, value string) OverviewList {
 }
 
 func (a *API) openFindings(ctx context.Context, p auth.Principal, out *Overview) error {
-	counts, err := a.cfg.Counter.CountFindings(ctx, store.CountQuery{Accounts: auth.Scope(p), Where: isOpen(), GroupBy: []string{"severity"}})
+	without, err := a.hides(ctx, p, hiding{})
 	if err != nil {
+		return err
+	}
+	q := store.CountQuery{Accounts: auth.Scope(p), WithoutAccounts: without, Where: isOpen(), GroupBy: []string{"severity"}}
+	counts, err := a.cfg.Counter.CountFindings(ctx, q)
+	if err != nil {
+		return err
+	}
+	if out.Hidden, err = a.hidden(ctx, q); err != nil {
 		return err
 	}
 	for _, severity := range []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL"} {
@@ -134,7 +143,7 @@ func (a *API) openFindings(ctx context.Context, p auth.Principal, out *Overview)
 		}
 		out.Open = append(out.Open, n)
 	}
-	late, err := a.cfg.Counter.CountFindings(ctx, store.CountQuery{Accounts: auth.Scope(p), Where: append(isOpen(), store.Condition{Column: "overdue", Op: store.OpEqual, Values: []string{"1"}})})
+	late, err := a.cfg.Counter.CountFindings(ctx, store.CountQuery{Accounts: auth.Scope(p), WithoutAccounts: without, Where: append(isOpen(), store.Condition{Column: "overdue", Op: store.OpEqual, Values: []string{"1"}})})
 	if err != nil {
 		return err
 	}
@@ -146,12 +155,16 @@ func (a *API) openFindings(ctx context.Context, p auth.Principal, out *Overview)
 }
 
 func (a *API) tops(ctx context.Context, p auth.Principal, out *Overview) error {
+	without, err := a.hides(ctx, p, hiding{})
+	if err != nil {
+		return err
+	}
 	for _, top := range []struct {
 		by string
 		to *[]OverviewNumber
 	}{{"account", &out.TopAccounts}, {"control", &out.TopControls}} {
 		*top.to = []OverviewNumber{}
-		counts, err := a.cfg.Counter.CountFindings(ctx, store.CountQuery{Accounts: auth.Scope(p), Where: isOpen(), GroupBy: []string{top.by}})
+		counts, err := a.cfg.Counter.CountFindings(ctx, store.CountQuery{Accounts: auth.Scope(p), WithoutAccounts: without, Where: isOpen(), GroupBy: []string{top.by}})
 		if err != nil {
 			return err
 		}
@@ -271,6 +284,7 @@ func (a *API) stopped(ctx context.Context, _ auth.Principal, out *Overview) erro
 const maxFacets = 50
 
 type facetsInput struct {
+	AccountsOutOfUse
 	Field  string `query:"field" required:"true" enum:"severity,account,region,control,workflow,record_state,compliance,product,resource_type,resource" doc:"The attribute."`
 	Prefix string `query:"prefix" maxLength:"256" doc:"What the values begin with, upper and lower case apart."`
 }
@@ -282,7 +296,11 @@ func (a *API) facets(ctx context.Context, p auth.Principal, in *facetsInput) (*g
 	if by == "resource" {
 		by, column = "ResourceId", "resource_id"
 	}
-	q := store.GroupQuery{Accounts: auth.Scope(p), By: by, Limit: maxFacets + 1}
+	without, err := a.hides(ctx, p, hiding{show: in.AccountsOutOfUse})
+	if err != nil {
+		return nil, err
+	}
+	q := store.GroupQuery{Accounts: auth.Scope(p), WithoutAccounts: without, By: by, Limit: maxFacets + 1}
 	if in.Prefix != "" {
 		q.Where = []store.Condition{{Column: column, Op: store.OpPrefix, Values: []string{in.Prefix}}}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/store"
 )
 
@@ -25,9 +26,18 @@ type pages struct {
 
 func newPages(t *testing.T) pages {
 	t.Helper()
+	return newPagesOf(t, nil)
+}
+
+// newPagesOf is newPages with these accounts, nil for its own.
+func newPagesOf(t *testing.T, accounts []org.Account) pages {
+	t.Helper()
 	var handler http.Handler
 	insightBenchOf(t, func(cfg *api.Config, db *store.Store) {
 		cfg.Findings, cfg.Views = db, db
+		if accounts != nil {
+			cfg.Accounts = func() []org.Account { return accounts }
+		}
 		var err error
 		if handler, err = api.New(*cfg); err != nil {
 			t.Fatal(err)

@@ -34,6 +34,8 @@ type FindingList struct {
 	Items  []Finding `json:"items" nullable:"false"`
 	Next   string    `json:"next,omitempty" doc:"The cursor of the page that follows; absent on the last."`
 	Hidden int64     `json:"hidden,omitempty" doc:"On the first page: how many findings are not listed because their accounts are out of use; all_accounts=true lists them."`
+	// HiddenMore is of searches.
+	HiddenMore bool `json:"hidden_more,omitempty" doc:"Findings are hidden, and too many would have to be read to count them."`
 }
 
 // Finding is a finding as it is listed.

@@ -26,6 +26,9 @@ type StopRequest struct {
 type FindingGroups struct {
 	Groups []FindingGroupCount `json:"groups" nullable:"false" doc:"The greatest first."`
 	More   bool                `json:"more" doc:"There are groups beyond the limit."`
+
+	Hidden     int64 `json:"hidden,omitempty" doc:"How many findings are not counted because their accounts are out of use; all_accounts=true counts them."`
+	HiddenMore bool  `json:"hidden_more,omitempty" doc:"Findings are hidden, and too many would have to be read to count them."`
 }
 
 // FindingGroupCount is one value and how many findings have it.
@@ -45,6 +48,7 @@ type (
 	}
 	groupsInput struct {
 		FindingSelection
+		AccountsOutOfUse
 		By    string `query:"by" required:"true" enum:"severity,account,region,control,workflow,record_state,compliance,product,resource_type,resource" doc:"The attribute."`
 		Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many groups."`
 		Body  FindingSearch
@@ -115,11 +119,18 @@ func (a *API) groupFindings(ctx context.Context, p auth.Principal, in *groupsInp
 	if by == "resource" {
 		by = "ResourceId"
 	}
-	counts, err := a.cfg.Counter.GroupFindings(ctx, store.GroupQuery{Accounts: auth.Scope(p), Where: q.Where, Filter: q.Filter, By: by, Limit: in.Limit + 1})
+	without, err := a.hides(ctx, p, hiding{in.AccountsOutOfUse, in.FindingSelection, q.Filter})
+	if err != nil {
+		return nil, err
+	}
+	counts, err := a.cfg.Counter.GroupFindings(ctx, store.GroupQuery{Accounts: auth.Scope(p), WithoutAccounts: without, Where: q.Where, Filter: q.Filter, By: by, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}
 	out := FindingGroups{Groups: []FindingGroupCount{}, More: len(counts) > in.Limit}
+	if out.Hidden, out.HiddenMore, err = a.hiddenBy(ctx, store.CountQuery{WithoutAccounts: without, Where: q.Where}, q.Filter); err != nil {
+		return nil, err
+	}
 	for _, c := range counts[:min(len(counts), in.Limit)] {
 		out.Groups = append(out.Groups, FindingGroupCount{c.Value, c.N})
 	}

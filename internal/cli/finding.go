@@ -47,16 +47,23 @@ func (s *shared) findingListCommand() *cobra.Command {
 				return err
 			}
 			var hidden int64
+			uncounted := false
 			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[api.Finding], error) {
-				if search == nil {
-					got, err := c.Findings(ctx, f, p)
-					hidden += got.Hidden
-					return api.Page[api.Finding]{Items: got.Items, Next: got.Next}, err
+				ask := c.Findings
+				if search != nil {
+					ask = func(ctx context.Context, f client.FindingFilter, p client.Paging) (api.FindingList, error) {
+						return c.SearchFindings(ctx, f, *search, p)
+					}
 				}
-				return c.SearchFindings(ctx, f, *search, p)
+				got, err := ask(ctx, f, p)
+				hidden, uncounted = hidden+got.Hidden, uncounted || got.HiddenMore
+				return api.Page[api.Finding]{Items: got.Items, Next: got.Next}, err
 			})
 			if err != nil {
 				return err
+			}
+			if uncounted { // too many to be counted
+				hidden = -1
 			}
 			s.tellHidden(hidden)
 			return s.print(s.Out, items, func() grid {
@@ -94,17 +101,21 @@ func (s *shared) findingListCommand() *cobra.Command {
 	return c
 }
 
-// hiddenText says how many findings a list leaves out, "" for none.
+// hiddenText says how many findings a list leaves out, "" for none; below zero it is
+// not known how many.
 func hiddenText(n int64) string {
 	if n == 0 {
 		return ""
+	}
+	if n < 0 {
+		return "more may be in accounts that are suspended, closed or gone; show them with --all-accounts"
 	}
 	return number(n) + " more in accounts that are suspended, closed or gone; show them with --all-accounts"
 }
 
 // tellHidden says it beside output that is not a table, which has the line itself.
 func (s *shared) tellHidden(n int64) {
-	if n > 0 && (s.format != "table" || s.query != "") {
+	if n != 0 && (s.format != "table" || s.query != "") {
 		fmt.Fprintln(s.Err, hiddenText(n))
 	}
 }

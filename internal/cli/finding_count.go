@@ -120,6 +120,7 @@ func (s *shared) findingTrendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			s.tellHidden(trends.Hidden)
 			return s.print(s.Out, trends, func() grid { return trendGrid(trends, q.Group, measure) })
 		},
 	}
@@ -130,6 +131,7 @@ func (s *shared) findingTrendCommand() *cobra.Command {
 	flags.StringVar(&q.Account, "account", "", "only this account")
 	flags.StringVar(&q.Severity, "severity", "", "only INFORMATIONAL, LOW, MEDIUM, HIGH or CRITICAL")
 	flags.StringVar(&q.Control, "control", "", "only this control, such as S3.8")
+	flags.BoolVar(&q.AllAccounts, "all-accounts", false, "also those of accounts that are suspended, closed or no longer in the organization")
 	flags.IntVar(&q.Limit, "groups", 8, "at most this many groups; the others are added up")
 	return c
 }
@@ -137,9 +139,9 @@ func (s *shared) findingTrendCommand() *cobra.Command {
 // trendGrid has a row for each day: all measures, or one of each group.
 func trendGrid(t api.FindingTrends, group, measure string) grid {
 	if len(t.Series) == 0 {
-		return grid{header: []string{"Day"}}
+		return grid{note: hiddenText(t.Hidden), header: []string{"Day"}}
 	}
-	g := grid{header: []string{"Day", "Active", "New", "Resolved", "Suppressed"}}
+	g := grid{note: hiddenText(t.Hidden), header: []string{"Day", "Active", "New", "Resolved", "Suppressed"}}
 	if group != "" {
 		g.header = []string{"Day"}
 		for _, s := range t.Series {

@@ -119,6 +119,7 @@ func (c *Client) CountFindings(ctx context.Context, f FindingFilter, group []str
 type TrendQuery struct {
 	Days                              int
 	Group, Account, Severity, Control string
+	AllAccounts                       bool
 	Limit                             int
 }
 
@@ -130,6 +131,9 @@ func (c *Client) FindingTrends(ctx context.Context, q TrendQuery) (api.FindingTr
 	}
 	if q.Days > 0 {
 		v.Set("days", strconv.Itoa(q.Days))
+	}
+	if q.AllAccounts {
+		v.Set("all_accounts", "true")
 	}
 	var out api.FindingTrends
 	err := c.call(ctx, http.MethodGet, "/v1/findings/trends", v, nil, &out)

@@ -102,9 +102,8 @@ func (f FindingFilter) values(p Paging) url.Values {
 
 // SearchFindings lists those of Findings that Security Hub's filters and words
 // select, the latest update first.
-func (c *Client) SearchFindings(ctx context.Context, f FindingFilter, s api.FindingSearch, p Paging) (api.Page[api.Finding], error) {
-	var out api.Page[api.Finding]
-	f.AllAccounts = false // it is no parameter there
+func (c *Client) SearchFindings(ctx context.Context, f FindingFilter, s api.FindingSearch, p Paging) (api.FindingList, error) {
+	var out api.FindingList
 	err := c.call(ctx, http.MethodPost, "/v1/findings/search", f.values(p), s, &out)
 	return out, err
 }

@@ -136,6 +136,8 @@ func (t *tx) dayCounts(today int64, delta map[cell]DayCount) rollups {
 type TrendQuery struct {
 	// Accounts is the scope of the caller: see AllAccounts. It is required.
 	Accounts []string
+	// WithoutAccounts are left out of all days, at most MaxWithout.
+	WithoutAccounts []string
 	// Days is how far back: 1 is today alone. At most 3,660.
 	Days int
 	// Where and GroupBy ("" is one group) know account, control and severity.
@@ -182,7 +184,7 @@ func (s *Store) trends(ctx context.Context, r querier, q TrendQuery, today int64
 	if q.GroupBy != "" {
 		group = append(group, q.GroupBy)
 	}
-	now, err := s.countFindings(ctx, r, CountQuery{Accounts: q.Accounts, Where: slices.Concat(openFindings(), q.Where), GroupBy: group})
+	now, err := s.countFindings(ctx, r, CountQuery{Accounts: q.Accounts, WithoutAccounts: q.WithoutAccounts, Where: slices.Concat(openFindings(), q.Where), GroupBy: group})
 	if err != nil {
 		return t, err
 	}
@@ -222,6 +224,9 @@ func (s *Store) trendQuery(q TrendQuery, from int64) (string, []any, error) {
 	if err := b.scope(op, q.Accounts); err != nil {
 		return "", nil, err
 	}
+	if err := b.without(op, q.WithoutAccounts); err != nil {
+		return "", nil, err
+	}
 	if err := b.conditions(q.Where); err != nil {
 		return "", nil, err
 	}
@@ -229,6 +234,9 @@ func (s *Store) trendQuery(q TrendQuery, from int64) (string, []any, error) {
 		return "", nil, invalid(op, "cannot group by %q", q.GroupBy)
 	}
 	asked := askedColumns(q.Accounts, []string{q.GroupBy}, q.Where)
+	if len(q.WithoutAccounts) > 0 {
+		asked = append(asked, "account")
+	}
 	table := s.q.DayPage
 	switch {
 	case !slices.Contains(asked, "account"):

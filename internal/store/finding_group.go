@@ -24,6 +24,8 @@ const (
 type GroupQuery struct {
 	// Accounts is the scope of the caller: see AllAccounts. It is required.
 	Accounts []string
+	// WithoutAccounts are left out, at most MaxWithout.
+	WithoutAccounts []string
 	// Where and Filter hold for every finding that is counted, with relative dates
 	// measured from At, by default the store's time.
 	Where  []Condition
@@ -149,7 +151,7 @@ func (s *Store) groupColumns(ctx context.Context, q GroupQuery, col filterColumn
 }
 
 func (s *Store) groupOne(ctx context.Context, q GroupQuery, col filterColumn) ([]GroupCount, error) {
-	groups, err := s.countFindings(ctx, s.findings.Read, CountQuery{Accounts: q.Accounts, Where: q.Where, GroupBy: []string{col.name}})
+	groups, err := s.countFindings(ctx, s.findings.Read, CountQuery{Accounts: q.Accounts, WithoutAccounts: q.WithoutAccounts, Where: q.Where, GroupBy: []string{col.name}})
 	counts := make(map[string]int64, len(groups))
 	for _, g := range groups {
 		counts[g.Group[0]] = g.N
@@ -189,6 +191,9 @@ func (s *Store) groupResources(ctx context.Context, q GroupQuery) ([]GroupCount,
 	if err := b.scope(op, q.Accounts); err != nil {
 		return nil, err
 	}
+	if err := b.without(op, q.WithoutAccounts); err != nil {
+		return nil, err
+	}
 	if err := b.conditions(q.Where); err != nil {
 		return nil, err
 	}
@@ -222,7 +227,7 @@ func (s *Store) groupDocuments(ctx context.Context, q GroupQuery, rest filter.Fi
 	}
 	counts := map[string]int64{}
 	page, err := s.QueryFindings(ctx, FindingQuery{
-		Accounts: q.Accounts, Where: q.Where, At: q.At, MaxScan: maxGrouped, Limit: maxChunk,
+		Accounts: q.Accounts, WithoutAccounts: q.WithoutAccounts, Where: q.Where, At: q.At, MaxScan: maxGrouped, Limit: maxChunk,
 		Match: func(r FindingRecord) bool {
 			if len(counts) > maxGroupValues {
 				return false

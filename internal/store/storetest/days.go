@@ -162,11 +162,13 @@ func trendScope(t *testing.T, s *store.Store) {
 		}
 		narrowed := store.TrendQuery{Accounts: store.AllAccounts(), Days: 2, GroupBy: by, Where: []store.Condition{{Column: "account", Op: store.OpEqual, Values: []string{"111111111111"}}}}
 		same(t, one, count(narrowed))
+		same(t, all-one, count(store.TrendQuery{Accounts: store.AllAccounts(), WithoutAccounts: []string{"111111111111"}, Days: 2, GroupBy: by}))
 	}
 	for _, q := range []store.TrendQuery{
 		{Days: 2},
 		{Accounts: store.AllAccounts()},
 		{Accounts: store.AllAccounts(), Days: 4000},
+		{Accounts: store.AllAccounts(), Days: 2, WithoutAccounts: make([]string, store.MaxWithout+1)},
 		{Accounts: store.AllAccounts(), Days: 2, GroupBy: "day"},
 		{Accounts: store.AllAccounts(), Days: 2, GroupBy: "region"},
 		{Accounts: store.AllAccounts(), Days: 2, Where: []store.Condition{{Column: "n", Op: store.OpEqual, Values: []string{"1"}}}},

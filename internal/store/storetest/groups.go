@@ -159,8 +159,25 @@ func groupScope(t *testing.T, s *store.Store) {
 			}
 		}
 	}
+	// Left out alike by counters, columns, rows of resources and documents.
+	here := parsed(t, `{"ProductName":[{"Value":"none","Comparison":"NOT_EQUALS"}]}`)
+	read := parsed(t, `{"Description":[{"Value":"none","Comparison":"NOT_EQUALS"}]}`)
+	for _, by := range []string{"account", "severity", "AwsAccountId", "ResourceId", "product", "control"} {
+		for _, f := range []filter.Filter{{}, here, read} {
+			var n int64
+			q := store.GroupQuery{Accounts: store.AllAccounts(), WithoutAccounts: []string{"111111111111"}, By: by, Filter: f, Limit: 100}
+			for _, g := range must(s.GroupFindings(t.Context(), q))(t) {
+				if n += g.N; g.Value == "111111111111" {
+					t.Errorf("by %s: %+v is left out", by, g)
+				}
+			}
+			same(t, int64(6), n)
+		}
+	}
 	for _, q := range []store.GroupQuery{
 		{By: "AwsAccountId"},
+		{Accounts: store.AllAccounts(), By: "ResourceId", WithoutAccounts: make([]string, store.MaxWithout+1)},
+		{Accounts: store.AllAccounts(), By: "control", WithoutAccounts: make([]string, store.MaxWithout+1)},
 		{Accounts: store.AllAccounts(), By: "rid"},
 		{Accounts: store.AllAccounts(), By: "CreatedAt"},
 		{Accounts: store.AllAccounts(), By: "ResourceTags"},
