@@ -15,11 +15,13 @@ import (
 // largest. Beside it, in .txt, is how the process's memory was divided then.
 func watchHeap(ctx context.Context, name string) {
 	const live = "/gc/heap/live:bytes"
-	samples := []metrics.Sample{
-		{Name: live}, {Name: "/gc/heap/goal:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"},
-		{Name: "/memory/classes/metadata/other:bytes"}, {Name: "/memory/classes/metadata/mspan/inuse:bytes"}, {Name: "/memory/classes/profiling/buckets:bytes"},
-		{Name: "/memory/classes/other:bytes"}, {Name: "/memory/classes/os-stacks:bytes"}, {Name: "/sched/goroutines:goroutines"}, {Name: "/gc/cycles/total:gc-cycles"},
+	var samples []metrics.Sample
+	for _, name := range []string{
+		live, "/gc/heap/goal:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes",
+		"/memory/classes/heap/released:bytes", "/memory/classes/heap/stacks:bytes", "/memory/classes/metadata/other:bytes", "/memory/classes/metadata/mspan/inuse:bytes",
+		"/memory/classes/profiling/buckets:bytes", "/memory/classes/other:bytes", "/memory/classes/os-stacks:bytes", "/sched/goroutines:goroutines", "/gc/cycles/total:gc-cycles",
+	} {
+		samples = append(samples, metrics.Sample{Name: name})
 	}
 	var largest uint64
 	for {
