@@ -25,13 +25,13 @@ type index struct {
 
 type indexed struct {
 	*shared
-	field int32
+	field   int32
+	numbers bool // it compares numbers
 }
 
 // field says what to do with the values at one path.
 type field struct {
 	classes  uint16 // of its anchors, a bit each
-	numbers  bool   // a clause compares numbers
 	begins   uint16 // lengths in cuts that prefixes have
 	ends     uint16
 	v4, v6   []int32 // bits that blocks have
@@ -118,10 +118,8 @@ func (b *builder) clause(c *shared) int32 {
 		if int(f) == len(b.fields) {
 			b.fields = append(b.fields, field{})
 		}
-		for i := range c.alternatives {
-			b.fields[f].numbers = b.fields[f].numbers || c.alternatives[i].comparesNumbers()
-		}
-		b.clauses = append(b.clauses, indexed{shared: c, field: f})
+		numbers := slices.ContainsFunc(c.alternatives, func(a alternative) bool { return a.comparesNumbers() })
+		b.clauses = append(b.clauses, indexed{shared: c, field: f, numbers: numbers})
 		b.uses = append(b.uses, 0)
 	}
 	b.uses[n]++

@@ -106,9 +106,11 @@ func (j *judge) look(v *value, f *field, dead bitmap) {
 	case kindString:
 		j.lookText(v, f, dead)
 	case kindNumber:
-		if f.has(isNumber) && v.num.exact {
-			var b [8]byte
-			lookUp(j, v.field, isNumber, numberKey(&b, v.num.f), dead)
+		if f.has(isNumber) {
+			if n := v.number(); n.exact {
+				var b [8]byte
+				lookUp(j, v.field, isNumber, numberKey(&b, n.f), dead)
+			}
 		}
 		if f.has(isDigits) {
 			lookUp(j, v.field, isDigits, v.text, dead)
@@ -306,6 +308,9 @@ func (j *judge) decide(c *indexed, v *verdict) {
 		if e != noElement && v.state == inElements && j.placed(e, v) && v.mask>>j.reader.elements[e].place&1 != 0 {
 			continue // another value of this element met the clause
 		}
+		if c.numbers && l.kind == kindNumber {
+			l.number()
+		}
 		if !c.accepts(&l.leaf) {
 			continue
 		}
@@ -365,6 +370,9 @@ func (j *judge) choices(clauses []int32) (bool, error) {
 			}
 			if err := j.spend(1 + len(c.alternatives)*(1+len(l.text)>>6)); err != nil {
 				return false, err
+			}
+			if c.numbers && l.kind == kindNumber {
+				l.number()
 			}
 			if c.accepts(&l.leaf) {
 				f.in.add(l.in)

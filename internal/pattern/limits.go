@@ -18,7 +18,7 @@ const (
 	// MaxSteps bounds the work for one pattern and one event: leaves tested and
 	// choices between array elements tried. An event of a megabyte that is not
 	// made for it stays far below.
-	MaxSteps = 5_000_000
+	MaxSteps = 3_000_000
 	// MaxEventSteps bounds the same for one event and all patterns of a set: what
 	// needs more, although each pattern alone would not, is an error for those
 	// patterns that were not judged by then.

@@ -25,6 +25,15 @@ type value struct {
 	leaf
 	field int32
 	next  int32 // of the same field, -1 for none
+	read  bool  // num is known
+}
+
+// number reads the number of v, which is one.
+func (v *value) number() number {
+	if !v.read {
+		v.num, v.read = parseNumber(v.text), true
+	}
+	return v.num
 }
 
 // head begins the list of a field's values.
@@ -168,22 +177,29 @@ func (r *reader) element(array, in int32) int32 {
 
 // value reads the value at i, which stands at a node.
 func (r *reader) value(i int, node, in int32, last bool) int {
+	name := &r.ix.names.nodes[node]
 	switch r.at(i) {
 	case '{':
-		if r.ix.names.nodes[node].children > 0 {
+		if name.children > 0 {
 			return r.object(i+1, node, in, last)
 		}
 		return r.leave(i + 1)
 	case '[':
 		return r.array(i+1, node, in)
 	case '"':
-		end := r.quote(i + 1)
-		if end < 0 {
-			return done
+		i++
+		quotes, odd := r.near(i)
+		size := bits.TrailingZeros64(quotes)
+		end := i + size
+		if odd &= 1<<size - 1; quotes == 0 {
+			if end = r.laterQuote(i); end < 0 {
+				return done
+			}
+			odd = 1 // or not: plain looks
 		}
-		if f := r.ix.names.nodes[node].field; f >= 0 {
-			s := r.text[i+1 : end]
-			if r.isOdd(i+1, end) {
+		if f := name.field; f >= 0 {
+			s := r.text[i:end]
+			if odd != 0 {
 				s = r.plain(s)
 			}
 			r.keep(f, leaf{kind: kindString, text: s, in: in})
@@ -191,7 +207,7 @@ func (r *reader) value(i int, node, in int32, last bool) int {
 		return end + 1
 	}
 	end := r.scalarEnd(i)
-	if f := r.ix.names.nodes[node].field; f >= 0 {
+	if f := name.field; f >= 0 {
 		l := leaf{text: r.text[i:end], in: in}
 		switch r.at(i) {
 		case 't':
@@ -201,10 +217,7 @@ func (r *reader) value(i int, node, in int32, last bool) int {
 		case 'n':
 			l.kind = kindNull
 		default:
-			l.kind = kindNumber
-			if r.ix.fields[f].numbers {
-				l.num = parseNumber(l.text)
-			}
+			l.kind = kindNumber // read when a clause asks for it
 		}
 		r.keep(f, l)
 	}

@@ -45,7 +45,7 @@ type part struct {
 // rule more, as long as that is small, and begins another. With too many of them
 // it does the work of Compact itself.
 const (
-	smallIndex = 32
+	smallIndex = 16
 	maxParts   = 8
 )
 

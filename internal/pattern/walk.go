@@ -48,12 +48,14 @@ func (w *walk) quote(i int) int {
 	return w.laterQuote(i)
 }
 
-// near gives the quotation marks and the odd characters from i on that are in its
-// block, if that was looked at. It is small enough to be part of what calls it.
+// near gives the quotation marks and the odd characters among the 64 bytes from i
+// on, none when not both of their blocks were looked at yet. It is small enough to be
+// part of what calls it.
 func (w *walk) near(i int) (quotes, odd uint64) {
-	if b := uint(i) / block; b < uint(len(w.masks)) { //nolint:gosec // no negative place
-		m := &w.masks[b]
-		return m.quotes >> (uint(i) % block), m.odd >> (uint(i) % block) //nolint:gosec // as above
+	b, at := uint(i)/block, uint(i)%block //nolint:gosec // no negative place
+	if b+1 < uint(len(w.masks)) {
+		m, n := &w.masks[b], &w.masks[b+1]
+		return m.quotes>>at | n.quotes<<(block-at), m.odd>>at | n.odd<<(block-at)
 	}
 	return 0, 0
 }
