@@ -131,6 +131,7 @@ type Config struct {
 	Audit     Audit
 	Switch    Switch
 	Keys      Keys
+	Persons   Persons
 	// Views are questions that people keep.
 	Views Views
 	// Streams carries what changes to who follows it.
@@ -179,7 +180,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "people": c.People == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "people": c.People == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil,
 	} {
 		if missing {
@@ -196,6 +197,8 @@ type API struct {
 	mux  *http.ServeMux
 	huma huma.API
 	ops  []Operation
+	// hashing lets one password be hashed at a time.
+	hashing chan struct{}
 }
 
 // Operation is an endpoint, and the action that its caller must hold on some account;
@@ -232,7 +235,7 @@ func build(cfg Config) *API {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	a := &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), mux: http.NewServeMux()}
+	a := &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), mux: http.NewServeMux(), hashing: make(chan struct{}, 1)}
 	a.huma = humago.New(a.mux, contract(cfg.Version))
 	a.registerHealth()
 	a.registerSession()
@@ -249,6 +252,7 @@ func build(cfg Config) *API {
 	a.registerSwitch()
 	a.registerGuards()
 	a.registerKeys()
+	a.registerPeople()
 	a.registerDocuments()
 	a.registerRules()
 	a.registerExceptions()

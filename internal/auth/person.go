@@ -59,6 +59,11 @@ func principalOfPerson(p store.Person, session string) Principal {
 	return out
 }
 
+// Administers reports whether a person may decide who signs in, were they not disabled.
+func Administers(p store.Person) bool {
+	return Authorize(principalOfPerson(p, ""), PersonWrite, All) == nil
+}
+
 // Allowed lists what p may do somewhere: an action that concerns the installation
 // only when p has all accounts.
 func (p Principal) Allowed() []Action {

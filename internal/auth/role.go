@@ -110,6 +110,10 @@ const (
 	// a test through one: people and programs outside get it.
 	ChannelRead Action = "channel.read" // installation
 	ChannelTest Action = "channel.test" // installation
+
+	// PersonRead sees who may sign in, PersonWrite decides it: for administrators alone.
+	PersonRead  Action = "person.read"  // installation
+	PersonWrite Action = "person.write" // installation
 )
 
 // Actions lists them all.
@@ -119,7 +123,7 @@ func Actions() []Action {
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
 		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
-		OrganizationRead, OrganizationSync, OrganizationAccept, ChannelRead, ChannelTest,
+		OrganizationRead, OrganizationSync, OrganizationAccept, ChannelRead, ChannelTest, PersonRead, PersonWrite,
 	}
 }
 
@@ -150,7 +154,7 @@ func reads(action Action) bool {
 func (a Action) Installation() bool {
 	return slices.Contains([]Action{
 		AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable, SourceRead, SourceWrite, DocumentWrite, RuleRead, RuleWrite,
-		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite, ChannelRead, ChannelTest,
+		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite, ChannelRead, ChannelTest, PersonRead, PersonWrite,
 	}, a)
 }
 

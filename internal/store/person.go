@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
+
+	"github.com/parry-security/parry/internal/fault"
 )
 
 // Person is somebody who signs in with a password.
@@ -109,26 +112,53 @@ func (s *Store) Person(ctx context.Context, name string) (Person, error) {
 
 // ListPersons gives at most 10,000 people by name, without the hashes.
 func (s *Store) ListPersons(ctx context.Context) ([]Person, error) {
-	people, err := collect(ctx, s.findings.Read, s.q.PersonList, []any{int64(maxPeople)}, func(r scanner) (Person, error) {
-		var p Person
-		var doc []byte
-		var created, updated int64
-		if err := r.Scan(&p.Name, &doc, &created, &updated, &p.Rev); err != nil {
-			return p, err
-		}
-		return p, p.fill(doc, created, updated)
-	})
+	people, err := collect(ctx, s.findings.Read, s.q.PersonList, []any{int64(maxPeople)}, scanPerson)
 	return people, s.fail("list people", err)
+}
+
+// scanPerson reads a person without the hash.
+func scanPerson(r scanner) (Person, error) {
+	var p Person
+	var doc []byte
+	var created, updated int64
+	if err := r.Scan(&p.Name, &doc, &created, &updated, &p.Rev); err != nil {
+		return p, err
+	}
+	return p, p.fill(doc, created, updated)
 }
 
 // UpdatePerson replaces a person at the Rev that was read, ends their sessions if
 // signOut says so, and sends eff. It answers ErrConflict when Rev is not the latest.
 func (s *Store) UpdatePerson(ctx context.Context, p Person, signOut bool, eff Effects) error {
+	return s.updatePerson(ctx, p, signOut, nil, eff)
+}
+
+// UpdatePersonKeeping is UpdatePerson that answers ErrLast, and changes nothing, where
+// keeps held for somebody before and would hold for nobody after. No two of them decide at
+// the same time, on any node.
+func (s *Store) UpdatePersonKeeping(ctx context.Context, p Person, signOut bool, keeps func(Person) bool, eff Effects) error {
+	return s.updatePerson(ctx, p, signOut, keeps, eff)
+}
+
+// ErrLast is that a person is the last of their kind.
+var ErrLast error = fault.Errorf(fault.Conflict, "update person", "nobody else could do what this person may")
+
+func (s *Store) updatePerson(ctx context.Context, p Person, signOut bool, keeps func(Person) bool, eff Effects) error {
 	sealed, doc, err := s.sealPerson(p)
 	if err != nil {
 		return err
 	}
 	return s.write(ctx, Findings, "update person", func(t *tx) error {
+		if keeps != nil {
+			all, err := collect(ctx, t, t.s.q.PersonHeld, nil, scanPerson)
+			if err != nil {
+				return err
+			}
+			others := slices.DeleteFunc(slices.Clone(all), func(o Person) bool { return o.Name == p.Name })
+			if slices.ContainsFunc(all, keeps) && !keeps(p) && !slices.ContainsFunc(others, keeps) {
+				return ErrLast
+			}
+		}
 		n, err := t.changed(ctx, s.q.PersonUpdate, p.Name, p.Rev, sealed, doc, micros(s.now()))
 		if err != nil {
 			return err

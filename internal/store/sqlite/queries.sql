@@ -277,6 +277,9 @@ SELECT name, hash, doc, created_at, updated_at, rev FROM person WHERE name = $1;
 -- name: PersonList
 SELECT name, doc, created_at, updated_at, rev FROM person ORDER BY name LIMIT $1;
 
+-- name: PersonHeld
+SELECT name, doc, created_at, updated_at, rev FROM person ORDER BY name;
+
 -- name: PersonUpdate
 UPDATE person SET hash = $3, doc = $4, updated_at = $5, rev = rev + 1 WHERE name = $1 AND rev = $2;
 

@@ -19,12 +19,53 @@ func peopleTests() []conformance {
 	return []conformance{
 		{"person/is kept, listed and changed", personLife},
 		{"person/refuses", personRefuses},
+		{"person/the last of a kind stays", personLast},
 		{"session/begins, is used and ends", sessionLife},
 		{"session/the oldest end", sessionMost},
 		{"session/is pruned", sessionPruned},
 		{"try/is counted within its window", tryWindow},
 		{"try/many at once are counted each", tryRace},
 	}
+}
+
+// personLast: two who take the right from each other at the same moment leave one with it.
+func personLast(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	keeps := func(p store.Person) bool { return p.DisabledAt.IsZero() && p.Role == "administrator" }
+	for _, name := range []string{"ada", "bob"} {
+		p := person(name)
+		p.Role = "administrator"
+		ok(t, s.PutPerson(ctx, p, store.Effects{}))
+	}
+	disable := func(name string) error {
+		p, err := s.Person(ctx, name)
+		if err != nil {
+			return err
+		}
+		p.DisabledAt = Start()
+		return s.UpdatePersonKeeping(ctx, p, true, keeps, event("disabled "+name))
+	}
+	errs := make([]error, 2)
+	var all sync.WaitGroup
+	for i, name := range []string{"ada", "bob"} {
+		all.Go(func() { errs[i] = disable(name) })
+	}
+	all.Wait()
+	if (errs[0] == nil) == (errs[1] == nil) {
+		t.Fatalf("of two, one is let: %v, %v", errs[0], errs[1])
+	}
+	last := "ada"
+	if errs[0] == nil {
+		last = "bob"
+	}
+	sentinel(t, disable(last), store.ErrLast)
+	p := must(s.Person(ctx, last))(t)
+	if !keeps(p) {
+		t.Errorf("%+v", p)
+	}
+	p.Accounts = []string{"222222222222"} // what does not touch the right is changed
+	ok(t, s.UpdatePersonKeeping(ctx, p, false, keeps, store.Effects{}))
+	same(t, 1, len(claimIDs(t, s, store.Findings)))
 }
 
 func person(name string) store.Person {

@@ -1,0 +1,36 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// People lists who may sign in at the console.
+func (c *Client) People(ctx context.Context) (api.Page[api.Person], error) {
+	var out api.Page[api.Person]
+	err := c.call(ctx, http.MethodGet, "/v1/people", nil, nil, &out)
+	return out, err
+}
+
+// AddPerson lets somebody sign in.
+func (c *Client) AddPerson(ctx context.Context, name, role string, accounts []string, password store.Secret) (api.Person, error) {
+	var out api.Person
+	body := map[string]any{"name": name, "role": role, "accounts": accounts, "password": password.Reveal()}
+	err := c.call(ctx, http.MethodPost, "/v1/people", nil, body, &out)
+	return out, err
+}
+
+// ChangePerson changes role or accounts of a person, or disables or enables them.
+func (c *Client) ChangePerson(ctx context.Context, name string, change api.PersonChange) (api.Person, error) {
+	var out api.Person
+	err := c.on(ctx, http.MethodPatch, "/v1/people/", name, "", change, &out)
+	return out, err
+}
+
+// SetPassword sets a person's password.
+func (c *Client) SetPassword(ctx context.Context, name string, password store.Secret) error {
+	return c.on(ctx, http.MethodPut, "/v1/people/", name, "/password", map[string]any{"password": password.Reveal()}, nil)
+}
