@@ -1,8 +1,8 @@
 """AWS CloudFormation: UpdateStack sets the topics that a stack notifies, and policies
 of queues and event buses are resources.
 
-moto does not say which units a stack set is deployed to, nests no change of a
-change set in ResourceChange, ignores NotificationARNs in an update, and refuses an update that changes
+moto does not say which units a stack set is deployed to, ignores
+NotificationARNs in an update, and refuses an update that changes
 nothing else as one that changes nothing. AWS::SQS::QueuePolicy and
 AWS::Events::EventBusPolicy it passes over, and it leaves a hole in a list where
 AWS::NoValue is.
