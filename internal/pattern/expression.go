@@ -30,11 +30,11 @@ const (
 // alternative is one entry of a leaf's list.
 type alternative struct {
 	op     operator
-	text   string
 	kind   kind // of opLiteral
+	text   string
+	wild   wildcard
 	num    number
 	fold   folded
-	wild   wildcard
 	bounds bounds
 	block  netip.Prefix
 	but    []alternative

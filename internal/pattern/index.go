@@ -23,10 +23,12 @@ type index struct {
 	always  lookup  // ways that no value leads to
 }
 
+// indexed is a clause; what deciding it needs is side by side.
 type indexed struct {
-	*shared
+	test
 	field   int32
 	numbers bool // it compares numbers
+	anchors []anchor
 }
 
 // field says what to do with the values at one path.
@@ -119,7 +121,7 @@ func (b *builder) clause(c *shared) int32 {
 			b.fields = append(b.fields, field{})
 		}
 		numbers := slices.ContainsFunc(c.alternatives, func(a alternative) bool { return a.comparesNumbers() })
-		b.clauses = append(b.clauses, indexed{shared: c, field: f, numbers: numbers})
+		b.clauses = append(b.clauses, indexed{test: c.test, field: f, numbers: numbers, anchors: c.anchors})
 		b.uses = append(b.uses, 0)
 	}
 	b.uses[n]++

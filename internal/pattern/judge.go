@@ -13,7 +13,8 @@ type judge struct {
 	reader
 	chooser
 	verdicts []verdict // by clause
-	ruled    []uint32  // by rule: the round in which it was met or failed
+	spots    []spots   // by clause
+	ruled    []uint64  // rules that were met, a bit each
 	looked   []uint32  // by lookup: the round in which its tree was walked
 	flat     bool      // no array has two elements: all values go together
 	spent    int       // steps of the whole event
@@ -26,12 +27,17 @@ type judge struct {
 	failed   []int32
 }
 
-// verdict is what a clause came to.
+// verdict is what a clause came to. It is small: the verdicts of thousands of clauses
+// are to stay in the processor's nearest memory.
 type verdict struct {
 	round uint32
 	state state
-	array int32  // with inElements: which
-	mask  uint64 // with inElements: the places of the elements
+}
+
+// spots are where a clause is met, with inElements.
+type spots struct {
+	array int32
+	mask  uint64 // the places of its elements
 }
 
 type state uint8
@@ -58,18 +64,21 @@ func (j *judge) judge(t Text, ix *index, dead bitmap) {
 	j.walk(&ix.always, dead)
 	if len(j.failed) > 0 { // but not where another way of the rule is met
 		slices.Sort(j.failed)
-		j.failed = slices.DeleteFunc(slices.Compact(j.failed), func(r int32) bool { return j.ruled[r] == j.round })
+		j.failed = slices.DeleteFunc(slices.Compact(j.failed), func(r int32) bool { return j.met(r) })
 	}
 }
 
 func (j *judge) prepare(ix *index) {
 	grow(&j.verdicts, len(ix.clauses))
-	grow(&j.ruled, len(ix.rules))
+	grow(&j.spots, len(ix.clauses))
+	grow(&j.ruled, len(ix.rules)/64+1)
 	grow(&j.looked, len(ix.lookups))
 	if j.round == 1 { // the rounds have begun anew
 		clear(j.verdicts)
-		clear(j.ruled)
 		clear(j.looked)
+	}
+	for _, r := range j.matched {
+		j.ruled[r>>6] = 0
 	}
 	j.matched, j.failed = j.matched[:0], j.failed[:0]
 	j.spent, j.limited = 0, false
@@ -200,7 +209,7 @@ func (j *judge) walk(l *lookup, dead bitmap) {
 	steps := j.ix.steps
 	for i := l.from; i < l.to; {
 		s := &steps[i]
-		if s.clause >= 0 && j.ask(s.clause).state == unmet {
+		if s.clause >= 0 && j.ask(s.clause) == unmet {
 			i = s.next
 			continue
 		}
@@ -213,7 +222,7 @@ func (j *judge) walk(l *lookup, dead bitmap) {
 
 // reach is called for a way whose clauses are all met, each by itself.
 func (j *judge) reach(way, rule int32, dead bitmap) {
-	if j.ruled[rule] == j.round || dead.has(rule) {
+	if j.met(rule) || dead.has(rule) {
 		return
 	}
 	if !j.flat || j.limited {
@@ -226,9 +235,11 @@ func (j *judge) reach(way, rule int32, dead bitmap) {
 			return
 		}
 	}
-	j.ruled[rule] = j.round
+	j.ruled[rule>>6] |= 1 << (rule & 63)
 	j.matched = append(j.matched, rule)
 }
+
+func (j *judge) met(rule int32) bool { return j.ruled[rule>>6]>>(rule&63)&1 != 0 }
 
 // together reports whether the clauses of w are met by values that go together.
 func (j *judge) together(w *way) (bool, error) {
@@ -237,8 +248,7 @@ func (j *judge) together(w *way) (bool, error) {
 	n, choose, unknown := 0, false, false
 	clauses := j.ix.of[w.from:w.to]
 	for _, c := range clauses {
-		v := j.ask(c)
-		switch v.state {
+		switch j.ask(c) {
 		case unmet:
 			return false, nil
 		case met:
@@ -247,10 +257,11 @@ func (j *judge) together(w *way) (bool, error) {
 		case anywhere:
 			choose = true
 		case inElements:
-			if at := slices.Index(arrays[:n], v.array); at >= 0 {
-				masks[at] &= v.mask
+			where := &j.spots[c]
+			if at := slices.Index(arrays[:n], where.array); at >= 0 {
+				masks[at] &= where.mask
 			} else if n < len(arrays) {
-				arrays[n], masks[n] = v.array, v.mask
+				arrays[n], masks[n] = where.array, where.mask
 				n++
 			} else {
 				choose = true
@@ -272,31 +283,29 @@ func (j *judge) together(w *way) (bool, error) {
 }
 
 // ask gives the verdict of a clause, which is reached once for an event.
-func (j *judge) ask(c int32) *verdict {
+func (j *judge) ask(c int32) state {
 	v := &j.verdicts[c]
 	if v.round != j.round {
-		*v = verdict{round: j.round}
-		j.decide(&j.ix.clauses[c], v)
+		*v = verdict{j.round, j.decide(&j.ix.clauses[c], &j.spots[c])}
 		j.limited = j.limited || v.state == unsettled
 	}
-	return v
+	return v.state
 }
 
-func (j *judge) decide(c *indexed, v *verdict) {
+func (j *judge) decide(c *indexed, where *spots) (s state) {
 	first := j.first(c.field)
 	if first < 0 {
 		if c.absent {
-			v.state = met
+			return met
 		}
-		return
+		return unmet
 	}
 	steps, absence := 0, c.absent
 	for i := first; i >= 0; i = j.values[i].next {
 		l := &j.values[i]
 		steps += 1 + len(c.alternatives)*(1+len(l.text)>>6)
 		if steps > MaxSteps || j.spent+steps > MaxEventSteps {
-			v.state = unsettled
-			return
+			return unsettled
 		}
 		e := noElement
 		if !j.flat && l.in != noElement {
@@ -305,7 +314,7 @@ func (j *judge) decide(c *indexed, v *verdict) {
 		if e == noElement {
 			absence = false // it is there, wherever one looks
 		}
-		if e != noElement && v.state == inElements && j.placed(e, v) && v.mask>>j.reader.elements[e].place&1 != 0 {
+		if s == inElements && e != noElement && j.placed(e, where) && where.mask>>j.reader.elements[e].place&1 != 0 {
 			continue // another value of this element met the clause
 		}
 		if c.numbers && l.kind == kindNumber {
@@ -314,29 +323,30 @@ func (j *judge) decide(c *indexed, v *verdict) {
 		if !c.accepts(&l.leaf) {
 			continue
 		}
-		if j.meet(v, e); v.state == met && !c.absent {
+		if s = j.meet(s, where, e); s == met && !c.absent {
 			break
 		}
 	}
 	j.spent += steps
 	if absence && !j.flat {
-		v.state = anywhere // beside some elements and not beside others
+		return anywhere // beside some elements and not beside others
 	}
+	return s
 }
 
-// meet notes that a value in element e met the clause.
-func (j *judge) meet(v *verdict, e int32) {
+// meet gives what a clause in state s comes to by a value in element e.
+func (j *judge) meet(s state, where *spots, e int32) state {
 	switch {
-	case e == noElement:
-		v.state = met
-	case v.state == met:
-	case v.state == unmet && j.simple(e):
-		v.state, v.array, v.mask = inElements, j.reader.elements[e].array, 1<<j.reader.elements[e].place
-	case v.state == inElements && j.placed(e, v):
-		v.mask |= 1 << j.reader.elements[e].place
-	default:
-		v.state = anywhere
+	case e == noElement || s == met:
+		return met
+	case s == unmet && j.simple(e):
+		*where = spots{j.reader.elements[e].array, 1 << j.reader.elements[e].place}
+		return inElements
+	case s == inElements && j.placed(e, where):
+		where.mask |= 1 << j.reader.elements[e].place
+		return inElements
 	}
+	return anywhere
 }
 
 // simple reports whether e is one of the first 64 of an array that lies in no
@@ -346,8 +356,8 @@ func (j *judge) simple(e int32) bool {
 	return el.place < 64 && (el.parent == noElement || j.outer[el.parent] == noElement)
 }
 
-func (j *judge) placed(e int32, v *verdict) bool {
-	return j.reader.elements[e].array == v.array && j.simple(e)
+func (j *judge) placed(e int32, where *spots) bool {
+	return j.reader.elements[e].array == where.array && j.simple(e)
 }
 
 var errUnsettled = fault.Errorf(fault.Exhausted, "match event", "the event needs more than %d steps for this pattern, or %d for all", MaxSteps, MaxEventSteps).

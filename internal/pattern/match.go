@@ -99,7 +99,7 @@ func (m *matcher) find(c *clause) (*found, error) {
 	return f, nil
 }
 
-func (c *clause) accepts(l *leaf) bool {
+func (c *test) accepts(l *leaf) bool {
 	if l.kind == kindString && c.exact.has(l.text) {
 		return true
 	}

@@ -24,14 +24,19 @@ type Pattern struct {
 // clause is one field of a pattern with its alternatives: it is met by a leaf
 // that any alternative accepts.
 type clause struct {
-	index        int
-	path         string // steps joined by dots: "detail.findings.Severity.Label"
-	steps        []string
-	place        string // where it stands in the pattern: "$.detail.$or[0].x"
-	wanted       string // its JSON text
-	alternatives []alternative
+	test
+	index  int
+	path   string // steps joined by dots: "detail.findings.Severity.Label"
+	steps  []string
+	place  string // where it stands in the pattern: "$.detail.$or[0].x"
+	wanted string // its JSON text
+}
+
+// test is the alternatives of a clause.
+type test struct {
 	exact        texts // strings that are met as they are; taken out of alternatives
-	absent       bool  // one alternative is {"exists": false}
+	alternatives []alternative
+	absent       bool // one alternative is {"exists": false}
 }
 
 // Parse compiles a pattern. An error names the JSON path of what is wrong and
