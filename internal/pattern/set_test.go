@@ -217,6 +217,13 @@ func TestSetChanges(t *testing.T) {
 		}
 	}
 	matches()
+	add("missing", `{"c":[{"exists":false}]}`)
+	matches("missing")
+	if got, err := s.Match(pattern.Text{}, nil); err != nil || len(got) > 0 {
+		t.Errorf("no event matches %v, %v", got, err)
+	}
+	s.Remove("missing")
+	matches()
 	if s.Remove("one") {
 		t.Error("something was removed from an empty set")
 	}
