@@ -81,8 +81,15 @@ func (c connection) applyGrants() []apimodel.Grant {
 	for _, op := range ownCalls()["stack"] {
 		add("cloudformation:"+op, arn("cloudformation", "*", "stack/parry-*/*"))
 	}
+	// A stack set is the management account's, who ever makes it; a public type is nobody's.
+	// Making one cannot be limited to a name.
+	elsewhere := func(resource string) string {
+		return "arn:" + partition + ":cloudformation:*:*:" + resource
+	}
+	add("cloudformation:CreateStackSet", "*")
+	add("organizations:ListDelegatedAdministrators", "*") // for who is one
 	for _, op := range ownCalls()["stackset"] {
-		add("cloudformation:"+op, arn("cloudformation", "*", "stackset/"+stackSetName+":*"), arn("cloudformation", "*", "stackset-target/"+stackSetName+":*/*"), arn("cloudformation", "*", "type/resource/AWS-IAM-*"))
+		add("cloudformation:"+op, elsewhere("stackset/"+stackSetName+":*"), elsewhere("stackset-target/"+stackSetName+":*"), elsewhere("type/resource/AWS-IAM-*"))
 	}
 	if c.on("security-hub") {
 		hub := arn("securityhub", "*", "hub/default")

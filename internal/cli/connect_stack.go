@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +20,9 @@ const (
 	maxPages = 20
 	// maxReasons is how many failures are told.
 	maxReasons = 5
+	// maxRests is how often a stack at rest is not believed: it still shows the state it
+	// had before, while what was sent has not begun.
+	maxRests = 12
 )
 
 // stack is one stack that a template makes.
@@ -62,13 +66,13 @@ func (a *applying) changeStack(p *appliedPart, k stack) error {
 			kind = "CREATE"
 		case strings.HasSuffix(status, "_IN_PROGRESS"):
 			a.progress("%s in %s: %s, by an earlier run or somebody else; waiting", p.Part, p.Where, status)
-			if _, err := a.settled(p, k, status); err != nil {
+			if _, err := a.settled(p, k, status, ""); err != nil {
 				return err
 			}
 			continue
 		case !usable(status):
 			return fault.Errorf(fault.Conflict, "", "it is %s, which no change set mends", status).
-				WithHint("see why: aws cloudformation describe-stack-events --stack-name %s --region %s; then delete it and run this again: aws cloudformation delete-stack --stack-name %[1]s --region %[2]s", k.name, k.region)
+				WithHint("see why: aws cloudformation describe-stack-events --stack-name %s --region %s; then %s", k.name, k.region, k.wayOut(status))
 		}
 		done, err := a.byChangeSet(p, k, kind)
 		if err != nil || done {
@@ -81,6 +85,21 @@ func (a *applying) changeStack(p *appliedPart, k stack) error {
 // usable reports whether a stack that rests can be updated.
 func usable(status string) bool {
 	return slices.Contains([]string{"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}, status)
+}
+
+// wayOut says what brings a stack out of a state that no change set mends. A stack that
+// was there before an update is never deleted for that: what it made is in use.
+func (k stack) wayOut(status string) string {
+	command := "aws cloudformation %s --stack-name " + k.name + " --region " + k.region
+	switch status {
+	case "UPDATE_ROLLBACK_FAILED":
+		return "mend that, go on with the way back, and run this again: " + fmt.Sprintf(command, "continue-update-rollback")
+	case "UPDATE_FAILED":
+		return "take it back to what it was, and run this again: " + fmt.Sprintf(command, "rollback-stack")
+	case "IMPORT_ROLLBACK_FAILED":
+		return "take the import back by hand, and run this again"
+	}
+	return "delete it and run this again: " + fmt.Sprintf(command, "delete-stack")
 }
 
 // stackStatus gives "" where there is no stack.
@@ -120,8 +139,9 @@ func (a *applying) byChangeSet(p *appliedPart, k stack, kind string) (bool, erro
 	reason, _ := set["StatusReason"].(string)
 	arn, _ := set["ChangeSetId"].(string)
 	switch {
-	case execution == "EXECUTE_IN_PROGRESS":
-		return false, nil // the stack says the rest
+	case execution == "EXECUTE_IN_PROGRESS": // by an earlier run
+		_, err := a.settled(p, k, "", arn)
+		return false, err
 	case status == "FAILED" && changesNothing(reason):
 		return true, a.dropChangeSet(p, k, arn)
 	case status != "CREATE_COMPLETE" || execution != "AVAILABLE": // carried out, obsolete or failed
@@ -133,7 +153,7 @@ func (a *applying) byChangeSet(p *appliedPart, k stack, kind string) (bool, erro
 		}
 		return false, nil
 	}
-	execute, err := a.plan("cloudformation", "ExecuteChangeSet", k.region, map[string]any{"StackName": k.name, "ChangeSetName": arn})
+	execute, err := a.plan("cloudformation", "ExecuteChangeSet", k.region, map[string]any{"StackName": k.name, "ChangeSetName": arn, "DisableRollback": false})
 	if err != nil {
 		return false, err
 	}
@@ -150,7 +170,7 @@ func (a *applying) byChangeSet(p *appliedPart, k stack, kind string) (bool, erro
 		return false, err
 	}
 	p.State = map[string]string{"CREATE": partMade, "UPDATE": partUpdated}[kind]
-	end, err := a.settled(p, k, "")
+	end, err := a.settled(p, k, "", arn)
 	if err == nil && end != kind+"_COMPLETE" {
 		err = a.stackFailure(k, end)
 	}
@@ -166,7 +186,8 @@ func (a *applying) openChangeSet(p *appliedPart, k stack, kind string) (map[stri
 	name := k.changeSet(kind)
 	about := map[string]any{"StackName": k.name, "ChangeSetName": name}
 	if _, err := a.ask("cloudformation", "DescribeChangeSet", k.region, about); noStack(err) {
-		in := map[string]any{"StackName": k.name, "ChangeSetName": name, "ChangeSetType": kind, "TemplateBody": k.template, "Capabilities": []any{k.capability}, "ClientToken": name}
+		in := map[string]any{"StackName": k.name, "ChangeSetName": name, "ChangeSetType": kind, "TemplateBody": k.template, "Capabilities": []any{k.capability},
+			"ClientToken": rand.Text()} // of this request alone: a change set of that name may have been deleted before
 		var given []any
 		for _, key := range slices.Sorted(maps.Keys(k.parameters)) {
 			given = append(given, map[string]any{"ParameterKey": key, "ParameterValue": k.parameters[key]})
@@ -233,9 +254,11 @@ func (a *applying) dropChangeSet(p *appliedPart, k stack, arn string) error {
 }
 
 // settled waits until a stack rests, tells what becomes of its resources, and gives its
-// state.
-func (a *applying) settled(p *appliedPart, k stack, last string) (string, error) {
+// state. After a change set was sent, a stack at rest may not have begun with it yet: the
+// change set says so.
+func (a *applying) settled(p *appliedPart, k stack, last, changeSet string) (string, error) {
 	seen := map[string]bool{}
+	rests := 0
 	err := a.wait(p.Part, func() (bool, error) {
 		status, err := a.stackStatus(k)
 		if err != nil {
@@ -246,9 +269,21 @@ func (a *applying) settled(p *appliedPart, k stack, last string) (string, error)
 			last = status
 			a.tell(k, seen)
 		}
-		return !moving, nil
+		if rests++; moving || changeSet == "" || rests > maxRests {
+			return !moving, nil
+		}
+		set, err := a.ask("cloudformation", "DescribeChangeSet", k.region, map[string]any{"StackName": k.name, "ChangeSetName": changeSet})
+		if noStack(err) {
+			return true, nil
+		}
+		return !pending(set), err
 	})
 	return last, err
+}
+
+// pending reports whether a change set that was sent has not been carried out.
+func pending(set map[string]any) bool {
+	return slices.Contains([]any{"AVAILABLE", "EXECUTE_IN_PROGRESS"}, set["ExecutionStatus"])
 }
 
 // tell prints the resources that came to rest since. What cannot be read is not told:
@@ -283,22 +318,50 @@ func (a *applying) tell(k stack, seen map[string]bool) {
 
 // stackFailure says what failed first.
 func (a *applying) stackFailure(k stack, end string) error {
-	var reasons []string
-	out, err := a.ask("cloudformation", "DescribeStackEvents", k.region, map[string]any{"StackName": k.name})
-	if err == nil {
-		list, _ := out["StackEvents"].([]any)
-		for _, item := range slices.Backward(list) { // the newest come first
-			m, _ := item.(map[string]any)
-			status, _ := m["ResourceStatus"].(string)
-			reason, _ := m["ResourceStatusReason"].(string)
-			if name, _ := m["LogicalResourceId"].(string); strings.HasSuffix(status, "_FAILED") && !strings.Contains(reason, "cancelled") && len(reasons) < maxReasons {
-				reasons = append(reasons, name+": "+reason)
-			}
+	var events []any // of this operation, the newest first
+	in := map[string]any{"StackName": k.name}
+	for range maxPages {
+		out, err := a.ask("cloudformation", "DescribeStackEvents", k.region, in)
+		if err != nil {
+			break
 		}
+		list, _ := out["StackEvents"].([]any)
+		begin := slices.IndexFunc(list, begins)
+		next, _ := out["NextToken"].(string)
+		if begin >= 0 {
+			list, next = list[:begin], ""
+		}
+		events = append(events, list...)
+		if next == "" {
+			break
+		}
+		in = map[string]any{"StackName": k.name, "NextToken": next}
 	}
+	reasons := failures(events)
 	if len(reasons) == 0 {
 		reasons = []string{"AWS does not say why"}
 	}
 	return fault.Errorf(fault.Unavailable, "", "it ended as %s: %s", end, strings.Join(reasons, "; ")).
 		WithHint("mend that and run the same command again; all events: aws cloudformation describe-stack-events --stack-name %s --region %s", k.name, k.region)
+}
+
+// begins reports whether an event is the beginning of an operation on the stack itself:
+// those before it are of other operations, whose failures are not this one's.
+func begins(event any) bool {
+	m, _ := event.(map[string]any)
+	return m["PhysicalResourceId"] == m["StackId"] && slices.Contains([]any{"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}, m["ResourceStatus"])
+}
+
+// failures gives the first reasons of events, the newest of which come first.
+func failures(events []any) []string {
+	var reasons []string
+	for _, item := range slices.Backward(events) {
+		m, _ := item.(map[string]any)
+		status, _ := m["ResourceStatus"].(string)
+		reason, _ := m["ResourceStatusReason"].(string)
+		if name, _ := m["LogicalResourceId"].(string); strings.HasSuffix(status, "_FAILED") && !strings.Contains(reason, "cancelled") && len(reasons) < maxReasons {
+			reasons = append(reasons, name+": "+reason)
+		}
+	}
+	return reasons
 }

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/app"
 	"github.com/parry-security/parry/internal/fault"
 )
@@ -88,6 +90,9 @@ func (a *applying) changeStackSet(p *appliedPart, t stackSet, template string) e
 	}
 	for _, change := range calls {
 		out, err := a.send(p, change)
+		if e := (*apimodel.APIError)(nil); errors.As(err, &e) && e.Code == "OperationInProgressException" {
+			return fault.Errorf(fault.Conflict, "", "another operation is under way: %w", err).WithHint("run the same command again: it waits for that one, and goes on with what is lacking")
+		}
 		if err != nil {
 			return err
 		}
@@ -131,6 +136,7 @@ func (a *applying) stackSetCalls(p *appliedPart, t stackSet, set map[string]any,
 		}
 	case strings.TrimSpace(current) != strings.TrimSpace(template) || outdated:
 		p.Changes = append(p.Changes, resourcesOf(template, "Modify")...)
+		body["OperationPreferences"] = preferences()
 		if err := add("UpdateStackSet", body); err != nil {
 			return nil, err
 		}
@@ -139,12 +145,18 @@ func (a *applying) stackSetCalls(p *appliedPart, t stackSet, set map[string]any,
 		p.Changes = append(p.Changes, partChange{"Add", "a stack in each account of " + t.unit, "AWS::CloudFormation::Stack", ""})
 		if err := add("CreateStackInstances", map[string]any{
 			"DeploymentTargets": map[string]any{"OrganizationalUnitIds": []any{t.unit}}, "Regions": []any{t.region},
-			"OperationPreferences": map[string]any{"FailureTolerancePercentage": 100, "MaxConcurrentPercentage": 25, "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE"},
+			"OperationPreferences": preferences(),
 		}); err != nil {
 			return nil, err
 		}
 	}
 	return calls, nil
+}
+
+// preferences of an operation: without them AWS goes through the accounts one by one and
+// stops at the first that fails.
+func preferences() map[string]any {
+	return map[string]any{"FailureTolerancePercentage": 100, "MaxConcurrentPercentage": 25, "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE"}
 }
 
 // resourcesOf lists what a template makes in every account.
@@ -178,8 +190,7 @@ func (a *applying) outdated(t stackSet) (bool, error) {
 		}
 		list, _ := out["Summaries"].([]any)
 		for _, item := range list {
-			m, _ := item.(map[string]any)
-			if m["Status"] == "OUTDATED" {
+			if behind(item) {
 				return true, nil
 			}
 		}
@@ -190,6 +201,14 @@ func (a *applying) outdated(t stackSet) (bool, error) {
 		in = map[string]any{"NextToken": next}
 	}
 	return false, nil // 2,000 are current; the operation's own result says what failed
+}
+
+// behind reports whether an update can bring a stack to its template: not in an account
+// that is suspended, which every operation passes over.
+func behind(summary any) bool {
+	m, _ := summary.(map[string]any)
+	detail, _ := m["StackInstanceStatus"].(map[string]any)
+	return m["Status"] == "OUTDATED" && detail["DetailedStatus"] != "SKIPPED_SUSPENDED_ACCOUNT"
 }
 
 // idle waits for an operation that an earlier run, or somebody else, began.
