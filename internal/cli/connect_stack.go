@@ -186,8 +186,10 @@ func (a *applying) openChangeSet(p *appliedPart, k stack, kind string) (map[stri
 	name := k.changeSet(kind)
 	about := map[string]any{"StackName": k.name, "ChangeSetName": name}
 	if _, err := a.ask("cloudformation", "DescribeChangeSet", k.region, about); noStack(err) {
-		in := map[string]any{"StackName": k.name, "ChangeSetName": name, "ChangeSetType": kind, "TemplateBody": k.template, "Capabilities": []any{k.capability},
-			"ClientToken": rand.Text()} // of this request alone: a change set of that name may have been deleted before
+		in := map[string]any{
+			"StackName": k.name, "ChangeSetName": name, "ChangeSetType": kind, "TemplateBody": k.template, "Capabilities": []any{k.capability},
+			"ClientToken": rand.Text(),
+		} // of this request alone: a change set of that name may have been deleted before
 		var given []any
 		for _, key := range slices.Sorted(maps.Keys(k.parameters)) {
 			given = append(given, map[string]any{"ParameterKey": key, "ParameterValue": k.parameters[key]})
