@@ -28,7 +28,6 @@ type indexed struct {
 	test
 	field   int32
 	numbers bool // it compares numbers
-	anchors []anchor
 }
 
 // field says what to do with the values at one path.
@@ -68,10 +67,11 @@ type lookup struct {
 // builder makes an index.
 type builder struct {
 	*index
-	number map[*shared]int32 // places in clauses
-	uses   []int             // of clauses, in this index
-	keys   map[at]*tree      // by anchor
-	rest   tree
+	number  map[*shared]int32 // places in clauses
+	uses    []int             // of clauses, in this index
+	anchors [][]anchor        // of clauses
+	keys    map[at]*tree      // by anchor
+	rest    tree
 }
 
 // at is an anchor at a field.
@@ -121,7 +121,8 @@ func (b *builder) clause(c *shared) int32 {
 			b.fields = append(b.fields, field{})
 		}
 		numbers := slices.ContainsFunc(c.alternatives, func(a alternative) bool { return a.comparesNumbers() })
-		b.clauses = append(b.clauses, indexed{test: c.test, field: f, numbers: numbers, anchors: c.anchors})
+		b.clauses = append(b.clauses, indexed{test: c.test, field: f, numbers: numbers})
+		b.anchors = append(b.anchors, c.anchors)
 		b.uses = append(b.uses, 0)
 	}
 	b.uses[n]++
@@ -138,7 +139,7 @@ func (a *alternative) comparesNumbers() bool {
 // count says of every anchor how many conjunctions could be found by it.
 func (b *builder) count() {
 	for i, c := range b.clauses {
-		for _, a := range c.anchors {
+		for _, a := range b.anchors[i] {
 			t := b.keys[at{c.field, a}]
 			if t == nil {
 				t = &tree{}
@@ -151,13 +152,13 @@ func (b *builder) count() {
 }
 
 // cost estimates the work for conjunctions found by c, -1 when none can be.
-func (b *builder) cost(c indexed) int {
-	if c.anchors == nil {
+func (b *builder) cost(c int32) int {
+	if b.anchors[c] == nil {
 		return -1
 	}
 	sum := 0
-	for _, a := range c.anchors {
-		uses := b.keys[at{c.field, a}].uses
+	for _, a := range b.anchors[c] {
+		uses := b.keys[at{b.clauses[c].field, a}].uses
 		switch {
 		case a.class.sure():
 		case len(a.key) < 4: // most values may have it
@@ -175,7 +176,7 @@ func (b *builder) place(n int32) {
 	clauses := b.of[b.ways[n].from:b.ways[n].to]
 	best, bestCost := -1, 0
 	for i, c := range clauses {
-		cost := b.cost(b.clauses[c])
+		cost := b.cost(c)
 		if cost < 0 {
 			continue
 		}
@@ -196,7 +197,7 @@ func (b *builder) place(n int32) {
 	}
 	anchor := clauses[best]
 	var sure []int32 // with the anchor itself where it must be asked
-	for _, a := range b.clauses[anchor].anchors {
+	for _, a := range b.anchors[anchor] {
 		todo := rest
 		if !a.class.sure() {
 			if sure == nil {
@@ -260,7 +261,7 @@ func (b *builder) grow() {
 		}
 		b.table[h] = int32(i) //nolint:gosec // bounded by the memory for rules
 	}
-	b.steps, b.of = slices.Clip(b.steps), slices.Clip(b.of)
+	b.steps, b.of, b.ways, b.clauses, b.named, b.lookups = slices.Clone(b.steps), slices.Clone(b.of), slices.Clone(b.ways), slices.Clone(b.clauses), slices.Clone(b.named), slices.Clone(b.lookups)
 }
 
 // spot is where the anchor of a class at a field lies in the table.
