@@ -171,13 +171,17 @@ func (b *builder) cost(c int32) int {
 	return sum
 }
 
+// maxPlaces is under how many anchors one rule is put, all its ways together. What
+// would be more has another anchor, or none.
+const maxPlaces = 1 << 14
+
 // place puts a way under its anchor.
 func (b *builder) place(n int32) {
 	clauses := b.of[b.ways[n].from:b.ways[n].to]
 	best, bestCost := -1, 0
 	for i, c := range clauses {
 		cost := b.cost(c)
-		if cost < 0 {
+		if cost < 0 || len(b.anchors[c])*len(b.rules[b.ways[n].rule].ways) > maxPlaces {
 			continue
 		}
 		if best < 0 || cost < bestCost || cost == bestCost && b.fields[b.clauses[c].field].distinct > b.fields[b.clauses[clauses[best]].field].distinct {

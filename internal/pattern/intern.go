@@ -22,7 +22,9 @@ func (s sharing) take(c *clause) *shared {
 	}
 	// Compiled anew from text of its own: c points into the text of its pattern.
 	out := &shared{key: key, uses: 1}
-	path, wanted, _ := strings.Cut(key, "\x00")
+	// The last NUL: names may have one, JSON text cannot.
+	at := strings.LastIndexByte(key, 0)
+	path, wanted := key[:at], key[at+1:]
 	p := scanner{s: wanted}
 	n, err := p.tree(1)
 	if err != nil {

@@ -267,6 +267,36 @@ func TestSetChanges(t *testing.T) {
 	matches("a")
 }
 
+// TestSetTakesAnyName: names with zeros and dots, and a rule whose ways and values
+// multiply to millions.
+func TestSetTakesAnyName(t *testing.T) {
+	t.Parallel()
+	var values, branches []string
+	for i := range 1500 {
+		values = append(values, `"v`+strconv.Itoa(i)+`"`)
+	}
+	for i := range 900 {
+		branches = append(branches, `{"b":[`+strconv.Itoa(i)+`]}`)
+	}
+	var s pattern.Set
+	for name, p := range map[string]string{
+		"zero": `{"a\u0000b":["x"]}`, "zeros": `{"\u0000":{"\u0000":["\u0000"]}}`,
+		"many": `{"a":[` + strings.Join(values[:800], ",") + `],"$or":[` + strings.Join(branches[:600], ",") + `]}`,
+	} {
+		if err := s.Add(name, parse(t, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for event, want := range map[string]string{
+		`{"a\u0000b":"x"}`: "zero", `{"\u0000":{"\u0000":"\u0000"}}`: "zeros", `{"a":"v799","b":599}`: "many", `{"a":"v800","b":599}`: "",
+	} {
+		got, err := s.Match(text(t, event), nil)
+		if err != nil || strings.Join(got, ",") != want {
+			t.Errorf("%s: %v, %v, want %q", event, got, err, want)
+		}
+	}
+}
+
 // TestSetChangesWhileMatched is for the race detector, and sees that a pattern that
 // is never touched is never missed.
 func TestSetChangesWhileMatched(t *testing.T) {
