@@ -245,8 +245,8 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // Failed gives the error with which the node can no longer serve.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Lost is closed when the node lost its lease: it must end, because another
-// node may have taken its work.
+// Lost is closed when the node lost its lease: it must be stopped, because another
+// node may have taken its work. A new Server on the same database may follow it.
 func (s *Server) Lost() <-chan struct{} { return s.engine.Lost() }
 
 // Stop closes the port, lets steps under way end and frees everything.

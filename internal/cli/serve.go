@@ -33,10 +33,24 @@ func (s *shared) serveCommand() *cobra.Command {
 	}
 }
 
+// serve runs the server until it is told to stop. A node that lost its lease, as after a
+// pause of the machine, is taken down whole and started again as a new one, which takes
+// over what the old one left: without a supervisor nobody else would.
 func (s *shared) serve(ctx context.Context, cfg config.Config) error {
+	for {
+		lost, err := s.serveNode(ctx, cfg)
+		if err != nil || !lost || ctx.Err() != nil {
+			return err
+		}
+		s.logger().Warn("starting again after a lost node lease")
+	}
+}
+
+// serveNode runs one node, and says whether it ended because its lease was lost.
+func (s *shared) serveNode(ctx context.Context, cfg config.Config) (lost bool, err error) {
 	server, err := app.NewServer(ctx, cfg, s.Version, s.logger())
 	if err != nil {
-		return err
+		return false, err
 	}
 	stop := func() error {
 		// The command's context has ended by now; stopping has a limit of its own.
@@ -46,7 +60,7 @@ func (s *shared) serve(ctx context.Context, cfg config.Config) error {
 	}
 	if err := server.Start(ctx); err != nil {
 		_ = stop()
-		return err
+		return false, err
 	}
 	fmt.Fprintf(s.Err, "parry is ready on %s\n", server.Addr())
 	// What only starting needed goes back to the system now. A server with little to
@@ -54,13 +68,16 @@ func (s *shared) serve(ctx context.Context, cfg config.Config) error {
 	debug.FreeOSMemory()
 	select {
 	case <-ctx.Done():
-		return stop()
+		return false, stop()
 	case err := <-server.Failed():
 		_ = stop()
-		return err
+		return false, err
 	case <-server.Lost():
-		_ = stop()
-		return fault.Errorf(fault.Unavailable, "serve", "this node lost its lease and has stopped, so that nothing is done twice").
-			WithHint("check the database, then start parry serve again")
+		if err := stop(); err != nil {
+			// What does not end may still be at work: only the process's end makes sure.
+			return false, fault.E(fault.Unavailable, "stop after the node lost its lease", err).
+				WithHint("check the database, then start parry serve again")
+		}
+		return true, nil
 	}
 }

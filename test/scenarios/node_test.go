@@ -201,6 +201,12 @@ func (n *node) start() {
 	}
 	n.cmd, n.done = cmd, make(chan struct{})
 	go func() { _ = cmd.Wait(); close(n.done) }()
+	n.awaitReady(before)
+}
+
+// awaitReady waits until the process says where it listens, after the given place of its log.
+func (n *node) awaitReady(before int64) {
+	n.t.Helper()
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		raw, err := os.ReadFile(n.log)
