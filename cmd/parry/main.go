@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules have time zones, also where the machine has no zone database
 
 	"github.com/parry-security/parry/internal/cli"
 	"github.com/parry-security/parry/internal/script"
