@@ -104,6 +104,11 @@ type Queries struct {
 	BudgetSpend, BudgetRefund, BudgetRead, BudgetList, BudgetPrune                  string
 	ThrottlePut, ThrottleList, ThrottlePrune, NodeCount                             string
 
+	BusEventAppend, BusEventWaiting, BusEventClaim, BusEventDone, BusEventClose, BusEventHold, BusEventSweep               string
+	ArchivedAppend, ArchivedPage, ArchivedPrune, ArchivedSize                                                              string
+	BusDeliveryAppend, BusAddressDue, BusDeliveryDue, BusDeliveryClaim, BusDeliveryRead, BusDeliveryDone, BusDeliveryAgain string
+	BusDeliveryRelease, BusDeadPage, BusDeadRedrive, BusDeadPrune                                                          string
+
 	CallAppend, CallUpdate, CallPage, CallPrune, CallTrim string
 }
 

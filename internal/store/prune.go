@@ -14,7 +14,7 @@ const pruneChunk = 1000
 // Cutoffs are the retention: what ended before is removed. A zero time keeps.
 type Cutoffs struct {
 	Delivered  time.Time // delivered messages: until then a repetition is recognised
-	Dead       time.Time // messages that were given up
+	Dead       time.Time // messages and deliveries of the bus that were given up
 	Nodes      time.Time // nodes that died
 	Timers     time.Time // timers that came and were never deleted
 	Executions time.Time // ended executions with their steps and signals; changes and plans stay, undo needs them
@@ -37,7 +37,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days, Sessions, Tries, Notifications int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days, Sessions, Tries, Notifications, DeadLetters int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -86,6 +86,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		return p, err
 	}
 	if p.Dead, err = s.pruneMessages(ctx, messageDead, c.Dead); err != nil {
+		return p, err
+	}
+	if p.DeadLetters, err = s.pruneDeadDeliveries(ctx, c.Dead); err != nil {
 		return p, err
 	}
 	if p.Signatures, err = s.pruneRows(ctx, Findings, s.q.SignaturePrune, micros(s.now())); err != nil {

@@ -999,3 +999,100 @@ SELECT account, region, source, at FROM org_sighting WHERE $1::text = '' OR acco
 
 -- name: SightingPrune
 DELETE FROM org_sighting WHERE (account, region, source) IN (SELECT account, region, source FROM org_sighting WHERE at < $1 LIMIT $2);
+
+-- name: BusEventAppend bulk
+INSERT INTO bus_event (bus, at, since, owner, open, holds, targets, doc)
+SELECT u.bus, u.at, u.since, u.owner, u.open, u.holds, u.targets, u.doc
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[])
+    WITH ORDINALITY AS u (bus, at, since, owner, open, holds, targets, doc, n) ORDER BY u.n
+RETURNING seq;
+
+-- name: ArchivedAppend bulk
+INSERT INTO archived (archive, at, event) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]);
+
+-- name: BusEventWaiting
+SELECT seq FROM bus_event WHERE open = 1 AND owner IN (SELECT v FROM jsonb_array_elements_text($1::jsonb) v) ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED;
+
+-- name: BusEventClaim
+UPDATE bus_event SET owner = $2 WHERE open = 1 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v)
+RETURNING seq, bus, at, since, targets, doc;
+
+-- name: BusEventDone
+DELETE FROM bus_event WHERE open = 1 AND owner = $2 AND holds = 1 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v) RETURNING seq;
+
+-- name: BusEventClose
+UPDATE bus_event SET open = 0, owner = '' WHERE open = 1 AND owner = $2 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v) RETURNING seq;
+
+-- name: BusEventHold
+UPDATE bus_event SET holds = holds + d.n FROM (SELECT (v ->> 0)::bigint AS seq, (v ->> 1)::bigint AS n FROM jsonb_array_elements($1::jsonb) v ORDER BY 1) d
+WHERE bus_event.seq = d.seq;
+
+-- name: BusEventSweep
+DELETE FROM bus_event WHERE holds = 0 AND seq IN (SELECT (v ->> 0)::bigint FROM jsonb_array_elements($1::jsonb) v);
+
+-- name: ArchivedPage
+SELECT e.seq, e.bus, e.at, e.since, e.targets, e.doc FROM archived a JOIN bus_event e ON e.seq = a.event
+WHERE a.archive = $1 AND (a.at, a.event) > ($2, $3) AND a.at < $4 ORDER BY a.at, a.event LIMIT $5;
+
+-- name: ArchivedPrune
+DELETE FROM archived WHERE (archive, at, event) IN
+    (SELECT archive, at, event FROM archived WHERE archive = $1 AND at < $2 ORDER BY at, event LIMIT $3) RETURNING event;
+
+-- name: ArchivedSize
+SELECT COUNT(*), COALESCE(SUM(OCTET_LENGTH(e.doc)), 0)::bigint FROM archived a JOIN bus_event e ON e.seq = a.event WHERE a.archive = $1;
+
+-- name: BusDeliveryAppend bulk
+INSERT INTO bus_delivery (event, rule, target, address, state, since, due_at, attempts, claimed_by, claimed_until, claims, code, reason, died_at)
+SELECT u.event, u.rule, u.target, u.address, u.state, u.since, u.due, u.attempts, '', 0, 0, u.code, u.reason, u.died
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])
+    AS u (event, rule, target, address, state, since, due, attempts, code, reason, died);
+
+-- name: BusAddressDue
+WITH RECURSIVE a (address, due_at, n) AS (
+    SELECT * FROM (SELECT address, due_at, 1::bigint FROM bus_delivery WHERE state = 0 AND address > $1 ORDER BY address, due_at LIMIT 1) first
+    UNION ALL
+    SELECT (SELECT d.address FROM bus_delivery d WHERE d.state = 0 AND d.address > a.address ORDER BY d.address, d.due_at LIMIT 1),
+        (SELECT d.due_at FROM bus_delivery d WHERE d.state = 0 AND d.address > a.address ORDER BY d.address, d.due_at LIMIT 1), n + 1
+    FROM a WHERE a.address IS NOT NULL AND n <= $2)
+SELECT address, due_at FROM a WHERE address IS NOT NULL ORDER BY address LIMIT $2;
+
+-- name: BusDeliveryDue
+SELECT seq FROM bus_delivery WHERE state = 0 AND address = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3 FOR UPDATE SKIP LOCKED;
+
+-- name: BusDeliveryClaim
+UPDATE bus_delivery SET claimed_by = $2, claimed_until = $3, due_at = $3, claims = claims + 1
+WHERE state = 0 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v);
+
+-- name: BusDeliveryRead
+SELECT d.seq, d.event, d.rule, d.target, d.address, d.state, d.since, d.due_at, d.attempts, d.claims, d.code, d.reason, d.died_at, e.bus, e.doc
+FROM jsonb_array_elements_text($1::jsonb) j JOIN bus_delivery d ON d.seq = j::bigint JOIN bus_event e ON e.seq = d.event;
+
+-- name: BusDeliveryDone
+DELETE FROM bus_delivery WHERE state = 0 AND (seq, claims) IN (SELECT (v ->> 0)::bigint, (v ->> 1)::bigint FROM jsonb_array_elements($1::jsonb) v) RETURNING event;
+
+-- name: BusDeliveryAgain bulk
+UPDATE bus_delivery d SET state = u.state, due_at = u.due, attempts = u.attempts, code = u.code, reason = u.reason, died_at = u.died, claimed_by = '', claimed_until = 0
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[]) AS u (seq, claims, state, due, attempts, code, reason, died)
+WHERE d.seq = u.seq AND d.claims = u.claims AND d.state = 0;
+
+-- name: BusDeliveryRelease
+UPDATE bus_delivery SET due_at = $2, claimed_by = '', claimed_until = 0
+WHERE state = 0 AND claimed_until > $2 AND claimed_by IN (SELECT v FROM jsonb_array_elements_text($1::jsonb) v);
+
+-- name: BusDeadPage
+SELECT d.seq, d.event, d.rule, d.target, d.address, d.state, d.since, d.due_at, d.attempts, d.claims, d.code, d.reason, d.died_at, e.bus, e.doc
+FROM bus_delivery d JOIN bus_event e ON e.seq = d.event
+WHERE d.state = 2 AND ($1::text = '' OR e.bus = $1) AND ($2::text = '' OR d.rule = $2) AND ($3::text = '' OR d.target = $3) AND ($4::text = '' OR d.code = $4)
+    AND (d.died_at, d.seq) < ($5, $6)
+ORDER BY d.died_at DESC, d.seq DESC LIMIT $7;
+
+-- name: BusDeadRedrive
+UPDATE bus_delivery SET state = 0, attempts = 0, since = $7, due_at = $7, died_at = 0, code = '', reason = '', claims = claims + 1
+WHERE seq IN (SELECT d.seq FROM bus_delivery d JOIN bus_event e ON e.seq = d.event
+    WHERE d.state = 2 AND ($1::text = '' OR e.bus = $1) AND ($2::text = '' OR d.rule = $2) AND ($3::text = '' OR d.target = $3) AND ($4::text = '' OR d.code = $4)
+        AND ($5::bigint = 0 OR d.seq IN (SELECT v::bigint FROM jsonb_array_elements_text($6::jsonb) v))
+    ORDER BY d.died_at, d.seq LIMIT $8 FOR UPDATE OF d SKIP LOCKED);
+
+-- name: BusDeadPrune
+DELETE FROM bus_delivery WHERE seq IN
+    (SELECT seq FROM bus_delivery WHERE state = 2 AND died_at < $1 ORDER BY died_at LIMIT $2) RETURNING event;

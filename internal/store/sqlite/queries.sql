@@ -958,3 +958,92 @@ SELECT account, region, source, at FROM org_sighting WHERE $1 = '' OR account = 
 
 -- name: SightingPrune
 DELETE FROM org_sighting WHERE (account, region, source) IN (SELECT account, region, source FROM org_sighting WHERE at < $1 LIMIT $2);
+
+-- name: BusEventAppend row
+INSERT INTO bus_event (bus, at, since, owner, open, holds, targets, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: ArchivedAppend row
+INSERT INTO archived (archive, at, event) VALUES (?, ?, ?);
+
+-- name: BusEventWaiting
+SELECT seq FROM bus_event WHERE open = 1 AND owner IN (SELECT value FROM json_each($1)) ORDER BY seq LIMIT $2;
+
+-- name: BusEventClaim
+UPDATE bus_event SET owner = $2 WHERE open = 1 AND seq IN (SELECT value FROM json_each($1))
+RETURNING seq, bus, at, since, targets, doc;
+
+-- name: BusEventDone
+DELETE FROM bus_event WHERE open = 1 AND owner = $2 AND holds = 1 AND seq IN (SELECT value FROM json_each($1)) RETURNING seq;
+
+-- name: BusEventClose
+UPDATE bus_event SET open = 0, owner = '' WHERE open = 1 AND owner = $2 AND seq IN (SELECT value FROM json_each($1)) RETURNING seq;
+
+-- name: BusEventHold
+UPDATE bus_event SET holds = holds + (d.value ->> 1) FROM json_each($1) d WHERE bus_event.seq = d.value ->> 0;
+
+-- name: BusEventSweep
+DELETE FROM bus_event WHERE holds = 0 AND seq IN (SELECT value ->> 0 FROM json_each($1));
+
+-- name: ArchivedPage
+SELECT e.seq, e.bus, e.at, e.since, e.targets, e.doc FROM archived a CROSS JOIN bus_event e ON e.seq = a.event
+WHERE a.archive = $1 AND (a.at, a.event) > ($2, $3) AND a.at < $4 ORDER BY a.at, a.event LIMIT $5;
+
+-- name: ArchivedPrune
+DELETE FROM archived WHERE (archive, at, event) IN
+    (SELECT archive, at, event FROM archived WHERE archive = $1 AND at < $2 ORDER BY at, event LIMIT $3) RETURNING event;
+
+-- name: ArchivedSize
+SELECT COUNT(*), COALESCE(SUM(LENGTH(e.doc)), 0) FROM archived a CROSS JOIN bus_event e ON e.seq = a.event WHERE a.archive = $1;
+
+-- name: BusDeliveryAppend row
+INSERT INTO bus_delivery (event, rule, target, address, state, since, due_at, attempts, claimed_by, claimed_until, claims, code, reason, died_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 0, 0, $9, $10, $11);
+
+-- name: BusAddressDue
+WITH RECURSIVE a (address, due_at, n) AS (
+    SELECT * FROM (SELECT address, due_at, 1 FROM bus_delivery WHERE state = 0 AND address > $1 ORDER BY address, due_at LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.address FROM bus_delivery d WHERE d.state = 0 AND d.address > a.address ORDER BY d.address, d.due_at LIMIT 1),
+        (SELECT d.due_at FROM bus_delivery d WHERE d.state = 0 AND d.address > a.address ORDER BY d.address, d.due_at LIMIT 1), n + 1
+    FROM a WHERE a.address IS NOT NULL AND n <= $2)
+SELECT address, due_at FROM a WHERE address IS NOT NULL ORDER BY address LIMIT $2;
+
+-- name: BusDeliveryDue
+SELECT seq FROM bus_delivery WHERE state = 0 AND address = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3;
+
+-- name: BusDeliveryClaim
+UPDATE bus_delivery SET claimed_by = $2, claimed_until = $3, due_at = $3, claims = claims + 1
+WHERE state = 0 AND seq IN (SELECT value FROM json_each($1));
+
+-- name: BusDeliveryRead
+SELECT d.seq, d.event, d.rule, d.target, d.address, d.state, d.since, d.due_at, d.attempts, d.claims, d.code, d.reason, d.died_at, e.bus, e.doc
+FROM json_each($1) j CROSS JOIN bus_delivery d ON d.seq = j.value CROSS JOIN bus_event e ON e.seq = d.event;
+
+-- name: BusDeliveryDone
+DELETE FROM bus_delivery WHERE state = 0 AND (seq, claims) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1)) RETURNING event;
+
+-- name: BusDeliveryAgain row
+UPDATE bus_delivery SET state = $3, due_at = $4, attempts = $5, code = $6, reason = $7, died_at = $8, claimed_by = '', claimed_until = 0
+WHERE seq = $1 AND claims = $2 AND state = 0;
+
+-- name: BusDeliveryRelease
+UPDATE bus_delivery SET due_at = $2, claimed_by = '', claimed_until = 0
+WHERE state = 0 AND claimed_until > $2 AND claimed_by IN (SELECT value FROM json_each($1));
+
+-- name: BusDeadPage
+SELECT d.seq, d.event, d.rule, d.target, d.address, d.state, d.since, d.due_at, d.attempts, d.claims, d.code, d.reason, d.died_at, e.bus, e.doc
+FROM bus_delivery d CROSS JOIN bus_event e ON e.seq = d.event
+WHERE d.state = 2 AND ($1 = '' OR e.bus = $1) AND ($2 = '' OR d.rule = $2) AND ($3 = '' OR d.target = $3) AND ($4 = '' OR d.code = $4)
+    AND (d.died_at, d.seq) < ($5, $6)
+ORDER BY d.died_at DESC, d.seq DESC LIMIT $7;
+
+-- name: BusDeadRedrive
+UPDATE bus_delivery SET state = 0, attempts = 0, since = $7, due_at = $7, died_at = 0, code = '', reason = '', claims = claims + 1
+WHERE seq IN (SELECT d.seq FROM bus_delivery d CROSS JOIN bus_event e ON e.seq = d.event
+    WHERE d.state = 2 AND ($1 = '' OR e.bus = $1) AND ($2 = '' OR d.rule = $2) AND ($3 = '' OR d.target = $3) AND ($4 = '' OR d.code = $4)
+        AND ($5 = 0 OR d.seq IN (SELECT value FROM json_each($6)))
+    ORDER BY d.died_at, d.seq LIMIT $8);
+
+-- name: BusDeadPrune
+DELETE FROM bus_delivery WHERE seq IN
+    (SELECT seq FROM bus_delivery WHERE state = 2 AND died_at < $1 ORDER BY died_at LIMIT $2) RETURNING event;
