@@ -125,7 +125,7 @@ func (s Schedule) nextRate(after time.Time) time.Time {
 	if after.Before(anchor) {
 		return anchor.UTC()
 	}
-	return anchor.Add((after.Sub(anchor)/s.every + 1) * s.every).UTC()
+	return after.Add(s.every - after.Sub(anchor)%s.every).UTC()
 }
 
 func (s Schedule) nextCron(after time.Time) (time.Time, bool) {
