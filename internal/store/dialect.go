@@ -110,6 +110,9 @@ type Queries struct {
 	BusDeliveryRelease, BusDeadPage, BusDeadRedrive, BusDeadPrune                                                          string
 
 	CallAppend, CallUpdate, CallPage, CallPrune, CallTrim string
+
+	BusRevision, BusRevisionNext, BusTotal, BusTotalAdd, BusTotalTake, BusTotalDrop string
+	BusInsert, BusUpdate, BusDelete, BusRead, BusHead, BusPage, BusAll, BusHeads    string
 }
 
 // ParseQueries reads a file of named statements. A name that is missing,

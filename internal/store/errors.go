@@ -18,6 +18,8 @@ var (
 	ErrConflict error = fault.Errorf(fault.Conflict, "", "changed by another writer")
 	// ErrExists: the id is taken, and what is stored was left alone.
 	ErrExists error = fault.Errorf(fault.Conflict, "", "exists already")
+	// ErrInUse: something else needs the row, which was left alone.
+	ErrInUse error = fault.Errorf(fault.Conflict, "", "in use")
 )
 
 // Failure is what an error of the database means to the store.

@@ -1096,3 +1096,48 @@ WHERE seq IN (SELECT d.seq FROM bus_delivery d JOIN bus_event e ON e.seq = d.eve
 -- name: BusDeadPrune
 DELETE FROM bus_delivery WHERE seq IN
     (SELECT seq FROM bus_delivery WHERE state = 2 AND died_at < $1 ORDER BY died_at LIMIT $2) RETURNING event;
+
+-- name: BusRevision
+SELECT n FROM bus_revision WHERE one = 1;
+
+-- name: BusRevisionNext
+UPDATE bus_revision SET n = n + 1 WHERE one = 1;
+
+-- name: BusTotal
+SELECT n FROM bus_total WHERE kind = $1 AND bus = $2;
+
+-- name: BusTotalAdd
+INSERT INTO bus_total (kind, bus, n) VALUES ($1, $2, 1)
+ON CONFLICT (kind, bus) DO UPDATE SET n = bus_total.n + 1 WHERE bus_total.n < $3;
+
+-- name: BusTotalTake
+UPDATE bus_total SET n = n - 1 WHERE kind = $1 AND bus = $2;
+
+-- name: BusTotalDrop
+DELETE FROM bus_total WHERE kind = $1 AND bus = $2;
+
+-- name: BusInsert
+INSERT INTO bus_object (kind, bus, name, created_at, rev, sealed) VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT DO NOTHING;
+
+-- name: BusUpdate
+UPDATE bus_object SET rev = rev + 1, sealed = $5 WHERE kind = $1 AND bus = $2 AND name = $3 AND rev = $4;
+
+-- name: BusDelete
+DELETE FROM bus_object WHERE kind = $1 AND bus = $2 AND name = $3 AND rev = $4;
+
+-- name: BusRead
+SELECT bus, name, created_at, rev, sealed FROM bus_object WHERE kind = $1 AND bus = $2 AND name = $3;
+
+-- name: BusHead
+SELECT rev FROM bus_object WHERE kind = $1 AND bus = $2 AND name = $3;
+
+-- name: BusPage
+SELECT bus, name, created_at, rev, sealed FROM bus_object
+WHERE kind = $1 AND bus = $2 AND name > $3::text AND name >= $4::text AND name < $5::text ORDER BY name LIMIT $6;
+
+-- name: BusAll
+SELECT bus, name, created_at, rev, sealed FROM bus_object
+WHERE kind = $1 AND (bus, name) > ($2::text, $3::text) ORDER BY bus, name LIMIT $4;
+
+-- name: BusHeads
+SELECT bus, name, created_at, rev FROM bus_object WHERE kind = $1 ORDER BY bus, name;

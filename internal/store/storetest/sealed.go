@@ -40,7 +40,11 @@ func Sealed(t *testing.T, s *store.Store, raw func() string) {
 	ok(t, s.CreateExecutions(ctx, []store.ExecutionRecord{of}, store.Effects{Signals: []store.Signal{{Execution: "exe-of", Kind: "Approve", Comment: marker}}}))
 	ok(t, s.AppendScriptCall(ctx, "exe-of", "k", store.ScriptCall{N: 1, Answer: []byte(marker)}))
 	must(s.PutBlob(ctx, "x", []byte(marker)))(t)
+	kept := busObject(store.BusKindConnection, "", "sealed-connection", 1)
+	kept.Doc = []byte(`{"secret":"` + marker + `"}`)
+	ok(t, s.CreateBusObject(ctx, kept, 5, store.Effects{}))
 
+	same(t, string(kept.Doc), string(must(s.BusObject(ctx, kept.BusKey))(t).Doc))
 	same(t, marker, must(s.Key(ctx, "PKSEALED"))(t).Secret.Reveal())
 	same(t, marker, must(s.Plan(ctx, r.PlanHash))(t).Runbook.Content)
 	same(t, marker, must(s.Changes(ctx, "rem-1"))(t)[0].Error)
