@@ -141,6 +141,7 @@ data "aws_iam_policy_document" "parry" {
     effect = "Allow"
 
     actions = [
+      "ec2:DescribeRegions",
       "ec2:DescribeSecurityGroups",
       "ec2:DisableEbsEncryptionByDefault",
       "ec2:EnableEbsEncryptionByDefault",

@@ -66,7 +66,7 @@ type OrgAccount struct {
 	Listed      bool              `json:"listed" doc:"Whether parry.yaml lists it."`
 	Tags        map[string]string `json:"tags" nullable:"false"`
 	TagsUnknown bool              `json:"tags_unknown,omitempty" doc:"Whether its tags were not read yet."`
-	Coverage    org.CoverageState `json:"coverage,omitempty" enum:"covered,degraded,lost,never" doc:"That of its worst region; absent where it was not found out."`
+	Coverage    org.CoverageState `json:"coverage,omitempty" enum:"covered,degraded,lost,never,off" doc:"That of its worst region; off when all are turned off in it; absent where it was not found out."`
 }
 
 // OrgAccountDetail is an account with what happened to it.
@@ -85,9 +85,9 @@ type CoverageRegion struct {
 	Account   string            `json:"account"`
 	Name      string            `json:"name"`
 	Region    string            `json:"region"`
-	State     org.CoverageState `json:"state" enum:"covered,degraded,lost,never"`
+	State     org.CoverageState `json:"state" enum:"covered,degraded,lost,never,off"`
 	Since     time.Time         `json:"since"`
-	Reason    org.Reach         `json:"reason" enum:"ok,role,policy,own_permission,account_state,unknown,source,silent"`
+	Reason    org.Reach         `json:"reason" enum:"ok,role,policy,own_permission,account_state,unknown,source,silent,region_off,regions"`
 	Detail    string            `json:"detail,omitempty" doc:"Untrusted text: it may be AWS's message."`
 	Next      string            `json:"next,omitempty" doc:"What to do."`
 	CheckedAt time.Time         `json:"checked_at"`
@@ -144,7 +144,7 @@ type coverageInput struct {
 	Paging
 	Account string `query:"account" maxLength:"64"`
 	Region  string `query:"region" maxLength:"64"`
-	State   string `query:"state" enum:"covered,degraded,lost,never"`
+	State   string `query:"state" enum:"covered,degraded,lost,never,off"`
 }
 
 type syncInput struct {
@@ -226,16 +226,11 @@ func (a *API) addCoverage(ctx context.Context, items []OrgAccount) error {
 		return err
 	}
 	for _, c := range all {
-		if o := at[c.Account]; o != nil && (o.Coverage == "" || worse(c.State, o.Coverage)) {
+		if o := at[c.Account]; o != nil && (o.Coverage == "" || c.State.Worse(o.Coverage)) {
 			o.Coverage = c.State
 		}
 	}
 	return nil
-}
-
-func worse(a, b org.CoverageState) bool {
-	rank := []org.CoverageState{org.Covered, org.Degraded, org.Never, org.Lost}
-	return slices.Index(rank, a) > slices.Index(rank, b)
 }
 
 func (a *API) account(id string) (org.Account, bool) {
@@ -268,7 +263,7 @@ func (a *API) getOrgAccount(ctx context.Context, p auth.Principal, in *orgAccoun
 	}
 	for _, c := range regions {
 		out.Regions = append(out.Regions, a.regionOf(c))
-		if out.Coverage == "" || worse(c.State, out.Coverage) {
+		if out.Coverage == "" || c.State.Worse(out.Coverage) {
 			out.Coverage = c.State
 		}
 	}

@@ -28,7 +28,7 @@ type SweepRequest struct {
 	Control      string   `json:"control" minLength:"1" maxLength:"64" doc:"A control that a playbook answers."`
 	Organization bool     `json:"organization,omitempty" doc:"Every account within the caller's."`
 	Accounts     []string `json:"accounts,omitempty" maxItems:"10000" doc:"Instead: these accounts."`
-	Regions      []string `json:"regions,omitempty" maxItems:"100" doc:"Default: the Regions that should be covered. Of a control about whole accounts only the first counts."`
+	Regions      []string `json:"regions,omitempty" maxItems:"100" doc:"Default: the Regions that should be covered. A control about whole accounts is looked at in the first that is on there."`
 }
 
 // SweepLine is a line of the answer: exactly one of its members. The first line has
@@ -56,6 +56,7 @@ type SweepPlace struct {
 	Outside int             `json:"outside,omitempty" doc:"Resources that the control is not about."`
 	Failing []SweepResource `json:"failing" nullable:"false"`
 	Unread  []SweepUnread   `json:"unread" nullable:"false" doc:"Resources of which it is not known whether they fail."`
+	Off     bool            `json:"off,omitempty" doc:"The Region is turned off in the account: it was not swept."`
 	Problem string          `json:"problem,omitempty" doc:"Why the place was not swept, or not to its end. Untrusted text."`
 	Hint    string          `json:"hint,omitempty"`
 	More    bool            `json:"more,omitempty" doc:"There are more failing or unread resources than are listed."`
@@ -93,6 +94,7 @@ type SweepUnread struct {
 type SweepEnd struct {
 	Places      int `json:"places"`
 	Unreachable int `json:"unreachable" doc:"Places that were not swept, or not to their end."`
+	Off         int `json:"off" doc:"Places that are Regions that are turned off in the account."`
 	Checked     int `json:"checked"`
 	Failing     int `json:"failing"`
 	Unreported  int `json:"unreported" doc:"Failing resources that no finding reports."`
@@ -243,6 +245,9 @@ func (e *SweepEnd) add(p SweepPlace) {
 	if p.Problem != "" {
 		e.Unreachable++
 	}
+	if p.Off {
+		e.Off++
+	}
 	for _, r := range p.Failing {
 		if !r.Reported {
 			e.Unreported++
@@ -252,7 +257,7 @@ func (e *SweepEnd) add(p SweepPlace) {
 
 func placeOf(p sweep.Place) SweepPlace {
 	out := SweepPlace{
-		Account: p.Account, Name: p.Name, Region: p.Region, Checked: p.Checked, Outside: p.Outside, Problem: p.Problem, Hint: p.Hint, More: p.More,
+		Account: p.Account, Name: p.Name, Region: p.Region, Checked: p.Checked, Outside: p.Outside, Off: p.Off, Problem: p.Problem, Hint: p.Hint, More: p.More,
 		Failing: []SweepResource{}, Unread: []SweepUnread{},
 	}
 	for _, r := range p.Failing {

@@ -50,8 +50,9 @@ func CheckMail(ctx context.Context, c config.Channel) error {
 }
 
 // TakeRole tries to take the member role in an account as a server does to make changes,
-// with source identity and, where they are on, session tags. Nothing is done with it.
-func (c *Caller) TakeRole(ctx context.Context, account string, tags bool) error {
+// with source identity and, where they are on, session tags. Nothing is done with it but
+// asking which Regions are on there: Regions of what it gives.
+func (c *Caller) TakeRole(ctx context.Context, account string, tags bool) (*awsapi.Reached, error) {
 	id := c.id
 	id.SessionName = "parry-doctor"
 	if tags {

@@ -45,8 +45,10 @@ func (s *Server) buildOrganization(t *stages) error {
 	var err error
 	t.follower, err = organization.New(organization.Config{
 		Organization: o, Live: s.live, Store: s.store, Caller: s.gate.ReadOnly(reader),
-		Reach:   func(ctx context.Context, account string) error { return s.gate.Reach(ctx, member, account) },
-		Regions: coveredRegions(s.cfg), Feeds: func() []org.Feed { return feeds(s.cfg, t.collectors) },
+		Reach: func(ctx context.Context, account string) (organization.Inside, error) {
+			return s.gate.Reach(ctx, member, account)
+		},
+		Regions: CoveredRegions(s.cfg), Feeds: func() []org.Feed { return feeds(s.cfg, t.collectors) },
 		Rank: triage.RankAccount, Ranks: len(s.cfg.Priority.Assets) > 0, Shared: s.cfg.Database != "", Owner: owner, Clock: s.clock, Logger: s.log,
 	})
 	return err
@@ -62,8 +64,8 @@ func OrganizationReader(o org.Organization, session string) awsapi.Identity {
 	return id
 }
 
-// coveredRegions are those that should be covered.
-func coveredRegions(cfg config.Config) []string {
+// CoveredRegions are those that should be covered.
+func CoveredRegions(cfg config.Config) []string {
 	regions := slices.Clone(cfg.Organization.Coverage.Regions)
 	if len(regions) == 0 {
 		regions = append(regions, cfg.Organization.HomeRegion)

@@ -6,6 +6,7 @@ import (
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/playbook"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/sweep"
@@ -23,6 +24,17 @@ type sweepGate struct {
 // Reader opens a read-only session whose source identity is by.
 func (g sweepGate) Reader(by string) sweep.Caller {
 	return g.gate.ReadOnly(awsapi.Identity{Role: g.role, SessionName: "parry-sweep", SourceIdentity: by})
+}
+
+// askRegions asks an account which Regions are on in it.
+func askRegions(home string) func(context.Context, sweep.Caller, string) (map[string]bool, error) {
+	return func(ctx context.Context, caller sweep.Caller, account string) (map[string]bool, error) {
+		reply, err := caller.Call(ctx, "regions", org.RegionsCall(account, home))
+		if err != nil {
+			return nil, err
+		}
+		return org.RegionsOf(reply.Output), nil
+	}
 }
 
 // Pages gives the pages of a listing.

@@ -168,7 +168,9 @@ type trial struct {
 	known    map[string]org.Account
 	report   TrialReport
 	found    foundFindings
-	closed   map[string]error // accounts that cannot be entered
+	closed   map[string]error           // accounts that cannot be entered
+	home     string                     // the Region in which accounts are asked about themselves
+	on       map[string]map[string]bool // what accounts say of their Regions, where one may be off
 }
 
 // Try looks at accounts with what the credentials may read, and plans for what it finds.
@@ -178,7 +180,7 @@ func Try(ctx context.Context, cfg TrialConfig) (TrialReport, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &trial{cfg: cfg, clock: service.SystemClock{}, told: cfg.Progress, known: map[string]org.Account{}, closed: map[string]error{}}
+	t := &trial{cfg: cfg, clock: service.SystemClock{}, told: cfg.Progress, known: map[string]org.Account{}, closed: map[string]error{}, on: map[string]map[string]bool{}}
 	if t.told == nil {
 		t.told = func(string) {}
 	}
@@ -230,7 +232,8 @@ func (t *trial) enter(ctx context.Context, client *awsapi.Client) error {
 	for _, a := range cfg.Organization.Accounts {
 		t.known[a.ID] = a
 	}
-	home := t.report.Regions[0]
+	home := org.AskedIn(t.report.Regions[0])
+	t.home = home
 	// Whoever looks may look at any account that AWS lets him; plans are held against the
 	// configured guards, so that they are those that a server would make.
 	cfg.Organization.Partition, cfg.Organization.HomeRegion, cfg.Organization.MemberRole = apimodel.Partition(home), home, t.cfg.Role

@@ -68,7 +68,7 @@ const maxTrialAccounts = 10_000
 
 func (t *trial) readOrganization(ctx context.Context) error {
 	t.told("listing the accounts of the organization")
-	call := apimodel.Call{Service: "organizations", Operation: "ListAccounts", Region: t.report.Regions[0]}
+	call := apimodel.Call{Service: "organizations", Operation: "ListAccounts", Region: t.home}
 	_, err := t.gate.Paginate(ctx, t.reader(""), call, awsapi.PageOptions{Step: "accounts"}, func(page map[string]any) error {
 		list, _ := page["Accounts"].([]any)
 		for _, item := range list {
@@ -113,7 +113,7 @@ func (t *trial) open(ctx context.Context, account string) bool {
 	if t.cfg.Role == "" {
 		err = fault.Errorf(fault.Denied, "", "it is another account than that of the credentials, and no role was named").WithHint("name a role to take there: --role NAME, such as OrganizationAccountAccessRole")
 	} else {
-		_, err = t.reader(account).Call(ctx, "enter", apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Account: account, Region: t.report.Regions[0]})
+		_, err = t.reader(account).Call(ctx, "enter", apimodel.Call{Service: "sts", Operation: "GetCallerIdentity", Account: account, Region: t.home})
 		var api *apimodel.APIError
 		if errors.As(err, &api) {
 			err = fault.E(fault.Denied, "", err).WithHint("role %s has to exist in account %s and to trust %s; where it asks for an external id: --external-id", t.cfg.Role, account, t.report.Principal)
@@ -121,6 +121,30 @@ func (t *trial) open(ctx context.Context, account string) bool {
 	}
 	t.closed[account] = err
 	return err == nil
+}
+
+// off reports whether a Region is turned off in an account that can be entered, and notes
+// it once. One that does not say is taken for on: what is read there says what is wrong.
+func (t *trial) off(ctx context.Context, account, region string) bool {
+	if org.AlwaysOn(region) {
+		return false
+	}
+	on, asked := t.on[account]
+	if !asked {
+		if reply, err := t.reader(account).Call(ctx, "regions", org.RegionsCall(account, t.home)); err == nil {
+			on = org.RegionsOf(reply.Output)
+		}
+		t.on[account] = on
+	}
+	is, known := on[region]
+	if !known || is {
+		return false
+	}
+	note := fmt.Sprintf("Region %s is turned off in account %s: nothing was looked at there", region, account)
+	if !slices.Contains(t.report.Notes, note) {
+		t.report.Notes = append(t.report.Notes, note)
+	}
+	return true
 }
 
 // look reads Security Hub, and sweeps where it is not there to be read.
@@ -155,7 +179,7 @@ func (t *trial) lookInRegion(ctx context.Context, region string, covered map[[2]
 		if ctx.Err() != nil {
 			return
 		}
-		if covered[[2]string{a.ID, region}] || t.cfg.Role == "" && a.ID != t.own || !t.open(ctx, a.ID) {
+		if covered[[2]string{a.ID, region}] || t.cfg.Role == "" && a.ID != t.own || !t.open(ctx, a.ID) || t.off(ctx, a.ID, region) {
 			continue
 		}
 		t.told(fmt.Sprintf("reading Security Hub of account %s in %s", a.ID, region))
@@ -306,6 +330,10 @@ func (t *trial) sweep(ctx context.Context, covered map[[2]string]bool) {
 			} else {
 				t.problem("entering the account", a.ID, "", t.closed[a.ID])
 			}
+			continue
+		}
+		regions = slices.DeleteFunc(regions, func(r string) bool { return t.off(ctx, a.ID, r) })
+		if len(regions) == 0 {
 			continue
 		}
 		key := strings.Join(regions, " ")

@@ -122,8 +122,12 @@ func TestAnAccountThatIsSuspended(t *testing.T) {
 	if _, err := w.gate.ReadOnly(as).Call(t.Context(), "x", read); !fault.Is(err, fault.Denied) || len(w.aws.sent()) > 0 {
 		t.Errorf("a read: %v", err)
 	}
-	if w.gate.Reach(t.Context(), as, member) != nil {
-		t.Error("whoever asks whether the role is there asks STS alone")
+	reached, err := w.gate.Reach(t.Context(), as, member)
+	if err != nil {
+		t.Fatalf("whoever asks whether the role is there asks STS alone: %v", err)
+	}
+	if _, err := reached.Regions(t.Context()); !fault.Is(err, fault.Denied) || len(w.aws.sent()) > 0 {
+		t.Errorf("its Regions: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/org"
 	"github.com/parry-security/parry/internal/remediation"
 )
 
@@ -158,15 +159,45 @@ func (r RoleRequest) right() string {
 // Reach tries whether the role of id can be taken in account, and keeps nothing: what
 // is remembered of the role would hide that it is gone. The record of calls has what
 // failed only, since every account is tried every hour.
-func (g *Gate) Reach(ctx context.Context, id Identity, account string) error {
+func (g *Gate) Reach(ctx context.Context, id Identity, account string) (*Reached, error) {
 	in := g.creds.request(id, account, g.cfg.Region)
 	r := g.creds.ask("AssumeRole", account, in.Region, map[string]any{"RoleArn": in.RoleARN, "RoleSessionName": in.SessionName})
 	start := g.cfg.Clock.Now()
-	_, _, err := g.cfg.Credentials.AssumeRole(ctx, in)
+	creds, _, err := g.cfg.Credentials.AssumeRole(ctx, in)
 	if err != nil {
 		g.note(r, start, apimodel.Reply{}, err)
+		return nil, err
 	}
-	return err
+	return &Reached{g, id, account, creds}, nil
+}
+
+// Reached is an account whose role was just taken, for as long as its credentials hold.
+type Reached struct {
+	g       *Gate
+	id      Identity
+	account string
+	creds   Credentials
+}
+
+// Regions asks the account which Regions are on in it: by name, whether it is. Guards,
+// throttle and the read-only mode hold as for any read; the record of calls has what
+// failed only.
+func (r *Reached) Regions(ctx context.Context) (map[string]bool, error) {
+	req, err := r.g.resolve(ctx, r.id, ModeRead, org.RegionsCall(r.account, r.g.cfg.Region))
+	if err != nil {
+		return nil, err
+	}
+	req.by = &origin{mode: ModeOwn}
+	if err := r.g.check(r.id, req); err != nil {
+		return nil, err
+	}
+	start := r.g.cfg.Clock.Now()
+	reply, err := r.g.cfg.Sender.Send(ctx, r.creds, req.Call)
+	if err != nil {
+		r.g.note(req, start, reply, err)
+		return nil, err
+	}
+	return org.RegionsOf(reply.Output), nil
 }
 
 func (c *credentialCache) assume(ctx context.Context, key credentialKey, in RoleRequest, account string, by *origin) (cachedCredentials, error) {

@@ -49,14 +49,19 @@ func (s *shared) checkRoles(ctx context.Context, cfg config.Config, accounts []s
 	}
 	defer without.Close()
 	found := make([]check, len(accounts))
+	regions := optInRegions(cfg)
+	said := make([]*org.Regions, len(accounts))
 	var all sync.WaitGroup
 	turns := make(chan struct{}, rolesAtOnce)
 	for i, account := range accounts {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			tried := with.TakeRole(ctx, account, o.SessionTags)
-			open := tried == nil && o.ExternalID != "" && without.TakeRole(ctx, account, false) == nil
+			inside, tried := with.TakeRole(ctx, account, o.SessionTags)
+			if tried == nil && len(regions) > 0 {
+				said[i] = regionsSaid(inside.Regions(ctx))
+			}
+			open := tried == nil && o.ExternalID != "" && opens(ctx, without, account)
 			found[i] = judgeRole(o, account, tried, open)
 		})
 	}
@@ -74,7 +79,13 @@ func (s *shared) checkRoles(ctx context.Context, cfg config.Config, accounts []s
 	case len(bad) > 0:
 		sum.Status, sum.Next = checkWarning, "see the lines below"
 	}
-	return append([]check{sum}, bad...)
+	return append(append([]check{sum}, bad...), checkRegions(regions, said)...)
+}
+
+// opens reports whether the role can be taken by c.
+func opens(ctx context.Context, c *app.Caller, account string) bool {
+	_, err := c.TakeRole(ctx, account, false)
+	return err == nil
 }
 
 // judgeRole says what a role's trust policy lacks. Open says that it can be taken without

@@ -266,11 +266,12 @@ func (s *shared) orgCoverageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "coverage", Short: "List what Parry can see and do in regions of accounts, what is lost first", Args: cobra.NoArgs,
 		Long: "Lists for each region of each account whether the member role can be taken and sources bring what they should: covered; degraded\n" +
-			"(a source fails or is silent); lost (the role could be taken and no longer can); never (it could not be taken yet). Exits 3 when\n" +
-			"one of those listed is lost or never was covered; accounts that are suspended or closed do not count.",
+			"(a source fails or is silent, or the account does not say whether the region is on); lost (the role could be taken and no longer\n" +
+			"can); never (it could not be taken yet); off (the region is turned off in the account). Exits 3 when one of those listed is lost or\n" +
+			"never was covered; accounts that are suspended or closed do not count, nor regions that are off.",
 		Example: "  parry org coverage --state lost\n  parry org coverage --account 111122223333 -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(checkLimit(limit), oneOf("--state", &f.State, "covered", "degraded", "lost", "never")); err != nil {
+			if err := errors.Join(checkLimit(limit), oneOf("--state", &f.State, coverageStates()...)); err != nil {
 				return err
 			}
 			c, err := s.client()
@@ -303,9 +304,17 @@ func (s *shared) orgCoverageCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.Account, "account", "", "only of this account")
 	c.Flags().StringVar(&f.Region, "region", "", "only of this region")
-	c.Flags().StringVar(&f.State, "state", "", "only covered, degraded, lost or never")
+	c.Flags().StringVar(&f.State, "state", "", "only covered, degraded, lost, never or off")
 	c.Flags().IntVar(&limit, "limit", 1000, fmt.Sprintf("how many to list, at most %d", maxItems))
 	return c
+}
+
+func coverageStates() []string {
+	var out []string
+	for _, s := range org.CoverageStates() {
+		out = append(out, string(s))
+	}
+	return out
 }
 
 // whyText says in a few words why a region is not covered.

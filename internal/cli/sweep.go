@@ -96,6 +96,9 @@ func sweepSum(sum api.SweepEnd) string {
 	if sum.Unreachable > 0 {
 		text += fmt.Sprintf(" %d of %d places could not be swept, or not to their end: they are not known to be clean.", sum.Unreachable, sum.Places)
 	}
+	if sum.Off > 0 {
+		text += fmt.Sprintf(" %d of %d places are Regions that are turned off in the account: they were not swept.", sum.Off, sum.Places)
+	}
 	return text
 }
 

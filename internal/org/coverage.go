@@ -15,10 +15,19 @@ const (
 	Degraded CoverageState = "degraded" // the role can be taken, but a source fails or is silent
 	Lost     CoverageState = "lost"     // the role could be taken and no longer can
 	Never    CoverageState = "never"    // the role could not be taken yet
+	Off      CoverageState = "off"      // the Region is turned off in the account
 )
 
 // CoverageStates lists them all.
-func CoverageStates() []CoverageState { return []CoverageState{Covered, Degraded, Lost, Never} }
+func CoverageStates() []CoverageState {
+	return []CoverageState{Covered, Degraded, Lost, Never, Off}
+}
+
+// Worse reports whether a says worse of an account than b.
+func (a CoverageState) Worse(b CoverageState) bool {
+	rank := []CoverageState{Off, Covered, Degraded, Never, Lost}
+	return slices.Index(rank, a) > slices.Index(rank, b)
+}
 
 // Reach is what trying to take the member role said.
 type Reach string
@@ -34,6 +43,8 @@ const (
 	ReachUnknown Reach = "unknown"        // AWS gave no answer; nothing is concluded
 	ReachSource  Reach = "source"         // a source fails
 	ReachSilent  Reach = "silent"         // a source brings nothing
+	ReachOff     Reach = "region_off"     // nobody turned the Region on in the account
+	ReachRegions Reach = "regions"        // the account does not say whether the Region is on
 )
 
 // Coverage is what Parry can see and do in one region of an account.
@@ -71,6 +82,15 @@ type Attempt struct {
 	Reach  Reach
 	Detail string
 	Next   string
+	// Regions is what the account said of its Regions; nil = it was not asked.
+	Regions *Regions
+}
+
+// Regions is what an account said when it was asked which Regions are on in it.
+type Regions struct {
+	On map[string]bool // whether it is, by Region; nil = it did not say
+	// Refused says why it would not say; "" = no answer came.
+	Refused string
 }
 
 // Judge says how a region of an account is covered. Was is its last coverage, the zero
@@ -79,7 +99,11 @@ func Judge(was Coverage, a Account, region string, try Attempt, feeds []Feed, se
 	next := Coverage{Account: a.ID, Region: region, State: Covered, Reason: ReachOK, CheckedAt: now}
 	switch try.Reach {
 	case ReachOK:
+		if was.State == Off && next.unanswered(try.Regions) {
+			return was
+		}
 		next.feeds(feeds, seen, firstSeen, now)
+		next.region(was, try.Regions)
 	case ReachUnknown:
 		// Nothing is known that was not known before; but what was not answered once
 		// must not look as if it had been.
@@ -99,6 +123,36 @@ func Judge(was Coverage, a Account, region string, try Attempt, feeds []Feed, se
 		next.Since = now
 	}
 	return next
+}
+
+// unanswered reports whether the account was asked for its Regions, and nothing is known
+// that was not known before.
+func (c *Coverage) unanswered(r *Regions) bool {
+	return r != nil && !AlwaysOn(c.Region) && r.On == nil && r.Refused == ""
+}
+
+// region holds against c what the account says of the Region. Where nobody turned it on
+// nothing can be seen or done; whatever its sources say.
+func (c *Coverage) region(was Coverage, r *Regions) {
+	if r == nil || AlwaysOn(c.Region) {
+		return
+	}
+	on, known := r.On[c.Region]
+	switch {
+	case on:
+	case known:
+		c.State, c.Reason, c.Detail, c.Next = Off, ReachOff, "the Region is turned off in the account", ""
+	case c.State != Covered:
+	case r.On != nil:
+		c.State, c.Reason, c.Detail = Degraded, ReachRegions, "AWS lists no such Region for the account"
+		c.Next = "look at organization.coverage.regions in parry.yaml"
+	case r.Refused != "":
+		c.State, c.Reason, c.Detail = Degraded, ReachRegions, "whether the Region is on is not known: "+r.Refused
+		c.Next = "let the member role do ec2:DescribeRegions: write its template anew with parry org connect"
+	case was.State != Covered && was.State != Degraded || was.Reason == ReachRegions:
+		c.State, c.Reason, c.Detail = Degraded, ReachRegions, "whether the Region is on is not known: AWS gave no answer"
+		c.Next = "it is asked again within the hour, or now: parry org sync"
+	}
 }
 
 // feeds looks at those who should bring findings of the region.

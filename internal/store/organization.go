@@ -137,9 +137,15 @@ func (s *Store) ListCoverage(ctx context.Context, f CoverageFilter, limit int, c
 			b.and(column+" = %s", b.arg(text(v, maxID)))
 		}
 	}
-	by := order{{"f.state", textColumn, true}, {"f.account", textColumn, false}, {"f.region", textColumn, false}}
+	// The names of the states are in that order by chance; a region that is off is nobody's
+	// work, and comes last.
+	by := order{{"CASE f.state WHEN 'off' THEN '' ELSE f.state END", textColumn, true}, {"f.account", textColumn, false}, {"f.region", textColumn, false}}
 	out, next, err := keyPage(ctx, s.findings.Read, s.q.CoveragePage, &b, by, limit, cursor, scanCoverage, func(c org.Coverage) []any {
-		return []any{string(c.State), c.Account, c.Region}
+		state := string(c.State)
+		if c.State == org.Off {
+			state = ""
+		}
+		return []any{state, c.Account, c.Region}
 	})
 	return out, next, s.fail(op, err)
 }

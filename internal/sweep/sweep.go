@@ -61,7 +61,10 @@ type Config struct {
 	Gate Gate // required
 	// Findings tells what is reported; nil = nothing is.
 	Findings Reporter
-	Workers  int // default DefaultWorkers
+	// Regions says of every Region whether it is on in an account. It is asked once for an
+	// account, where one of the Regions may be off; nil = all are taken for on.
+	Regions func(ctx context.Context, caller Caller, account string) (map[string]bool, error)
+	Workers int // default DefaultWorkers
 }
 
 // Sweeper sweeps. Safe for concurrent use.
@@ -101,6 +104,9 @@ type Place struct {
 	Failing          []Resource
 	// Unread are resources whose state is not known.
 	Unread []Unread
+	// Off says that the Region is turned off in the account: there is nothing to reach,
+	// and it was not swept.
+	Off bool
 	// Problem says why the place was not swept, or not to its end; "" = it was.
 	Problem, Hint string
 	// More says that there are more failing or unread resources than are listed.
@@ -123,12 +129,6 @@ func (r Resource) Reported() bool {
 // Unread is a resource that could not be read.
 type Unread struct{ ARN, Problem, Hint string }
 
-// target is where to look.
-type target struct {
-	account org.Account
-	region  string
-}
-
 // Check says why a request cannot be swept.
 func (r Request) Check() error {
 	const op = "sweep"
@@ -137,24 +137,10 @@ func (r Request) Check() error {
 		return fault.Errorf(fault.Invalid, op, "playbook %s does not say how its resources are found", r.Playbook.ID).WithHint("add sweep to the playbook: docs/playbooks.md")
 	case len(r.Accounts) == 0 || len(r.Regions) == 0:
 		return fault.Errorf(fault.Invalid, op, "there is no account or no Region to look in").WithHint("name accounts, or the whole organization: --org")
-	case len(r.targets()) > MaxPlaces:
+	case len(r.targets(nil)) > MaxPlaces:
 		return fault.Errorf(fault.Exhausted, op, "%d accounts in %d Regions are more than %d places", len(r.Accounts), len(r.Regions), MaxPlaces).WithHint("name fewer accounts or Regions")
 	}
 	return nil
-}
-
-func (r Request) targets() []target {
-	regions := r.Regions
-	if r.Playbook.Sweep.Per == playbook.PerAccount {
-		regions = regions[:1]
-	}
-	out := make([]target, 0, len(r.Accounts)*len(regions))
-	for _, a := range r.Accounts {
-		for _, region := range regions {
-			out = append(out, target{a, region})
-		}
-	}
-	return out
 }
 
 // Sweep looks in every place and gives each to tell as soon as it is done, one at a
@@ -174,7 +160,7 @@ func (s *Sweeper) Sweep(ctx context.Context, r Request, tell func(Place) error) 
 	caller := s.Gate.Reader(r.By)
 	todo, done := make(chan target), make(chan Place)
 	var workers sync.WaitGroup
-	targets := r.targets()
+	targets := r.targets(s.regions(ctx, r, caller))
 	for range min(s.Workers, len(targets)) {
 		workers.Go(func() {
 			for t := range todo {
@@ -211,12 +197,15 @@ func (s *Sweeper) Sweep(ctx context.Context, r Request, tell func(Place) error) 
 
 // place sweeps one place.
 func (s *Sweeper) place(ctx context.Context, r Request, t target, caller Caller) Place {
-	p := Place{Account: t.account.ID, Name: t.account.Name, Region: t.region}
+	p := Place{Account: t.account.ID, Name: t.account.Name, Region: t.regions[0]}
 	if why := t.account.State.Idle(); why != "" {
 		p.Problem, p.Hint = why, "see what happened to it: parry org show "+t.account.ID
 		return p
 	}
-	at := playbook.Place{Partition: apimodel.Partition(t.region), Account: t.account.ID, Region: t.region}
+	if p.Region, p.Off = t.region(); p.Off {
+		return p
+	}
+	at := playbook.Place{Partition: apimodel.Partition(p.Region), Account: t.account.ID, Region: p.Region}
 	if r.Playbook.Sweep.List == nil {
 		s.look(ctx, r.Playbook, []playbook.Candidate{r.Playbook.Self(at)}, caller, &p)
 		// The account is the only resource there: not to read it is not to sweep it.

@@ -3,6 +3,7 @@ package sweep_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -209,6 +210,67 @@ func TestWhatCannotBeReadIsNotClean(t *testing.T) {
 	if p.Checked != 0 || p.Outside != 2 || len(c.calls) != 3 {
 		t.Errorf("keys of AWS's: %+v, calls %q", p, c.calls)
 	}
+}
+
+// TestARegionThatIsOffIsNotSwept, and is no problem; each account is asked once, and only
+// where a Region is swept that may be off.
+func TestARegionThatIsOffIsNotSwept(t *testing.T) {
+	t.Parallel()
+	const closed = "777788889999"
+	off := &apimodel.APIError{Code: "AuthFailure", HTTPStatus: 401}
+	c := &cloud{answers: map[string]any{
+		dev + "/eu-south-1 ec2:DescribeSecurityGroups": off, closed + "/eu-south-1 ec2:DescribeSecurityGroups": off,
+		"ec2:DescribeSecurityGroups": groups("open-1"),
+	}}
+	var mu sync.Mutex
+	asked := map[string]int{}
+	s, err := sweep.New(sweep.Config{Gate: c, Regions: func(_ context.Context, _ sweep.Caller, account string) (map[string]bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[account]++
+		if account == closed {
+			return nil, errors.New("it does not say")
+		}
+		return map[string]bool{"eu-west-1": true, "eu-south-1": account == prod, "eu-south-2": false}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(pb, order string, accounts ...string) []string {
+		r := sweep.Request{Playbook: shipped(t, pb), Regions: strings.Fields(order)}
+		for _, a := range accounts {
+			r.Accounts = append(r.Accounts, org.Account{ID: a})
+		}
+		var out []string
+		if err := s.Sweep(t.Context(), r, func(p sweep.Place) error {
+			out = append(out, fmt.Sprintf("%s %s off=%t failing=%d problem=%t hint=%t", p.Account, p.Region, p.Off, len(p.Failing), p.Problem != "", strings.Contains(p.Hint, "turned on")))
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		slices.Sort(out)
+		return out
+	}
+	same := func(what string, want, got any) {
+		t.Helper()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	same("groups", []string{
+		dev + " eu-south-1 off=true failing=0 problem=false hint=false", dev + " eu-west-1 off=false failing=1 problem=false hint=false",
+		prod + " eu-south-1 off=false failing=1 problem=false hint=false", prod + " eu-west-1 off=false failing=1 problem=false hint=false",
+		closed + " eu-south-1 off=false failing=0 problem=true hint=true", closed + " eu-west-1 off=false failing=1 problem=false hint=false",
+	}, look("EC2.13", "eu-south-1 eu-west-1", dev, prod, closed))
+	same("asked", map[string]int{dev: 1, prod: 1, closed: 1}, asked)
+	if slices.Contains(c.calls, dev+"/eu-south-1 ec2:DescribeSecurityGroups") {
+		t.Errorf("it was called: %q", c.calls)
+	}
+	look("EC2.13", "eu-west-1 us-east-1", dev)
+	same("where all are on, it is not asked", 1, asked[dev])
+	// A control about whole accounts is looked at where the account can be reached.
+	same("an account", []string{dev + " eu-west-1 off=false failing=1 problem=false hint=false"}, look("S3.1", "eu-south-1 eu-west-1", dev))
+	same("an account that is off in all", []string{dev + " eu-south-1 off=true failing=0 problem=false hint=false"}, look("S3.1", "eu-south-1 eu-south-2", dev))
 }
 
 func TestASweepEndsWithItsCaller(t *testing.T) {

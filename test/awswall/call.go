@@ -147,6 +147,8 @@ func restOperation(service, method, path string) string {
 		"securityhub POST /actionTargets/get":         "DescribeActionTargets",
 		"securityhub POST /findingAggregator/create":  "CreateFindingAggregator",
 		"securityhub GET /findingAggregator/list":     "ListFindingAggregators",
+		"account POST /enableRegion":                  "EnableRegion",
+		"account POST /disableRegion":                 "DisableRegion",
 	}
 	if op, ok := known[service+" "+method+" "+path]; ok {
 		return op

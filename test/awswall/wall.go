@@ -204,6 +204,10 @@ func (w *Wall) serveCall(rw http.ResponseWriter, r *http.Request, c *call, e *En
 			return
 		}
 	}
+	if ref := w.regionOff(r.Context(), c); ref != nil {
+		w.answer(rw, e, *ref)
+		return
+	}
 	if ref := w.authorize(r.Context(), c); ref != nil {
 		w.answer(rw, e, *ref)
 		return

@@ -68,6 +68,7 @@ func TestWall(t *testing.T) {
 		"block public access": blockPublicAccess,
 		"organization":        organization,
 		"not implemented":     notImplemented,
+		"regions":             regions,
 		"faults":              injectedFaults,
 		"lost and held":       lostAndHeld,
 		"log":                 requestLog,
@@ -282,6 +283,50 @@ func notImplemented(t *testing.T, w world) {
 			t.Errorf("%s: got %d %q: %s", name, a.Status, a.Code, a.Body)
 		}
 	}
+}
+
+// regions: one that came after March 2019 knows nobody of an account until somebody turns
+// it on there.
+func regions(t *testing.T, w world) {
+	enter := func(name string) creds {
+		c, a := w.assume(t, of(w.Estate.Management.Administrator), url.Values{
+			"RoleArn": {"arn:aws:iam::" + w.Estate.Members[name].Account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {"regions"},
+		})
+		a.Is(t, 200, "")
+		return c
+	}
+	home, other := enter("prod"), enter("dev")
+	owner := home
+	owner.Region, other.Region = "ap-east-2", "ap-east-2"
+	const listing = "Action=DescribeRegions&Version=2016-11-15"
+	w.call(t, owner, "ec2", "POST", "/", listing).Is(t, 401, "AuthFailure")
+	w.call(t, owner, "iam", "POST", "/", "Action=ListUsers&Version=2010-05-08").Is(t, 403, "InvalidClientTokenId")
+	w.call(t, owner, "securityhub", "GET", "/accounts", "").Is(t, 403, "UnrecognizedClientException")
+	w.call(t, owner, "s3", "GET", "/"+w.Estate.Members["prod"].PublicBucket+"?acl", "").Is(t, 400, "InvalidToken")
+
+	status := func(query, want string) {
+		t.Helper()
+		a := w.call(t, home, "ec2", "POST", "/", listing+query)
+		got := ""
+		for item := range strings.SplitSeq(a.Body, "<item>") {
+			if strings.Contains(item, "<regionName>ap-east-2</regionName>") {
+				_, got, _ = strings.Cut(item, "<optInStatus>")
+				got, _, _ = strings.Cut(got, "<")
+			}
+		}
+		if a.Status != 200 || got != want {
+			t.Errorf("%s: %d, ap-east-2 is %q, want %q", query, a.Status, got, want)
+		}
+	}
+	status("", "")
+	status("&AllRegions=true", "not-opted-in")
+	w.call(t, home, "account", "POST", "/enableRegion", `{"RegionName":"ap-east-2"}`).Is(t, 200, "")
+	status("", "opted-in")
+	w.call(t, owner, "ec2", "POST", "/", listing).Is(t, 200, "")
+	w.call(t, other, "ec2", "POST", "/", listing).Is(t, 401, "AuthFailure") // another account
+	w.call(t, home, "account", "POST", "/disableRegion", `{"RegionName":"ap-east-2"}`).Is(t, 200, "")
+	w.call(t, owner, "ec2", "POST", "/", listing).Is(t, 401, "AuthFailure")
+	w.call(t, home, "account", "POST", "/disableRegion", `{"RegionName":"eu-west-1"}`).Is(t, 400, "ValidationException")
 }
 
 func injectedFaults(t *testing.T, w world) {

@@ -4,7 +4,7 @@ moto lacks Block Public Access for images, snapshots and VPCs, access to the
 serial console, default metadata options, detailed monitoring and the resets of
 sharing attributes. It forgets the metadata options that a call does not name,
 the shutdown behaviour of an instance, that DetachVolume needs no more than the volume, that a dry run changes nothing, the structured form of
-ModifySnapshotAttribute, whose snapshots DescribeSnapshots is asked for, and that a volume is made once for a client token. The answers follow the
+ModifySnapshotAttribute, whose snapshots DescribeSnapshots is asked for, that a volume is made once for a client token, and which Regions an account has on. The answers follow the
 Amazon EC2 API reference.
 """
 
@@ -13,6 +13,8 @@ from moto.core.utils import camelcase_to_underscores
 from moto.ec2.models import instances
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.responses import EC2Response
+
+from . import account
 
 METADATA_DEFAULTS = ("HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint", "InstanceMetadataTags")
 
@@ -88,6 +90,20 @@ def modify_instance_metadata_options(
         if value is not None:
             setattr(options, name, value)
     return options
+
+
+@operation
+def describe_regions(self):
+    """The Regions by name, those that are off only where all are asked for or they are named."""
+    self.error_on_dryrun()
+    names = self._get_param("RegionNames", [])
+    everything = names or self._get_param("AllRegions", False)
+    regions = []
+    for r in self.ec2_backend.describe_regions(names):
+        status = account.opt_in_status(self.current_account, r.name)
+        if everything or status != "not-opted-in":
+            regions.append({"RegionName": r.name, "Endpoint": r.endpoint, "OptInStatus": status})
+    return ActionResult({"Regions": regions})
 
 
 @operation

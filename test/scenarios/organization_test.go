@@ -17,6 +17,7 @@ import (
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
 // pausing makes a change, waits for a person, and makes another.
@@ -271,6 +272,105 @@ func TestARoleThatIsGoneIsLostCoverage(t *testing.T) {
 	w.runner(t, account, l.role, encrypting...)
 	l.sync()
 	l.heard("Parry Coverage Restored", account)
+}
+
+// TestARegionThatIsOff is shown as off in every place, is not swept, and is covered when
+// the account turns it on. The role of an account that was made before may not ask.
+func TestARegionThatIsOff(t *testing.T) {
+	t.Parallel()
+	const optIn = "eu-south-1"
+	l := follows(t, func(cfg document) {
+		cfg["organization"].(document)["coverage"] = document{"regions": []string{"us-east-1", optIn}}
+	})
+	w := l.w
+	account, older := w.member(t, fmt.Sprintf("off%d", w.buckets.Add(1))), w.member(t, fmt.Sprintf("older%d", w.buckets.Add(1)))
+	asking := append([]string{"ec2:DescribeRegions"}, encrypting...)
+	w.runner(t, account, l.role, asking...)
+	w.runner(t, older, l.role, encrypting...)
+	since := w.now()
+	l.sync()
+	l.coverage(account, "covered", "us-east-1 covered ok", optIn+" off region_off")
+	l.coverage(older, "degraded", "us-east-1 covered ok", optIn+" degraded regions")
+	for _, e := range w.env.Wall.Log() {
+		if e.Seq > since && e.Account == account && e.Region == optIn {
+			t.Errorf("%s:%s was called in a Region that is off", e.Service, e.Operation)
+		}
+	}
+	out, err := l.parry(t, l.endpoint, "org", "coverage", "--account", account)
+	if err != nil {
+		t.Errorf("a Region that is off is nothing to mend: %v", err)
+	}
+	says(t, "org coverage", string(out), optIn, "off", "the Region is turned off in the account")
+	out, err = l.parry(t, l.endpoint, "org", "show", account)
+	if err != nil {
+		t.Error(err)
+	}
+	says(t, "org show", string(out), "off since", "covered since")
+	calls, err := l.parry(t, l.endpoint, "org", "coverage", "--account", older)
+	if err != nil {
+		t.Error(err)
+	}
+	says(t, "org coverage", string(calls), "ec2:DescribeRegions", "write its template anew")
+
+	doctor, err := l.doctor()
+	t.Logf("parry doctor: %v\n%s", err, doctor)
+	says(t, "doctor", string(doctor), `"regions"`, optIn+" is off in 1 of 2 accounts", "not every account says which of its Regions are on", "ec2:DescribeRegions")
+
+	// What it is swept for is looked at where it can be.
+	swept := l.swept("EC2.7", account)
+	if swept.Sum.Off != 1 || swept.Sum.Places != 2 || swept.Sum.Unreachable != 0 || swept.Sum.Checked != 1 {
+		t.Errorf("%+v", swept.Sum)
+	}
+	turn := func(operation string) {
+		creds, a := envtest.Assume(t, w.env, envtest.Of(w.env.Estate.Management.Administrator), url.Values{
+			"RoleArn": {"arn:aws:iam::" + account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {"scenario"},
+		})
+		a.Is(t, http.StatusOK, "")
+		envtest.Call(t, w.env, creds, "account", http.MethodPost, "/"+operation, text(t, document{"RegionName": optIn})).Is(t, http.StatusOK, "")
+	}
+	turn("enableRegion")
+	l.sync()
+	l.coverage(account, "covered", "us-east-1 covered ok", optIn+" covered ok")
+	if swept := l.swept("EC2.7", account); swept.Sum.Off != 0 || swept.Sum.Checked != 2 {
+		t.Errorf("%+v", swept.Sum)
+	}
+	turn("disableRegion")
+	l.sync()
+	l.coverage(account, "covered", "us-east-1 covered ok", optIn+" off region_off")
+	if n := l.events.count("Parry Coverage Lost", account); n != 0 {
+		t.Errorf("a Region that was turned off was told of as lost %d times", n)
+	}
+	// Without its role nothing is known any more: that is lost coverage.
+	w.iam(t, account, url.Values{"Action": {"DeleteRolePolicy"}, "RoleName": {l.role}, "PolicyName": {"runner"}})
+	w.iam(t, account, url.Values{"Action": {"DeleteRole"}, "RoleName": {l.role}})
+	l.sync()
+	l.coverage(account, "lost", "us-east-1 lost role", optIn+" lost role")
+	l.heard("Parry Coverage Lost", account)
+}
+
+// coverage finds an account's coverage as wanted, in all and by region.
+func (l *live) coverage(account, worst string, regions ...string) {
+	l.t.Helper()
+	a := l.account(account)
+	var got []string
+	for _, r := range a.Regions {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Region, r.State, r.Reason))
+	}
+	slices.Sort(got)
+	slices.Sort(regions)
+	if string(a.Coverage) != worst || !slices.Equal(got, regions) {
+		l.t.Errorf("account %s is %s, %q; want %s, %q", account, a.Coverage, got, worst, regions)
+	}
+}
+
+// swept sweeps an account for a control.
+func (l *live) swept(control, account string) struct{ Sum api.SweepEnd } {
+	l.t.Helper()
+	out, err := l.parry(l.t, l.endpoint, "sweep", control, "--account", account, "-o", "json")
+	if err != nil && !isExit(err, 3) {
+		l.t.Fatalf("%v: %s", err, out)
+	}
+	return decode[struct{ Sum api.SweepEnd }](l.t, out)
 }
 
 // TestTheServerIsKilledWhileItReads: what it knew holds at once when it comes back,

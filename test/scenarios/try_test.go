@@ -226,6 +226,23 @@ func TestTry(t *testing.T) {
 			t.Errorf("report %v %v", info, err)
 		}
 	})
+	t.Run("a Region that is off", func(t *testing.T) {
+		const off = "eu-south-1"
+		l := w.try(t, auditors["prod"], "-o", "json", "--control", "EC2.13", "--region", off, "--region", home)
+		r := l.report(t)
+		note := "Region " + off + " is turned off in account " + prod + ": nothing was looked at there"
+		if n := slices.Index(r.Notes, note); n < 0 || slices.Contains(r.Notes[n+1:], note) {
+			t.Errorf("notes %q", r.Notes)
+		}
+		for _, e := range l.sent {
+			if e.Region == off {
+				t.Errorf("sent %s:%s there", e.Service, e.Operation)
+			}
+		}
+		if len(r.Findings) == 0 || slices.ContainsFunc(r.Problems, func(p app.TrialProblem) bool { return p.Region == off }) {
+			t.Errorf("%d findings, problems %+v", len(r.Findings), r.Problems)
+		}
+	})
 	t.Run("a sweep where Security Hub is off", func(t *testing.T) {
 		l := w.try(t, auditors["prod"], "-o", "json", "--control", "EC2.13", "--control", "s3.2", "--region", home, "--region", "eu-west-1")
 		r := l.report(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -130,11 +131,28 @@ func (f *Follower) try(ctx context.Context, a org.Account) org.Attempt {
 	if a.ID == f.cfg.Organization.ManagementAccount {
 		return org.Attempt{Reach: org.ReachOK}
 	}
-	err := f.cfg.Reach(ctx, a.ID)
-	if err == nil {
-		return org.Attempt{Reach: org.ReachOK}
+	inside, err := f.cfg.Reach(ctx, a.ID)
+	if err != nil {
+		return f.failed(a.ID, err)
 	}
-	return f.failed(a.ID, err)
+	return org.Attempt{Reach: org.ReachOK, Regions: f.regions(ctx, inside)}
+}
+
+// regions asks an account which Regions are on in it, where one is to be covered that
+// may be off.
+func (f *Follower) regions(ctx context.Context, inside Inside) *org.Regions {
+	if !slices.ContainsFunc(f.cfg.Regions, func(r string) bool { return !org.AlwaysOn(r) }) {
+		return nil
+	}
+	on, err := inside.Regions(ctx)
+	if err == nil {
+		return &org.Regions{On: on}
+	}
+	var api *apimodel.APIError
+	if fault.Is(err, fault.Denied) || errors.As(err, &api) && !api.Throttled && (api.HTTPStatus == http.StatusForbidden || api.HTTPStatus == http.StatusUnauthorized) {
+		return &org.Regions{Refused: err.Error()}
+	}
+	return &org.Regions{}
 }
 
 // failed says what a refusal means. The words are those of AWS's page on access denied

@@ -143,3 +143,36 @@ func TestCoverageWithoutSync(t *testing.T) {
 	quiet.synced()
 	same(t, "without both", []string{}, quiet.covered())
 }
+
+// TestARegionThatIsOff is no coverage, lost or other; asked once an hour, in the accounts
+// that are entered, where one is to be covered that may be off.
+func TestARegionThatIsOff(t *testing.T) {
+	t.Parallel()
+	w := begin(t, func(c *organization.Config) { c.Regions = []string{optIn, region} })
+	w.aws.on[prod] = map[string]bool{region: true, optIn: true}
+	w.synced()
+	same(t, "at first", []string{
+		dev + " off region_off", dev + " covered ok", prod + " covered ok", prod + " covered ok", management + " covered ok", management + " covered ok",
+	}, w.covered())
+	same(t, "asked", 2, w.aws.byName["DescribeRegions"])
+	counts, err := w.store.CoverageCounts(t.Context(), []string{"*"})
+	same(t, "counted apart", map[string]int64{"covered": 5, "off": 1}, counts)
+	if err != nil {
+		t.Error(err)
+	}
+	w.aws.on[prod][optIn] = false
+	w.aws.mute[dev] = &apimodel.APIError{Code: "Throttling", HTTPStatus: 400, Throttled: true}
+	w.synced()
+	same(t, "turned off, and no answer", []string{dev + " off region_off", prod + " off region_off"}, []string{w.covered()[0], w.covered()[2]})
+	w.aws.mute[prod] = &apimodel.APIError{Code: "UnauthorizedOperation", HTTPStatus: 403, Message: "no identity-based policy allows the ec2:DescribeRegions action"}
+	w.synced()
+	same(t, "it may not be asked", []string{prod + " degraded regions", prod + " covered ok"}, w.covered()[2:4])
+	same(t, "nothing is lost by it", []string{}, w.told())
+	w.aws.refuse[prod] = forbidden("gone")
+	w.synced()
+	same(t, "the role is gone", []string{prod + " lost role", prod + " lost role"}, w.covered()[2:4])
+
+	quiet := begin(t)
+	quiet.synced()
+	same(t, "where all are on everywhere", 0, quiet.aws.byName["DescribeRegions"])
+}

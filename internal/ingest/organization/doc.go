@@ -15,7 +15,7 @@
 //
 // # States
 //
-// An account's state is AWS's, or LEFT. Coverage is covered, degraded, lost or never.
+// An account's state is AWS's, or LEFT. Coverage is covered, degraded, lost, never, or off.
 //
 // # Never
 //

@@ -55,6 +55,12 @@ type Store interface {
 	Leases
 }
 
+// Inside is an account whose member role was just taken.
+type Inside interface {
+	// Regions says of every Region whether it is on in the account.
+	Regions(ctx context.Context) (map[string]bool, error)
+}
+
 // Config is what New needs.
 type Config struct {
 	// Organization is the configuration: its accounts are those that are listed.
@@ -64,7 +70,7 @@ type Config struct {
 	// Caller reads AWS Organizations. Required where Sync is enabled.
 	Caller Caller
 	// Reach tries the member role of an account. Required where coverage is found out.
-	Reach func(ctx context.Context, account string) error
+	Reach func(ctx context.Context, account string) (Inside, error)
 	// Regions are those that should be covered; Feeds are the sources that should
 	// bring findings of them.
 	Regions []string

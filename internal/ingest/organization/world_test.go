@@ -31,6 +31,7 @@ const (
 	management = "999988887777"
 	dev, prod  = "111111111111", "222222222222"
 	region     = "eu-west-1"
+	optIn      = "eu-south-1" // which nobody turned on at first
 	root       = "r-abcd"
 )
 
@@ -48,6 +49,8 @@ type aws struct {
 	failAt   int
 	hidden   map[string]bool // lists lack it, though it is there
 	refuse   map[string]error
+	on       map[string]map[string]bool // Regions, where they are others than by default
+	mute     map[string]error           // why an account does not say which are on
 	onReach  func()
 	statuses bool // Status, as before State was there
 }
@@ -58,6 +61,7 @@ func newAWS() *aws {
 		names: map[string]string{"ou-abcd-devdevde": "dev", "ou-abcd-prodprod": "prod", "ou-abcd-paypaypa": "pay/ments"},
 		at:    map[string][]string{root: {management}, "ou-abcd-devdevde": {dev}, "ou-abcd-paypaypa": {prod}},
 		state: map[string]string{}, tags: map[string]map[string]string{}, manager: management, byName: map[string]int{}, hidden: map[string]bool{}, refuse: map[string]error{},
+		on: map[string]map[string]bool{}, mute: map[string]error{},
 	}
 }
 
@@ -133,13 +137,32 @@ func (a *aws) account(id string) map[string]any {
 	return m
 }
 
-func (a *aws) Reach(_ context.Context, account string) error {
+func (a *aws) Reach(_ context.Context, account string) (organization.Inside, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.onReach != nil {
 		a.onReach()
 	}
-	return a.refuse[account]
+	return inside{a, account}, a.refuse[account]
+}
+
+// inside is an account that was entered.
+type inside struct {
+	a       *aws
+	account string
+}
+
+func (i inside) Regions(context.Context) (map[string]bool, error) {
+	i.a.mu.Lock()
+	defer i.a.mu.Unlock()
+	i.a.byName["DescribeRegions"]++
+	switch err := i.a.mute[i.account]; {
+	case err != nil:
+		return nil, err
+	case i.a.on[i.account] == nil:
+		return map[string]bool{region: true, optIn: false}, nil
+	}
+	return i.a.on[i.account], nil
 }
 
 // move puts an account under another parent; "" takes it out of the organization.

@@ -117,6 +117,24 @@ func coverageKept(t *testing.T, s *store.Store) {
 		ok(t, err)
 		same(t, 0, len(page))
 	}
+	// Regions that are off come last, over pages too.
+	off := []org.Coverage{row("000000000000", "eu-south-1", org.Off, org.ReachOff), row("444444444444", "eu-south-1", org.Off, org.ReachOff)}
+	ok(t, s.PutCoverage(ctx, off, store.Effects{}))
+	var order []string
+	for cursor := ""; ; {
+		page, next, err := s.ListCoverage(ctx, store.CoverageFilter{Accounts: store.AllAccounts()}, 1, cursor)
+		ok(t, err)
+		order = append(order, string(page[0].State)+" "+page[0].Account)
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	same(t, []string{"lost 222222222222", "lost 333333333333", "degraded 111111111111", "covered 111111111111", "off 000000000000", "off 444444444444"}, order)
+	same(t, int64(2), must(s.CoverageCounts(ctx, store.AllAccounts()))(t)["off"])
+	page, _, err = s.ListCoverage(ctx, store.CoverageFilter{Accounts: store.AllAccounts(), State: "off"}, 10, "")
+	ok(t, err)
+	same(t, off, page)
+	ok(t, s.DropCoverage(ctx, off))
 	all[2].State, all[2].Since = org.Covered, Start().Add(time.Hour)
 	ok(t, s.PutCoverage(ctx, all[2:3], store.Effects{}))
 	ok(t, s.DropCoverage(ctx, all[3:]))
