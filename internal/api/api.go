@@ -132,10 +132,18 @@ type Config struct {
 	Switch    Switch
 	Keys      Keys
 	Persons   Persons
+	Remover   PersonRemover
+	// Inviter sends invitations by mail. Default: they cannot be sent.
+	Inviter Inviter
+	// ConsoleURL is where people open the console, without a slash at its end. Default:
+	// unknown, and the links of invitations are made by who asks.
+	ConsoleURL string
 	// Views are questions that people keep.
 	Views Views
 	// Streams carries what changes to who follows it.
 	Streams *Streams
+	// Joiner lets in who was invited.
+	Joiner Joiner
 	// People signs people in and out.
 	People   People
 	Attacher Attacher
@@ -180,7 +188,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "people": c.People == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "remover": c.Remover == nil, "people": c.People == nil, "joiner": c.Joiner == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil,
 	} {
 		if missing {
@@ -253,6 +261,7 @@ func build(cfg Config) *API {
 	a.registerGuards()
 	a.registerKeys()
 	a.registerPeople()
+	a.registerInvitation()
 	a.registerDocuments()
 	a.registerRules()
 	a.registerExceptions()

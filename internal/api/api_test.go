@@ -349,7 +349,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Persons: noPersons{}, People: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Channels: channelVault{v}, Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Persons: noPersons{}, Remover: noPersons{}, People: nobody{}, Joiner: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Channels: channelVault{v}, Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -393,6 +393,14 @@ func (nobody) Still(context.Context, store.Secret) (auth.SignedIn, error) {
 	return auth.SignedIn{}, fault.Errorf(fault.NotFound, "", "nobody")
 }
 
+func (nobody) Invited(context.Context, store.Secret, auth.Attempt) (store.Person, error) {
+	return store.Person{}, auth.ErrInvitation
+}
+
+func (nobody) Join(context.Context, store.Secret, auth.Attempt) (auth.SignedIn, store.Secret, error) {
+	return auth.SignedIn{}, "", auth.ErrInvitation
+}
+
 func (nobody) SignOut(context.Context, store.Secret) error { return nil }
 
 func noStreams() *api.Streams {
@@ -413,7 +421,10 @@ func (silent) Watch(ctx context.Context, _ func([]store.Hint, bool)) error {
 
 // noViews has no views and takes none.
 // noPersons are for tests in which nobody asks for people.
-type noPersons struct{ api.Persons }
+type noPersons struct {
+	api.Persons
+	api.PersonRemover
+}
 
 type noViews struct{ api.Views }
 

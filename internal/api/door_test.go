@@ -63,7 +63,7 @@ func browserBench(t *testing.T) (*httptest.Server, *api.API, *api.Streams, *vaul
 	v, d := newVault(), door{map[store.Secret]bool{}}
 	streams := noStreams()
 	h, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Persons: noPersons{}, People: d, Streams: streams, Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sweeper: v, Channels: channelVault{v}, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Persons: noPersons{}, Remover: noPersons{}, People: d, Joiner: nobody{}, Streams: streams, Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sweeper: v, Channels: channelVault{v}, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestEveryRoleAndEveryOperation(t *testing.T) {
 		t.Errorf("only %d refusals were tried", refused)
 	}
 	slices.Sort(open)
-	if got := strings.Join(open, " "); got != "follow-changes get-health get-session sign-in sign-out" {
+	if got := strings.Join(open, " "); got != "follow-changes get-health get-invitation get-session sign-in sign-out use-invitation" {
 		t.Errorf("open to everybody: %s", got)
 	}
 	if len(v.calls) > 0 || len(v.audited) > 0 {
@@ -182,7 +182,7 @@ func TestAnotherSiteChangesNothing(t *testing.T) {
 		"another origin": {"Origin", "https://evil.example"}, "null origin": {"Origin", "null"}, "cross-site": {"Sec-Fetch-Site", "cross-site"},
 		"same site, other host": {"Sec-Fetch-Site", "same-site"}, "other port": {"Origin", "http://127.0.0.1:1"},
 	} {
-		for _, c := range [][3]string{{"PUT", "/v1/stop-switch", stop}, {"POST", "/v1/session", `{"name":"a","password":"right"}`}, {"DELETE", "/v1/session", ""}} {
+		for _, c := range [][3]string{{"PUT", "/v1/stop-switch", stop}, {"POST", "/v1/session", `{"name":"a","password":"right"}`}, {"DELETE", "/v1/session", ""}, {"POST", "/v1/invitation", `{"code":"ada.x","password":"right"}`}, {"POST", "/v1/invitation/look", `{"code":"ada.x"}`}} {
 			res, body := browse(t, server, c[0], c[1], "administrator.all", c[2], header...)
 			if res.StatusCode != http.StatusForbidden || len(res.Header.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s: %s %s: %d %s", name, c[0], c[1], res.StatusCode, body)

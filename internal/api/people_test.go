@@ -16,9 +16,17 @@ const goodPassword = store.Secret("a long and private sentence")
 // accounts, neither sees nor changes anybody.
 func TestPeopleAreForAdministratorsAlone(t *testing.T) {
 	t.Parallel()
-	b, db := insightBenchOf(t, func(cfg *api.Config, db *store.Store) { cfg.Persons = db })
+	b, db := insightBenchOf(t, func(cfg *api.Config, db *store.Store) { cfg.Persons, cfg.Remover = db, db })
 	ctx := t.Context()
 	disabled := true
+	// There is somebody whom they could do it to.
+	if _, err := b.as(t, "admin", "*").AddPerson(ctx, "ada", "viewer", []string{"*"}, goodPassword); err != nil {
+		t.Fatal(err)
+	}
+	before, err := db.Person(ctx, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]*client.Client{
 		"operator": b.as(t, "operator", "*"), "approver": b.as(t, "approver", "*"), "reader": b.as(t, "reader", "*"), "source": b.as(t, "source", "*"), "admin of an account": b.as(t, "admin", dev),
 	} {
@@ -34,20 +42,23 @@ func TestPeopleAreForAdministratorsAlone(t *testing.T) {
 			},
 			"disable":  func() error { _, err := c.ChangePerson(ctx, "ada", api.PersonChange{Disabled: &disabled}); return err },
 			"password": func() error { return c.SetPassword(ctx, "ada", goodPassword) },
+			"invite":   func() error { _, err := c.InvitePerson(ctx, "mallory", "administrator", []string{"*"}, ""); return err },
+			"reset":    func() error { _, err := c.ResetPerson(ctx, "ada", ""); return err },
+			"remove":   func() error { return c.RemovePerson(ctx, "ada") },
 		} {
 			if err := ask(); !fault.Is(err, fault.Denied) {
 				t.Errorf("%s may %s: %v", name, what, err)
 			}
 		}
 	}
-	if all, err := db.ListPersons(ctx); err != nil || len(all) != 0 {
+	if all, err := db.ListPersons(ctx); err != nil || len(all) != 1 || all[0].Rev != before.Rev {
 		t.Errorf("people: %+v, %v", all, err)
 	}
 }
 
 func TestPeopleOverREST(t *testing.T) {
 	t.Parallel()
-	b, db := insightBenchOf(t, func(cfg *api.Config, db *store.Store) { cfg.Persons = db })
+	b, db := insightBenchOf(t, func(cfg *api.Config, db *store.Store) { cfg.Persons, cfg.Remover = db, db })
 	ctx := t.Context()
 	admin := b.as(t, "admin", "*")
 	if _, err := admin.AddPerson(ctx, "ada", "administrator", []string{"*"}, goodPassword); err != nil {
@@ -94,6 +105,27 @@ func TestPeopleOverREST(t *testing.T) {
 	if got, err := admin.ChangePerson(ctx, "ada", api.PersonChange{Disabled: &no}); err != nil || !got.DisabledAt.IsZero() {
 		t.Fatalf("%+v, %v", got, err)
 	}
+	// Who has yet to choose a password is no administrator that others can rely on.
+	if _, err := admin.ChangePerson(ctx, "bob", api.PersonChange{Role: "responder"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.InvitePerson(ctx, "carl", "administrator", []string{"*"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"removed": admin.RemovePerson(ctx, "ada"), "reset": second(admin.ResetPerson(ctx, "ada", ""))} {
+		if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "last administrator") || fault.HintOf(err) == "" {
+			t.Errorf("the last administrator, %s: %v", name, err)
+		}
+	}
+	if err := admin.RemovePerson(ctx, "carl"); err != nil {
+		t.Error(err)
+	}
+	if err := admin.RemovePerson(ctx, "carl"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("removed twice: %v", err)
+	}
+	if _, err := admin.ChangePerson(ctx, "bob", api.PersonChange{Role: "administrator"}); err != nil {
+		t.Fatal(err)
+	}
 	list, err := admin.People(ctx)
 	if err != nil || len(list.Items) != 2 || list.Items[0].Name != "ada" || list.Items[1].Role != "administrator" {
 		t.Errorf("%+v, %v", list, err)
@@ -111,7 +143,7 @@ func TestPeopleOverREST(t *testing.T) {
 		}
 		actions = append(actions, e.Action+" "+e.Object)
 	}
-	if want := "user.created ada, user.created bob, user.password_set ada, user.role_set bob, user.disabled ada, user.enabled ada"; strings.Join(actions, ", ") != want {
+	if want := "user.created ada, user.created bob, user.password_set ada, user.role_set bob, user.disabled ada, user.enabled ada, user.role_set bob, user.invited carl, user.removed carl, user.role_set bob"; strings.Join(actions, ", ") != want {
 		t.Errorf("audited %q", actions)
 	}
 }

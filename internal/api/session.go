@@ -88,17 +88,23 @@ func (a *API) signIn(ctx context.Context, in *signInInput) (*sessionOutput, erro
 	switch {
 	case fault.Is(err, fault.Denied):
 		return nil, a.problem(ctx, err).with(http.StatusUnauthorized, nil)
-	case fault.Is(err, fault.Exhausted), fault.Is(err, fault.Unavailable):
-		p := a.problem(ctx, err)
-		after := 5 * time.Second
-		if p.Status == http.StatusTooManyRequests {
-			after = auth.TryWindow
-		}
-		return nil, p.with(p.Status, http.Header{"Retry-After": {strconv.Itoa(int(after.Seconds()))}})
 	case err != nil:
-		return nil, err
+		return nil, a.notNow(ctx, err)
 	}
 	return &sessionOutput{SetCookie: cookieOf(v, token.Reveal()), Body: sessionOf(s)}, nil
+}
+
+// notNow says after how long to try again, where that may help.
+func (a *API) notNow(ctx context.Context, err error) error {
+	if !fault.Is(err, fault.Exhausted) && !fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	p := a.problem(ctx, err)
+	after := 5 * time.Second
+	if p.Status == http.StatusTooManyRequests {
+		after = auth.TryWindow
+	}
+	return p.with(p.Status, http.Header{"Retry-After": {strconv.Itoa(int(after.Seconds()))}})
 }
 
 func unknownVisitor() *Problem {

@@ -55,7 +55,7 @@ func (s *Server) buildNotify(t *stages) error {
 func (s *Server) channel(c config.Channel, grants []awsapi.Grant) (notify.Sender, error) {
 	switch c.Kind {
 	case "email":
-		return email.New(email.Config{Server: c.SMTP, TLS: c.TLS, Username: c.Username, Password: secretFrom(c.Password), From: c.From, To: c.To})
+		return mailer(c)
 	case "sns":
 		session := s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-notify"}, grants)
 		return sns.New(sns.Config{Publisher: publisher{session}, Topic: c.Topic, Format: c.Format})
@@ -68,6 +68,10 @@ func (s *Server) channel(c config.Channel, grants []awsapi.Grant) (notify.Sender
 		return slack.New(slack.Config{URL: secretFrom(c.SlackURL), Hosts: c.Hosts})
 	}
 	return nil, fault.Errorf(fault.Invalid, "configure channel "+c.Name, "kind %q is not email, sns, webhook or slack", c.Kind)
+}
+
+func mailer(c config.Channel) (*email.Sender, error) {
+	return email.New(email.Config{Server: c.SMTP, TLS: c.TLS, Username: c.Username, Password: secretFrom(c.Password), From: c.From, To: c.To})
 }
 
 // secretFrom reads a secret from the environment variable that the

@@ -29,6 +29,12 @@ type Sessions interface {
 	EndSession(ctx context.Context, digest []byte, eff store.Effects) error
 }
 
+// PersonUpdater is where what a person chose is kept. It answers code conflict when the
+// person was changed since they were read.
+type PersonUpdater interface {
+	UpdatePerson(ctx context.Context, p store.Person, signOut bool, eff store.Effects) error
+}
+
 // Tries counts tries to sign in, over all nodes, and takes audit records.
 type Tries interface {
 	CountTries(ctx context.Context, buckets [][]byte, window time.Duration) ([]int64, error)
@@ -53,10 +59,11 @@ type PeopleConfig struct {
 	Persons  Persons
 	Sessions Sessions
 	Tries    Tries
+	Updater  PersonUpdater
 	// NotBefore is when a backup was restored: sessions that began earlier may have
-	// been ended since. Default: no limit.
+	// been ended since, and invitations that were made earlier used. Default: no limit.
 	NotBefore time.Time
-	Cost      Cost          // of an unknown name; default DefaultCost
+	Cost      Cost          // of an unknown name and of new passwords; default DefaultCost
 	Clock     service.Clock // default: the system's
 	IDs       service.IDs   // default: random
 	Random    io.Reader     // default: the operating system's
@@ -74,8 +81,8 @@ type People struct {
 
 // NewPeople makes the door for people.
 func NewPeople(cfg PeopleConfig) (*People, error) {
-	if cfg.Persons == nil || cfg.Sessions == nil || cfg.Tries == nil {
-		return nil, fault.Errorf(fault.Internal, "make people", "persons, sessions and tries are required")
+	if cfg.Persons == nil || cfg.Sessions == nil || cfg.Tries == nil || cfg.Updater == nil {
+		return nil, fault.Errorf(fault.Internal, "make people", "persons, sessions, tries and an updater are required")
 	}
 	if cfg.Cost == (Cost{}) {
 		cfg.Cost = DefaultCost()

@@ -73,6 +73,17 @@ func (h *house) EndSession(_ context.Context, digest []byte, eff store.Effects) 
 	return nil
 }
 
+func (h *house) UpdatePerson(_ context.Context, p store.Person, _ bool, eff store.Effects) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.people[p.Name].Rev != p.Rev {
+		return fault.E(fault.Conflict, "update person", store.ErrConflict)
+	}
+	p.Rev++
+	h.people[p.Name], h.audit = p, append(h.audit, eff.Audit...)
+	return nil
+}
+
 func (h *house) CountTries(_ context.Context, buckets [][]byte, _ time.Duration) ([]int64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,7 +135,7 @@ func newHouse(t *testing.T) (*house, *auth.People) {
 		}
 		h.people[name] = p
 	}
-	people, err := auth.NewPeople(auth.PeopleConfig{Persons: h, Sessions: h, Tries: h, Cost: cheap(), Clock: h.clock})
+	people, err := auth.NewPeople(auth.PeopleConfig{Persons: h, Sessions: h, Tries: h, Updater: h, Cost: cheap(), Clock: h.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +247,7 @@ func TestSessionsEnd(t *testing.T) {
 	if _, after := people.Who(t.Context(), token); err != nil || !fault.Is(after, fault.NotFound) {
 		t.Errorf("%v, after a day %v", err, after)
 	}
-	restored, err := auth.NewPeople(auth.PeopleConfig{Persons: h, Sessions: h, Tries: h, Cost: cheap(), Clock: h.clock, NotBefore: h.clock.Now().Add(time.Hour)})
+	restored, err := auth.NewPeople(auth.PeopleConfig{Persons: h, Sessions: h, Tries: h, Updater: h, Cost: cheap(), Clock: h.clock, NotBefore: h.clock.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

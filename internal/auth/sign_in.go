@@ -30,7 +30,7 @@ const (
 
 // ErrSignIn is what a wrong name, a wrong password and a disabled user have in common.
 var ErrSignIn error = fault.Errorf(fault.Denied, "sign in", "name or password is wrong").
-	WithHint("an administrator can set a new password: parry user password NAME")
+	WithHint("an administrator can let you choose a new password: Reset password on the People page, or parry people reset NAME")
 
 // Attempt is somebody who wants to sign in.
 type Attempt struct {
@@ -47,13 +47,12 @@ type Attempt struct {
 // exhausted, whatever the password.
 func (p *People) SignIn(ctx context.Context, a Attempt) (SignedIn, store.Secret, error) {
 	const op = "sign in"
-	select {
-	case p.queue <- struct{}{}:
-		defer func() { <-p.queue }()
-	default:
-		return SignedIn{}, "", busy()
+	leave, err := p.enter()
+	if err != nil {
+		return SignedIn{}, "", err
 	}
-	buckets := triesOf(a)
+	defer leave()
+	buckets := triesOf("", a)
 	counts, err := p.cfg.Tries.CountTries(ctx, buckets, TryWindow)
 	if err != nil {
 		return SignedIn{}, "", fmt.Errorf("%s: %w", op, err)
@@ -65,12 +64,11 @@ func (p *People) SignIn(ctx context.Context, a Attempt) (SignedIn, store.Secret,
 	known := err == nil
 	if over, first := tooMany(counts); over {
 		if first && (known || counts[3] <= maxTriesAudit) {
-			if err := p.refused(ctx, person, known, a, "too many tries"); err != nil {
+			if err := p.refused(ctx, "session.refused", person, known, a, "too many tries"); err != nil {
 				return SignedIn{}, "", err
 			}
 		}
-		return SignedIn{}, "", fault.Errorf(fault.Exhausted, op, "there were too many tries").
-			WithHint("wait %d minutes, then try again", int(TryWindow.Minutes()))
+		return SignedIn{}, "", tooManyTries(op)
 	}
 	good, err := p.hold(ctx, person, known, a.Password)
 	if err != nil {
@@ -84,29 +82,52 @@ func (p *People) SignIn(ctx context.Context, a Attempt) (SignedIn, store.Secret,
 	}
 	if known || counts[3] <= maxTriesAudit {
 		reason := "wrong password"
-		if good {
+		switch {
+		case good:
 			reason = "the user is disabled"
+		case person.Invitation != nil:
+			reason = "the user has no password yet"
 		}
-		if err := p.refused(ctx, person, known, a, reason); err != nil {
+		if err := p.refused(ctx, "session.refused", person, known, a, reason); err != nil {
 			return SignedIn{}, "", err
 		}
 	}
 	return SignedIn{}, "", ErrSignIn
 }
 
-// hold waits for its turn and holds the password against the person's, or against
-// the decoy.
-func (p *People) hold(ctx context.Context, person store.Person, known bool, password store.Secret) (bool, error) {
+// enter takes a place among those who wait for a password to be hashed; leave gives it
+// back.
+func (p *People) enter() (leave func(), err error) {
+	select {
+	case p.queue <- struct{}{}:
+		return func() { <-p.queue }, nil
+	default:
+		return nil, busy()
+	}
+}
+
+// turn waits until a password may be hashed; done lets the next.
+func (p *People) turn(ctx context.Context) (done func(), err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
+		return func() { <-p.slots }, nil
 	case <-timer.C:
-		return false, busy()
+		return nil, busy()
 	case <-ctx.Done():
-		return false, fault.E(fault.Unavailable, "sign in", context.Cause(ctx))
+		return nil, fault.E(fault.Unavailable, "sign in", context.Cause(ctx))
 	}
+}
+
+// hold waits for its turn and holds the password against the person's, or against
+// the decoy.
+func (p *People) hold(ctx context.Context, person store.Person, known bool, password store.Secret) (bool, error) {
+	done, err := p.turn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	hash := p.decoy
 	if known {
 		hash = person.Hash
@@ -114,29 +135,34 @@ func (p *People) hold(ctx context.Context, person store.Person, known bool, pass
 	return verify(hash, password) && known, nil
 }
 
+func tooManyTries(op string) error {
+	return fault.Errorf(fault.Exhausted, op, "there were too many tries").WithHint("wait %d minutes, then try again", int(TryWindow.Minutes()))
+}
+
 func busy() error {
 	return fault.Transient(fault.Errorf(fault.Unavailable, "sign in", "too many people sign in at the moment").WithHint("try again in a few seconds"), patience)
 }
 
 // refused audits an attempt that was not let in.
-func (p *People) refused(ctx context.Context, person store.Person, known bool, a Attempt, reason string) error {
+func (p *People) refused(ctx context.Context, action string, person store.Person, known bool, a Attempt, reason string) error {
 	who := person.Name
 	if !known {
 		who, reason = "unknown", "unknown name"
 	}
-	err := p.cfg.Tries.Enqueue(ctx, store.Findings, p.record(who, "session.refused", who, map[string]string{"address": a.Address, "reason": reason}))
+	err := p.cfg.Tries.Enqueue(ctx, store.Findings, p.record(who, action, who, map[string]string{"address": a.Address, "reason": reason}))
 	if err != nil {
 		return fmt.Errorf("audit a refused sign-in: %w", err)
 	}
 	return nil
 }
 
-// triesOf gives the buckets of an attempt: name and address, name, address, all.
-func triesOf(a Attempt) [][]byte {
+// triesOf gives the buckets of an attempt at a door: name and address, name, address,
+// all.
+func triesOf(door string, a Attempt) [][]byte {
 	host := hostOf(a.Address)
 	var out [][]byte
 	for _, key := range []string{"both\x00" + host + "\x00" + a.Name, "name\x00" + a.Name, "host\x00" + host, "all"} {
-		sum := sha256.Sum256([]byte(key))
+		sum := sha256.Sum256([]byte(door + key))
 		out = append(out, sum[:])
 	}
 	return out

@@ -30,19 +30,20 @@ type Pages interface {
 
 // The paths that browsers use with the session cookie.
 const (
-	restPrefix  = "/v1/"
-	sessionPath = "/v1/session"
-	streamPath  = "/v1/stream"
-	restService = "parry"
+	restPrefix     = "/v1/"
+	sessionPath    = "/v1/session"
+	invitationPath = "/v1/invitation"
+	streamPath     = "/v1/stream"
+	restService    = "parry"
 )
 
 // browse answers a request without a signature that a browser may have sent: for a
-// page, to sign in or out, or with the cookie of a session. It reports whether it
+// page, to sign in or out, to use an invitation, or with the cookie of a session. It reports whether it
 // did; everything else is answered as a request that should have been signed.
 //
 // Invariant: a request that changes something is let through only when it does not
-// come from another site (Sec-Fetch-Site, or Origin against Host), sign-in and
-// sign-out included. The cookie being SameSite=Strict is the second line.
+// come from another site (Sec-Fetch-Site, or Origin against Host), sign-in,
+// sign-out and invitations included. The cookie being SameSite=Strict is the second line.
 func (f *front) browse(w http.ResponseWriter, r *http.Request, v auth.Visit, log *slog.Logger) bool {
 	if len(r.Header.Values("Authorization")) > 0 || strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") {
 		return false
@@ -55,7 +56,7 @@ func (f *front) browse(w http.ResponseWriter, r *http.Request, v auth.Visit, log
 		return true
 	}
 	svc := f.cfg.Services[restService]
-	door := r.URL.Path == sessionPath
+	door := r.URL.Path == sessionPath || r.URL.Path == invitationPath || r.URL.Path == invitationPath+"/look"
 	if f.cfg.People == nil || svc == nil || v.Token == "" && !door {
 		return false
 	}

@@ -194,7 +194,7 @@ func (i initSettings) view(dir, path string) initView {
 		nextStep{fmt.Sprintf("write what gives every member account the role %s, and findings a queue; it prints what to do with it", i.role), "parry org connect"},
 		nextStep{"check this machine, the credentials and the organization", "parry doctor"},
 		nextStep{"a key for the command line; its secret is shown once", "parry key create NAME --role approver --account '*'"},
-		nextStep{"or a person for the console", "parry user add NAME --role approver"},
+		nextStep{"or a person for the console", "parry user add NAME --role administrator"},
 		nextStep{"run the server", "parry serve"})
 	return v
 }

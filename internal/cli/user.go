@@ -23,17 +23,24 @@ type userView struct {
 	Accounts   []string  `json:"accounts"`
 	CreatedAt  time.Time `json:"created_at"`
 	DisabledAt time.Time `json:"disabled_at,omitzero"`
+	// InvitationEnds is of who has yet to choose a password.
+	InvitationEnds time.Time `json:"invitation_ends,omitzero"`
 }
 
 func viewUser(p store.Person) userView {
-	return userView{Name: p.Name, Role: p.Role, Accounts: p.Accounts, CreatedAt: p.CreatedAt, DisabledAt: p.DisabledAt}
+	v := userView{Name: p.Name, Role: p.Role, Accounts: p.Accounts, CreatedAt: p.CreatedAt, DisabledAt: p.DisabledAt}
+	if p.Invitation != nil {
+		v.InvitationEnds = p.Invitation.ExpiresAt
+	}
+	return v
 }
 
 func (s *shared) userCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "user", Short: "The people who may sign in at the console",
+		Use: "user", Short: "The people who may sign in, on the server's own machine",
 		Long: "Works on the installation's own database, as parry key does: no server is needed, and whoever holds the data key is\n" +
-			"the administrator. A user and a key of one name are one person: who asked for a change cannot approve it by the other.",
+			"the administrator. From elsewhere, and to invite people, use parry people.\n" +
+			"A user and a key of one name are one person: who asked for a change cannot approve it by the other.",
 	}
 	c.AddCommand(s.userAddCommand(), s.userListCommand(), s.userPasswordCommand(), s.userRoleCommand(),
 		s.userSwitchCommand("disable", "Sign a user out and let them in no more", "is disabled and signed out"),
@@ -105,9 +112,9 @@ func userAudit(db *store.Store, action, name string, detail map[string]any) (sto
 }
 
 func userGrid(views []userView) grid {
-	g := grid{header: []string{"Name", "Role", "Accounts", "Created", "Disabled"}}
+	g := grid{header: []string{"Name", "Role", "Accounts", "Created", "Disabled", "Invited until"}}
 	for _, v := range views {
-		g.rows = append(g.rows, []string{v.Name, v.Role, few(v.Accounts), moment(v.CreatedAt), moment(v.DisabledAt)})
+		g.rows = append(g.rows, []string{v.Name, v.Role, few(v.Accounts), moment(v.CreatedAt), moment(v.DisabledAt), moment(v.InvitationEnds)})
 	}
 	return g
 }
@@ -176,7 +183,7 @@ func (s *shared) userPasswordCommand() *cobra.Command {
 				return err
 			}
 			err = s.changeUser(cmd.Context(), args[0], "user.password_set", func(p *store.Person, _ *store.Store) (map[string]any, error) {
-				p.Hash = hash
+				auth.GivePassword(p, hash)
 				return map[string]any{}, nil
 			})
 			if err == nil {
@@ -226,8 +233,8 @@ func (s *shared) userSwitchCommand(use, short, done string) *cobra.Command {
 				switch {
 				case use == "enable":
 					p.DisabledAt = time.Time{}
-				case p.DisabledAt.IsZero():
-					p.DisabledAt = db.Clock().Now().UTC()
+				default:
+					auth.Disable(p, db.Clock().Now())
 				}
 				return map[string]any{}, nil
 			})

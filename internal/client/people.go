@@ -9,8 +9,8 @@ import (
 )
 
 // People lists who may sign in at the console.
-func (c *Client) People(ctx context.Context) (api.Page[api.Person], error) {
-	var out api.Page[api.Person]
+func (c *Client) People(ctx context.Context) (api.PeopleList, error) {
+	var out api.PeopleList
 	err := c.call(ctx, http.MethodGet, "/v1/people", nil, nil, &out)
 	return out, err
 }
@@ -21,6 +21,26 @@ func (c *Client) AddPerson(ctx context.Context, name, role string, accounts []st
 	body := map[string]any{"name": name, "role": role, "accounts": accounts, "password": password.Reveal()}
 	err := c.call(ctx, http.MethodPost, "/v1/people", nil, body, &out)
 	return out, err
+}
+
+// InvitePerson invites somebody who is not there yet. Without a mail address the answer
+// holds the code.
+func (c *Client) InvitePerson(ctx context.Context, name, role string, accounts []string, mail string) (api.InvitedPerson, error) {
+	var out api.InvitedPerson
+	err := c.call(ctx, http.MethodPost, "/v1/people", nil, api.NewPerson{Name: name, Role: role, Accounts: accounts, Mail: mail}, &out)
+	return out, err
+}
+
+// ResetPerson takes a person's password and gives them an invitation instead.
+func (c *Client) ResetPerson(ctx context.Context, name, mail string) (api.InvitedPerson, error) {
+	var out api.InvitedPerson
+	err := c.on(ctx, http.MethodPost, "/v1/people/", name, "/invitation", api.NewInvitation{Mail: mail}, &out)
+	return out, err
+}
+
+// RemovePerson forgets a person.
+func (c *Client) RemovePerson(ctx context.Context, name string) error {
+	return c.on(ctx, http.MethodDelete, "/v1/people/", name, "", nil, nil)
 }
 
 // ChangePerson changes role or accounts of a person, or disables or enables them.

@@ -48,6 +48,8 @@ type Config struct {
 	// Proxies are addresses or networks of reverse proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed. None: those headers say nothing.
 	Proxies []string `yaml:"proxies"`
+	// Invitations say how people come by the link where they choose a password.
+	Invitations Invitations `yaml:"invitations"`
 	// Database is a PostgreSQL URL; empty means SQLite in DataDir.
 	Database string `yaml:"database"`
 	// Node names this process among several; default the host name.
@@ -388,7 +390,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateInvitations, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
 		if err := check(); err != nil {
 			return err
 		}

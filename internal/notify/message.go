@@ -41,6 +41,7 @@ type Content struct {
 	Lead   string // a sentence of ours
 	Groups [][]Fact
 	Table  Table
+	Link   Fact   // what a page of ours is for, and its address
 	Note   string // a sentence of ours after the facts
 	Reason string
 	Detail string // JSON

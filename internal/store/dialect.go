@@ -66,7 +66,7 @@ type Queries struct {
 
 	KeyInsert, KeyRead, KeyList, KeyRevoke, SignatureSee, SignaturePrune string
 
-	PersonInsert, PersonRead, PersonList, PersonHeld, PersonUpdate                                string
+	PersonInsert, PersonRead, PersonList, PersonHeld, PersonUpdate, PersonDelete                  string
 	SessionInsert, SessionRead, SessionList, SessionSeen, SessionEnd, SessionEndID, SessionEndAll string
 	SessionTrim, SessionPrune, TryAdd, TryForget, TryPrune                                        string
 	ViewTotalAdd, ViewTotalTake, ViewInsert, ViewUpdate, ViewDelete, ViewRead, ViewPage           string

@@ -21,15 +21,28 @@ type Person struct {
 	// DisabledAt is since when the person may not sign in; zero while they may.
 	DisabledAt           time.Time
 	CreatedAt, UpdatedAt time.Time
+	// Invitation lets the person choose a password, once; nil when they have one. Until
+	// then Hash is of a password that nobody knows.
+	Invitation *Invitation
 	// Rev counts the writes; 1 is the first.
 	Rev int64
 }
 
+// Invitation is a way for one person to choose a password. It stands with the person, so
+// that it is used up by the same write, at the same Rev, that stores the password.
+type Invitation struct {
+	Digest    []byte    `json:"digest"` // SHA-256 of the code, which is stored nowhere
+	By        string    `json:"by"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // personDoc is what the table keeps in the open, bound to the hash.
 type personDoc struct {
-	Role       string    `json:"role"`
-	Accounts   []string  `json:"accounts"`
-	DisabledAt time.Time `json:"disabled_at,omitzero"`
+	Role       string      `json:"role"`
+	Accounts   []string    `json:"accounts"`
+	DisabledAt time.Time   `json:"disabled_at,omitzero"`
+	Invitation *Invitation `json:"invitation,omitempty"`
 }
 
 const (
@@ -47,7 +60,7 @@ func (s *Store) sealPerson(p Person) (sealed, doc []byte, err error) {
 	if p.Hash == "" {
 		return nil, nil, invalid(op, "the person has no password")
 	}
-	if doc, err = json.Marshal(personDoc{p.Role, p.Accounts, p.DisabledAt}); err != nil {
+	if doc, err = json.Marshal(personDoc{p.Role, p.Accounts, p.DisabledAt, p.Invitation}); err != nil {
 		return nil, nil, s.fail(op, err)
 	}
 	sealed, err = s.sealer.Seal([]byte(p.Hash), aad(personTable, p.Name, string(doc)))
@@ -59,7 +72,7 @@ func (p *Person) fill(doc []byte, created, updated int64) error {
 	if err := json.Unmarshal(doc, &d); err != nil {
 		return err
 	}
-	p.Role, p.Accounts, p.DisabledAt = d.Role, d.Accounts, d.DisabledAt
+	p.Role, p.Accounts, p.DisabledAt, p.Invitation = d.Role, d.Accounts, d.DisabledAt, d.Invitation
 	p.CreatedAt, p.UpdatedAt = fromMicros(created), fromMicros(updated)
 	return nil
 }
@@ -149,15 +162,8 @@ func (s *Store) updatePerson(ctx context.Context, p Person, signOut bool, keeps 
 		return err
 	}
 	return s.write(ctx, Findings, "update person", func(t *tx) error {
-		if keeps != nil {
-			all, err := collect(ctx, t, t.s.q.PersonHeld, nil, scanPerson)
-			if err != nil {
-				return err
-			}
-			others := slices.DeleteFunc(slices.Clone(all), func(o Person) bool { return o.Name == p.Name })
-			if slices.ContainsFunc(all, keeps) && !keeps(p) && !slices.ContainsFunc(others, keeps) {
-				return ErrLast
-			}
+		if err := t.keepOne(ctx, p, keeps); err != nil {
+			return err
 		}
 		n, err := t.changed(ctx, s.q.PersonUpdate, p.Name, p.Rev, sealed, doc, micros(s.now()))
 		if err != nil {
@@ -173,6 +179,44 @@ func (s *Store) updatePerson(ctx context.Context, p Person, signOut bool, keeps 
 		}
 		return t.send(ctx, eff)
 	})
+}
+
+// RemovePerson forgets a person at the Rev that was read, with their sessions, and sends
+// eff. It answers as UpdatePersonKeeping does.
+func (s *Store) RemovePerson(ctx context.Context, p Person, keeps func(Person) bool, eff Effects) error {
+	return s.write(ctx, Findings, "remove person", func(t *tx) error {
+		if err := t.keepOne(ctx, Person{Name: p.Name}, keeps); err != nil {
+			return err
+		}
+		n, err := t.changed(ctx, s.q.PersonDelete, text(p.Name, maxID), p.Rev)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return conflict("remove person %s", p.Name)
+		}
+		if _, err := t.changed(ctx, s.q.SessionEndAll, p.Name); err != nil {
+			return err
+		}
+		return t.send(ctx, eff)
+	})
+}
+
+// keepOne answers ErrLast when keeps holds for somebody now and would for nobody once p
+// is what was given; nil keeps nothing.
+func (t *tx) keepOne(ctx context.Context, p Person, keeps func(Person) bool) error {
+	if keeps == nil {
+		return nil
+	}
+	all, err := collect(ctx, t, t.s.q.PersonHeld, nil, scanPerson)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(slices.Clone(all), func(o Person) bool { return o.Name == p.Name })
+	if slices.ContainsFunc(all, keeps) && !keeps(p) && !slices.ContainsFunc(others, keeps) {
+		return ErrLast
+	}
+	return nil
 }
 
 // Session is that a person is signed in somewhere.

@@ -139,6 +139,17 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 	return "", s.classify("send mail", err)
 }
 
+// SendTo is Send to one address instead of the channel's.
+func (s *Sender) SendTo(ctx context.Context, to string, m notify.Message) (string, error) {
+	a, err := address(to)
+	if err != nil {
+		return "", fault.Terminal(fault.Errorf(fault.Invalid, "send mail", "to: %w", err))
+	}
+	one := *s
+	one.to = []*stdmail.Address{a}
+	return one.Send(ctx, m)
+}
+
 // Check connects to the server, with TLS and login as mail is sent with, and sends
 // nothing.
 func (s *Sender) Check(ctx context.Context) error {

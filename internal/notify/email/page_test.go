@@ -14,10 +14,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/notify"
 	"github.com/parry-security/parry/internal/service"
 )
@@ -112,6 +114,36 @@ func (k *keeper) Send(_ context.Context, m notify.Message) (string, error) {
 	return "", nil
 }
 
+func invited() notify.Message {
+	return notify.RenderInvitation(notify.Invitation{
+		ID: "inv-1", Name: "ada", Role: "approver", By: "root", Link: "https://parry.example.com/invitation#ada.0123456789abcdefghijklmnopqrstuvwxyzABCDEFG",
+		At: message.At, Ends: message.At.Add(72 * time.Hour),
+	})
+}
+
+// TestAnInvitationGoesToOnePerson and to nobody of the channel.
+func TestAnInvitationGoesToOnePerson(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, nil)
+	s := sender(t, srv, nil)
+	if _, err := s.SendTo(t.Context(), "ada@example.com", invited()); err != nil {
+		t.Fatal(err)
+	}
+	got := srv.received()
+	if len(got) != 1 || strings.Join(got[0].envelope[1:], " ") != "ada@example.com" {
+		t.Fatalf("%+v", got)
+	}
+	text, page := parts(t, got[0].data)
+	for name, part := range map[string]string{"text": text, "page": page} {
+		if !strings.Contains(part, "https://parry.example.com/invitation#ada.0123456789abcdefghijklmnopqrstuvwxyzABCDEFG") {
+			t.Errorf("the %s lacks the link:\n%s", name, part)
+		}
+	}
+	if _, err := s.SendTo(t.Context(), "ada@example.com\r\nBcc: eve@example.com", invited()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("an address of two lines: %v", err)
+	}
+}
+
 func TestPages(t *testing.T) {
 	t.Parallel()
 	trial := rendered(t, "failed", "rem-1", "", "S3 buckets should block public access")
@@ -123,6 +155,7 @@ func TestPages(t *testing.T) {
 		"failed":            rendered(t, "failed", "rem-1", "", "S3 buckets should block public access"),
 		"awaiting_approval": rendered(t, "awaiting_approval", "rem-1", "", "S3 buckets should block public access"),
 		"test":              trial,
+		"invitation":        invited(),
 		"hostile":           rendered(t, "verified", "rem-1", "", `</title><script>alert(1)</script><img src=https://evil.example/x onerror="a()">{{.ID}} &amp; "`),
 	} {
 		_, got := parts(t, sent(t, m)[0])

@@ -283,6 +283,9 @@ SELECT name, doc, created_at, updated_at, rev FROM person ORDER BY name;
 -- name: PersonUpdate
 UPDATE person SET hash = $3, doc = $4, updated_at = $5, rev = rev + 1 WHERE name = $1 AND rev = $2;
 
+-- name: PersonDelete
+DELETE FROM person WHERE name = $1 AND rev = $2;
+
 -- name: SessionInsert
 INSERT INTO person_session (digest, id, name, created_at, expires_at, seen_at, address, agent, seal) VALUES ($1, $2, $3, $4, $5, $4, $6, $7, $8);
 

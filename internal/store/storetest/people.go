@@ -20,6 +20,8 @@ func peopleTests() []conformance {
 		{"person/is kept, listed and changed", personLife},
 		{"person/refuses", personRefuses},
 		{"person/the last of a kind stays", personLast},
+		{"person/an invitation is kept until it is used", personInvited},
+		{"person/is removed with their sessions", personRemoved},
 		{"session/begins, is used and ends", sessionLife},
 		{"session/the oldest end", sessionMost},
 		{"session/is pruned", sessionPruned},
@@ -66,6 +68,68 @@ func personLast(t *testing.T, s *store.Store) {
 	p.Accounts = []string{"222222222222"} // what does not touch the right is changed
 	ok(t, s.UpdatePersonKeeping(ctx, p, false, keeps, store.Effects{}))
 	same(t, 1, len(claimIDs(t, s, store.Findings)))
+}
+
+// personInvited: an invitation is used up by the write that was first.
+func personInvited(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	p := person("ada")
+	p.Invitation = &store.Invitation{Digest: token(7), By: "root", CreatedAt: Start(), ExpiresAt: Start().Add(time.Hour)}
+	ok(t, s.PutPerson(ctx, p, store.Effects{}))
+	read := must(s.Person(ctx, "ada"))(t)
+	same(t, p, read)
+	same(t, p.Invitation, must(s.ListPersons(ctx))(t)[0].Invitation)
+	errs := make([]error, 4)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			used := read
+			used.Hash, used.Invitation = store.Secret(fmt.Sprintf("$argon2id$%d", i)), nil
+			errs[i] = s.UpdatePerson(ctx, used, true, event(fmt.Sprintf("joined %d", i)))
+		})
+	}
+	all.Wait()
+	joined := 0
+	for _, err := range errs {
+		if err == nil {
+			joined++
+			continue
+		}
+		sentinel(t, err, store.ErrConflict)
+	}
+	same(t, 1, joined)
+	same(t, 1, len(claimIDs(t, s, store.Findings)))
+	if got := must(s.Person(ctx, "ada"))(t); got.Invitation != nil || got.Rev != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func personRemoved(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	keeps := func(p store.Person) bool { return p.Role == "administrator" }
+	for _, name := range []string{"ada", "bob"} {
+		p := person(name)
+		if name == "ada" {
+			p.Role = "administrator"
+		}
+		ok(t, s.PutPerson(ctx, p, store.Effects{}))
+	}
+	ok(t, s.PutSession(ctx, token(1), session(1, "bob"), 5, store.Effects{}))
+	bob := must(s.Person(ctx, "bob"))(t)
+	stale := bob
+	stale.Rev--
+	sentinel(t, s.RemovePerson(ctx, stale, keeps, event("removed too soon")), store.ErrConflict)
+	sentinel(t, s.RemovePerson(ctx, must(s.Person(ctx, "ada"))(t), keeps, event("removed the last")), store.ErrLast)
+	ok(t, s.RemovePerson(ctx, bob, keeps, event("removed")))
+	sentinel(t, s.RemovePerson(ctx, bob, keeps, event("removed again")), store.ErrConflict)
+	_, err := s.Person(ctx, "bob")
+	sentinel(t, err, store.ErrNotFound)
+	same(t, 1, len(must(s.ListPersons(ctx))(t)))
+	// Whoever comes by the name later has none of the sessions.
+	ok(t, s.PutPerson(ctx, person("bob"), store.Effects{}))
+	_, _, err = s.Session(ctx, token(1))
+	sentinel(t, err, store.ErrNotFound)
+	same(t, []string{"removed"}, claimIDs(t, s, store.Findings))
 }
 
 func person(name string) store.Person {
