@@ -18,7 +18,7 @@ const module = "github.com/parry-security/parry/"
 func kinds() map[string]string {
 	m := map[string]string{}
 	for kind, names := range map[string]string{
-		"noun":    "finding control apimodel filter rule exception pattern schedule target runbook playbook remediation org casefile",
+		"noun":    "finding control apimodel filter rule exception pattern schedule target buspolicy runbook playbook remediation org casefile",
 		"machine": "awsapi automation script durable store bus",
 		"base":    "service fault telemetry",
 		"stage":   "ingest normalize triage insight route plan approve execute verify notify audit sweep investigate prevent",
