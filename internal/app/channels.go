@@ -29,6 +29,11 @@ func (s *Server) ownTraffic() []awsapi.Grant {
 	for _, q := range s.cfg.Sources.Queues {
 		grants = append(grants, queueGrants(q)...)
 	}
+	for _, arn := range s.cfg.EventTargets {
+		if service, operation, ok := targetOperation(arn); ok {
+			grants = append(grants, awsapi.Grant{Service: service, Operation: operation, ARN: arn})
+		}
+	}
 	for _, h := range s.cfg.Sources.Hubs {
 		grants = append(grants, hubGrants(h)...)
 	}

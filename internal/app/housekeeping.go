@@ -16,6 +16,8 @@ import (
 const (
 	expireEvery = 5 * time.Second
 	pruneEvery  = time.Hour
+	// bookEvery is how soon a rule of the bus is in force that another node was given.
+	bookEvery = time.Second
 	// overdueEvery is how soon after its deadline a finding is told to be overdue.
 	overdueEvery = time.Minute
 	// keepDelivered is how long a delivered message is remembered, which is how
@@ -65,6 +67,7 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, expireEvery, h.expire) })
 	h.done.Go(func() { h.every(ctx, expireEvery, h.review) })
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
+	h.done.Go(func() { h.every(ctx, bookEvery, h.s.stages.book.Refresh) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
 	h.done.Go(func() { h.every(ctx, time.Hour, h.s.stages.exceptions.Sweep) })
@@ -159,6 +162,14 @@ func (s *Server) release(ctx context.Context, at time.Time) error {
 			s.log.WarnContext(ctx, "messages of dead nodes taken over", "count", n, "file", file, "nodes", dead)
 		}
 	}
+	n, err := s.store.ReleaseDeliveries(ctx, dead)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		s.log.WarnContext(ctx, "deliveries of dead nodes taken over", "count", n, "nodes", dead)
+	}
+	s.stages.courier.TakeOver(dead)
 	for _, node := range dead {
 		s.released[node] = true
 	}

@@ -126,7 +126,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	// The record of calls starts first and stops last: everything else calls.
-	s.services = append([]service.Service{s.calls, s.scripts, s.steps, s.engine.Service(), s.stages.triage, s.stages.rules, s.stages.exceptions}, dispatchers...)
+	s.services = append([]service.Service{s.calls, s.scripts, s.steps, s.engine.Service(), s.stages.triage, s.stages.rules, s.stages.exceptions, exchange{s.stages}}, dispatchers...)
 	s.services = append(s.services, s.stages.audit, s.housekeeping())
 	if !s.local {
 		for _, c := range s.stages.collectors {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,14 +43,18 @@ type stages struct {
 	exceptions *triage.ExceptionDesk
 	insight    *insight.Desk
 	route      *route.Stage
-	plan       *plan.Stage
-	desk       *plan.Desk
-	approve    *approve.Stage
-	execute    *execute.Stage
-	verify     *verify.Stage
-	notify     *notify.Stage
-	audit      *audit.Appender
-	grants     []awsapi.Grant
+	// exchange has the rules of the bus in force that book reads; courier delivers.
+	exchange *route.Exchange
+	book     *route.Book
+	courier  *bus.Courier
+	plan     *plan.Stage
+	desk     *plan.Desk
+	approve  *approve.Stage
+	execute  *execute.Stage
+	verify   *verify.Stage
+	notify   *notify.Stage
+	audit    *audit.Appender
+	grants   []awsapi.Grant
 	// collectors are the sources that read by themselves.
 	collectors []collector
 	follower   *organization.Follower
@@ -73,7 +78,7 @@ func (d deskRuns) Resolve(ctx context.Context, name, version string) (remediatio
 
 func (s *Server) newStages() (*stages, error) {
 	t := &stages{grants: s.ownTraffic()}
-	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources, s.buildOrganization} {
+	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildExchange, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources, s.buildOrganization} {
 		if err := build(t); err != nil {
 			return nil, err
 		}
@@ -158,10 +163,6 @@ func (s *Server) automationRules() ([]rule.Rule, error) {
 
 func (s *Server) buildRoute(t *stages) error {
 	rules := make([]route.Rule, 0, len(s.cfg.BusRules))
-	channels := map[string]bool{}
-	for _, c := range s.cfg.Channels {
-		channels[c.Name] = true
-	}
 	for _, r := range s.cfg.BusRules {
 		next := route.Rule{ID: r.Name, Name: r.Name, Pattern: json.RawMessage(r.Pattern), Enabled: !r.Disabled}
 		for _, name := range r.Playbooks {
@@ -172,16 +173,25 @@ func (s *Server) buildRoute(t *stages) error {
 		}
 		rules = append(rules, next)
 	}
-	table := route.Compile(rules, route.Known{
-		Playbook: func(name string) bool { _, ok := s.content.Playbook(name); return ok },
-		Channel:  func(name string) bool { return channels[name] },
-	})
+	table := route.Compile(rules, s.routeTargets())
 	var err error
 	t.route, err = route.New(route.Config{Store: s.store, Table: table, Logger: s.log, Answers: func(control string) (string, bool) {
 		pb, ok := s.content.PlaybookFor(control)
 		return pb.ID, ok
 	}})
 	return err
+}
+
+// routeTargets says which playbooks and channels there are.
+func (s *Server) routeTargets() route.Known {
+	channels := map[string]bool{}
+	for _, c := range s.cfg.Channels {
+		channels[c.Name] = true
+	}
+	return route.Known{
+		Playbook: func(name string) bool { _, ok := s.content.Playbook(name); return ok },
+		Channel:  func(name string) bool { return channels[name] },
+	}
 }
 
 // buildRemediation makes plan, approve, execute and verify. The durable engine
@@ -252,6 +262,16 @@ func (s *Server) buildAudit(t *stages) error {
 	return err
 }
 
+// announce puts events of Parry's own before all rules: those of parry.yaml, then the
+// others with the archives. One that the first refused was kept aside by then.
+func (t *stages) announce(ctx context.Context, payload []byte) error {
+	err := t.route.Handle(ctx, payload)
+	if err != nil && !fault.IsTerminal(err) {
+		return err
+	}
+	return errors.Join(err, t.exchange.Publish(ctx, payload))
+}
+
 // newDispatchers carry both outboxes to the stages.
 func (s *Server) newDispatchers() ([]service.Service, error) {
 	t := s.stages
@@ -259,7 +279,7 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 		store.Findings: {
 			store.TopicEvent: func(ctx context.Context, d bus.Delivery) error {
 				t.follower.Notice(d.Payload)
-				return t.route.Handle(ctx, d.Payload)
+				return t.announce(ctx, d.Payload)
 			},
 			store.TopicAction:     func(ctx context.Context, d bus.Delivery) error { return t.route.HandleAction(ctx, d.Payload) },
 			triage.TopicRank:      func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleRank(ctx, d.Payload) },
@@ -267,7 +287,7 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 			triage.TopicWriteBack: func(ctx context.Context, d bus.Delivery) error { return t.writeback.Handle(ctx, d.Payload) },
 		},
 		store.Execution: {
-			store.TopicEvent:       func(ctx context.Context, d bus.Delivery) error { return t.route.Handle(ctx, d.Payload) },
+			store.TopicEvent:       func(ctx context.Context, d bus.Delivery) error { return t.announce(ctx, d.Payload) },
 			store.TopicPlan:        func(ctx context.Context, d bus.Delivery) error { return t.plan.Handle(ctx, d.Payload) },
 			store.TopicApprove:     func(ctx context.Context, d bus.Delivery) error { return t.approve.Handle(ctx, d.Payload) },
 			store.TopicWake:        func(ctx context.Context, d bus.Delivery) error { return t.execute.Wake(ctx, d.Payload) },

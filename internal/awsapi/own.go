@@ -37,7 +37,13 @@ func ownMembers(service, operation string) (ownMember, bool) {
 	case "securityhub:BatchImportFindings":
 		return ownMember{member: "Findings[].ProductArn"}, true
 	case "events:PutEvents":
-		return ownMember{member: "Entries[].EventBusName"}, true
+		return ownMember{member: "Entries[].EventBusName", forbid: []string{"EndpointId"}}, true
+	case "sqs:SendMessage": // targets of the event bus, and what it could not deliver
+		return ownMember{member: "QueueUrl", queue: true}, true
+	case "lambda:Invoke":
+		return ownMember{member: "FunctionName"}, true
+	case "stepfunctions:StartExecution":
+		return ownMember{member: "stateMachineArn"}, true
 	}
 	return ownMember{}, false
 }

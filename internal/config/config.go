@@ -62,6 +62,8 @@ type Config struct {
 	Priority triage.Priority `yaml:"priority"`
 	// BusRules are event patterns with targets.
 	BusRules []BusRule `yaml:"bus_rules"`
+	// EventTargets are ARNs in AWS that rules of the bus may send events to.
+	EventTargets []string `yaml:"event_targets"`
 	// Policies say how plans are approved; the first that matches decides.
 	Policies []approve.Policy `yaml:"policies"`
 	// Documents say who may start which automation documents, and as which roles they run.

@@ -102,7 +102,12 @@ func (s *Stage) Handle(ctx context.Context, payload []byte) error {
 	} else if err := json.Unmarshal(payload, &events); err != nil {
 		return fault.Terminal(fault.E(fault.Invalid, op, err))
 	}
-	return s.handle(ctx, op, events, "")
+	return s.handle(ctx, op, s.table.Load(), events, "")
+}
+
+// HandleBy routes an event by the rules of t alone, whatever is in force.
+func (s *Stage) HandleBy(ctx context.Context, t *Table, event []byte) error {
+	return s.handle(ctx, "route event", t, []json.RawMessage{event}, "")
 }
 
 // HandleAction routes an event that a person asked for. It answers topic action. A plan
@@ -117,14 +122,14 @@ func (s *Stage) HandleAction(ctx context.Context, payload []byte) error {
 	if err := json.Unmarshal(payload, &asked); err != nil || asked.By == "" {
 		return fault.Terminal(fault.Errorf(fault.Invalid, op, "the payload does not say who asked: %v", err))
 	}
-	return s.handle(ctx, op, []json.RawMessage{asked.Event}, asked.By)
+	return s.handle(ctx, op, s.table.Load(), []json.RawMessage{asked.Event}, asked.By)
 }
 
-func (s *Stage) handle(ctx context.Context, op string, events []json.RawMessage, by string) error {
+func (s *Stage) handle(ctx context.Context, op string, t *Table, events []json.RawMessage, by string) error {
 	var eff store.Effects
 	var broken []error
 	for _, raw := range events {
-		more, err := s.one(ctx, raw, by)
+		more, err := s.one(ctx, t, raw, by)
 		if err != nil && !fault.IsTerminal(err) {
 			return err
 		}
@@ -146,12 +151,12 @@ func (s *Stage) handle(ctx context.Context, op string, events []json.RawMessage,
 
 // one gives what one event leads to. With a terminal error it is what the rules that
 // could judge the event made of it. by is the person who asked for it, or "".
-func (s *Stage) one(ctx context.Context, payload []byte, by string) (store.Effects, error) {
+func (s *Stage) one(ctx context.Context, t *Table, payload []byte, by string) (store.Effects, error) {
 	var event bus.Event
 	if err := json.Unmarshal(payload, &event); err != nil || event.ID == "" {
 		return store.Effects{}, fault.Terminal(fault.Errorf(fault.Invalid, "read event", "the payload is not an event: %v", err))
 	}
-	h := handling{stage: s, ctx: ctx, table: s.table.Load(), event: event, by: by, done: map[string]bool{}}
+	h := handling{stage: s, ctx: ctx, table: t, event: event, by: by, done: map[string]bool{}}
 	var broken []error
 	var err error
 	if h.matched, err = h.table.match(payload); err != nil {

@@ -29,6 +29,7 @@ const (
 	again    = 10 * time.Second // the least wait before another try
 	maxAgain = time.Hour        // the most that a receiver's Retry-After is believed
 	maxReply = 4 << 10          // bytes of the reply that are read
+	maxIdle  = 16               // connections that are kept: as many as the bus posts at a time
 )
 
 // Config is a channel.
@@ -70,7 +71,7 @@ func New(cfg Config) (*Sender, error) {
 	}
 	if cfg.Base == nil {
 		cfg.Base = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 4, IdleConnTimeout: 30 * time.Second,
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: 30 * time.Second,
 			TLSHandshakeTimeout: cfg.Timeout, ResponseHeaderTimeout: cfg.Timeout, MaxResponseHeaderBytes: 64 << 10,
 		}
 	}
@@ -99,18 +100,30 @@ type Payload struct {
 // Send posts m. Every 2xx is a success; 408, 425, 429 and 5xx are tried again,
 // not before Retry-After.
 func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
-	const op = "post webhook"
 	raw, err := json.Marshal(Payload{ID: m.ID, Subject: m.Subject, Text: m.Body, Test: m.Test, Event: m.Event})
 	if err != nil {
-		return "", fault.Terminal(fault.E(fault.Invalid, op, err))
+		return "", fault.Terminal(fault.E(fault.Invalid, "post webhook", err))
 	}
+	return s.post(ctx, m.ID, raw, again)
+}
+
+// Post sends body as it is, signed like a message: for events of the bus, which are tried
+// again by their own rules. id is the same for every try.
+func (s *Sender) Post(ctx context.Context, id string, body []byte) error {
+	_, err := s.post(ctx, id, body, 0)
+	return err
+}
+
+// post sends raw; least is the least wait before another try.
+func (s *Sender) post(ctx context.Context, id string, raw []byte, least time.Duration) (string, error) {
+	const op = "post webhook"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(raw))
 	if err != nil {
 		return "", fault.Terminal(fault.E(fault.Invalid, op, errors.New("the url cannot be used")))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "parry")
-	req.Header.Set(HeaderID, m.ID)
+	req.Header.Set(HeaderID, id)
 	req.Header.Set(HeaderSignature, Sign(s.secret, s.clock.Now(), raw))
 	res, err := s.client.Do(req)
 	if err != nil {
@@ -118,21 +131,21 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) (string, error) {
 		if errors.As(err, &with) {
 			err = with.Err // without the url, which may hold a token
 		}
-		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), again)
+		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), least)
 	}
 	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxReply)) // so that the connection can be used again
-	return "HTTP " + res.Status, s.judge(res)
+	return "HTTP " + res.Status, s.judge(res, least)
 }
 
-func (s *Sender) judge(res *http.Response) error {
+func (s *Sender) judge(res *http.Response, least time.Duration) error {
 	const op = "post webhook"
 	err := fmt.Errorf("%s answered %d", s.url.Host, res.StatusCode)
 	switch code := res.StatusCode; {
 	case code >= 200 && code < 300:
 		return nil
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests || code >= 500:
-		return fault.Transient(fault.E(fault.Unavailable, op, err), max(again, retryAfter(res.Header.Get("Retry-After"), s.clock.Now())))
+		return fault.Transient(fault.E(fault.Unavailable, op, err), max(least, retryAfter(res.Header.Get("Retry-After"), s.clock.Now())))
 	case code >= 300 && code < 400:
 		return fault.Terminal(fault.E(fault.Denied, op, err).WithHint("redirects are not followed: set the channel's url to where it leads"))
 	default:

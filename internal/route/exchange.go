@@ -1,0 +1,351 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/pattern"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+// The names under which rules and archives stand in a bus' index of patterns.
+const (
+	ruleMark    = "r"
+	archiveMark = "a"
+)
+
+const (
+	// loopMost is how many events that Parry or another rule caused a rule takes in
+	// loopWindow: more are a loop, and it rests until the window is over.
+	loopMost   = 600
+	loopWindow = time.Minute
+)
+
+// configured is the target, of no rule, that the rules of parry.yaml stand behind.
+const configured = "parry.yaml"
+
+// Poster stores events and has them delivered.
+type Poster interface {
+	Post(ctx context.Context, events []*bus.Posted) error
+}
+
+// ExchangeConfig is what NewExchange needs.
+type ExchangeConfig struct {
+	Poster Poster // required
+	// Open finds what delivers to a target. Required.
+	Open func(r BusRule, t Outgoing) (Outlet, error)
+	// Rules are those of parry.yaml, on the default bus; nil is none.
+	Rules  *Stage
+	Clock  service.Clock // required
+	IDs    func() string // ids of events; default: random UUIDs
+	Logger *slog.Logger  // default: discard
+}
+
+// Exchange holds the rules, targets and archives in force, and sorts events by them.
+// It is safe for concurrent use.
+type Exchange struct {
+	cfg   ExchangeConfig
+	buses atomic.Pointer[map[string]*lines]
+	mu    sync.Mutex // for Use
+}
+
+// lines are what is in force on one bus.
+type lines struct {
+	patterns pattern.Set
+	mu       sync.RWMutex
+	rules    map[string]*forced // by name
+	archives map[string]BusArchive
+}
+
+// BusRule is an enabled rule with a pattern.
+type BusRule struct {
+	Bus, Name, ARN string
+	// Rev changes whenever the rule does.
+	Rev     string
+	Pattern string
+	Targets []Outgoing
+	MaxHops int // default DefaultMaxHops
+}
+
+// BusArchive is an archive that takes events of a bus; an empty pattern takes all.
+type BusArchive struct {
+	Bus, Name string
+	Rev       string
+	Pattern   string
+}
+
+// forced is a rule in force.
+type forced struct {
+	BusRule
+	key     string // bus/name
+	outlets []*outlet
+
+	mu    sync.Mutex
+	since time.Time // of the window in which caused events are counted
+	loops int
+}
+
+// NewExchange makes an exchange in which nothing is in force.
+func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
+	if cfg.Poster == nil || cfg.Open == nil || cfg.Clock == nil {
+		return nil, fault.Errorf(fault.Internal, "make exchange", "poster, open and clock are required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.IDs == nil {
+		cfg.IDs = uuid.NewString
+	}
+	cfg.Logger = cfg.Logger.With("component", "route.exchange")
+	x := &Exchange{cfg: cfg}
+	x.buses.Store(&map[string]*lines{})
+	return x, nil
+}
+
+// Use puts rules and archives in force, and nothing else; what did not change is left as
+// it is. What is wrong is in the refusals, and matches nothing.
+func (x *Exchange) Use(buses []string, rules []BusRule, archives []BusArchive) []Refusal {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old, next := *x.buses.Load(), map[string]*lines{}
+	for _, name := range buses {
+		if next[name] = old[name]; next[name] == nil {
+			next[name] = &lines{rules: map[string]*forced{}, archives: map[string]BusArchive{}}
+		}
+	}
+	var refusals []Refusal
+	byBus := map[string]map[string]BusRule{}
+	for _, r := range rules {
+		if byBus[r.Bus] == nil {
+			byBus[r.Bus] = map[string]BusRule{}
+		}
+		byBus[r.Bus][r.Name] = r
+	}
+	kept := map[string]map[string]BusArchive{}
+	for _, a := range archives {
+		if kept[a.Bus] == nil {
+			kept[a.Bus] = map[string]BusArchive{}
+		}
+		kept[a.Bus][a.Name] = a
+	}
+	for name, l := range next {
+		refusals = append(refusals, x.useRules(l, byBus[name])...)
+		refusals = append(refusals, l.useArchives(kept[name])...)
+	}
+	x.buses.Store(&next)
+	for _, r := range refusals {
+		x.cfg.Logger.Error("rule disabled", "refusal", r)
+	}
+	return refusals
+}
+
+// useRules makes a bus have these rules, one change after the other: matching goes on
+// meanwhile, and sees each rule before or after its change.
+func (x *Exchange) useRules(l *lines, want map[string]BusRule) (refusals []Refusal) {
+	l.mu.RLock()
+	var gone []string
+	for name, r := range l.rules {
+		if w, ok := want[name]; !ok || w.Rev != r.Rev {
+			gone = append(gone, name)
+		}
+	}
+	l.mu.RUnlock()
+	var fresh []pattern.Named
+	for name, r := range want {
+		l.mu.RLock()
+		have := l.rules[name]
+		l.mu.RUnlock()
+		if have != nil && have.Rev == r.Rev {
+			continue
+		}
+		p, err := pattern.Parse([]byte(r.Pattern))
+		if err != nil {
+			refusals = append(refusals, Refusal{Rule: r.Bus + "/" + name, Name: name, Err: err})
+			continue
+		}
+		f, failures := x.force(r)
+		refusals = append(refusals, failures...)
+		l.mu.Lock()
+		l.rules[name] = f
+		l.mu.Unlock()
+		fresh = append(fresh, pattern.Named{Name: ruleMark + name, Pattern: p})
+	}
+	for _, name := range gone {
+		if _, stays := want[name]; !stays || !anyOf(fresh, ruleMark+name) {
+			l.patterns.Remove(ruleMark + name)
+			l.mu.Lock()
+			delete(l.rules, name)
+			l.mu.Unlock()
+		}
+	}
+	return append(refusals, l.add(fresh)...)
+}
+
+func anyOf(list []pattern.Named, name string) bool {
+	for _, n := range list {
+		if n.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// add puts patterns into the index. Many into an empty one are put at once.
+func (l *lines) add(fresh []pattern.Named) (refusals []Refusal) {
+	if l.patterns.Len() == 0 && len(fresh) > 0 {
+		if err := l.patterns.Replace(fresh); err == nil {
+			return nil
+		}
+	}
+	for _, n := range fresh {
+		if err := l.patterns.Add(n.Name, n.Pattern); err != nil {
+			refusals = append(refusals, Refusal{Rule: n.Name[1:], Err: err})
+		}
+	}
+	l.patterns.Compact()
+	return refusals
+}
+
+func (l *lines) useArchives(want map[string]BusArchive) (refusals []Refusal) {
+	l.mu.Lock()
+	have := l.archives
+	l.archives = map[string]BusArchive{}
+	l.mu.Unlock()
+	var fresh []pattern.Named
+	for name, a := range want {
+		if h, ok := have[name]; !ok || h != a {
+			text := a.Pattern
+			if text == "" {
+				text = `{"source":[{"prefix":""}]}` // every event has one
+			}
+			p, err := pattern.Parse([]byte(text))
+			if err != nil {
+				refusals = append(refusals, Refusal{Rule: "archive " + name, Err: err})
+				continue
+			}
+			fresh = append(fresh, pattern.Named{Name: archiveMark + name, Pattern: p})
+		}
+		l.mu.Lock()
+		l.archives[name] = a
+		l.mu.Unlock()
+	}
+	for name := range have {
+		if _, stays := want[name]; !stays {
+			l.patterns.Remove(archiveMark + name)
+		}
+	}
+	return append(refusals, l.add(fresh)...)
+}
+
+// sorted is where one event has to go.
+type sorted struct {
+	targets  []bus.Ref
+	archives []string
+}
+
+// cause says how an event came about, as far as rules ask for it.
+type cause struct {
+	replay string
+	hops   int
+	parry  bool // Parry's own work, or a rule, caused it
+}
+
+// sort finds where an event on a bus has to go. Rules that cannot judge it are told of.
+func (x *Exchange) sort(ctx context.Context, l *lines, e pattern.Text, id string, c cause) sorted {
+	names, err := l.patterns.Match(e, nil)
+	if err != nil {
+		var u *pattern.Unjudged
+		if errors.As(err, &u) {
+			x.cfg.Logger.ErrorContext(ctx, "event not judged by every rule", "event", id, "rules", u.Names, "error", err)
+		}
+	}
+	var out sorted
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, name := range names {
+		if name[:1] == archiveMark {
+			if _, ok := l.archives[name[1:]]; ok && c.replay == "" {
+				out.archives = append(out.archives, name[1:])
+			}
+			continue
+		}
+		r := l.rules[name[1:]]
+		if r == nil {
+			continue // it was removed meanwhile
+		}
+		if why := r.refuses(c, x.cfg.Clock.Now()); why != "" {
+			x.cfg.Logger.WarnContext(ctx, "event dropped", "rule", r.key, "event", id, "reason", why)
+			continue
+		}
+		for _, o := range r.outlets {
+			if o.outlet.Changes && (c.parry || c.replay != "") {
+				x.cfg.Logger.InfoContext(ctx, "no remediation", "rule", r.key, "event", id, "reason", "the event is replayed, or was caused by Parry")
+				continue
+			}
+			out.targets = append(out.targets, bus.Ref{Rule: r.key, Target: o.ID, Address: o.outlet.Address})
+		}
+	}
+	return out
+}
+
+// refuses says why the rule does not take an event that it matches, "" when it does.
+func (r *forced) refuses(c cause, now time.Time) string {
+	if c.hops > r.MaxHops {
+		return fmt.Sprintf("it has passed %d rules, and the rule takes events that passed %d", c.hops, r.MaxHops)
+	}
+	if !c.parry {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.since) >= loopWindow {
+		r.since, r.loops = now, 0
+	}
+	if r.loops++; r.loops > loopMost {
+		return fmt.Sprintf("it is one of more than %d in a minute that rules or Parry caused: a loop", loopMost)
+	}
+	return ""
+}
+
+// item is an event that is put on a bus.
+type item struct {
+	id   string
+	at   time.Time
+	raw  []byte
+	text pattern.Text // raw, known to be valid
+}
+
+// post sorts events that are put on a bus and sends them on their way. It returns when
+// those that go anywhere are stored.
+func (x *Exchange) post(ctx context.Context, on string, items []item, c cause) error {
+	l, ok := (*x.buses.Load())[on]
+	if !ok {
+		return fault.Errorf(fault.NotFound, "put events", "there is no event bus %q", on)
+	}
+	now := x.cfg.Clock.Now()
+	posted := make([]*bus.Posted, 0, len(items))
+	for _, it := range items {
+		s := x.sort(ctx, l, it.text, it.id, c)
+		if on == store.DefaultBus && x.cfg.Rules != nil && x.cfg.Rules.wants(it.text) {
+			s.targets = append(s.targets, bus.Ref{Rule: configured, Target: configured, Address: configured})
+		}
+		if len(s.targets)+len(s.archives) == 0 {
+			continue
+		}
+		posted = append(posted, &bus.Posted{Bus: on, At: it.at, Since: now, Targets: s.targets, Archives: s.archives, Text: it.raw})
+	}
+	if len(posted) == 0 {
+		return nil
+	}
+	return x.cfg.Poster.Post(ctx, posted)
+}

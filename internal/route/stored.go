@@ -1,0 +1,195 @@
+package route
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/target"
+)
+
+// The states of a stored rule, as EventBridge writes them.
+const (
+	StateEnabled    = "ENABLED"
+	StateDisabled   = "DISABLED"
+	StateEnabledAll = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+)
+
+// StoredRule is a rule that was made by the API: what the database keeps of it.
+type StoredRule struct {
+	Bus         string            `json:"-"`
+	Name        string            `json:"-"`
+	Rev         int64             `json:"-"`
+	CreatedAt   time.Time         `json:"-"`
+	ARN         string            `json:"arn"`
+	Pattern     string            `json:"pattern,omitempty"`
+	Schedule    string            `json:"schedule,omitempty"`
+	State       string            `json:"state"`
+	Description string            `json:"description,omitempty"`
+	RoleARN     string            `json:"roleArn,omitempty"`
+	CreatedBy   string            `json:"createdBy,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Targets     []target.Target   `json:"targets,omitempty"`
+}
+
+// Enabled reports whether the rule takes events.
+func (r StoredRule) Enabled() bool { return r.State != StateDisabled }
+
+// StoredArchive is an archive of a bus.
+type StoredArchive struct {
+	Name        string    `json:"-"`
+	Rev         int64     `json:"-"`
+	CreatedAt   time.Time `json:"-"`
+	Bus         string    `json:"bus"`
+	Pattern     string    `json:"pattern,omitempty"`
+	Days        int       `json:"days,omitempty"` // that events are kept; 0 = for ever
+	Description string    `json:"description,omitempty"`
+	CreatedBy   string    `json:"createdBy,omitempty"`
+}
+
+// Shelf keeps what people make on the bus.
+type Shelf interface {
+	BusRevision(ctx context.Context) (int64, error)
+	BusHeads(ctx context.Context, kind store.BusKind) ([]store.BusHead, error)
+	BusObject(ctx context.Context, k store.BusKey) (store.BusObject, error)
+	AllBusObjects(ctx context.Context, kind store.BusKind, each func(store.BusObject) error) error
+}
+
+// Book brings what is on the shelf into force in an exchange, on every node.
+type Book struct {
+	Shelf    Shelf
+	Exchange *Exchange
+	Logger   *slog.Logger
+	// Schedules is given all enabled rules that have a schedule; nil: nobody asks.
+	Schedules func(rules []StoredRule)
+
+	mu       sync.Mutex
+	revision int64
+	read     bool
+	objects  map[store.BusKey]store.BusObject
+}
+
+// fewObjects are read one by one where they changed; more are read with all others.
+const fewObjects = 100
+
+// Refresh puts what is on the shelf in force, unless it has not changed.
+func (b *Book) Refresh(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	revision, err := b.Shelf.BusRevision(ctx)
+	if err != nil || b.read && revision == b.revision {
+		return err
+	}
+	objects := map[store.BusKey]store.BusObject{}
+	for _, kind := range []store.BusKind{store.BusKindBus, store.BusKindRule, store.BusKindArchive} {
+		if err := b.load(ctx, kind, objects); err != nil {
+			return fmt.Errorf("read the rules of the bus: %w", err)
+		}
+	}
+	b.objects = objects
+	b.use(ctx)
+	// What changed while it was read has another revision, and is read the next time.
+	b.revision, b.read = revision, true
+	return nil
+}
+
+// load reads the objects of a kind, and of those that did not change nothing.
+func (b *Book) load(ctx context.Context, kind store.BusKind, into map[store.BusKey]store.BusObject) error {
+	heads, err := b.Shelf.BusHeads(ctx, kind)
+	if err != nil {
+		return err
+	}
+	var changed []store.BusKey
+	for _, h := range heads {
+		if have, ok := b.objects[h.BusKey]; ok && have.BusHead == h {
+			into[h.BusKey] = have
+		} else {
+			changed = append(changed, h.BusKey)
+		}
+	}
+	if len(changed) > fewObjects {
+		return b.Shelf.AllBusObjects(ctx, kind, func(o store.BusObject) error {
+			into[o.BusKey] = o
+			return nil
+		})
+	}
+	for _, key := range changed {
+		o, err := b.Shelf.BusObject(ctx, key)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		into[key] = o
+	}
+	return nil
+}
+
+// use puts the objects in force.
+func (b *Book) use(ctx context.Context) {
+	buses := []string{store.DefaultBus}
+	var rules []BusRule
+	var archives []BusArchive
+	var timed []StoredRule
+	for key, o := range b.objects {
+		switch key.Kind {
+		case store.BusKindBus:
+			if key.Name != store.DefaultBus {
+				buses = append(buses, key.Name)
+			}
+		case store.BusKindRule:
+			r, err := ReadRule(o)
+			if err != nil {
+				b.Logger.ErrorContext(ctx, "rule disabled", "rule", o.Bus+"/"+o.Name, "error", err)
+				continue
+			}
+			if r.Enabled() && r.Pattern != "" {
+				rules = append(rules, BusRule{Bus: r.Bus, Name: r.Name, ARN: r.ARN, Rev: revOf(o), Pattern: r.Pattern, Targets: r.Targets})
+			}
+			if r.Enabled() && r.Schedule != "" {
+				timed = append(timed, r)
+			}
+		case store.BusKindArchive:
+			a, err := ReadArchive(o)
+			if err != nil {
+				b.Logger.ErrorContext(ctx, "archive disabled", "archive", o.Name, "error", err)
+				continue
+			}
+			archives = append(archives, BusArchive{Bus: a.Bus, Name: a.Name, Rev: revOf(o), Pattern: a.Pattern})
+		case store.BusKindReplay, store.BusKindConnection, store.BusKindDestination:
+		}
+	}
+	b.Exchange.Use(buses, rules, archives)
+	if b.Schedules != nil {
+		b.Schedules(timed)
+	}
+}
+
+// revOf tells a state of an object from every other of its name, also from those of one
+// that was deleted and made again.
+func revOf(o store.BusObject) string { return fmt.Sprintf("%d.%d", o.CreatedAt.UnixMicro(), o.Rev) }
+
+// ReadRule reads a stored rule.
+func ReadRule(o store.BusObject) (StoredRule, error) {
+	r := StoredRule{Bus: o.Bus, Name: o.Name, Rev: o.Rev, CreatedAt: o.CreatedAt}
+	if err := json.Unmarshal(o.Doc, &r); err != nil {
+		return r, fault.E(fault.Internal, "read rule "+o.Name, err)
+	}
+	return r, nil
+}
+
+// ReadArchive reads a stored archive.
+func ReadArchive(o store.BusObject) (StoredArchive, error) {
+	a := StoredArchive{Name: o.Name, Rev: o.Rev, CreatedAt: o.CreatedAt}
+	if err := json.Unmarshal(o.Doc, &a); err != nil {
+		return a, fault.E(fault.Internal, "read archive "+o.Name, err)
+	}
+	return a, nil
+}
