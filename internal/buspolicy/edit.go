@@ -15,16 +15,19 @@ type Permission struct {
 	StatementID string
 	Action      string // events:PutEvents
 	Principal   string // an account, or *
-	// OrgID limits the permission to the accounts of an organization; PutPermission knows
-	// no other condition.
-	OrgID string
+	Condition   *Condition
 	// Bus is the ARN of the event bus.
 	Bus string
 }
 
+// Condition is that of PutPermission, which takes one only: StringEquals on
+// aws:PrincipalOrgID with the id of an organization.
+type Condition struct{ Type, Key, Value string }
+
 var (
 	statementPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 	actionPattern    = regexp.MustCompile(`^events:[a-zA-Z]{1,57}$`)
+	orgPattern       = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
 )
 
 func (p Permission) validate() error {
@@ -35,7 +38,11 @@ func (p Permission) validate() error {
 		return fault.Errorf(fault.Invalid, "put permission", "Action %q is not one of EventBridge", p.Action).WithHint("write events:PutEvents")
 	case p.Principal != "*" && !accountPattern.MatchString(p.Principal):
 		return fault.Errorf(fault.Invalid, "put permission", "Principal %q is not an account of 12 digits or *", p.Principal).
-			WithHint("for roles, users and other conditions give a whole Policy")
+			WithHint("for roles and users give a whole Policy")
+	case p.Condition != nil && (p.Condition.Type != "StringEquals" || p.Condition.Key != PrincipalOrgID || !orgPattern.MatchString(p.Condition.Value)):
+		return fault.Errorf(fault.Invalid, "put permission", "Condition %s on %s with %q is not StringEquals on %s with the id of an organization",
+			p.Condition.Type, p.Condition.Key, p.Condition.Value, PrincipalOrgID).
+			WithHint("for other conditions give a whole Policy")
 	}
 	return nil
 }
@@ -53,8 +60,8 @@ func (p Permission) statement() (jsontext.Value, error) {
 	if p.Principal != "*" {
 		s.Principal = map[string]string{"AWS": "arn:aws:iam::" + p.Principal + ":root"}
 	}
-	if p.OrgID != "" {
-		s.Condition = map[string]map[string]string{"StringEquals": {PrincipalOrgID: p.OrgID}}
+	if c := p.Condition; c != nil {
+		s.Condition = map[string]map[string]string{c.Type: {c.Key: c.Value}}
 	}
 	return json.Marshal(s)
 }

@@ -13,7 +13,11 @@ import (
 )
 
 func permit(id, principal, org string) buspolicy.Permission {
-	return buspolicy.Permission{StatementID: id, Action: "events:PutEvents", Principal: principal, OrgID: org, Bus: bus}
+	p := buspolicy.Permission{StatementID: id, Action: "events:PutEvents", Principal: principal, Bus: bus}
+	if org != "" {
+		p.Condition = &buspolicy.Condition{Type: "StringEquals", Key: "aws:PrincipalOrgID", Value: org}
+	}
+	return p
 }
 
 func TestPutAndRemove(t *testing.T) {
@@ -32,13 +36,13 @@ func TestPutAndRemove(t *testing.T) {
 	account := func(id, account string) string {
 		return `{"Sid":"` + id + `","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + account + `:root"},"Action":"events:PutEvents","Resource":"` + bus + `"}`
 	}
-	org := `{"Sid":"org","Effect":"Allow","Principal":"*","Action":"events:PutEvents","Resource":"` + bus + `","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}}`
+	org := `{"Sid":"org","Effect":"Allow","Principal":"*","Action":"events:PutEvents","Resource":"` + bus + `","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-aa111bb222"}}}`
 	document := func(statements ...string) string {
 		return `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 	}
 	edited, err := buspolicy.Put(policy, permit("one", other, ""))
 	edit(document(account("one", other)), edited, err)
-	edited, err = buspolicy.Put(policy, permit("org", "*", "o-1"))
+	edited, err = buspolicy.Put(policy, permit("org", "*", "o-aa111bb222"))
 	edit(document(account("one", other), org), edited, err)
 	// The same id takes the place of the statement.
 	edited, err = buspolicy.Put(policy, permit("one", "444455556666", ""))
@@ -84,6 +88,11 @@ func TestPermissionsThatAreRefused(t *testing.T) {
 		{permit(strings.Repeat("a", 65), other, ""), "1 to 64"},
 		{permit("a", "1", ""), "12 digits or *"},
 		{permit("a", "arn:aws:iam::111112222333:root", ""), "12 digits or *"},
+		{permit("a", "*", "o-short"), "with the id of an organization"},
+		// What is empty would let everyone in.
+		{buspolicy.Permission{StatementID: "a", Action: "events:PutEvents", Principal: "*", Bus: bus, Condition: &buspolicy.Condition{}}, `with ""`},
+		{buspolicy.Permission{StatementID: "a", Action: "events:PutEvents", Principal: "*", Bus: bus, Condition: &buspolicy.Condition{Type: "StringLike", Key: "aws:PrincipalOrgID", Value: "o-aa111bb222"}}, "Condition StringLike"},
+		{buspolicy.Permission{StatementID: "a", Action: "events:PutEvents", Principal: "*", Bus: bus, Condition: &buspolicy.Condition{Type: "StringEquals", Key: "aws:SourceArn", Value: "o-aa111bb222"}}, "on aws:SourceArn"},
 		{buspolicy.Permission{StatementID: "a", Action: "events:*", Principal: "*", Bus: bus}, `Action "events:*"`},
 		{buspolicy.Permission{StatementID: "a", Action: "sqs:SendMessage", Principal: "*", Bus: bus}, "is not one of EventBridge"},
 	} {
@@ -123,7 +132,7 @@ func FuzzParse(f *testing.F) {
 			r = with(r, key, value)
 		}
 		before := p.Decide(r)
-		added, err := buspolicy.Put(text, permit("fuzz-9f3a", "444455556666", "o-none"))
+		added, err := buspolicy.Put(text, permit("fuzz-9f3a", "444455556666", "o-none000000"))
 		if err != nil {
 			return // too long, or the id is there
 		}
@@ -134,7 +143,7 @@ func FuzzParse(f *testing.F) {
 		if removed != "" && parse(t, removed).Decide(r) != before {
 			t.Errorf("%s: %+v, after an edit %+v", text, before, parse(t, removed).Decide(r))
 		}
-		closed := strings.Replace(added, `{"Sid":"fuzz-9f3a","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"events:PutEvents","Resource":"`+bus+`","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-none"}}}`,
+		closed := strings.Replace(added, `{"Sid":"fuzz-9f3a","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"events:PutEvents","Resource":"`+bus+`","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-none000000"}}}`,
 			`{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}`, 1)
 		if p, err := buspolicy.Parse(closed); err == nil && closed != added && p.Decide(r).Verdict != buspolicy.Denied {
 			t.Errorf("%s: not denied", closed)

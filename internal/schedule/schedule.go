@@ -51,7 +51,7 @@ func ParseRule(expression string) (Schedule, error) {
 func parse(expression string, zone *time.Location, rule bool) (Schedule, error) {
 	s := Schedule{expression: expression, zone: zone}
 	if len(expression) > MaxExpression {
-		return s, fault.Errorf(fault.Invalid, op, "the expression has %d characters, more than %d", len(expression), MaxExpression)
+		return Schedule{}, fault.Errorf(fault.Invalid, op, "the expression has %d characters, more than %d", len(expression), MaxExpression)
 	}
 	kind, rest, _ := strings.Cut(expression, "(")
 	body, closed := strings.CutSuffix(rest, ")")
@@ -70,7 +70,10 @@ func parse(expression string, zone *time.Location, rule bool) (Schedule, error) 
 		err = fault.Errorf(fault.Invalid, op, "%q is none of rate(...), cron(...) and at(...)", expression).
 			WithHint("write for example rate(5 minutes) or cron(0 10 * * ? *)")
 	}
-	return s, err
+	if err != nil {
+		return Schedule{}, err
+	}
+	return s, nil
 }
 
 // String gives the expression as it was written.

@@ -44,6 +44,7 @@ func TestValidate(t *testing.T) {
 		}, "Only one of"},
 		{"input is no JSON", func(t *target.Target) { t.Input = "text" }, "Input for target t is not a valid JSON text."},
 		{"input of 8193", func(t *target.Target) { t.Input = `"` + strings.Repeat("x", 8191) + `"` }, "more than 8192"},
+		{"input of 8192 characters", func(t *target.Target) { t.Input = `"` + strings.Repeat("é", 8190) + `"` }, ""},
 		{"input of 8192", func(t *target.Target) { t.Input = `"` + strings.Repeat("x", 8190) + `"` }, ""},
 		{"path of 257", func(t *target.Target) { t.InputPath = "$." + strings.Repeat("x", 255) }, "InputPath for target t has more than 256"},
 		// AWS does not look into paths.

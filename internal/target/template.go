@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -47,7 +48,7 @@ func (t InputTransformer) compile(id string, o Options) (*template, error) {
 	switch {
 	case len(t.InputPathsMap) > MaxVariables:
 		return nil, invalid("InputPathsMap of target %s has more than %d variables", id, MaxVariables)
-	case t.InputTemplate == "" || len(t.InputTemplate) > MaxTemplate:
+	case t.InputTemplate == "" || utf8.RuneCountInString(t.InputTemplate) > MaxTemplate:
 		return nil, invalid("InputTemplate for target %s does not have 1 to %d characters", id, MaxTemplate)
 	}
 	out := &template{parts: split(t.InputTemplate), raw: o.AWSCompatible}

@@ -5,13 +5,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/parry-security/parry/internal/fault"
 )
 
-// AWS's limits, of the API's model and the quotas page.
+// AWS's limits, of the API's model and the quotas page. Lengths are in characters.
 const (
 	MaxPerRule          = 5
 	MaxPerCall          = 10
@@ -90,7 +91,7 @@ func (t Target) validateInput(arn ARN, account string) error {
 	case given == 1 && arn.EventBus() && account != "" && arn.Account != account:
 		return invalid("Input, InputPath and InputTransformer are not available for target %s: it is an event bus of another account.", t.ID).
 			WithHint("leave them out, and transform the event in a rule of that bus")
-	case len(t.Input) > MaxInput:
+	case utf8.RuneCountInString(t.Input) > MaxInput:
 		return invalid("Input for target %s has more than %d characters", t.ID, MaxInput)
 	case t.Input != "" && !jsontext.Value(t.Input).IsValid():
 		return invalid("Input for target %s is not a valid JSON text.", t.ID).WithHint("a text has to have quotes of its own: \"\\\"text\\\"\"")
