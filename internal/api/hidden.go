@@ -46,19 +46,7 @@ func (a *API) hides(ctx context.Context, p auth.Principal, h hiding) ([]string, 
 			out = append(out, o.ID)
 		}
 	}
-	if len(out) <= store.MaxWithout {
-		return out, nil
-	}
-	counts, err := a.cfg.Counter.CountFindings(ctx, store.CountQuery{Accounts: out, GroupBy: []string{"account"}})
-	if err != nil {
-		return nil, err
-	}
-	out = out[:0]
-	for _, c := range counts[:min(len(counts), store.MaxWithout)] {
-		out = append(out, c.Group[0])
-	}
-	slices.Sort(out)
-	return out, nil
+	return store.MostFindings(ctx, a.cfg.Counter, out)
 }
 
 // hidden counts what q would count in the accounts that it leaves out.

@@ -21,6 +21,8 @@ type finder struct {
 	store findingPages
 	drain func(ctx context.Context) (int, error)
 	clock service.Clock
+	// unseen gives the accounts whose findings Security Hub does not show.
+	unseen func(ctx context.Context) ([]string, error)
 }
 
 // findingPages is the store's list of findings.
@@ -48,6 +50,10 @@ func (f finder) QueryFindings(ctx context.Context, q securityhub.Query) (securit
 			return securityhub.Page{}, err
 		}
 		query.Sort = append(query.Sort, key)
+	}
+	var err error
+	if query.WithoutAccounts, err = f.unseen(ctx); err != nil {
+		return securityhub.Page{}, err
 	}
 	found, err := f.store.QueryFindings(ctx, query)
 	if query.Cursor != "" && fault.Is(err, fault.Invalid) {

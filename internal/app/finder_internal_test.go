@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -57,7 +58,7 @@ func newFinder(t *testing.T, docs []json.RawMessage) finder {
 	if err := s.AppendInbox(t.Context(), items); err != nil {
 		t.Fatal(err)
 	}
-	return finder{store: s, drain: tr.Drain, clock: clock}
+	return finder{store: s, drain: tr.Drain, clock: clock, unseen: func(context.Context) ([]string, error) { return nil, nil }}
 }
 
 // sampleFindings gives real controls' findings, some of them changed so that
@@ -93,6 +94,68 @@ func sampleFindings(t *testing.T) []json.RawMessage {
 		out = append(out, f.JSON())
 	}
 	return out
+}
+
+// TestFindingsOfAccountsThatAreGone are in no answer of Security Hub's API, pages,
+// documents, counters and OCSF alike, whatever is asked; a key of that account included.
+func TestFindingsOfAccountsThatAreGone(t *testing.T) {
+	t.Parallel()
+	const there, gone = "111122223333", "222233334444"
+	f := newFinder(t, sampleFindings(t))
+	whole := len(f.all(t, securityhub.Query{Accounts: []string{"*"}, Limit: 7}))
+	left := len(f.all(t, securityhub.Query{Accounts: []string{there}, Limit: 7}))
+	f.unseen = func(context.Context) ([]string, error) { return []string{gone}, nil }
+	s, ok := f.store.(*store.Store)
+	if !ok {
+		t.Fatal("no store")
+	}
+	v2 := ocsfFinder{s, f.drain, f.clock, f.unseen}
+	named := json.RawMessage(`{"AwsAccountId": [{"Value": "` + gone + `", "Comparison": "EQUALS"}]}`)
+	for name, c := range map[string]struct {
+		q    securityhub.Query
+		want int
+	}{
+		"all":           {securityhub.Query{Accounts: []string{"*"}, Limit: 7}, left},
+		"that account":  {securityhub.Query{Accounts: []string{"*"}, Filters: named, Limit: 7}, 0},
+		"within it":     {securityhub.Query{Accounts: []string{gone}, Limit: 7}, 0},
+		"another":       {securityhub.Query{Accounts: []string{there}, Limit: 7}, left},
+		"by a document": {securityhub.Query{Accounts: []string{"*"}, Filters: json.RawMessage(`{"Description": [{"Value": "no such", "Comparison": "NOT_EQUALS"}]}`), Limit: 7}, left},
+	} {
+		if n := len(f.all(t, c.q)); n != c.want || whole <= left || left == 0 {
+			t.Errorf("%s: %d of %d, want %d", name, n, whole, c.want)
+		}
+	}
+	page, err := v2.QueryFindingsV2(t.Context(), securityhub.Query{Accounts: []string{"*"}, Limit: 100})
+	if err != nil || len(page.Findings) == 0 {
+		t.Fatal(len(page.Findings), err)
+	}
+	for _, field := range []string{"cloud.account.uid", "finding_info.title"} { // from the counters, and from documents
+		groups, err := v2.CountFindingsV2(t.Context(), securityhub.CountV2{Accounts: []string{"*"}, Field: field})
+		sum := 0
+		for _, g := range groups {
+			sum += g.Count
+			if g.FieldValue == gone {
+				t.Errorf("%s counts it: %+v", field, g)
+			}
+		}
+		if err != nil || sum != len(page.Findings) {
+			t.Errorf("%s: %d counted, %d listed, %v", field, sum, len(page.Findings), err)
+		}
+	}
+	for _, doc := range page.Findings {
+		if strings.Contains(string(doc), `"`+gone+`"`) {
+			t.Errorf("listed: %.200s", doc)
+		}
+	}
+	broken := fault.Errorf(fault.Unavailable, "", "away")
+	f.unseen = func(context.Context) ([]string, error) { return nil, broken }
+	v2.unseen = f.unseen
+	if _, err := f.QueryFindings(t.Context(), securityhub.Query{Accounts: []string{"*"}}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("while it is not known what to leave out: %v", err)
+	}
+	if _, err := v2.QueryFindingsV2(t.Context(), securityhub.Query{Accounts: []string{"*"}}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("in OCSF: %v", err)
+	}
 }
 
 var longGenerator = strings.Repeat("ж", 511)

@@ -28,6 +28,8 @@ type ocsfFinder struct {
 	store ocsfPages
 	drain func(ctx context.Context) (int, error)
 	clock service.Clock
+	// unseen gives the accounts whose findings Security Hub does not show.
+	unseen func(ctx context.Context) ([]string, error)
 }
 
 // ocsfPages is what the store knows of findings.
@@ -50,6 +52,9 @@ func (f ocsfFinder) QueryFindingsV2(ctx context.Context, q securityhub.Query) (s
 		return securityhub.Page{}, err
 	}
 	query := store.FindingQuery{Accounts: q.Accounts, Limit: q.Limit}
+	if query.WithoutAccounts, err = f.unseen(ctx); err != nil {
+		return securityhub.Page{}, err
+	}
 	for _, s := range q.Sort {
 		column, ok := ocsfSortColumns()[s.Field]
 		if !ok {
@@ -104,13 +109,18 @@ func (f ocsfFinder) CountFindingsV2(ctx context.Context, q securityhub.CountV2) 
 	if _, err := f.drain(ctx); err != nil {
 		return nil, err
 	}
+	without, err := f.unseen(ctx)
+	if err != nil {
+		return nil, err
+	}
 	at := f.clock.Now().UTC().Truncate(time.Microsecond)
 	where, exact := store.NarrowOCSF(filters, at)
 	counts := map[string]int{}
 	if column, ok := rollupColumn(q.Field); ok && exact && counted(where) {
-		err = f.rollup(ctx, q.Accounts, where, column, counts)
+		err = f.rollup(ctx, store.CountQuery{Accounts: q.Accounts, WithoutAccounts: without, Where: where, GroupBy: []string{column}}, counts)
 	} else {
-		err = f.scan(ctx, q, where, func(view finding.Finding) bool { return filters.Match(view, at) }, counts)
+		scan := store.FindingQuery{Accounts: q.Accounts, WithoutAccounts: without, Where: where, MaxScan: mostCounted, Limit: 1000}
+		err = f.scan(ctx, scan, q.Field, func(view finding.Finding) bool { return filters.Match(view, at) }, counts)
 	}
 	if err != nil {
 		return nil, err
@@ -126,8 +136,8 @@ func (f ocsfFinder) CountFindingsV2(ctx context.Context, q securityhub.CountV2) 
 }
 
 // rollup answers from the counters, whatever the number of findings.
-func (f ocsfFinder) rollup(ctx context.Context, accounts []string, where []store.Condition, column string, counts map[string]int) error {
-	groups, err := f.store.CountFindings(ctx, store.CountQuery{Accounts: accounts, Where: where, GroupBy: []string{column}})
+func (f ocsfFinder) rollup(ctx context.Context, q store.CountQuery, counts map[string]int) error {
+	groups, err := f.store.CountFindings(ctx, q)
 	for _, g := range groups {
 		if g.Group[0] != "" {
 			counts[g.Group[0]] += int(g.N)
@@ -136,23 +146,21 @@ func (f ocsfFinder) rollup(ctx context.Context, accounts []string, where []store
 	return err
 }
 
-// scan reads the documents that where leaves.
-func (f ocsfFinder) scan(ctx context.Context, q securityhub.CountV2, where []store.Condition, matches func(finding.Finding) bool, counts map[string]int) error {
-	field, ok := filter.OCSFField(filter.String, q.Field)
+// scan reads the documents that q leaves.
+func (f ocsfFinder) scan(ctx context.Context, q store.FindingQuery, name string, matches func(finding.Finding) bool, counts map[string]int) error {
+	field, ok := filter.OCSFField(filter.String, name)
 	if !ok {
-		return fault.Errorf(fault.Invalid, "read GroupByField", "findings cannot be grouped by %q", clipped(q.Field))
+		return fault.Errorf(fault.Invalid, "read GroupByField", "findings cannot be grouped by %q", clipped(name))
 	}
-	page, err := f.store.QueryFindings(ctx, store.FindingQuery{
-		Accounts: q.Accounts, Where: where, MaxScan: mostCounted, Limit: 1000,
-		Match: func(r store.FindingRecord) bool {
-			if view, ok := viewOf(r); ok && matches(view) {
-				for _, v := range valuesOf(view, field) {
-					counts[v]++
-				}
+	q.Match = func(r store.FindingRecord) bool {
+		if view, ok := viewOf(r); ok && matches(view) {
+			for _, v := range valuesOf(view, field) {
+				counts[v]++
 			}
-			return false // counted, and not kept
-		},
-	})
+		}
+		return false // counted, and not kept
+	}
+	page, err := f.store.QueryFindings(ctx, q)
 	if err == nil && page.Next != "" {
 		err = fault.Errorf(fault.Invalid, "count findings", "more than %d findings would have to be read", mostCounted).
 			WithHint("narrow the filters by account, region, severity, status or time")

@@ -23,10 +23,10 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	if first, err := s.store.AuditEntries(ctx, 0, 1); err == nil && len(first) == 1 {
 		since = first[0].At // the first start of this installation
 	}
-	find := finder{s.store, s.stages.triage.Drain, s.clock}
+	find := finder{s.store, s.stages.triage.Drain, s.clock, s.unseen}
 	units := &targets{s.cfg.Organization, s.live, s.gate.ReadOnly(awsapi.Identity{SessionName: "parry-units"})}
 	hub, err := securityhub.New(securityhub.Config{
-		FinderV2: ocsfFinder{s.store, s.stages.triage.Drain, s.clock},
+		FinderV2: ocsfFinder{s.store, s.stages.triage.Drain, s.clock, s.unseen},
 		Units: func(ctx context.Context, unit string) ([]string, error) {
 			return units.accounts(ctx, []string{unit}, true, nil)
 		},

@@ -9,6 +9,7 @@ import (
 	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/ingest/organization"
 	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/triage"
 )
 
@@ -31,6 +32,17 @@ func (s *Server) openOrganization(ctx context.Context) error {
 	}
 	s.live.Set(org.Merge(listed, members))
 	return nil
+}
+
+// unseen gives the accounts whose findings Security Hub's API and insights leave out.
+func (s *Server) unseen(ctx context.Context) ([]string, error) {
+	var out []string
+	for _, a := range s.live.Accounts() {
+		if a.State.Unseen() {
+			out = append(out, a.ID)
+		}
+	}
+	return store.MostFindings(ctx, s.store, out)
 }
 
 // buildOrganization makes what follows the organization and finds out coverage.

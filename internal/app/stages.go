@@ -121,7 +121,7 @@ func (s *Server) buildIntake(t *stages) error {
 	}
 	if t.insight, err = insight.NewDesk(insight.Config{
 		Store: s.store, Drain: t.triage.Drain, Managed: managed, Account: s.cfg.Organization.HubAccount,
-		Partition: s.cfg.Organization.Partition, Region: s.cfg.Organization.HomeRegion, IDs: s.ids, Clock: s.clock,
+		Partition: s.cfg.Organization.Partition, Region: s.cfg.Organization.HomeRegion, IDs: s.ids, Clock: s.clock, Unseen: s.unseen,
 	}); err != nil {
 		return err
 	}

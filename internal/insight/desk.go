@@ -39,10 +39,12 @@ type Config struct {
 	Managed []Insight
 	// Account is the one that insights and actions belong to.
 	Account   string
-	Partition string        // default: aws
-	Region    string        // of what is made without one; default: us-east-1
-	IDs       service.IDs   // default: random
-	Clock     service.Clock // default: the system's
+	Partition string // default: aws
+	Region    string // of what is made without one; default: us-east-1
+	// Unseen gives accounts whose findings count in no insight. Default: none.
+	Unseen func(ctx context.Context) ([]string, error)
+	IDs    service.IDs   // default: random
+	Clock  service.Clock // default: the system's
 }
 
 // Desk keeps insights and actions. It is safe for concurrent use.
@@ -52,6 +54,9 @@ type Desk struct{ cfg Config }
 func NewDesk(cfg Config) (*Desk, error) {
 	if cfg.Store == nil || cfg.Drain == nil || cfg.Account == "" {
 		return nil, fault.Errorf(fault.Internal, "make insight desk", "store, drain and account are required")
+	}
+	if cfg.Unseen == nil {
+		cfg.Unseen = func(context.Context) ([]string, error) { return nil, nil }
 	}
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
@@ -295,7 +300,11 @@ func (d *Desk) Results(ctx context.Context, i Insight, accounts []string) ([]Res
 	if _, err := d.cfg.Drain(ctx); err != nil {
 		return nil, err
 	}
-	q := store.GroupQuery{Accounts: accounts, Filter: i.Filters, At: d.now(), By: i.GroupBy, Limit: MaxResults}
+	without, err := d.cfg.Unseen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := store.GroupQuery{Accounts: accounts, WithoutAccounts: without, Filter: i.Filters, At: d.now(), By: i.GroupBy, Limit: MaxResults}
 	if i.column != "" {
 		q.By = i.column
 	}

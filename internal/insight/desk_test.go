@@ -38,11 +38,12 @@ func (c *countingIDs) NewID(prefix string) string {
 	return fmt.Sprintf("%s-%020d", prefix, c.n)
 }
 
-func setup(t *testing.T) (*insight.Desk, *store.Store) {
+func setup(t *testing.T, unseen ...string) (*insight.Desk, *store.Store) {
 	t.Helper()
 	db := storetest.SQLite(t)
 	desk, err := insight.NewDesk(insight.Config{
 		Store: db, Drain: func(context.Context) (int, error) { return 0, nil }, Managed: managed(t), Account: hub, Region: "us-west-1", IDs: &countingIDs{}, Clock: db.Clock(),
+		Unseen: func(context.Context) ([]string, error) { return unseen, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +215,27 @@ func TestEventsAreAWS(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ada action.created", "olga action.invoked", "olga action.invoked"}, actions); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestAnInsightLeavesOutAccountsThatAreGone: with counters, with documents, and in what is
+// sent to an action.
+func TestAnInsightLeavesOutAccountsThatAreGone(t *testing.T) {
+	t.Parallel()
+	const gone = "999900001111"
+	desk, db := setup(t, gone)
+	put(t, db, "there", nil)
+	put(t, db, "gone", map[string]any{"AwsAccountId": gone})
+	for _, by := range []string{"AwsAccountId", "Title"} {
+		name := "by " + by
+		i, err := desk.CreateInsight(t.Context(), insight.Change{Name: &name, GroupBy: &by, Filters: json.RawMessage(`{"RecordState": [{"Value": "ACTIVE", "Comparison": "EQUALS"}]}`)}, "", "olga")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := desk.Results(t.Context(), i, store.AllAccounts())
+		if err != nil || len(found) != 1 || found[0].N != 1 || found[0].Value == gone {
+			t.Errorf("%s: %+v %v", by, found, err)
+		}
 	}
 }
 

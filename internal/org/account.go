@@ -49,6 +49,12 @@ func (s State) Out() bool {
 	return s == Suspended || s == PendingClosure || s == Closed || s == Left
 }
 
+// Unseen reports whether AWS shows no findings of an account of this state to the
+// administrator of Security Hub: one that was closed is removed as a member, and one that
+// has left its organization is no longer looked into. Those of a suspended account stay.
+// https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-data-retention.html
+func (s State) Unseen() bool { return s == Closed || s == Left }
+
 // Root is the unit of an account that stands in no organizational unit, as far as
 // that is known: "" is not known.
 const Root = "/"

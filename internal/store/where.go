@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -154,6 +155,29 @@ func (b *builder) scope(op string, accounts []string) error {
 
 // MaxWithout is how many accounts a query can leave out.
 const MaxWithout = 1000
+
+// Counter counts findings: *Store.
+type Counter interface {
+	CountFindings(ctx context.Context, q CountQuery) ([]FindingCount, error)
+}
+
+// MostFindings gives the accounts themselves, or where they are more than a query can
+// leave out those of them that have the most findings.
+func MostFindings(ctx context.Context, counter Counter, accounts []string) ([]string, error) {
+	if len(accounts) <= MaxWithout {
+		return accounts, nil
+	}
+	counts, err := counter.CountFindings(ctx, CountQuery{Accounts: accounts, GroupBy: []string{"account"}})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, MaxWithout)
+	for _, c := range counts[:min(len(counts), MaxWithout)] {
+		out = append(out, c.Group[0])
+	}
+	slices.Sort(out)
+	return out, nil
+}
 
 // without leaves accounts out.
 func (b *builder) without(op string, accounts []string) error {

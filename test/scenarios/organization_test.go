@@ -208,8 +208,15 @@ func TestAnAccountsLifeIsFollowed(t *testing.T) {
 	poll(t, patience, func() string { return fmt.Sprintf("%+v", l.shown(execution)) }, func(context.Context) bool {
 		return slices.ContainsFunc(l.shown(execution).StepExecutions, func(s shownStep) bool { return s.StepName == "Look" && s.StepStatus == "Waiting" })
 	})
+	l.importAll([]document{{
+		"SchemaVersion": "2018-10-08", "Id": "life-" + fresh, "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": "security-control/EC2.7", "AwsAccountId": fresh,
+		"CreatedAt": "2026-03-04T10:00:00Z", "UpdatedAt": "2026-03-04T10:00:00Z", "Title": "t", "Description": "d", "Severity": document{"Label": "LOW"}, "Types": []string{"Effects/Data Exposure"},
+		"Resources": []document{{"Type": "AwsAccount", "Id": "AWS::::Account:" + fresh}}, "Compliance": document{"Status": "PASSED"},
+	}})
+	l.findings(fresh, 1)
 	w.organizations(t, "CloseAccount", document{"AccountId": fresh})
 	l.sync()
+	l.findings(fresh, 1) // AWS shows an administrator those of a suspended account
 	l.heard("Parry Account Suspended", fresh)
 	l.heard("Parry Coverage Lost", fresh)
 	l.member(fresh, "AccountSuspended")
@@ -237,12 +244,25 @@ func TestAnAccountsLifeIsFollowed(t *testing.T) {
 	})
 	l.heard("Parry Account Left", fresh)
 	l.member(fresh, "")
+	l.findings(fresh, 0)
+	if list, err := l.parry(t, l.endpoint, "finding", "list", "--account", fresh, "-o", "json"); err != nil || !strings.Contains(string(list), "life-"+fresh) {
+		t.Errorf("whoever asks Parry for the account sees what it left: %v %s", err, list)
+	}
 	out, err := l.parry(t, l.endpoint, "org", "show", fresh)
 	if err != nil {
 		t.Fatal(err)
 	}
 	says(t, "org show", string(out), "left the organization", "joined, in unit /", "moved: / -> "+name, "state: ACTIVE -> SUSPENDED")
 	t.Logf("parry org show:\n%s", out)
+}
+
+// findings counts what Security Hub's API has of an account.
+func (l *live) findings(account string, want int) {
+	l.t.Helper()
+	out := decode[struct{ Findings []document }](l.t, l.aws("olga", "securityhub", "get-findings", "--filters", text(l.t, document{"AwsAccountId": []document{{"Value": account, "Comparison": "EQUALS"}}})))
+	if len(out.Findings) != want {
+		l.t.Errorf("%d findings of account %s, want %d", len(out.Findings), account, want)
+	}
 }
 
 // TestARoleThatIsGoneIsLostCoverage: it is shown, told of once, and makes the command

@@ -73,7 +73,7 @@ func (h *Handler) memberOf(a org.Account) member {
 // members gives the accounts that p may see, by id, without the administrator's own.
 func (h *Handler) members(p auth.Principal) []org.Account {
 	all := slices.DeleteFunc(slices.Clone(h.cfg.Accounts()), func(a org.Account) bool {
-		return a.ID == h.cfg.Account || a.State == org.Left || !p.Covers(a.ID)
+		return a.ID == h.cfg.Account || a.State.Unseen() || !p.Covers(a.ID)
 	})
 	slices.SortFunc(all, func(a, b org.Account) int { return strings.Compare(a.ID, b.ID) })
 	return all
