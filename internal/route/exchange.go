@@ -57,6 +57,7 @@ type Exchange struct {
 	cfg   ExchangeConfig
 	buses atomic.Pointer[map[string]*lines]
 	mu    sync.Mutex // for Use
+	tails tails
 }
 
 // lines are what is in force on one bus.
@@ -335,6 +336,9 @@ func (x *Exchange) post(ctx context.Context, on string, items []item, c cause) e
 	now := x.cfg.Clock.Now()
 	posted := make([]*bus.Posted, 0, len(items))
 	for _, it := range items {
+		if c.replay == "" {
+			x.tails.show(on, it.raw)
+		}
 		s := x.sort(ctx, l, it.text, it.id, c)
 		if on == store.DefaultBus && x.cfg.Rules != nil && x.cfg.Rules.wants(it.text) {
 			s.targets = append(s.targets, bus.Ref{Rule: configured, Target: configured, Address: configured})

@@ -82,7 +82,7 @@ func (e Entry) envelope(id string) ([]byte, error) {
 // rules of parry.yaml do not know of. Whatever cannot be read was refused by them.
 func (x *Exchange) Publish(ctx context.Context, payload []byte) error {
 	l := (*x.buses.Load())[store.DefaultBus]
-	if l == nil || l.patterns.Len() == 0 {
+	if l == nil || l.patterns.Len() == 0 && !x.tails.watched() {
 		return nil
 	}
 	var events []json.RawMessage
@@ -103,6 +103,7 @@ func (x *Exchange) Publish(ctx context.Context, payload []byte) error {
 		if err != nil || json.Unmarshal(raw, &e) != nil {
 			continue
 		}
+		x.tails.show(store.DefaultBus, raw)
 		c := cause{parry: e.Parry != nil}
 		if e.Parry != nil {
 			c.hops = e.Parry.Hops

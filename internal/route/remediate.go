@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/pattern"
@@ -51,15 +52,8 @@ func (h *handling) request(r Rule, playbook string, f finding.Finding) (string, 
 			return "no playbook answers its control", nil
 		}
 	}
-	switch {
-	case f.ID().IsZero():
-		return "the finding has no identity", nil
-	case f.Record() == finding.Archived:
-		return "the finding is archived", nil
-	case f.Workflow() == finding.Suppressed || f.Workflow() == finding.Resolved:
-		return "the finding's workflow is " + string(f.Workflow()), nil
-	case f.Compliance() == finding.Passed:
-		return "the check has passed", nil
+	if why := unfit(f); why != "" {
+		return why, nil
 	}
 	last, err := h.stage.last(h, f.ID(), playbook)
 	if err != nil {
@@ -79,6 +73,21 @@ func (h *handling) request(r Rule, playbook string, f finding.Finding) (string, 
 	return "", h.send(store.TopicPlan, string(id), remediation.Request{
 		ID: id, Kind: remediation.KindFix, Finding: f.ID(), Playbook: playbook, RequestedBy: by,
 	})
+}
+
+// unfit says why a finding asks for no remediation, "" when it does.
+func unfit(f finding.Finding) string {
+	switch {
+	case f.ID().IsZero():
+		return "the finding has no identity"
+	case f.Record() == finding.Archived:
+		return "the finding is archived"
+	case f.Workflow() == finding.Suppressed || f.Workflow() == finding.Resolved:
+		return "the finding's workflow is " + string(f.Workflow())
+	case f.Compliance() == finding.Passed:
+		return "the check has passed"
+	}
+	return ""
 }
 
 // settled says why the last remediation leaves nothing to do, "" when there is to. A
@@ -204,7 +213,7 @@ func (h *handling) parseFindings() ([]single, error) {
 		}
 		one := single{finding: f, matched: h.matched}
 		if len(detail.Findings) > 1 {
-			text, err := h.alone(raw)
+			text, err := aloneIn(h.event, raw)
 			if err != nil {
 				return nil, fault.Terminal(fault.Errorf(fault.Invalid, op, "findings[%d]: %w", i, err))
 			}
@@ -217,10 +226,10 @@ func (h *handling) parseFindings() ([]single, error) {
 	return out, nil
 }
 
-// alone gives the event with one finding only.
-func (h *handling) alone(raw json.RawMessage) ([]byte, error) {
+// aloneIn gives an event with one of its findings only.
+func aloneIn(event bus.Event, raw json.RawMessage) ([]byte, error) {
 	var detail map[string]json.RawMessage
-	if err := json.Unmarshal(h.event.Detail, &detail); err != nil {
+	if err := json.Unmarshal(event.Detail, &detail); err != nil {
 		return nil, err
 	}
 	list, err := json.Marshal([]json.RawMessage{raw})
@@ -228,7 +237,6 @@ func (h *handling) alone(raw json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	detail["findings"] = list
-	event := h.event
 	if event.Detail, err = json.Marshal(detail); err != nil {
 		return nil, err
 	}
