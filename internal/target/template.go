@@ -26,12 +26,12 @@ const (
 func predefined() []string { return []string{ruleARN, ruleName, ingestionTime, eventOnly, eventJSON} }
 
 // placeholder is what is taken for a variable in a template.
-var placeholder = regexp.MustCompile(`<[A-Za-z0-9_.\-]+>`)
+var placeholder = regexp.MustCompile(`^<[A-Za-z0-9_.\-]+>`)
 
 // template is an InputTransformer, compiled.
 type template struct {
 	parts    []part
-	names    []string // of variables with a path, as paths has them
+	names    []string // of the variables that are used: first those of paths, then the others
 	paths    []Path
 	raw      bool // AWS's own way of filling in
 	warnings []string
@@ -41,6 +41,7 @@ type template struct {
 type part struct {
 	text     string
 	variable string // "" after the last text
+	index    int    // of the variable in the template's names
 	quoted   bool   // the variable is in a JSON string
 }
 
@@ -71,7 +72,7 @@ func (t InputTransformer) compile(id string, o Options) (*template, error) {
 	return out, out.define(t.InputPathsMap, used, id)
 }
 
-// define takes over the paths of the variables that are used.
+// define takes over the paths of the variables that are used, and numbers all of them.
 func (t *template) define(paths map[string]string, used map[string]bool, id string) error {
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		if len(name) > MaxVariableName || !variablePattern.MatchString(name) {
@@ -91,6 +92,15 @@ func (t *template) define(paths map[string]string, used map[string]bool, id stri
 			t.names, t.paths = append(t.names, name), append(t.paths, p)
 		}
 	}
+	for i, p := range t.parts {
+		if p.variable == "" {
+			continue
+		}
+		if !slices.Contains(t.names, p.variable) {
+			t.names = append(t.names, p.variable)
+		}
+		t.parts[i].index = slices.Index(t.names, p.variable)
+	}
 	return nil
 }
 
@@ -106,7 +116,7 @@ func split(text string) []part {
 		case c == '"':
 			quoted = !quoted
 		case c == '<':
-			if found := placeholder.FindString(text[at:]); found != "" && strings.HasPrefix(text[at:], found) {
+			if found := placeholder.FindString(text[at:]); found != "" {
 				parts = append(parts, part{text: text[begin:at], variable: found[1 : len(found)-1], quoted: quoted})
 				at += len(found)
 				begin = at
@@ -171,21 +181,22 @@ func notJSON(id string, err error) error {
 
 // render fills in. Everything that it takes in is JSON already.
 func (t *template) render(event []byte, m Meta) ([]byte, error) {
-	found, err := find(event, t.paths)
+	values, err := find(event, t.paths)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range t.names[len(t.paths):] {
+		value, err := builtin(name, event, m)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
 	}
 	var out []byte
 	for _, p := range t.parts {
 		out = append(out, p.text...)
 		if p.variable != "" {
-			var value jsontext.Value
-			if i := slices.Index(t.names, p.variable); i >= 0 {
-				value = found[i]
-			} else if value, err = builtin(p.variable, event, m); err != nil {
-				return nil, err
-			}
-			out = t.fill(out, value, p.quoted)
+			out = t.fill(out, values[p.index], p.quoted)
 		}
 		if len(out) > MaxOutput {
 			return nil, tooLong()
