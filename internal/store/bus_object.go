@@ -234,28 +234,17 @@ func (s *Store) scanBusObject(kind BusKind) func(scanner) (BusObject, error) {
 	}
 }
 
-// ListBusObjects gives a page of a kind on a bus whose names begin with prefix, by name.
-func (s *Store) ListBusObjects(ctx context.Context, kind BusKind, bus, prefix string, limit int, cursor string) ([]BusObject, string, error) {
-	const op = "list objects of the bus"
-	prefix = text(prefix, maxID)
-	by, after := "name of "+string(kind)+" on "+bus+" from "+prefix, ""
-	if cursor != "" {
-		p, err := decodePosition(cursor, by, []columnType{textColumn})
-		if err != nil {
-			return nil, "", err
-		}
-		after, _ = p.Values[0].(string)
-	}
-	n := pageSize(limit)
+// ListBusObjects gives up to n of a kind on a bus whose names begin with prefix and come
+// after a name, in the order of names, and reports whether there are more.
+func (s *Store) ListBusObjects(ctx context.Context, kind BusKind, bus, prefix, after string, n int) (page []BusObject, more bool, err error) {
+	n, prefix = pageSize(n), text(prefix, maxID)
 	// What begins with the prefix lies before the prefix with the last of all characters.
-	args := []any{string(kind), text(bus, maxID), after, prefix, prefix + "\U0010FFFF", int64(n + 1)}
-	out, err := collect(ctx, s.execution.Read, s.q.BusPage, args, s.scanBusObject(kind))
-	if err != nil || len(out) <= n {
-		return out, "", s.fail(op, err)
+	args := []any{string(kind), text(bus, maxID), text(after, maxID), prefix, prefix + "\U0010FFFF", int64(n + 1)}
+	page, err = collect(ctx, s.execution.Read, s.q.BusPage, args, s.scanBusObject(kind))
+	if len(page) > n {
+		page, more = page[:n], true
 	}
-	out = out[:n]
-	next, err := position{Order: by, Values: []any{out[n-1].Name}}.encode()
-	return out, next, s.fail(op, err)
+	return page, more, s.fail("list objects of the bus", err)
 }
 
 // AllBusObjects gives every object of a kind on every bus to each, in the order of bus

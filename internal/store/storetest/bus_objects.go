@@ -109,7 +109,7 @@ func busLimit(t *testing.T, s *store.Store) {
 	if made != most || full != 12-most {
 		t.Errorf("%d made, %d refused", made, full)
 	}
-	all, _, err := s.ListBusObjects(ctx, store.BusKindRule, "default", "", 0, "")
+	all, _, err := s.ListBusObjects(ctx, store.BusKindRule, "default", "", "", 0)
 	ok(t, err)
 	sentinel(t, s.CreateBusObject(ctx, all[0], most, store.Effects{}), store.ErrExists) // not: the limit is reached
 	ok(t, s.CreateBusObject(ctx, busObject(store.BusKindRule, "other", "r", 1), most, store.Effects{}))
@@ -127,15 +127,16 @@ func busPaged(t *testing.T, s *store.Store) {
 	}
 	ok(t, s.CreateBusObject(ctx, busObject(store.BusKindRule, "other", "a-9", 9), 50, store.Effects{}))
 	walk := func(bus, prefix string) (names []string) {
-		for cursor := ""; ; {
-			page, next, err := s.ListBusObjects(ctx, store.BusKindRule, bus, prefix, 2, cursor)
+		for after := ""; ; {
+			page, more, err := s.ListBusObjects(ctx, store.BusKindRule, bus, prefix, after, 2)
 			ok(t, err)
 			for _, o := range page {
 				names = append(names, o.Name)
 			}
-			if cursor = next; next == "" {
+			if !more {
 				return names
 			}
+			after = page[len(page)-1].Name
 		}
 	}
 	same(t, []string{"A-3", "a-1", "a-10", "a-2", "a-é", "a_4", "b-1"}, walk("default", ""))
@@ -143,12 +144,6 @@ func busPaged(t *testing.T, s *store.Store) {
 	same(t, []string{"a-1", "a-10"}, walk("default", "a-1"))
 	same(t, []string{"a-9"}, walk("other", ""))
 	same(t, 0, len(walk("default", "z")))
-	_, next, err := s.ListBusObjects(ctx, store.BusKindRule, "default", "a-", 2, "")
-	ok(t, err)
-	for _, other := range []struct{ bus, prefix string }{{"other", "a-"}, {"default", ""}} {
-		_, _, err = s.ListBusObjects(ctx, store.BusKindRule, other.bus, other.prefix, 2, next)
-		code(t, err, fault.Invalid)
-	}
 }
 
 func busAll(t *testing.T, s *store.Store) {
