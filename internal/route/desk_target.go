@@ -1,0 +1,255 @@
+package route
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/target"
+)
+
+// TargetFailure is a target that was not put.
+type TargetFailure struct {
+	ID, Code, Message string
+}
+
+// PutTargets puts targets at a rule, over those with the same ids. What one of them fails
+// with keeps none of the others; what is no target at all refuses the request.
+func (d *Desk) PutTargets(ctx context.Context, bus, rule string, targets []target.Target, by string) ([]TargetFailure, error) {
+	bus, err := d.BusName(bus)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, t := range targets {
+		if err := t.Validate(d.cfg.Account); err != nil {
+			return nil, say(err, "%s", withHint(plain(err)))
+		}
+		if seen[t.ID] {
+			return nil, wrong("Target id %s is in the request more than once.", t.ID)
+		}
+		seen[t.ID] = true
+	}
+	if r, err := d.Rule(ctx, bus, rule); err != nil {
+		return nil, err
+	} else if r.Configured {
+		return nil, managed(r)
+	}
+	good, failed, err := d.allowed(ctx, bus, targets)
+	if err != nil || len(good) == 0 {
+		return failed, err
+	}
+	_, err = d.changeRule(ctx, bus, rule, "event_targets.put", by, func(r *StoredRule) error {
+		for _, t := range good {
+			if i := slices.IndexFunc(r.Targets, func(has target.Target) bool { return has.ID == t.ID }); i >= 0 {
+				r.Targets[i] = t
+				continue
+			}
+			r.Targets = append(r.Targets, t)
+		}
+		return r.checkTargets()
+	})
+	return failed, err
+}
+
+// plain gives a fault without what was being attempted.
+func plain(err error) error {
+	if e, ok := err.(*fault.Error); ok && e.Err != nil { //nolint:errorlint // what it wraps says something else
+		return &fault.Error{Code: e.Code, Err: e.Err, Hint: e.Hint}
+	}
+	return err
+}
+
+func (r *StoredRule) checkTargets() error {
+	size := 0
+	for _, t := range r.Targets {
+		size += len(targetText(t))
+	}
+	switch {
+	case len(r.Targets) > MaxTargets:
+		return full("The requested resource exceeds the maximum number allowed: a rule has at most %d targets.", MaxTargets)
+	case size > maxTargets:
+		return full("The requested resource exceeds the maximum allowed: all targets of a rule together have at most %d bytes.", maxTargets)
+	}
+	return nil
+}
+
+func targetText(t target.Target) string {
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return t.ID // What is kept as it came was read as JSON.
+	}
+	return string(raw)
+}
+
+// allowed divides targets into those that a rule on a bus may have, and the others.
+func (d *Desk) allowed(ctx context.Context, bus string, targets []target.Target) (good []target.Target, failed []TargetFailure, err error) {
+	for _, t := range targets {
+		err := d.cfg.Allow(ctx, bus, t)
+		if err == nil {
+			good = append(good, t)
+			continue
+		}
+		f := TargetFailure{ID: t.ID, Message: withHint(plain(err))}
+		switch fault.CodeOf(err) {
+		case fault.NotFound:
+			f.Code = "ResourceNotFoundException"
+		case fault.Denied:
+			f.Code = "AccessDeniedException"
+		case fault.Invalid:
+			f.Code = "ValidationException"
+		default:
+			return nil, nil, err
+		}
+		failed = append(failed, f)
+	}
+	return good, failed, nil
+}
+
+// RemoveTargets takes targets from a rule. Ids that it does not have are gone already.
+func (d *Desk) RemoveTargets(ctx context.Context, bus, rule string, ids []string, by string) error {
+	_, err := d.changeRule(ctx, bus, rule, "event_targets.removed", by, func(r *StoredRule) error {
+		r.Targets = slices.DeleteFunc(r.Targets, func(t target.Target) bool { return slices.Contains(ids, t.ID) })
+		return nil
+	})
+	return err
+}
+
+// Targets gives a page of the targets of a rule by id, and the id behind which the next
+// begins.
+func (d *Desk) Targets(ctx context.Context, bus, rule string, p Paging) ([]target.Target, string, error) {
+	r, err := d.Rule(ctx, bus, rule)
+	if err != nil {
+		return nil, "", err
+	}
+	page, next := cut(r.Targets, p, func(t target.Target) string { return t.ID })
+	return page, next, nil
+}
+
+// RulesOf gives a page of the rules of a bus that have a target.
+func (d *Desk) RulesOf(ctx context.Context, bus, arn string, p Paging) ([]StoredRule, string, error) {
+	return d.Rules(ctx, bus, p, func(r StoredRule) bool {
+		return slices.ContainsFunc(r.Targets, func(t target.Target) bool { return t.ARN == arn })
+	})
+}
+
+// missingMembers gives what an event lacks of the members that each on a bus has.
+func missingMembers(event []byte) (missing []string) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(event, &members) != nil {
+		return []string{"an object"}
+	}
+	for _, name := range []string{"id", "account", "source", "time", "region", "resources", "detail-type"} {
+		if _, ok := members[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// Book is what events are held against, as it is stored.
+type Book struct {
+	// Revision is the store's when reading began: what changed later moves it.
+	Revision int64
+	Buses    []EventBus
+	Rules    []StoredRule // enabled
+	Archives []Archive
+}
+
+// keptRule is a rule that was read, and the row that it was read of.
+type keptRule struct {
+	head store.BusHead
+	rule StoredRule
+}
+
+// fewRules is how many rules are read one by one before all are.
+const fewRules = 50
+
+// Book reads what is in force. Rules that did not change since the last time are not read
+// again.
+func (d *Desk) Book(ctx context.Context) (b Book, err error) {
+	if b.Revision, err = d.cfg.Pages.BusRevision(ctx); err != nil {
+		return b, err
+	}
+	for p := (Paging{}); ; {
+		page, next, err := d.Buses(ctx, p)
+		if err != nil {
+			return b, err
+		}
+		b.Buses = append(b.Buses, page...)
+		if p.After = next; next == "" {
+			break
+		}
+	}
+	err = d.cfg.Pages.AllBusObjects(ctx, store.BusKindArchive, func(o store.BusObject) error {
+		a, err := d.archive(o)
+		b.Archives = append(b.Archives, a)
+		return err
+	})
+	if err != nil {
+		return b, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.refresh(ctx); err != nil {
+		return b, err
+	}
+	for _, k := range d.kept {
+		if k.rule.Enabled() {
+			b.Rules = append(b.Rules, k.rule)
+		}
+	}
+	return b, nil
+}
+
+// refresh reads the rules that are not kept as they are now, and forgets those that are
+// gone.
+func (d *Desk) refresh(ctx context.Context) error {
+	heads, err := d.cfg.Pages.BusHeads(ctx, store.BusKindRule)
+	if err != nil {
+		return err
+	}
+	next := make(map[store.BusKey]keptRule, len(heads))
+	var stale []store.BusKey
+	for _, h := range heads {
+		if k, ok := d.kept[h.BusKey]; ok && k.head == h {
+			next[h.BusKey] = k
+			continue
+		}
+		stale = append(stale, h.BusKey)
+	}
+	keep := func(o store.BusObject) error {
+		r, err := d.storedRule(o)
+		next[o.BusKey] = keptRule{o.BusHead, r}
+		return err
+	}
+	if len(stale) > fewRules {
+		err = d.cfg.Pages.AllBusObjects(ctx, store.BusKindRule, keep)
+	} else {
+		err = d.readRules(ctx, stale, keep)
+	}
+	if err != nil {
+		return err
+	}
+	d.kept = next
+	return nil
+}
+
+func (d *Desk) readRules(ctx context.Context, keys []store.BusKey, keep func(store.BusObject) error) error {
+	for _, k := range keys {
+		o, err := d.cfg.Store.BusObject(ctx, k)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		if err == nil {
+			err = keep(o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
