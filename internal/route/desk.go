@@ -56,8 +56,6 @@ type DeskStore interface {
 type DeskPages interface {
 	ListBusObjects(ctx context.Context, kind store.BusKind, bus, prefix, after string, n int) ([]store.BusObject, bool, error)
 	AllBusObjects(ctx context.Context, kind store.BusKind, each func(store.BusObject) error) error
-	BusHeads(ctx context.Context, kind store.BusKind) ([]store.BusHead, error)
-	BusRevision(ctx context.Context) (int64, error)
 }
 
 // DeskArchives reads and empties what archives hold.
@@ -77,6 +75,9 @@ type DeskConfig struct {
 	Configured []Rule
 	// Account, Partition (default: aws) and Region are those of ARNs.
 	Account, Partition, Region string
+	// Organization gives the id of the organization that an account is a member of, "" for
+	// none. Default: it is not known of any, and no condition on it is met.
+	Organization func(account string) string
 	// IDs makes the unique parts of ARNs. Default: random.
 	IDs   service.IDs
 	Clock service.Clock // default: the system's
@@ -88,8 +89,7 @@ type DeskConfig struct {
 type Desk struct {
 	cfg        DeskConfig
 	configured map[string]StoredRule
-	mu         sync.Mutex // for kept
-	kept       map[store.BusKey]keptRule
+	policies   sync.Map // of buses that there are, by name: heldPolicy
 }
 
 // NewDesk makes a Desk.
@@ -106,7 +106,7 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 	if cfg.IDs == nil {
 		cfg.IDs = service.RandomIDs{}
 	}
-	d := &Desk{cfg: cfg, configured: map[string]StoredRule{}, kept: map[store.BusKey]keptRule{}}
+	d := &Desk{cfg: cfg, configured: map[string]StoredRule{}}
 	for _, r := range cfg.Configured {
 		d.configured[r.Name] = d.ofConfig(r)
 	}

@@ -11,41 +11,24 @@ import (
 	"github.com/parry-security/parry/internal/store"
 )
 
-// Archive keeps events of a bus.
-type Archive struct {
-	Name, ARN string
-	archiveDoc
-	CreatedAt time.Time
-	// Rev is another one after every change, see StoredRule.
-	Rev  int64
-	head store.BusHead
-}
+// ArchiveARN gives the ARN of an archive.
+func (d *Desk) ArchiveARN(name string) string { return d.arn("archive/" + name) }
 
-// archiveDoc is what is kept of an archive, beside its events.
-type archiveDoc struct {
-	Bus         string `json:"bus"`
-	Description string `json:"description,omitempty"`
-	Pattern     string `json:"pattern,omitempty"` // "" takes every event
-	// RetentionDays is how long events are kept; 0 is for ever.
-	RetentionDays int       `json:"retention_days"`
-	UpdatedAt     time.Time `json:"updated_at,omitzero"`
-}
-
-func (d *Desk) archive(o store.BusObject) (Archive, error) {
-	a := Archive{Name: o.Name, ARN: d.arn("archive/" + o.Name), CreatedAt: o.CreatedAt, Rev: revOf(o.BusHead), head: o.BusHead}
-	return a, unmarshal(o, &a.archiveDoc)
+// head is the row of a.
+func (a StoredArchive) head() store.BusHead {
+	return store.BusHead{BusKey: store.BusKey{Kind: store.BusKindArchive, Name: a.Name}, CreatedAt: a.CreatedAt, Rev: a.Rev}
 }
 
 // Archive gives an archive.
-func (d *Desk) Archive(ctx context.Context, name string) (Archive, error) {
+func (d *Desk) Archive(ctx context.Context, name string) (StoredArchive, error) {
 	o, err := d.cfg.Store.BusObject(ctx, store.BusKey{Kind: store.BusKindArchive, Name: name})
 	if errors.Is(err, store.ErrNotFound) {
-		return Archive{}, say(store.ErrNotFound, "Archive %s does not exist.", name)
+		return StoredArchive{}, say(store.ErrNotFound, "Archive %s does not exist.", name)
 	}
 	if err != nil {
-		return Archive{}, err
+		return StoredArchive{}, err
 	}
-	return d.archive(o)
+	return ReadArchive(o)
 }
 
 // ArchiveSize gives how many events an archive has, and their bytes as they are stored.
@@ -62,7 +45,7 @@ type ArchiveChange struct {
 // maxRetentionDays is a hundred years: beyond lies the end of time for a database.
 const maxRetentionDays = 36_500
 
-func (c ArchiveChange) apply(doc *archiveDoc) error {
+func (c ArchiveChange) apply(doc *StoredArchive) error {
 	if c.Description != nil {
 		doc.Description = *c.Description
 	}
@@ -70,7 +53,7 @@ func (c ArchiveChange) apply(doc *archiveDoc) error {
 		if *c.RetentionDays > maxRetentionDays {
 			return wrong("RetentionDays is at most %d; 0 keeps events for ever.", maxRetentionDays)
 		}
-		doc.RetentionDays = *c.RetentionDays
+		doc.Days = *c.RetentionDays
 	}
 	if c.Pattern != nil {
 		doc.Pattern = *c.Pattern
@@ -82,26 +65,25 @@ func (c ArchiveChange) apply(doc *archiveDoc) error {
 }
 
 // CreateArchive makes an archive of the bus that source, an ARN, names.
-func (d *Desk) CreateArchive(ctx context.Context, name, source string, c ArchiveChange, by string) (Archive, error) {
+func (d *Desk) CreateArchive(ctx context.Context, name, source string, c ArchiveChange, by string) (StoredArchive, error) {
 	b, err := d.Bus(ctx, source)
 	if err != nil {
-		return Archive{}, err
+		return StoredArchive{}, err
 	}
 	now := d.now()
-	a := Archive{Name: name, ARN: d.arn("archive/" + name), archiveDoc: archiveDoc{Bus: b.Name, UpdatedAt: now}, CreatedAt: now}
-	a.head = store.BusHead{BusKey: store.BusKey{Kind: store.BusKindArchive, Name: name}, CreatedAt: now}
-	if err := c.apply(&a.archiveDoc); err != nil {
+	a := StoredArchive{Name: name, Bus: b.Name, CreatedAt: now, UpdatedAt: now, CreatedBy: by}
+	if err := c.apply(&a); err != nil {
 		return a, err
 	}
 	// What a deleted archive of this name left when a node was still filling it.
 	if err := d.emptyArchive(ctx, name); err != nil {
 		return a, err
 	}
-	eff, err := d.audit("event_archive.created", by, a.ARN, a.archiveDoc)
+	eff, err := d.audit("event_archive.created", by, d.ArchiveARN(a.Name), a)
 	if err != nil {
 		return a, err
 	}
-	o, err := marshal(a.head, a.archiveDoc)
+	o, err := marshal(a.head(), a)
 	if err != nil {
 		return a, err
 	}
@@ -122,20 +104,20 @@ func (d *Desk) emptyArchive(ctx context.Context, name string) error {
 }
 
 // UpdateArchive changes an archive; what it has stays.
-func (d *Desk) UpdateArchive(ctx context.Context, name string, c ArchiveChange, by string) (a Archive, err error) {
+func (d *Desk) UpdateArchive(ctx context.Context, name string, c ArchiveChange, by string) (a StoredArchive, err error) {
 	err = again(func() error {
 		if a, err = d.Archive(ctx, name); err != nil {
 			return err
 		}
-		if err := c.apply(&a.archiveDoc); err != nil {
+		if err := c.apply(&a); err != nil {
 			return err
 		}
 		a.UpdatedAt = d.now()
-		eff, err := d.audit("event_archive.updated", by, a.ARN, a.archiveDoc)
+		eff, err := d.audit("event_archive.updated", by, d.ArchiveARN(a.Name), a)
 		if err != nil {
 			return err
 		}
-		o, err := marshal(a.head, a.archiveDoc)
+		o, err := marshal(a.head(), a)
 		if err != nil {
 			return err
 		}
@@ -151,11 +133,11 @@ func (d *Desk) DeleteArchive(ctx context.Context, name, by string) error {
 		if err != nil {
 			return err
 		}
-		eff, err := d.audit("event_archive.deleted", by, a.ARN, a.archiveDoc)
+		eff, err := d.audit("event_archive.deleted", by, d.ArchiveARN(a.Name), a)
 		if err != nil {
 			return err
 		}
-		return d.cfg.Store.DeleteBusObject(ctx, a.head.BusKey, a.head.Rev, eff)
+		return d.cfg.Store.DeleteBusObject(ctx, a.head().BusKey, a.Rev, eff)
 	})
 	if err != nil {
 		return err
@@ -164,7 +146,7 @@ func (d *Desk) DeleteArchive(ctx context.Context, name, by string) error {
 }
 
 // Archives gives a page of the archives by name, of one bus when source names it.
-func (d *Desk) Archives(ctx context.Context, source string, p Paging) ([]Archive, string, error) {
+func (d *Desk) Archives(ctx context.Context, source string, p Paging) ([]StoredArchive, string, error) {
 	bus := ""
 	if source != "" {
 		b, err := d.Bus(ctx, source)
@@ -173,8 +155,8 @@ func (d *Desk) Archives(ctx context.Context, source string, p Paging) ([]Archive
 		}
 		bus = b.Name
 	}
-	return everyPage(ctx, d, store.BusKindArchive, "", p, func(o store.BusObject) (Archive, bool, error) {
-		a, err := d.archive(o)
+	return everyPage(ctx, d, store.BusKindArchive, "", p, func(o store.BusObject) (StoredArchive, bool, error) {
+		a, err := ReadArchive(o)
 		return a, bus == "" || a.Bus == bus, err
 	})
 }
@@ -378,7 +360,7 @@ func (d *Desk) CancelReplay(ctx context.Context, name, by string) (r Replay, err
 func (d *Desk) Replays(ctx context.Context, state, archive string, p Paging) ([]Replay, string, error) {
 	return everyPage(ctx, d, store.BusKindReplay, "", p, func(o store.BusObject) (Replay, bool, error) {
 		r, err := d.replay(o)
-		return r, (state == "" || r.State == state) && (archive == "" || d.arn("archive/"+r.Archive) == archive), err
+		return r, (state == "" || r.State == state) && (archive == "" || d.ArchiveARN(r.Archive) == archive), err
 	})
 }
 

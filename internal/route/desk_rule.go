@@ -8,7 +8,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/pattern"
@@ -19,43 +18,6 @@ import (
 
 // ManagedBy is who manages the rules that are listed and do not change here.
 const ManagedBy = "parry.yaml"
-
-// The states of a rule, AWS's own. AllTrail is like Enabled here: Parry gets the events
-// of CloudTrail that its sources send, all of them.
-const (
-	RuleEnabled  = "ENABLED"
-	RuleDisabled = "DISABLED"
-	RuleAllTrail = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
-)
-
-// StoredRule is a rule of a bus with its targets.
-type StoredRule struct {
-	Bus, Name, ARN string
-	ruleDoc
-	CreatedAt time.Time
-	// Rev is another one after every change, also when a rule of the name was deleted
-	// and made anew.
-	Rev int64
-	// Configured rules are those of parry.yaml.
-	Configured bool
-	head       store.BusHead
-}
-
-// ruleDoc is what is kept of a rule.
-type ruleDoc struct {
-	Pattern     string            `json:"pattern,omitempty"`
-	Schedule    string            `json:"schedule,omitempty"`
-	State       string            `json:"state"`
-	Description string            `json:"description,omitempty"`
-	RoleARN     string            `json:"role_arn,omitempty"`
-	Tags        map[string]string `json:"tags,omitempty"`
-	Targets     []target.Target   `json:"targets,omitempty"`
-	CreatedBy   string            `json:"created_by"` // account
-	UpdatedAt   time.Time         `json:"updated_at,omitzero"`
-}
-
-// Enabled reports whether the rule is in force.
-func (r StoredRule) Enabled() bool { return r.State != RuleDisabled }
 
 // RuleARN gives the ARN of a rule.
 func (d *Desk) RuleARN(bus, name string) string {
@@ -72,9 +34,9 @@ func noRule(bus, name string) error {
 // ofConfig shows a rule of parry.yaml as one of the default bus.
 func (d *Desk) ofConfig(r Rule) StoredRule {
 	out := StoredRule{Bus: store.DefaultBus, Name: r.Name, ARN: d.RuleARN(store.DefaultBus, r.Name), Configured: true}
-	out.Pattern, out.State, out.CreatedBy = string(r.Pattern), RuleEnabled, d.cfg.Account
+	out.Pattern, out.State, out.CreatedBy = string(r.Pattern), StateEnabled, d.cfg.Account
 	if !r.Enabled {
-		out.State = RuleDisabled
+		out.State = StateDisabled
 	}
 	for _, t := range r.Targets {
 		out.Targets = append(out.Targets, target.Target{
@@ -89,14 +51,10 @@ func hexSum(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (d *Desk) storedRule(o store.BusObject) (StoredRule, error) {
-	r := StoredRule{Bus: o.Bus, Name: o.Name, ARN: d.RuleARN(o.Bus, o.Name), CreatedAt: o.CreatedAt, head: o.BusHead}
-	r.Rev = revOf(o.BusHead)
-	return r, unmarshal(o, &r.ruleDoc)
+// head is the row of r.
+func (r StoredRule) head() store.BusHead {
+	return store.BusHead{BusKey: store.BusKey{Kind: store.BusKindRule, Bus: r.Bus, Name: r.Name}, CreatedAt: r.CreatedAt, Rev: r.Rev}
 }
-
-// revOf never repeats: a rule takes longer than a microsecond to write.
-func revOf(h store.BusHead) int64 { return h.CreatedAt.UnixMicro() + h.Rev }
 
 // Rule gives a rule of a bus.
 func (d *Desk) Rule(ctx context.Context, bus, name string) (StoredRule, error) {
@@ -107,7 +65,7 @@ func (d *Desk) Rule(ctx context.Context, bus, name string) (StoredRule, error) {
 	o, err := d.cfg.Store.BusObject(ctx, store.BusKey{Kind: store.BusKindRule, Bus: bus, Name: name})
 	switch {
 	case err == nil:
-		return d.storedRule(o)
+		return ReadRule(o)
 	case !errors.Is(err, store.ErrNotFound):
 		return StoredRule{}, err
 	}
@@ -181,12 +139,10 @@ func (d *Desk) PutRule(ctx context.Context, p PutRule) (r StoredRule, err error)
 			return err
 		}
 		if fresh {
-			r = StoredRule{Bus: bus, Name: p.Name, ARN: d.RuleARN(bus, p.Name), CreatedAt: d.now()}
-			r.head = store.BusHead{BusKey: store.BusKey{Kind: store.BusKindRule, Bus: bus, Name: p.Name}, CreatedAt: r.CreatedAt}
-			r.Tags, r.CreatedBy = p.Tags, d.cfg.Account
+			r = StoredRule{Bus: bus, Name: p.Name, ARN: d.RuleARN(bus, p.Name), CreatedAt: d.now(), CreatedBy: d.cfg.Account, Tags: p.Tags}
 		}
 		r.Pattern, r.Schedule, r.Description, r.RoleARN = p.Pattern, p.Schedule, p.Description, p.RoleARN
-		r.State = cmp.Or(p.State, RuleEnabled)
+		r.State = cmp.Or(p.State, StateEnabled)
 		return d.saveRule(ctx, &r, "event_rule.put", p.By)
 	})
 	return r, err
@@ -204,11 +160,11 @@ func (d *Desk) saveRule(ctx context.Context, r *StoredRule, action, by string) e
 	if err != nil {
 		return err
 	}
-	o, err := marshal(r.head, r.ruleDoc)
+	o, err := marshal(r.head(), r)
 	if err != nil {
 		return err
 	}
-	if r.head.Rev > 0 {
+	if r.Rev > 0 {
 		err = d.cfg.Store.UpdateBusObject(ctx, o, eff)
 	} else {
 		err = d.cfg.Store.CreateBusObject(ctx, o, MaxRules, eff)
@@ -266,9 +222,9 @@ func (d *Desk) changeRule(ctx context.Context, bus, name, action, by string, cha
 
 // SetRuleState enables or disables a rule.
 func (d *Desk) SetRuleState(ctx context.Context, bus, name string, enabled bool, by string) error {
-	state, action := RuleDisabled, "event_rule.disabled"
+	state, action := StateDisabled, "event_rule.disabled"
 	if enabled {
-		state, action = RuleEnabled, "event_rule.enabled"
+		state, action = StateEnabled, "event_rule.enabled"
 	}
 	_, err := d.changeRule(ctx, bus, name, action, by, func(r *StoredRule) error {
 		r.State = state
@@ -297,7 +253,7 @@ func (d *Desk) DeleteRule(ctx context.Context, bus, name, by string) error {
 		if err != nil {
 			return err
 		}
-		return d.cfg.Store.DeleteBusObject(ctx, r.head.BusKey, r.head.Rev, eff)
+		return d.cfg.Store.DeleteBusObject(ctx, r.head().BusKey, r.Rev, eff)
 	})
 }
 
@@ -312,7 +268,7 @@ func (d *Desk) Rules(ctx context.Context, bus string, p Paging, keep func(Stored
 		keep = func(StoredRule) bool { return true }
 	}
 	stored, next, err := everyPage(ctx, d, store.BusKindRule, b.Name, p, func(o store.BusObject) (StoredRule, bool, error) {
-		r, err := d.storedRule(o)
+		r, err := ReadRule(o)
 		return r, keep(r), err
 	})
 	if err != nil || b.Name != store.DefaultBus {

@@ -3,11 +3,9 @@ package route
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"github.com/parry-security/parry/internal/fault"
-	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/target"
 )
 
@@ -148,108 +146,4 @@ func missingMembers(event []byte) (missing []string) {
 		}
 	}
 	return missing
-}
-
-// Book is what events are held against, as it is stored.
-type Book struct {
-	// Revision is the store's when reading began: what changed later moves it.
-	Revision int64
-	Buses    []EventBus
-	Rules    []StoredRule // enabled
-	Archives []Archive
-}
-
-// keptRule is a rule that was read, and the row that it was read of.
-type keptRule struct {
-	head store.BusHead
-	rule StoredRule
-}
-
-// fewRules is how many rules are read one by one before all are.
-const fewRules = 50
-
-// Book reads what is in force. Rules that did not change since the last time are not read
-// again.
-func (d *Desk) Book(ctx context.Context) (b Book, err error) {
-	if b.Revision, err = d.cfg.Pages.BusRevision(ctx); err != nil {
-		return b, err
-	}
-	for p := (Paging{}); ; {
-		page, next, err := d.Buses(ctx, p)
-		if err != nil {
-			return b, err
-		}
-		b.Buses = append(b.Buses, page...)
-		if p.After = next; next == "" {
-			break
-		}
-	}
-	err = d.cfg.Pages.AllBusObjects(ctx, store.BusKindArchive, func(o store.BusObject) error {
-		a, err := d.archive(o)
-		b.Archives = append(b.Archives, a)
-		return err
-	})
-	if err != nil {
-		return b, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.refresh(ctx); err != nil {
-		return b, err
-	}
-	for _, k := range d.kept {
-		if k.rule.Enabled() {
-			b.Rules = append(b.Rules, k.rule)
-		}
-	}
-	return b, nil
-}
-
-// refresh reads the rules that are not kept as they are now, and forgets those that are
-// gone.
-func (d *Desk) refresh(ctx context.Context) error {
-	heads, err := d.cfg.Pages.BusHeads(ctx, store.BusKindRule)
-	if err != nil {
-		return err
-	}
-	next := make(map[store.BusKey]keptRule, len(heads))
-	var stale []store.BusKey
-	for _, h := range heads {
-		if k, ok := d.kept[h.BusKey]; ok && k.head == h {
-			next[h.BusKey] = k
-			continue
-		}
-		stale = append(stale, h.BusKey)
-	}
-	keep := func(o store.BusObject) error {
-		r, err := d.storedRule(o)
-		next[o.BusKey] = keptRule{o.BusHead, r}
-		return err
-	}
-	if len(stale) > fewRules {
-		err = d.cfg.Pages.AllBusObjects(ctx, store.BusKindRule, keep)
-	} else {
-		err = d.readRules(ctx, stale, keep)
-	}
-	if err != nil {
-		return err
-	}
-	d.kept = next
-	return nil
-}
-
-func (d *Desk) readRules(ctx context.Context, keys []store.BusKey, keep func(store.BusObject) error) error {
-	for _, k := range keys {
-		o, err := d.cfg.Store.BusObject(ctx, k)
-		if errors.Is(err, store.ErrNotFound) {
-			continue // deleted meanwhile
-		}
-		if err == nil {
-			err = keep(o)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -54,8 +54,11 @@ func (e Entry) envelope(id string) ([]byte, error) {
 	out = append(out, `{"version":"0","id":"`...)
 	out = append(out, id...)
 	for _, f := range []struct{ name, value string }{
-		{`","detail-type":`, e.DetailType}, {`,"source":`, e.Source}, {`,"account":`, e.Account},
-		{`,"time":`, e.Time.UTC().Format("2006-01-02T15:04:05Z")}, {`,"region":`, e.Region},
+		{`","detail-type":`, e.DetailType},
+		{`,"source":`, e.Source},
+		{`,"account":`, e.Account},
+		{`,"time":`, e.Time.UTC().Format("2006-01-02T15:04:05Z")},
+		{`,"region":`, e.Region},
 	} {
 		out = append(out, f.name...)
 		var err error

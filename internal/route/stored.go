@@ -33,9 +33,12 @@ type StoredRule struct {
 	State       string            `json:"state"`
 	Description string            `json:"description,omitempty"`
 	RoleARN     string            `json:"roleArn,omitempty"`
-	CreatedBy   string            `json:"createdBy,omitempty"`
+	CreatedBy   string            `json:"createdBy,omitempty"` // the account
 	Tags        map[string]string `json:"tags,omitempty"`
 	Targets     []target.Target   `json:"targets,omitempty"`
+	UpdatedAt   time.Time         `json:"updatedAt,omitzero"`
+	// Configured says that the rule is of parry.yaml, and not stored.
+	Configured bool `json:"-"`
 }
 
 // Enabled reports whether the rule takes events.
@@ -51,6 +54,7 @@ type StoredArchive struct {
 	Days        int       `json:"days,omitempty"` // that events are kept; 0 = for ever
 	Description string    `json:"description,omitempty"`
 	CreatedBy   string    `json:"createdBy,omitempty"`
+	UpdatedAt   time.Time `json:"updatedAt,omitzero"`
 }
 
 // Shelf keeps what people make on the bus.

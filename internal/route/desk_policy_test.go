@@ -1,0 +1,89 @@
+package route_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parry-security/parry/internal/buspolicy"
+	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/route"
+	"github.com/parry-security/parry/internal/service"
+	"github.com/parry-security/parry/internal/store"
+)
+
+const member = "222222222222"
+
+func callerOf(account string) buspolicy.Caller {
+	return buspolicy.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":user/parry/app"}
+}
+
+func TestWhoMayPutEvents(t *testing.T) {
+	t.Parallel()
+	d, _ := newDesk(t)
+	ctx := t.Context()
+	may := func(account, source string) error { return d.MayPut(ctx, "default", callerOf(account), source, "t") }
+	ok(t, may(deskAccount, "app"))
+	refusedPut := func(err error, words string) {
+		t.Helper()
+		if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v; want %q", err, words)
+		}
+	}
+	refusedPut(may(member, "app"), "no resource-based policy allows the events:PutEvents action")
+
+	ok(t, d.PutPermission(ctx, "", buspolicy.Permission{StatementID: "one", Action: route.ActionPut, Principal: member}, "ada"))
+	ok(t, may(member, "app"))
+	refusedPut(may("333333333333", "app"), "no resource-based policy")
+	ok(t, d.SetPolicy(ctx, "default", `{"Version":"2012-10-17","Statement":[
+		{"Sid":"all","Effect":"Allow","Principal":"*","Action":"events:PutEvents","Resource":"`+eventsARN+`event-bus/default","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-aaaaaaaaaa"}}},
+		{"Sid":"never","Effect":"Deny","Principal":"*","Action":"events:PutEvents","Resource":"`+eventsARN+`event-bus/default","Condition":{"StringEquals":{"events:source":"bad"}}}]}`, "ada"))
+	ok(t, may(member, "app")) // of the organization
+	refusedPut(may("333333333333", "app"), "no resource-based policy")
+	refusedPut(may(member, "bad"), "explicit deny in a resource-based policy (never)")
+	refusedPut(may(deskAccount, "bad"), "explicit deny")
+	ok(t, d.RemovePermission(ctx, "", "never", "ada"))
+	ok(t, may(deskAccount, "bad"))
+	refused(t, d.RemovePermission(ctx, "", "never", "ada"), store.ErrNotFound, "Statement with the provided id does not exist.")
+	ok(t, d.SetPolicy(ctx, "", "", "ada"))
+	refusedPut(may(member, "app"), "no resource-based policy")
+	refused(t, d.RemovePermission(ctx, "", "all", "ada"), store.ErrNotFound, "EventBus does not have a policy.")
+	refused(t, d.MayPut(ctx, "none", callerOf(deskAccount), "app", "t"), store.ErrNotFound, "Event bus none does not exist.")
+}
+
+func TestPoliciesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	d, _ := newDesk(t)
+	ctx := t.Context()
+	refused(t, d.SetPolicy(ctx, "", `{"Statement":1}`, "ada"), nil, "")
+	refused(t, d.SetPolicy(ctx, "", strings.Repeat(" ", 20_000), "ada"), route.ErrPolicyLength, "too long")
+	refused(t, d.SetPolicy(ctx, "none", "", "ada"), store.ErrNotFound, "Event bus none does not exist.")
+	refused(t, d.PutPermission(ctx, "", buspolicy.Permission{StatementID: "a b", Action: route.ActionPut, Principal: "*"}, "ada"), nil, "StatementId")
+	b, err := d.Bus(ctx, "")
+	if err != nil || b.Policy != "" {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// TestAnotherNodesPolicy: what another node changed counts within a second, and what this
+// one changed at once.
+func TestAnotherNodesPolicy(t *testing.T) {
+	t.Parallel()
+	d, s := newDesk(t)
+	other := deskOn(t, s)
+	ctx := t.Context()
+	allow := buspolicy.Permission{StatementID: "one", Action: route.ActionPut, Principal: member}
+	may := func(d *route.Desk) bool { return d.MayPut(ctx, "default", callerOf(member), "app", "t") == nil }
+	if may(d) || may(other) {
+		t.Fatal("a foreign account may put events")
+	}
+	ok(t, d.PutPermission(ctx, "", allow, "ada"))
+	if !may(d) {
+		t.Error("the change does not count on its own node")
+	}
+	clock, _ := s.Clock().(*service.FixedClock)
+	clock.Advance(time.Second)
+	if !may(other) {
+		t.Error("the change does not count on another node after a second")
+	}
+}
