@@ -36,7 +36,8 @@ func (s *Server) buildExchange(t *stages) error {
 	if t.exchange, err = route.NewExchange(route.ExchangeConfig{Poster: t.courier, Open: o.open, Rules: t.route, Clock: s.clock, Logger: s.log}); err != nil {
 		return err
 	}
-	t.book = &route.Book{Shelf: s.store, Exchange: t.exchange, Logger: s.log.With("component", "route.book")}
+	t.timetable = &route.Timetable{Store: s.store, Exchange: t.exchange, Node: s.node, Clock: s.clock, Logger: s.log.With("component", "route.timetable")}
+	t.book = &route.Book{Shelf: s.store, Exchange: t.exchange, Schedules: t.timetable.Use, Logger: s.log.With("component", "route.book")}
 	return nil
 }
 

@@ -68,6 +68,7 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, expireEvery, h.review) })
 	h.done.Go(func() { h.every(ctx, takeOverEvery, h.s.takeOver) })
 	h.done.Go(func() { h.every(ctx, bookEvery, h.s.stages.book.Refresh) })
+	h.done.Go(func() { h.every(ctx, time.Second, h.s.stages.timetable.Fire) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
 	h.done.Go(func() { h.every(ctx, time.Hour, h.s.stages.exceptions.Sweep) })

@@ -44,17 +44,18 @@ type stages struct {
 	insight    *insight.Desk
 	route      *route.Stage
 	// exchange has the rules of the bus in force that book reads; courier delivers.
-	exchange *route.Exchange
-	book     *route.Book
-	courier  *bus.Courier
-	plan     *plan.Stage
-	desk     *plan.Desk
-	approve  *approve.Stage
-	execute  *execute.Stage
-	verify   *verify.Stage
-	notify   *notify.Stage
-	audit    *audit.Appender
-	grants   []awsapi.Grant
+	exchange  *route.Exchange
+	book      *route.Book
+	timetable *route.Timetable
+	courier   *bus.Courier
+	plan      *plan.Stage
+	desk      *plan.Desk
+	approve   *approve.Stage
+	execute   *execute.Stage
+	verify    *verify.Stage
+	notify    *notify.Stage
+	audit     *audit.Appender
+	grants    []awsapi.Grant
 	// collectors are the sources that read by themselves.
 	collectors []collector
 	follower   *organization.Follower

@@ -68,7 +68,7 @@ type lines struct {
 	archives map[string]BusArchive
 }
 
-// BusRule is an enabled rule with a pattern.
+// BusRule is an enabled rule. Without a pattern it has a schedule.
 type BusRule struct {
 	Bus, Name, ARN string
 	// Rev changes whenever the rule does.
@@ -169,20 +169,30 @@ func (x *Exchange) useRules(l *lines, want map[string]BusRule) (refusals []Refus
 		if have != nil && have.Rev == r.Rev {
 			continue
 		}
-		p, err := pattern.Parse([]byte(r.Pattern))
-		if err != nil {
-			refusals = append(refusals, Refusal{Rule: r.Bus + "/" + name, Name: name, Err: err})
-			continue
+		var p *pattern.Pattern
+		if r.Pattern != "" { // else it has a schedule
+			var err error
+			if p, err = pattern.Parse([]byte(r.Pattern)); err != nil {
+				refusals = append(refusals, Refusal{Rule: r.Bus + "/" + name, Name: name, Err: err})
+				continue
+			}
 		}
 		f, failures := x.force(r)
 		refusals = append(refusals, failures...)
 		l.mu.Lock()
 		l.rules[name] = f
 		l.mu.Unlock()
-		fresh = append(fresh, pattern.Named{Name: ruleMark + name, Pattern: p})
+		if p != nil {
+			fresh = append(fresh, pattern.Named{Name: ruleMark + name, Pattern: p})
+		} else {
+			l.patterns.Remove(ruleMark + name)
+		}
 	}
 	for _, name := range gone {
-		if _, stays := want[name]; !stays || !anyOf(fresh, ruleMark+name) {
+		l.mu.RLock()
+		replaced := l.rules[name].Rev == want[name].Rev
+		l.mu.RUnlock()
+		if !replaced { // it was removed, or what it became is refused
 			l.patterns.Remove(ruleMark + name)
 			l.mu.Lock()
 			delete(l.rules, name)
@@ -190,15 +200,6 @@ func (x *Exchange) useRules(l *lines, want map[string]BusRule) (refusals []Refus
 		}
 	}
 	return append(refusals, l.add(fresh)...)
-}
-
-func anyOf(list []pattern.Named, name string) bool {
-	for _, n := range list {
-		if n.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // add puts patterns into the index. Many into an empty one are put at once.

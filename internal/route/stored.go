@@ -154,7 +154,7 @@ func (b *Book) use(ctx context.Context) {
 				b.Logger.ErrorContext(ctx, "rule disabled", "rule", o.Bus+"/"+o.Name, "error", err)
 				continue
 			}
-			if r.Enabled() && r.Pattern != "" {
+			if r.Enabled() {
 				rules = append(rules, BusRule{Bus: r.Bus, Name: r.Name, ARN: r.ARN, Rev: revOf(o), Pattern: r.Pattern, Targets: r.Targets})
 			}
 			if r.Enabled() && r.Schedule != "" {
