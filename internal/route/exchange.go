@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -259,7 +260,8 @@ type sorted struct {
 type cause struct {
 	replay string
 	hops   int
-	parry  bool // Parry's own work, or a rule, caused it
+	parry  bool     // Parry's own work, or a rule, caused it
+	only   []string // ARNs of the rules that get it; none is all
 }
 
 // sort finds where an event on a bus has to go. Rules that cannot judge it are told of.
@@ -282,8 +284,8 @@ func (x *Exchange) sort(ctx context.Context, l *lines, e pattern.Text, id string
 			continue
 		}
 		r := l.rules[name[1:]]
-		if r == nil {
-			continue // it was removed meanwhile
+		if r == nil || len(c.only) > 0 && !slices.Contains(c.only, r.ARN) {
+			continue // it was removed meanwhile, or is not meant
 		}
 		if why := r.refuses(c, x.cfg.Clock.Now()); why != "" {
 			x.cfg.Logger.WarnContext(ctx, "event dropped", "rule", r.key, "event", id, "reason", why)
@@ -341,7 +343,7 @@ func (x *Exchange) post(ctx context.Context, on string, items []item, c cause) e
 			x.tails.show(on, it.raw)
 		}
 		s := x.sort(ctx, l, it.text, it.id, c)
-		if on == store.DefaultBus && x.cfg.Rules != nil && x.cfg.Rules.wants(it.text) {
+		if on == store.DefaultBus && x.cfg.Rules != nil && len(c.only) == 0 && x.cfg.Rules.wants(it.text) {
 			s.targets = append(s.targets, bus.Ref{Rule: configured, Target: configured, Address: configured})
 		}
 		if len(s.targets)+len(s.archives) == 0 {
