@@ -103,6 +103,7 @@ func (w *world) configure(t *testing.T) {
 			{"id": "dev-automatic", "units": []string{"dev"}, "mode": "automatic"},
 			{"id": "prod-people", "units": []string{"prod"}, "mode": "people", "quorum": 1, "expires": "24h"},
 		},
+		"invitations": document{"url": "https://parry.example.com", "channel": "mail"},
 		"channels": []document{{"name": "mail", "kind": "email", "smtp": w.env.SMTP.Addr(), "tls": "none", "from": "parry@example.com", "to": []string{"security@example.com"}}},
 	}
 	raw, err := yaml.Marshal(cfg)

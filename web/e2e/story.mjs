@@ -3,6 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { dialogs } from "./dialogs.mjs";
+import { invitations } from "./people.mjs";
 import { accessible, fits, launch, person, problems, settled, signIn, theme } from "./browser.mjs";
 
 const order = JSON.parse(process.env.PARRY_CONSOLE_ORDER);
@@ -21,9 +22,13 @@ const toast = (page, text) => page.getByText(text).first().waitFor();
 
 const browser = await launch(order.browser);
 try {
-  await story();
-  await dialogs({ browser, order, begin, must, toast });
-  await pages();
+  const part = process.env.PARRY_CONSOLE_PART; // story, people, dialogs or pages alone, while working on one
+  const wanted = (name) => !part || part === name;
+  const hands = { browser, order, begin, must, toast };
+  if (wanted("people")) await invitations(hands);
+  if (wanted("story")) await story();
+  if (wanted("dialogs")) await dialogs(hands);
+  if (wanted("pages")) await pages();
 } catch (e) {
   problems.push(`${step}: ${e.message}`);
   for (const [i, page] of browser.contexts().flatMap((c) => c.pages()).entries()) {

@@ -35,10 +35,12 @@ const at = <P extends string>(path: P, component: RouteComponent) => createRoute
 const routes = [
   at("/", lazyRouteComponent(() => import("./pages/overview"), "OverviewPage")),
   at("/sign-in", () => null), // the shell shows it
+  at("/invitation", () => null), // the shell shows it, whoever is signed in
   at("/findings", FindingsPage),
   at("/findings/$key", lazyRouteComponent(() => import("./pages/finding"), "FindingPage")),
   at("/remediations", lazyRouteComponent(() => import("./pages/remediations"), "RemediationsPage")),
   at("/remediations/$id", lazyRouteComponent(() => import("./pages/remediation"), "RemediationPage")),
+  at("/people", lazyRouteComponent(() => import("./pages/people"), "PeoplePage")),
   at("/approvals", lazyRouteComponent(() => import("./pages/approvals"), "ApprovalsPage")),
 ] as const;
 

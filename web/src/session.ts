@@ -35,6 +35,13 @@ export async function signIn(client: QueryClient, name: string, password: string
   client.setQueryData(sessionQuery.queryKey, session);
 }
 
+/** join uses an invitation up: the password is set, and this browser is signed in. */
+export async function join(client: QueryClient, code: string, password: string) {
+  const session = await ask(api.POST("/v1/invitation", { body: { code, password } }));
+  forget(client);
+  client.setQueryData(sessionQuery.queryKey, session);
+}
+
 export async function signOut(client: QueryClient) {
   await ask(api.DELETE("/v1/session"));
   client.setQueryData(sessionQuery.queryKey, null);

@@ -91,7 +91,7 @@ export const accountsQuery = queryOptions({
     let cursor: string | undefined;
     for (let n = 0; n < 10; n++) {
       const page = await ask(api.GET("/v1/organization/accounts", { params: { query: { limit: 200, cursor } }, signal }));
-      for (const a of page.items) if (a.name) names.set(a.id, a.name);
+      for (const a of page.items) names.set(a.id, a.name ?? "");
       cursor = page.next || undefined;
       if (!cursor) break;
     }
@@ -113,3 +113,18 @@ export const facetsQuery = (field: Facet, prefix: string) =>
   });
 
 export const viewsQuery = queryOptions({ queryKey: ["views"], queryFn: ({ signal }) => ask(api.GET("/v1/views", { params: { query: { limit: 200 } }, signal })) });
+
+/** peopleQuery is who may sign in. Who was invited joins without an event, so it is read again. */
+export const peopleQuery = queryOptions({ queryKey: ["people"], queryFn: ({ signal }) => ask(api.GET("/v1/people", { signal })), refetchInterval: 30_000 });
+
+/** invitationQuery looks at an invitation. It is read once: each look counts as a try, and a used one is none. */
+export const invitationQuery = (code: string) =>
+  queryOptions({
+    queryKey: ["invitation", code],
+    queryFn: ({ signal }) => ask(api.POST("/v1/invitation/look", { body: { code }, signal })),
+    enabled: code !== "",
+    retry: false,
+    staleTime: Infinity,
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
+  });

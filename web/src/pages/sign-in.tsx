@@ -56,7 +56,7 @@ export function SignInPage() {
               <FormField label="Password" errorText={tried && password === "" && !enter.isError ? "Give your password." : undefined}>
                 <Input type="password" name="password" autoComplete="current-password" value={password} onChange={(e) => setPassword(e.detail.value)} ariaRequired />
               </FormField>
-              <div className="parry-dim parry-small">No account yet? An administrator makes one on the server: parry user add NAME --role viewer</div>
+              <div className="parry-dim parry-small">No account yet, or the password forgotten? An administrator sends you a link where you choose one.</div>
             </SpaceBetween>
           </Form>
         </form>

@@ -23,6 +23,7 @@ export function backTo(to: string | undefined): string {
   return to && /^\/(?![/\\])/.test(to) && !to.startsWith("/sign-in") ? to : "/";
 }
 
+const Invitation = lazy(() => import("../pages/invitation").then((m) => ({ default: m.InvitationPage })));
 const SignIn = lazy(() => import("../pages/sign-in").then((m) => ({ default: m.SignInPage })));
 
 export function Shell() {
@@ -30,13 +31,21 @@ export function Shell() {
   const { pathname, searchStr } = useLocation();
   const go = useGo();
   const out = pathname === "/sign-in";
+  const invited = pathname === "/invitation";
   const known = session.data;
 
   useEffect(() => {
-    if (known === null && !out) go("/sign-in" + writeSearch({ to: pathname === "/" && !searchStr ? undefined : pathname + searchStr }), { replace: true });
+    if (known === null && !out && !invited) go("/sign-in" + writeSearch({ to: pathname === "/" && !searchStr ? undefined : pathname + searchStr }), { replace: true });
     if (known && out) go(backTo(one(parseSearch(searchStr).to)), { replace: true });
-  }, [known, out, pathname, searchStr, go]);
+  }, [known, out, invited, pathname, searchStr, go]);
 
+  if (invited) {
+    return (
+      <Suspense fallback={<Waiting what="page" />}>
+        <Invitation />
+      </Suspense>
+    );
+  }
   if (session.isPending) return <Waiting what="session" />;
   if (session.isError) {
     return (
@@ -170,6 +179,7 @@ function Navigation() {
     { type: "link", text: "Remediations", href: "/remediations" },
     { type: "link", text: "Approvals", href: "/approvals", info: waiting > 0 ? <Badge color="blue">{waiting}</Badge> : undefined },
   ];
+  if (may("person.read").ok) items.push({ type: "divider" }, { type: "link", text: "People", href: "/people" });
   const active = items.findLast((i) => i.type === "link" && (i.href === "/" ? pathname === "/" : pathname.startsWith(i.href.split("?")[0] ?? "")));
   return <SideNavigation header={{ text: "Respond", href: "/" }} items={items} activeHref={active?.type === "link" ? active.href : undefined} onFollow={follow as never} />;
 }
