@@ -76,6 +76,7 @@ func (w *world) configure(t *testing.T) {
 		"organization": document{
 			"management_account": e.Management.Account, "hub_account": e.Security.Account, "home_region": e.Region,
 			"member_role": e.MemberRole, "external_id": e.ExternalID,
+			"coverage": document{"every": "1h", "regions": []string{e.Region, "eu-south-1"}}, // which nobody turned on
 			"accounts": []document{
 				{"id": e.Members["dev"].Account, "name": "dev", "unit": "dev"},
 				{"id": e.Members["prod"].Account, "name": "prod", "unit": "prod"},

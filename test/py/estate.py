@@ -39,8 +39,9 @@ FIREWALLS_LOCKED = "web-prod"
 HUB_USER = "parry"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 
-# What the runbook of S3.8, its reads and its undo need, and nothing else.
+# What the runbook of S3.8, its reads and its undo need, what coverage asks, and nothing else.
 MEMBER_ACTIONS = [
+    "ec2:DescribeRegions",
     "s3:GetBucketPublicAccessBlock",
     "s3:PutBucketPublicAccessBlock",
     "s3:GetBucketPolicy",

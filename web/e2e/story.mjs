@@ -216,6 +216,7 @@ async function pages() {
         step = `${name} ${t} ${width}`;
         page.expected = name === "finding-missing" ? ["404 (Not Found)"] : [];
         await look(page, endpoint + path, `${name}-${t}-${width}`);
+        if (name === "overview") await page.getByText("Off: the Region is turned off in the account").waitFor();
         if (name.startsWith("hostile")) {
           must(!(await page.title()).startsWith("owned"), "a title ran as a script");
           must((await page.locator('img[src*="evil"], a[href^="javascript:"]').count()) === 0, "untrusted text became markup or a link");

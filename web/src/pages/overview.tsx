@@ -11,6 +11,7 @@ import type { ReactNode } from "react";
 import { api, ask, type Schemas } from "../api/client";
 import { exceptionsQuery } from "../api/queries";
 import { Account, Empty, FailedPage, Failure, Severity, Time, To, Waiting } from "../parts/basics";
+import { Coverage } from "../parts/coverage";
 import { encodeAll, fromSelection, openTokens, severities } from "../lib/filter";
 import { duration } from "../lib/time";
 import { count, plain, plural, resourceName, sentence } from "../lib/words";
@@ -73,6 +74,7 @@ export function OverviewPage() {
           <Top title="Accounts" rows={o.top_accounts} account />
           <TopResources items={o.top_resources} />
         </ColumnLayout>
+        <Coverage />
       </SpaceBetween>
     </ContentLayout>
   );
