@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/parry-security/parry/internal/apimodel"
@@ -105,6 +107,9 @@ func (s *CredentialSource) Process(ctx context.Context) (Credentials, error) {
 		return Credentials{}, err
 	}
 	got, err := provider.Retrieve(ctx)
+	if err != nil && strings.Contains(err.Error(), "no EC2 IMDS role found") { // the end of the chain
+		err = errors.New("there are none: neither in the environment nor in ~/.aws, and this machine has no role")
+	}
 	if err != nil {
 		return Credentials{}, fault.E(fault.Denied, "find AWS credentials", err).
 			WithHint("set AWS_PROFILE or the AWS_ACCESS_KEY_ID variables; `aws sts get-caller-identity` shows what is found")
@@ -141,7 +146,8 @@ func (s *CredentialSource) load(ctx context.Context) (aws.CredentialsProvider, e
 
 // options are those that the default chain is loaded with.
 func (s *CredentialSource) options() []func(*config.LoadOptions) error {
-	var out []func(*config.LoadOptions) error
+	// What the SDK has to say besides its errors would stand between the lines of Parry.
+	out := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if s.profile != "" {
 		out = append(out, config.WithSharedConfigProfile(s.profile))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/fault"
 )
 
 // sources answers as the services do that credentials come from: the metadata
@@ -147,6 +148,39 @@ func TestDefaultChain(t *testing.T) {
 				t.Errorf("files were written: %s, before %s", after, before)
 			}
 		})
+	}
+}
+
+// TestNoCredentialsAtAll: a machine without any says so in words, with what to do, also
+// where a role was to be taken with them.
+func TestNoCredentialsAtAll(t *testing.T) {
+	bareHome(t)
+	nobody := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(nobody.Close)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", nobody.URL)
+	models, err := catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := awsapi.NewClient(awsapi.ClientConfig{Models: models})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, err := awsapi.New(awsapi.Config{Sender: client, Models: models, Credentials: awsapi.NewCredentialSource(client), Guards: awsapi.Guards{Accounts: []string{"*"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := apimodel.Call{Service: "s3", Operation: "ListBuckets", Account: "111122223333"}
+	for name, id := range map[string]awsapi.Identity{"itself": {}, "a role": {Role: "R"}} {
+		if id.Role == "" {
+			call.Account = ""
+		}
+		_, err := gate.ReadOnly(id).Call(t.Context(), "x", call)
+		if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "there are none: neither in the environment nor in ~/.aws") || !strings.Contains(fault.HintOf(err), "set AWS_PROFILE") {
+			t.Errorf("%s: %v (%s)", name, err, fault.HintOf(err))
+		}
+		call.Account = "111122223333"
 	}
 }
 

@@ -241,6 +241,8 @@ func assumeHint(err error, account string) string {
 		case strings.HasPrefix(api.Code, "PackedPolicyTooLarge"):
 			return "the session policy and tags do not fit once STS packs them; set organization.session_tags: false, or split the runbook's step"
 		}
+	} else if hint := fault.HintOf(err); hint != "" {
+		return hint // STS was not asked: the process has no credentials of its own
 	}
 	return "the role must exist in account " + account + " and trust Parry's principal with the right external id and sts:SetSourceIdentity"
 }

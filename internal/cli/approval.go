@@ -71,6 +71,9 @@ func (s *shared) approvalListCommand() *cobra.Command {
 	return c
 }
 
+// hashDigits is how long the hash of a plan is.
+const hashDigits = 64
+
 func (s *shared) decideCommand(verb, what string, grant bool) *cobra.Command {
 	var hash, reason string
 	c := &cobra.Command{
@@ -80,6 +83,9 @@ func (s *shared) decideCommand(verb, what string, grant bool) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if hash == "" {
 				return usage("--plan is required: the hash that parry plan show prints")
+			}
+			if len(hash) != hashDigits {
+				return usage("--plan takes the whole hash of %d digits: parry plan show prints it, parry approval list only its beginning", hashDigits)
 			}
 			c, err := s.client()
 			if err != nil {

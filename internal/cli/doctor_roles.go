@@ -67,7 +67,12 @@ func (s *shared) checkRoles(ctx context.Context, cfg config.Config, accounts []s
 	}
 	all.Wait()
 	bad := slices.DeleteFunc(slices.Clone(found), func(c check) bool { return c.Status == checkOK })
-	good := len(found) - len(bad)
+	good := 0 // one that can be taken without the external id can be taken
+	for _, c := range found {
+		if c.Status != checkFailing {
+			good++
+		}
+	}
 	sum := check{Name: name, Status: checkOK, Detail: fmt.Sprintf("role %s can be taken in %d of %d accounts", o.MemberRole, good, len(found))}
 	if total > len(found) {
 		sum.Detail += fmt.Sprintf("; %d more were not tried", total-len(found))
