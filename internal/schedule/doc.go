@@ -27,8 +27,8 @@
 //   - Names of months and days may be written in any case.
 //   - at, a time that the clocks skip: refused, since it would never be due. One that
 //     they show twice is due the first time.
-//   - The start of a Between is the first time of a rate, and the earliest of a cron
-//     expression; the end is the last time at which either may be due.
+//   - A rule's rate is due for the first time one period after the rule was made. The end of
+//     a Between is the last time at which a schedule may be due.
 //
 // # Limits
 //

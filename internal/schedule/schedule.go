@@ -27,6 +27,7 @@ const op = "read schedule"
 type Schedule struct {
 	expression string
 	zone       *time.Location
+	rule       bool          // of ParseRule
 	every      time.Duration // of a rate
 	once       time.Time     // of an at
 	cron       *cron
@@ -49,7 +50,7 @@ func ParseRule(expression string) (Schedule, error) {
 }
 
 func parse(expression string, zone *time.Location, rule bool) (Schedule, error) {
-	s := Schedule{expression: expression, zone: zone}
+	s := Schedule{expression: expression, zone: zone, rule: rule}
 	if len(expression) > MaxExpression {
 		return Schedule{}, fault.Errorf(fault.Invalid, op, "the expression has %d characters, more than %d", len(expression), MaxExpression)
 	}
@@ -87,9 +88,10 @@ func (s Schedule) Zone() string {
 	return s.zone.String()
 }
 
-// Between gives the schedule from start to end, both included; a zero end is none. A
-// rate counts from start: a rule's from when it was made, which is then not itself a
-// time that Next gives for after = start. at() ignores both, as Scheduler does.
+// Between gives the schedule from start to end; a zero end is none. A rate counts from
+// start. Scheduler's start is the first time of a rate, and any schedule may be due at it;
+// a rule's is when it was made, and it is due for the first time after that, whenever
+// Next is asked. at() ignores both, as Scheduler does.
 func (s Schedule) Between(start, end time.Time) Schedule {
 	s.start, s.end = start, end
 	return s
@@ -101,9 +103,10 @@ func (s Schedule) Next(after time.Time) (time.Time, bool) {
 	if !s.once.IsZero() {
 		return s.once, s.once.After(after)
 	}
-	// The start itself may be due.
 	if !s.start.IsZero() && after.Before(s.start) {
-		after = s.start.Add(-time.Nanosecond)
+		if after = s.start; !s.rule {
+			after = after.Add(-time.Nanosecond) // the start itself may be due
+		}
 	}
 	var t time.Time
 	ok := false

@@ -161,7 +161,6 @@ func TestBetween(t *testing.T) {
 		after      string
 		want       string
 	}{
-		// A rule that was made at 10:00:30 runs 5 minutes later for the first time.
 		{"rate(5 minutes)", time.Time{}, "2026-05-01T10:00:30Z", "2026-05-01T10:05:30Z 2026-05-01T10:10:30Z 2026-05-01T10:15:30Z"},
 		// Scheduler's start date is itself the first time.
 		{"rate(5 minutes)", end, "2026-05-01T09:00:00Z", "2026-05-01T10:00:30Z 2026-05-01T10:05:30Z 2026-05-01T10:10:30Z none"},
@@ -174,6 +173,17 @@ func TestBetween(t *testing.T) {
 		s := parse(t, c.expression, "UTC").Between(start, c.end)
 		if diff := cmp.Diff(strings.Fields(c.want), next(s, at(t, c.after), len(strings.Fields(c.want)))); diff != "" {
 			t.Errorf("%s to %s after %s (-want +got)\n%s", c.expression, c.end, c.after, diff)
+		}
+	}
+	// A rule that was made at 10:00:30 runs 5 minutes later for the first time, whenever
+	// that is asked.
+	rule, err := schedule.ParseRule("rate(5 minutes)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []string{"2026-05-01T10:00:30Z", "2026-05-01T10:00:29Z", "2020-01-01T00:00:00Z"} {
+		if diff := cmp.Diff([]string{"2026-05-01T10:05:30Z", "2026-05-01T10:10:30Z"}, next(rule.Between(start, time.Time{}), at(t, after), 2)); diff != "" {
+			t.Errorf("a rule after %s (-want +got)\n%s", after, diff)
 		}
 	}
 	// A start on the minute is due itself.
