@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -31,7 +32,7 @@ func (h *Handler) Attach(ctx context.Context, p auth.Principal, document, versio
 	}
 	i := slices.IndexFunc(doc.Files, func(f runbook.File) bool { return f.Name == file })
 	if i < 0 {
-		return runbook.File{}, fault.Errorf(fault.NotFound, op, "document %s declares no file %q in version %d", d.Name, clip(file), d.Version).
+		return runbook.File{}, fault.Errorf(fault.NotFound, op, "document %s declares no file %q in version %d", d.Name, protocol.Clip(file), d.Version).
 			WithHint("write it under files: with checksums: {sha256: %s}, and update the document", runbook.Revision(content))
 	}
 	f := doc.Files[i]

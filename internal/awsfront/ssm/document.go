@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -101,11 +102,11 @@ func (h *Handler) missing(ctx context.Context, name, version string) error {
 }
 
 func noDocument(name string) error {
-	return refuse("InvalidDocument", "Document with name %s does not exist.", clip(name))
+	return refuse("InvalidDocument", "Document with name %s does not exist.", protocol.Clip(name))
 }
 
 func noVersion(name, version string) error {
-	return refuse("InvalidDocumentVersion", "Document %s has no version %s.", clip(name), clip(version))
+	return refuse("InvalidDocumentVersion", "Document %s has no version %s.", protocol.Clip(name), protocol.Clip(version))
 }
 
 func versionNumber(text string) (int, error) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/runbook"
 )
@@ -135,7 +136,7 @@ func (h *Handler) eachDocument(ctx context.Context, after string, visit func(fou
 
 func documentFilters(in *listDocumentsInput) ([]documentFilter, error) {
 	if len(in.DocumentFilterList) > 0 && len(in.Filters) > 0 {
-		return nil, validation([]string{"Value at 'filters' failed to satisfy constraint: Member must not be given together with documentFilterList"})
+		return nil, protocol.Validation([]string{"Value at 'filters' failed to satisfy constraint: Member must not be given together with documentFilterList"})
 	}
 	all := slices.Clone(in.Filters)
 	for _, f := range in.DocumentFilterList {
@@ -144,11 +145,11 @@ func documentFilters(in *listDocumentsInput) ([]documentFilter, error) {
 	var out []documentFilter
 	for _, f := range all {
 		if len(f.Values) == 0 || len(f.Values) > 50 {
-			return nil, refuse("InvalidFilterKey", "The filter %s needs 1 to 50 values.", clip(f.Key))
+			return nil, refuse("InvalidFilterKey", "The filter %s needs 1 to 50 values.", protocol.Clip(f.Key))
 		}
 		fits, ok := documentMatcher(f.Key)
 		if !ok {
-			return nil, refuse("InvalidFilterKey", "The filter key %s isn't valid. Valid keys: Name, Owner, DocumentType, PlatformTypes, SearchKeyword, TargetType and tag:KEY.", clip(f.Key))
+			return nil, refuse("InvalidFilterKey", "The filter key %s isn't valid. Valid keys: Name, Owner, DocumentType, PlatformTypes, SearchKeyword, TargetType and tag:KEY.", protocol.Clip(f.Key))
 		}
 		out = append(out, func(h *Handler, d found) bool {
 			return slices.ContainsFunc(f.Values, func(v string) bool { return fits(h, d, v) })
@@ -235,7 +236,7 @@ func (h *Handler) listDocumentVersions(ctx context.Context, c Caller, in *versio
 	if d, ok := h.catalogDocument(name); ok {
 		all = []runbook.Stored{d.Stored}
 	} else if all, err = h.cfg.Documents.DocumentVersions(ctx, name, before, limit+1); err != nil {
-		return nil, as(err, fault.NotFound, "InvalidDocument", "Document with name %s does not exist.", clip(name))
+		return nil, as(err, fault.NotFound, "InvalidDocument", "Document with name %s does not exist.", protocol.Clip(name))
 	}
 	if len(all) == 0 {
 		return nil, noDocument(name)

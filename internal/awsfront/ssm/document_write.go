@@ -51,7 +51,7 @@ func (h *Handler) createDocument(ctx context.Context, c Caller, in *createInput)
 		return nil, refuse("InvalidDocumentContent", "Requires is not for documents of type Automation.")
 	}
 	if len(in.Name) >= len(catalogPrefix) && strings.EqualFold(in.Name[:len(catalogPrefix)], catalogPrefix) {
-		return nil, invalidMember("name", in.Name, "Member must not begin with Parry, as the documents do that come with it")
+		return nil, protocol.InvalidMember("name", in.Name, "Member must not begin with Parry, as the documents do that come with it")
 	}
 	if _, ok := h.catalogDocument(in.Name); ok {
 		return nil, alreadyExists(in.Name)
@@ -84,7 +84,7 @@ func (h *Handler) createDocument(ctx context.Context, c Caller, in *createInput)
 }
 
 func alreadyExists(name string) error {
-	return refuse("DocumentAlreadyExists", "Document with name %s already exists.", clip(name))
+	return refuse("DocumentAlreadyExists", "Document with name %s already exists.", protocol.Clip(name))
 }
 
 // newVersion checks a document's text and gives what is known from it.
@@ -160,7 +160,7 @@ func (h *Handler) attach(ctx context.Context, d runbook.Stored, sources []attach
 			return nil, err
 		}
 		if !slices.ContainsFunc(doc.Files, func(declared runbook.File) bool { return declared.Name == f.Name && declared.SHA256 == f.SHA256 }) {
-			return nil, refuse("InvalidDocumentContent", "The document declares no file %s with the checksum of the attachment. Write it under files: with checksums: {sha256: ...}.", clip(s.Name))
+			return nil, refuse("InvalidDocumentContent", "The document declares no file %s with the checksum of the attachment. Write it under files: with checksums: {sha256: ...}.", protocol.Clip(s.Name))
 		}
 	}
 	return slices.Clone(doc.Files), nil
@@ -171,7 +171,7 @@ func (h *Handler) attach(ctx context.Context, d runbook.Stored, sources []attach
 func (h *Handler) reference(ctx context.Context, document string, s attachmentSource) (runbook.File, error) {
 	if s.Key != "AttachmentReference" || len(s.Values) != 1 || s.Name == "" {
 		return runbook.File{}, refuse("InvalidDocumentContent",
-			"Parry does not fetch attachments from S3 (%s). Create the document, then upload each file: parry runbook attach, or PUT /v1/documents/{name}/versions/{version}/attachments/{file}. AttachmentReference with a Name is answered.", clip(s.Key))
+			"Parry does not fetch attachments from S3 (%s). Create the document, then upload each file: parry runbook attach, or PUT /v1/documents/{name}/versions/{version}/attachments/{file}. AttachmentReference with a Name is answered.", protocol.Clip(s.Key))
 	}
 	version, file := "$LATEST", s.Values[0]
 	if parts := strings.Split(s.Values[0], "/"); len(parts) >= 3 {
@@ -188,7 +188,7 @@ func (h *Handler) reference(ctx context.Context, document string, s attachmentSo
 			return f, nil
 		}
 	}
-	return runbook.File{}, refuse("InvalidDocumentContent", "Document %s has no attachment %s in version %s.", clip(document), clip(file), clip(version))
+	return runbook.File{}, refuse("InvalidDocumentContent", "Document %s has no attachment %s in version %s.", protocol.Clip(document), protocol.Clip(file), protocol.Clip(version))
 }
 
 type updateInput struct {
@@ -208,7 +208,7 @@ func (h *Handler) updateDocument(ctx context.Context, c Caller, in *updateInput)
 		return nil, err
 	}
 	if v := in.DocumentVersion; v != "" && v != "$LATEST" && v != strconv.Itoa(was.Latest) {
-		return nil, refuse("InvalidDocumentVersion", "Only the latest version, %d, can be updated, not %s. Give $LATEST.", was.Latest, clip(v))
+		return nil, refuse("InvalidDocumentVersion", "Only the latest version, %d, can be updated, not %s. Give $LATEST.", was.Latest, protocol.Clip(v))
 	}
 	d, err := h.newVersion(in.Content, in.DocumentFormat)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/automation"
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
@@ -77,7 +78,7 @@ type getExecutionOutput struct {
 func (h *Handler) execution(ctx context.Context, c Caller, id string) (remediation.Execution, error) {
 	e, err := h.cfg.Executions.AutomationExecution(ctx, id)
 	if fault.Is(err, fault.NotFound) || err == nil && (!c.covers(e) || e.Asked != nil && e.Asked.Preview) {
-		return remediation.Execution{}, refuse("AutomationExecutionNotFoundException", "Automation execution %s not found.", clip(id))
+		return remediation.Execution{}, refuse("AutomationExecutionNotFoundException", "Automation execution %s not found.", protocol.Clip(id))
 	}
 	return e, err
 }

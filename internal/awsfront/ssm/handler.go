@@ -70,7 +70,7 @@ type Handler struct {
 	log        *slog.Logger
 	model      *apimodel.Service
 	operations map[string]operation
-	patterns   patterns
+	patterns   protocol.Patterns
 	parsed     *parsedDocuments
 }
 
@@ -124,7 +124,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
-		cfg: cfg, log: cfg.Logger.With("component", "awsfront.ssm"), model: model, operations: map[string]operation{}, patterns: patterns{}, parsed: newParsedDocuments(),
+		cfg: cfg, log: cfg.Logger.With("component", "awsfront.ssm"), model: model, operations: map[string]operation{}, patterns: protocol.Patterns{}, parsed: newParsedDocuments(),
 	}
 	if err := h.register(); err != nil {
 		return nil, err
@@ -175,11 +175,11 @@ func add[I any](h *Handler, name string, action auth.Action, read bool, answer f
 	if !ok {
 		return fault.Errorf(fault.Internal, "make Systems Manager", "the model has no operation %s", name)
 	}
-	h.patterns.collect(model.Input, map[*apimodel.Shape]bool{})
+	h.patterns.Collect(model.Input)
 	h.operations[name] = operation{model: model, action: action, reads: read, serve: func(ctx context.Context, c Caller, body []byte) (any, error) {
 		in := new(I)
 		if err := json.Unmarshal(body, in); err != nil {
-			return nil, serialization("The request body cannot be read.")
+			return nil, protocol.Serialization("The request body cannot be read.")
 		}
 		return answer(ctx, c, in)
 	}}
@@ -221,7 +221,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		e := ErrorOf(err)
 		if e.Status >= http.StatusInternalServerError {
-			h.log.ErrorContext(ctx, "request failed", "target", clip(r.Header.Get("X-Amz-Target")), "error", err)
+			h.log.ErrorContext(ctx, "request failed", "target", protocol.Clip(r.Header.Get("X-Amz-Target")), "error", err)
 		}
 		protocol.WriteJSON11Error(w, e)
 		return
@@ -237,7 +237,7 @@ func (h *Handler) serve(r *http.Request) (any, error) {
 	}
 	raw, err := io.ReadAll(r.Body) // The front has bounded it.
 	if err != nil {
-		return nil, serialization("The request body ended early.")
+		return nil, protocol.Serialization("The request body ended early.")
 	}
 	return h.Answer(r.Context(), Caller{Principal: auth.PrincipalFrom(r.Context()), Region: protocol.RegionFrom(r.Context())}, name, raw)
 }
@@ -253,7 +253,7 @@ func (h *Handler) Answer(ctx context.Context, c Caller, name string, body []byte
 	if err := permit(c, op.action); err != nil {
 		return nil, err
 	}
-	clean, err := readInput(body, op.model.Input, h.patterns)
+	clean, err := protocol.ReadInput(body, op.model.Input, h.patterns)
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +272,6 @@ func permit(c Caller, action auth.Action) error {
 func (h *Handler) unserved(name string) error {
 	return &protocol.Error{
 		Status: http.StatusBadRequest, Code: "UnknownOperationException",
-		Message: "Parry does not answer " + clip(strings.TrimPrefix(name, targetPrefix)) + " of Systems Manager. It answers " + protocol.Enumerate(h.Operations()) + ".",
+		Message: "Parry does not answer " + protocol.Clip(strings.TrimPrefix(name, targetPrefix)) + " of Systems Manager. It answers " + protocol.Enumerate(h.Operations()) + ".",
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
@@ -168,9 +169,9 @@ func noAlarms(member string) error {
 func definitionError(err error, in *startInput) error {
 	switch e := ErrorOf(err); e.Code {
 	case "InvalidDocument":
-		return refuse("AutomationDefinitionNotFoundException", "Automation definition %s not found.", clip(in.DocumentName))
+		return refuse("AutomationDefinitionNotFoundException", "Automation definition %s not found.", protocol.Clip(in.DocumentName))
 	case "InvalidDocumentVersion":
-		return refuse("AutomationDefinitionVersionNotFoundException", "Automation definition %s has no version %s.", clip(in.DocumentName), clip(in.DocumentVersion))
+		return refuse("AutomationDefinitionVersionNotFoundException", "Automation definition %s has no version %s.", protocol.Clip(in.DocumentName), protocol.Clip(in.DocumentVersion))
 	}
 	return err
 }
@@ -181,7 +182,7 @@ func resolve(doc *runbook.Document, in *startInput) (map[string]any, error) {
 	given := runbook.FromWire(in.Parameters)
 	for name := range given {
 		if _, ok := doc.Parameter(name); !ok {
-			return nil, refuse(badParameters, "Parameter %q is not defined in the document.", clip(name))
+			return nil, refuse(badParameters, "Parameter %q is not defined in the document.", protocol.Clip(name))
 		}
 	}
 	var stored []string
@@ -228,7 +229,7 @@ func allowed(p *runbook.Parameter, texts []string) error {
 			fits = fits || text == name || p.Type == runbook.TypeBoolean && strings.EqualFold(text, name)
 		}
 		if !fits && p.Type == runbook.TypeString {
-			return refuse(badParameters, "Parameter %q has value %q not found in [%s].", p.Name, clip(text), clip(strings.Join(names, ", ")))
+			return refuse(badParameters, "Parameter %q has value %q not found in [%s].", p.Name, protocol.Clip(text), protocol.Clip(strings.Join(names, ", ")))
 		}
 	}
 	return nil
@@ -265,7 +266,7 @@ func (h *Handler) place(c Caller, run *remediation.Run, doc *runbook.Document, v
 		run.Parent, run.Depth = c.Parent.Execution, c.Parent.Depth+1
 	}
 	if !regionName.MatchString(run.Region) {
-		return invalidMember("region", run.Region, "the region that the request is signed for must be one of AWS's names")
+		return protocol.InvalidMember("region", run.Region, "the region that the request is signed for must be one of AWS's names")
 	}
 	account := h.accountOf(c, run)
 	role, err := roleOf(doc, values, roleScope{account: account, region: run.Region, partition: h.cfg.Partition, values: values})
@@ -275,13 +276,13 @@ func (h *Handler) place(c Caller, run *remediation.Run, doc *runbook.Document, v
 	fixed := c.Parent != nil || run.Tags[AccountTag] != ""
 	if owner := roleAccount(role); owner != "" && owner != account {
 		if fixed {
-			return refuse(badParameters, "The role %s is of another account than %s, on which the document is to run.", clip(role), account)
+			return refuse(badParameters, "The role %s is of another account than %s, on which the document is to run.", protocol.Clip(role), account)
 		}
 		account = owner
 	}
 	run.Account = account
 	if !accountID.MatchString(account) {
-		return invalidMember("tags."+AccountTag, account, "Member must be a 12-digit account id")
+		return protocol.InvalidMember("tags."+AccountTag, account, "Member must be a 12-digit account id")
 	}
 	if err := auth.Authorize(c.Principal, auth.ExecutionStart, account); err != nil {
 		return fmt.Errorf("%w (account: tag %s)", err, AccountTag)
@@ -336,7 +337,7 @@ func roleOf(doc *runbook.Document, values map[string]any, scope roleScope) (stri
 	case ok && strings.TrimSpace(role) == "":
 		return "", nil
 	case !ok || roleAccount(role) == "":
-		return "", refuse(badParameters, "The role %q that the document assumes is not the ARN of a role.", clip(fmt.Sprint(v)))
+		return "", refuse(badParameters, "The role %q that the document assumes is not the ARN of a role.", protocol.Clip(fmt.Sprint(v)))
 	}
 	return role, nil
 }

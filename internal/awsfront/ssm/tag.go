@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/runbook"
 )
 
@@ -19,7 +20,7 @@ func newTags(have map[string]string, more []tag) (map[string]string, error) {
 	given := map[string]bool{}
 	for _, t := range more {
 		if given[t.Key] {
-			return nil, refuse("ValidationException", "The tag key %s is given twice.", clip(t.Key))
+			return nil, refuse("ValidationException", "The tag key %s is given twice.", protocol.Clip(t.Key))
 		}
 		given[t.Key] = true
 		out[t.Key] = t.Value
@@ -47,7 +48,7 @@ func (h *Handler) listTags(ctx context.Context, c Caller, in *tagsInput) (any, e
 	if in.ResourceType == documentType {
 		e, err := h.execution(ctx, c, in.ResourceID)
 		if err != nil {
-			return nil, refuse("InvalidResourceId", "There is no automation execution %s within your accounts.", clip(in.ResourceID))
+			return nil, refuse("InvalidResourceId", "There is no automation execution %s within your accounts.", protocol.Clip(in.ResourceID))
 		}
 		if e.Asked == nil {
 			return tagsOutput{[]tag{}}, nil
@@ -65,7 +66,7 @@ func (h *Handler) tagged(ctx context.Context, in *tagsInput) (found, error) {
 	}
 	d, err := h.document(ctx, in.ResourceID, "", "")
 	if err != nil && ErrorOf(err).Code == "InvalidDocument" {
-		return found{}, refuse("InvalidResourceId", "There is no document %s.", clip(in.ResourceID))
+		return found{}, refuse("InvalidResourceId", "There is no document %s.", protocol.Clip(in.ResourceID))
 	}
 	return d, err
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/parry-security/parry/internal/auth"
+	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/internal/runbook"
@@ -42,13 +43,13 @@ func checkTargetKeys(run *remediation.Run, doc *runbook.Document) error {
 	}
 	if name := run.TargetParameterName; name != "" {
 		if _, ok := doc.Parameter(name); !ok {
-			return refuse(badParameters, "The target parameter %s is not defined in the document.", clip(name))
+			return refuse(badParameters, "The target parameter %s is not defined in the document.", protocol.Clip(name))
 		}
 	}
 	for _, m := range run.TargetMaps {
 		for name := range m {
 			if _, ok := doc.Parameter(name); !ok {
-				return refuse(badParameters, "The target parameter %s is not defined in the document.", clip(name))
+				return refuse(badParameters, "The target parameter %s is not defined in the document.", protocol.Clip(name))
 			}
 		}
 	}
@@ -73,7 +74,7 @@ func targetKeys(targets []map[string]any) error {
 			return refuse(badParameters, "Target key can have only following values : ParameterValues, ResourceGroup, tag:KEY, AWS::EC2::Instance")
 		}
 		if len(values) == 0 {
-			return refuse("InvalidTarget", "The target %s has no values.", clip(key))
+			return refuse("InvalidTarget", "The target %s has no values.", protocol.Clip(key))
 		}
 	}
 	if groups > 1 {
@@ -92,7 +93,7 @@ func (h *Handler) checkLocation(c Caller, run *remediation.Run, l map[string]any
 	}
 	for _, r := range regions {
 		if !regionName.MatchString(r) {
-			return refuse(badParameters, "%q is not the name of a region.", clip(r))
+			return refuse(badParameters, "%q is not the name of a region.", protocol.Clip(r))
 		}
 	}
 	if l["TargetLocationAlarmConfiguration"] != nil {
@@ -135,7 +136,7 @@ func (h *Handler) mayRunAt(c Caller, run *remediation.Run, where, role string) e
 	case unitName.MatchString(where):
 		account = auth.All
 	default:
-		return refuse(badParameters, "%q is neither an account id nor an organizational unit, such as ou-ab12-cdef3456 or a unit's path in parry.yaml.", clip(where))
+		return refuse(badParameters, "%q is neither an account id nor an organizational unit, such as ou-ab12-cdef3456 or a unit's path in parry.yaml.", protocol.Clip(where))
 	}
 	if c.Parent != nil && account != c.Parent.Account {
 		return fault.Errorf(fault.Denied, "start document", "execution %s runs on account %s and may start nothing on %s", c.Parent.Execution, c.Parent.Account, where).

@@ -1,4 +1,4 @@
-package ssm
+package protocol
 
 import (
 	"bytes"
@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/parry-security/parry/internal/apimodel"
-	"github.com/parry-security/parry/internal/awsfront/protocol"
 )
 
 const (
@@ -24,11 +24,11 @@ const (
 	maxShown = 128
 )
 
-// patterns are the model's regular expressions, compiled once. Those that Go's
+// Patterns are the model's regular expressions, compiled once. Those that Go's
 // engine does not take are left out: what they guard is checked by hand.
-type patterns map[string]*regexp.Regexp
+type Patterns map[string]*regexp.Regexp
 
-func (p patterns) add(shape *apimodel.Shape) {
+func (p Patterns) add(shape *apimodel.Shape) {
 	if shape == nil || shape.Pattern == "" || p[shape.Pattern] != nil {
 		return
 	}
@@ -37,8 +37,10 @@ func (p patterns) add(shape *apimodel.Shape) {
 	}
 }
 
-// collect compiles every pattern below shape.
-func (p patterns) collect(shape *apimodel.Shape, seen map[*apimodel.Shape]bool) {
+// Collect compiles every pattern below shape.
+func (p Patterns) Collect(shape *apimodel.Shape) { p.collect(shape, map[*apimodel.Shape]bool{}) }
+
+func (p Patterns) collect(shape *apimodel.Shape, seen map[*apimodel.Shape]bool) {
 	if shape == nil || seen[shape] {
 		return
 	}
@@ -52,58 +54,58 @@ func (p patterns) collect(shape *apimodel.Shape, seen map[*apimodel.Shape]bool) 
 	p.collect(shape.Value.Shape, seen)
 }
 
-// readInput checks raw against the input shape of an operation and gives it with
+// ReadInput checks raw against the input shape of an operation and gives it with
 // the members that the model knows, in their exact case: encoding/json would take
 // any case, and AWS ignores what it does not know.
-func readInput(raw []byte, shape *apimodel.Shape, known patterns) ([]byte, error) {
+func ReadInput(raw []byte, shape *apimodel.Shape, known Patterns) ([]byte, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = []byte("{}")
 	}
-	if protocol.TooDeep(raw, maxDepth) >= 0 {
-		return nil, serialization("The request body is nested more than %d levels.", maxDepth)
+	if TooDeep(raw, maxDepth) >= 0 {
+		return nil, Serialization("The request body is nested more than %d levels.", maxDepth)
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var body any
 	if err := dec.Decode(&body); err != nil || dec.More() {
-		return nil, serialization("The request body is not valid JSON.")
+		return nil, Serialization("The request body is not valid JSON.")
 	}
 	c := &inputCheck{patterns: known}
 	clean := c.value(shape, body, "")
 	switch {
 	case c.mistyped != "":
-		return nil, serialization("%s", c.mistyped)
+		return nil, Serialization("%s", c.mistyped)
 	case len(c.problems) > 0:
-		return nil, validation(c.problems)
+		return nil, Validation(c.problems)
 	}
 	out, err := json.Marshal(clean)
 	if err != nil {
-		return nil, serialization("The request body cannot be read.")
+		return nil, Serialization("The request body cannot be read.")
 	}
 	return out, nil
 }
 
-func serialization(format string, args ...any) error {
-	return &protocol.Error{Status: http.StatusBadRequest, Code: "SerializationException", Message: fmt.Sprintf(format, args...)}
+func Serialization(format string, args ...any) error {
+	return &Error{Status: http.StatusBadRequest, Code: "SerializationException", Message: fmt.Sprintf(format, args...)}
 }
 
-func validation(problems []string) error {
+func Validation(problems []string) error {
 	noun := "validation error"
 	if len(problems) > 1 {
 		noun += "s"
 	}
-	return &protocol.Error{
+	return &Error{
 		Status: http.StatusBadRequest, Code: "ValidationException",
 		Message: fmt.Sprintf("%d %s detected: %s", len(problems), noun, strings.Join(problems, "; ")),
 	}
 }
 
-// invalidMember is a validation error that the model does not express.
-func invalidMember(member, value, constraint string) error {
-	return validation([]string{fmt.Sprintf("Value '%s' at '%s' failed to satisfy constraint: %s", clip(value), member, constraint)})
+// InvalidMember is a validation error that the model does not express.
+func InvalidMember(member, value, constraint string) error {
+	return Validation([]string{fmt.Sprintf("Value '%s' at '%s' failed to satisfy constraint: %s", Clip(value), member, constraint)})
 }
 
-func clip(s string) string {
+func Clip(s string) string {
 	if len(s) <= maxShown {
 		return s
 	}
@@ -112,7 +114,7 @@ func clip(s string) string {
 
 // inputCheck walks a body along its shape.
 type inputCheck struct {
-	patterns patterns
+	patterns Patterns
 	problems []string
 	mistyped string
 }
@@ -171,6 +173,8 @@ func (c *inputCheck) value(shape *apimodel.Shape, v any, path string) any {
 		return c.list(shape, l, path)
 	case apimodel.Integer, apimodel.Long:
 		return c.integer(shape, v, path)
+	case apimodel.Timestamp:
+		return c.timestamp(v, path)
 	case apimodel.Boolean:
 		if _, ok := v.(bool); !ok {
 			return c.wrongType(path, v, "a Boolean")
@@ -209,10 +213,10 @@ func (c *inputCheck) mapping(shape *apimodel.Shape, m map[string]any, path strin
 	for key, v := range m {
 		c.text(shape.Key.Shape, key, path+".key")
 		if v == nil {
-			c.fail(path+"."+clip(key), "null", "Member must not be null")
+			c.fail(path+"."+Clip(key), "null", "Member must not be null")
 			continue
 		}
-		m[key] = c.value(shape.Value.Shape, v, path+"."+clip(key)+".member")
+		m[key] = c.value(shape.Value.Shape, v, path+"."+Clip(key)+".member")
 	}
 	return m
 }
@@ -267,8 +271,27 @@ func (c *inputCheck) integer(shape *apimodel.Shape, v any, path string) any {
 	return number
 }
 
+// maxSeconds is the end of the year 9999.
+const maxSeconds = 253_402_300_799
+
+// timestamp takes seconds since 1970, as AWS JSON has times, and the text that people
+// write.
+func (c *inputCheck) timestamp(v any, path string) any {
+	switch v := v.(type) {
+	case json.Number:
+		if f, err := v.Float64(); err == nil && f >= 0 && f <= maxSeconds {
+			return v
+		}
+	case string:
+		if at, err := time.Parse(time.RFC3339, v); err == nil && at.Unix() >= 0 {
+			return json.Number(strconv.FormatInt(at.Unix(), 10))
+		}
+	}
+	return c.wrongType(path, v, "a time, in seconds since 1970")
+}
+
 func (c *inputCheck) text(shape *apimodel.Shape, s, path string) any {
-	shown := "'" + clip(s) + "'"
+	shown := "'" + Clip(s) + "'"
 	if strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
 		c.fail(path, "''", "Member must be text without zero characters")
 		return s
