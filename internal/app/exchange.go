@@ -7,6 +7,7 @@ import (
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/route"
+	"github.com/parry-security/parry/internal/target"
 )
 
 // buildExchange makes the bus: the rules in force, and what delivers to their targets.
@@ -38,7 +39,47 @@ func (s *Server) buildExchange(t *stages) error {
 	}
 	t.timetable = &route.Timetable{Store: s.store, Exchange: t.exchange, Node: s.node, Clock: s.clock, Logger: s.log.With("component", "route.timetable")}
 	t.book = &route.Book{Shelf: s.store, Exchange: t.exchange, Schedules: t.timetable.Use, Logger: s.log.With("component", "route.book")}
-	return nil
+	return s.buildBusDesk(t, o)
+}
+
+// everyEvent is a pattern that targets are tried with.
+const everyEvent = `{"source":[{"prefix":""}]}`
+
+// buildBusDesk makes what people change the bus by. A target is taken when the
+// configuration allows it, it is there, and it can be opened for delivery.
+func (s *Server) buildBusDesk(t *stages, o *outlets) error {
+	organization := s.cfg.Organization
+	allowance := route.Allowance{
+		Account: organization.HubAccount, Partition: organization.Partition, Listed: s.cfg.EventTargets, Known: o.known,
+		Webhook: func(name string) bool { return o.webhooks[name] != nil },
+		Runbook: func(ctx context.Context, name, version string) error {
+			_, err := t.documents.Resolve(ctx, name, version)
+			return err
+		},
+		Bus: func(ctx context.Context, name string) error {
+			_, err := t.buses.Bus(ctx, name)
+			return err
+		},
+	}
+	var err error
+	t.buses, err = route.NewDesk(route.DeskConfig{
+		Store: s.store, Pages: s.store, Archives: s.store, Configured: s.configuredRules(),
+		Account: organization.HubAccount, Partition: organization.Partition, Region: organization.HomeRegion, IDs: s.ids, Clock: s.clock,
+		Allow: func(ctx context.Context, on string, to target.Target) error {
+			if err := allowance.Check(ctx, on, to); err != nil {
+				return err
+			}
+			_, err := o.open(route.BusRule{Bus: on, Name: "trial", Pattern: everyEvent}, to)
+			return err
+		},
+		Changed: func(ctx context.Context) {
+			// What cannot be read now is read when the book is looked at the next time.
+			if err := t.book.Refresh(context.WithoutCancel(ctx)); err != nil {
+				s.log.WarnContext(ctx, "rules not refreshed", "error", err)
+			}
+		},
+	})
+	return err
 }
 
 // exchange is the bus as a service: the rules are in force before anything is delivered.

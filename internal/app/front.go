@@ -9,6 +9,7 @@ import (
 	"github.com/parry-security/parry/internal/auth"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/awsfront"
+	"github.com/parry-security/parry/internal/awsfront/events"
 	"github.com/parry-security/parry/internal/awsfront/securityhub"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 	"github.com/parry-security/parry/internal/awsfront/sts"
@@ -43,6 +44,12 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	}
 	s.loop.automation = manager
 	s.loop.findings = &findingLoop{update: s.stages.triage.Update, query: find.QueryFindings, byID: s.store.Findings}
+	bus, err := events.New(events.Config{
+		Models: s.loop.models, Desk: s.stages.buses, Putter: s.stages.exchange, Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Logger: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	tokens, err := sts.New(sts.Config{Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition})
 	if err != nil {
 		return nil, err
@@ -91,7 +98,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	}
 	return awsfront.New(awsfront.Config{
 		Keys: keyring, Signatures: s.store, NotBefore: restored.At, Health: rest, People: people, Pages: pages, Proxies: proxies, Clock: s.clock, IDs: s.ids, Logger: s.log,
-		Services: map[string]awsfront.Service{"securityhub": hub, ssm.Service: manager, "sts": tokens, api.Service: rest},
+		Services: map[string]awsfront.Service{"securityhub": hub, ssm.Service: manager, "sts": tokens, events.Service: bus, api.Service: rest},
 	})
 }
 

@@ -46,6 +46,7 @@ type stages struct {
 	// exchange has the rules of the bus in force that book reads; courier delivers.
 	exchange  *route.Exchange
 	book      *route.Book
+	buses     *route.Desk
 	timetable *route.Timetable
 	courier   *bus.Courier
 	plan      *plan.Stage
@@ -162,7 +163,8 @@ func (s *Server) automationRules() ([]rule.Rule, error) {
 	return rules, nil
 }
 
-func (s *Server) buildRoute(t *stages) error {
+// configuredRules are those of parry.yaml.
+func (s *Server) configuredRules() []route.Rule {
 	rules := make([]route.Rule, 0, len(s.cfg.BusRules))
 	for _, r := range s.cfg.BusRules {
 		next := route.Rule{ID: r.Name, Name: r.Name, Pattern: json.RawMessage(r.Pattern), Enabled: !r.Disabled}
@@ -174,7 +176,11 @@ func (s *Server) buildRoute(t *stages) error {
 		}
 		rules = append(rules, next)
 	}
-	table := route.Compile(rules, s.routeTargets())
+	return rules
+}
+
+func (s *Server) buildRoute(t *stages) error {
+	table := route.Compile(s.configuredRules(), s.routeTargets())
 	var err error
 	t.route, err = route.New(route.Config{Store: s.store, Table: table, Logger: s.log, Answers: func(control string) (string, bool) {
 		pb, ok := s.content.PlaybookFor(control)

@@ -106,6 +106,12 @@ const (
 	InsightWrite Action = "insight.write" // installation
 	ActionWrite  Action = "action.write"  // installation
 
+	// EventPut puts events on a bus, for the account of the principal. What rules say and
+	// who may put events is of all accounts.
+	EventPut       Action = "event.put"
+	EventRuleRead  Action = "event_rule.read"  // installation
+	EventRuleWrite Action = "event_rule.write" // installation
+
 	// ChannelRead sees the channels of notifications and what they did, ChannelTest sends
 	// a test through one: people and programs outside get it.
 	ChannelRead Action = "channel.read" // installation
@@ -123,7 +129,7 @@ func Actions() []Action {
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
 		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
-		OrganizationRead, OrganizationSync, OrganizationAccept, ChannelRead, ChannelTest, PersonRead, PersonWrite,
+		OrganizationRead, OrganizationSync, OrganizationAccept, EventPut, EventRuleRead, EventRuleWrite, ChannelRead, ChannelTest, PersonRead, PersonWrite,
 	}
 }
 
@@ -133,20 +139,20 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, FindingAct, InsightWrite, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, OrganizationSync}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, FindingAct, InsightWrite, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, OrganizationSync, EventPut}, action)
 	case RoleApprover:
 		return reads(action) || slices.Contains([]Action{ApprovalDecide, ExceptionDecide, ExceptionEnd, SwitchOn}, action)
 	case RoleReader:
 		return reads(action)
 	case RoleSource:
-		return slices.Contains([]Action{FindingRead, FindingImport, FindingUpdate, HubRead}, action)
+		return slices.Contains([]Action{FindingRead, FindingImport, FindingUpdate, HubRead, EventPut}, action)
 	}
 	return false
 }
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead, ChannelRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead, EventRuleRead, ChannelRead}, action)
 }
 
 // Installation reports whether a concerns the whole installation, so that only a
@@ -154,7 +160,7 @@ func reads(action Action) bool {
 func (a Action) Installation() bool {
 	return slices.Contains([]Action{
 		AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable, SourceRead, SourceWrite, DocumentWrite, RuleRead, RuleWrite,
-		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite, ChannelRead, ChannelTest, PersonRead, PersonWrite,
+		OrganizationSync, OrganizationAccept, InsightWrite, ActionWrite, EventRuleRead, EventRuleWrite, ChannelRead, ChannelTest, PersonRead, PersonWrite,
 	}, a)
 }
 

@@ -194,6 +194,8 @@ func (f *front) guess(r *http.Request) Service {
 		name = "parry"
 	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM."):
 		name = "ssm"
+	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AWSEvents."):
+		name = "events"
 	case r.URL.Path == "/":
 		name = "sts"
 	}

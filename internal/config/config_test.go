@@ -225,6 +225,10 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"guard rule":         {least + "guards: {deny: [{id: a}, {id: b, regions: ['']}]}", `guards.deny[1].regions of rule "b"`, "leave a list out"},
 		"guard rule twice":   {least + "guards: {allow: [{id: a}, {id: a}]}", `guards.allow[1].id "a" is taken`, "an id of its own"},
 		"budget":             {least + "guards: {budgets: {per_hour: -1}}", "guards.budgets.per_hour is -1", "parry stop on"},
+		"event target":       {least + "event_targets: ['arn:aws:sqs:us-east-1:111122223333:a*']", `event_targets[0] "arn:aws:sqs:us-east-1:111122223333:a*" is not an exact ARN`, "wildcards"},
+		"no region":          {least + "event_targets: ['arn:aws:sqs::111122223333:a']", `event_targets[0]`, "wildcards"},
+		"foreign service":    {least + "event_targets: ['arn:aws:ec2:us-east-1:111122223333:instance/i-1']", "event_targets[0]: Parry does not call ec2", "lambda"},
+		"event target twice": {least + "event_targets: ['arn:aws:sqs:us-east-1:111122223333:a', 'arn:aws:sqs:us-east-1:111122223333:a']", "is there twice", ""},
 		"unknown channel":    {least + "bus_rules: [{name: a}, {name: b, channels: [m]}]", `bus_rules[1] sends to channel "m"`, "add it to channels"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,8 +39,8 @@ const (
 // logName is what a log may be called: it stands in the program's log.
 var logName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$`)
 
-// served are the services in AWS that are called as targets.
-func served() []string { return []string{"events", "lambda", "sns", "sqs", "states"} }
+// TargetServices are the services in AWS whose resources are called as targets.
+func TargetServices() []string { return []string{"events", "lambda", "sns", "sqs", "states"} }
 
 // Check refuses a target that a rule on a bus may not have.
 func (a Allowance) Check(ctx context.Context, bus string, t target.Target) error {
@@ -73,7 +73,7 @@ func (a Allowance) Check(ctx context.Context, bus string, t target.Target) error
 			return noTarget(t.ARN)
 		}
 		return a.Destination(ctx, t.ARN)
-	case !slices.Contains(served(), arn.Service):
+	case !slices.Contains(TargetServices(), arn.Service):
 		return wrong("Parry does not call %s as a target", arn.Service).
 			WithHint("targets are Parry's own, event buses, API destinations, runbooks, and queues, topics, functions and state machines in AWS")
 	}

@@ -71,6 +71,9 @@ type DeskConfig struct {
 	Archives DeskArchives
 	// Allow says whether a rule on a bus may have a target; see Allowance.
 	Allow func(ctx context.Context, bus string, t target.Target) error
+	// Changed is called after every change, so that it counts at once on this node.
+	// Default: nobody is told, and the others' way counts.
+	Changed func(ctx context.Context)
 	// Configured are the rules of parry.yaml: they are listed, and change there.
 	Configured []Rule
 	// Account, Partition (default: aws) and Region are those of ARNs.
@@ -106,11 +109,39 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 	if cfg.IDs == nil {
 		cfg.IDs = service.RandomIDs{}
 	}
+	if cfg.Changed != nil {
+		cfg.Store = telling{cfg.Store, cfg.Changed}
+	}
 	d := &Desk{cfg: cfg, configured: map[string]StoredRule{}}
 	for _, r := range cfg.Configured {
 		d.configured[r.Name] = d.ofConfig(r)
 	}
 	return d, nil
+}
+
+// telling tells of every change that a store made.
+type telling struct {
+	DeskStore
+	changed func(ctx context.Context)
+}
+
+func (t telling) CreateBusObject(ctx context.Context, o store.BusObject, most int64, eff store.Effects) error {
+	return t.tell(ctx, t.DeskStore.CreateBusObject(ctx, o, most, eff))
+}
+
+func (t telling) UpdateBusObject(ctx context.Context, o store.BusObject, eff store.Effects) error {
+	return t.tell(ctx, t.DeskStore.UpdateBusObject(ctx, o, eff))
+}
+
+func (t telling) DeleteBusObject(ctx context.Context, k store.BusKey, rev int64, eff store.Effects) error {
+	return t.tell(ctx, t.DeskStore.DeleteBusObject(ctx, k, rev, eff))
+}
+
+func (t telling) tell(ctx context.Context, err error) error {
+	if err == nil {
+		t.changed(ctx)
+	}
+	return err
 }
 
 func (d *Desk) now() time.Time { return d.cfg.Clock.Now().UTC().Truncate(time.Microsecond) }

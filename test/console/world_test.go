@@ -105,7 +105,7 @@ func (w *world) configure(t *testing.T) {
 			{"id": "prod-people", "units": []string{"prod"}, "mode": "people", "quorum": 1, "expires": "24h"},
 		},
 		"invitations": document{"url": "https://parry.example.com", "channel": "mail"},
-		"channels": []document{{"name": "mail", "kind": "email", "smtp": w.env.SMTP.Addr(), "tls": "none", "from": "parry@example.com", "to": []string{"security@example.com"}}},
+		"channels":    []document{{"name": "mail", "kind": "email", "smtp": w.env.SMTP.Addr(), "tls": "none", "from": "parry@example.com", "to": []string{"security@example.com"}}},
 	}
 	raw, err := yaml.Marshal(cfg)
 	if err != nil {

@@ -123,6 +123,7 @@ bus_rules:
     channels: [hook]
     playbooks: [S3.8]
     pattern: {detail-type: [Security Hub Findings - Custom Action], resources: ["arn:aws:securityhub:us-east-1:` + hubAccount + `:action/custom/Fix"]}
+event_targets: ["arn:aws:sqs:us-east-1:` + hubAccount + `:listed"]
 channels:
   - {name: hook, kind: webhook, url: %q, secret_env: FRONT_HOOK_SECRET}
 `
