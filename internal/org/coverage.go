@@ -12,7 +12,7 @@ type CoverageState string
 // The states of coverage.
 const (
 	Covered  CoverageState = "covered"  // the member role can be taken, and sources bring what they should
-	Degraded CoverageState = "degraded" // the role can be taken, but a source fails or is silent
+	Degraded CoverageState = "degraded" // the role can be taken, but a source fails or is silent, or the account does not say whether the Region is on
 	Lost     CoverageState = "lost"     // the role could be taken and no longer can
 	Never    CoverageState = "never"    // the role could not be taken yet
 	Off      CoverageState = "off"      // the Region is turned off in the account
