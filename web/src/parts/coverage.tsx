@@ -48,7 +48,7 @@ export function Coverage() {
           .map((s) => (
             <li key={s.key}>
               <StatusIndicator type={s.type} wrapText>
-                {s.text}
+                <span className="parry-words">{s.text}</span>
               </StatusIndicator>
               <span className="parry-nowrap">{count(n[s.key] ?? 0)}</span>
             </li>
