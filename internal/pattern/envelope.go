@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,13 @@ type Cause struct {
 	By string `json:"by"`
 	// Hops counts the rules that the chain of events has passed.
 	Hops int `json:"hops"`
+}
+
+// Reserved reports whether only AWS, or Parry itself, says that it is the source of an
+// event: who puts events on a bus cannot.
+func Reserved(source string) bool {
+	s := strings.ToLower(source)
+	return strings.HasPrefix(s, "aws.") || s == SourceParry || strings.HasPrefix(s, SourceParry+".")
 }
 
 // The sources and detail types that Parry reads and writes.

@@ -1,12 +1,15 @@
 package route_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/buspolicy"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
@@ -85,5 +88,23 @@ func TestAnotherNodesPolicy(t *testing.T) {
 	clock.Advance(time.Second)
 	if !may(other) {
 		t.Error("the change does not count on another node after a second")
+	}
+}
+
+// TestAnEventOfSomebodysOwnFixesNothing: a pattern without a source matches what anybody
+// puts on the bus, and that may name a finding of any account.
+func TestAnEventOfSomebodysOwnFixesNothing(t *testing.T) {
+	t.Parallel()
+	rule := route.Rule{
+		ID: "on-request", Name: "on-request", Enabled: true, Targets: []route.Target{{Kind: route.Playbook, Name: "S3.8"}},
+		Pattern: json.RawMessage(`{"detail-type":["` + pattern.FindingsCustomAction + `"]}`),
+	}
+	for source, want := range map[string]int{pattern.SourceSecurityHub: 1, "shop": 0, "aws": 0, "my.aws.securityhub": 0} {
+		s := &fakeStore{}
+		raw := event(t, func(e *bus.Event) { e.Source, e.DetailType = source, pattern.FindingsCustomAction }, report{})
+		ok(t, stage(t, s, rule).Handle(t.Context(), raw))
+		if got := s.requests(t); len(got) != want {
+			t.Errorf("%s: %d requests, want %d", source, len(got), want)
+		}
 	}
 }

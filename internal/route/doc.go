@@ -40,8 +40,9 @@
 //
 // # Never
 //
-// Remediates because of an event that is replayed, that Parry caused, or that
-// has passed more rules than the rule allows. Remediates a finding that the rule
+// Remediates because of an event that is replayed, that Parry caused, that somebody put
+// on a bus under a source of their own, or that has passed more rules than the rule allows.
+// Remediates a finding that the rule
 // would not have selected alone. Takes a playbook's or channel's name from an
 // event.
 //

@@ -21,6 +21,11 @@ import (
 // remediate asks for a plan for every finding of the event that the rule would
 // select alone.
 func (h *handling) remediate(r Rule, playbook string, log *slog.Logger) error {
+	if !pattern.Reserved(h.event.Source) {
+		// Whoever may put events could else name any finding, of whatever account.
+		log.InfoContext(h.ctx, "no remediation", "playbook", playbook, "reason", "the event is not AWS's or Parry's own, but of "+h.event.Source)
+		return nil
+	}
 	findings, err := h.singles()
 	if err != nil {
 		return err

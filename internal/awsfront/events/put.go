@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -201,7 +200,7 @@ func check(e entry) (route.Entry, *putResult) {
 		return bad("DetailType", "DetailType has more than %d characters.", maxDetailType)
 	case len(e.Resources) > maxResources:
 		return bad("Resources", "there are more than %d.", maxResources)
-	case reserved(e.Source):
+	case pattern.Reserved(e.Source):
 		return made, &putResult{ErrorCode: "NotAuthorizedForSourceException", ErrorMessage: "Not authorized for the source."}
 	}
 	var err error
@@ -214,12 +213,6 @@ func check(e entry) (route.Entry, *putResult) {
 	}
 	made.Detail = detail
 	return made, nil
-}
-
-// reserved reports whether only AWS, or Parry itself, sends events of a source.
-func reserved(source string) bool {
-	s := strings.ToLower(source)
-	return strings.HasPrefix(s, "aws.") || s == pattern.SourceParry || strings.HasPrefix(s, pattern.SourceParry+".")
 }
 
 // timeOf reads the time of an entry: seconds since 1970, or as people write it. None is
