@@ -193,5 +193,8 @@ func (a *API) getPlan(ctx context.Context, p auth.Principal, in *remediationInpu
 	if approval != nil {
 		out.ApprovalID = approval.ID
 	}
+	if out.Alike, err = a.alike(ctx, p, r, plan); err != nil {
+		return nil, err
+	}
 	return &planOutput{out}, nil
 }

@@ -81,9 +81,9 @@ func (m Remedy) explain(r store.FindingRecord, excepted *FindingException) (why,
 	case r.Compliance == "PASSED":
 		return "Its check passes: there is nothing to remediate.", ""
 	case m.Playbook == "" && r.Control == "":
-		return "It names no control, so no playbook is found for it.", "Deal with it by hand, or write a playbook: docs/runbooks.md."
+		return "It names no control, and fixes (playbooks) are found by the control.", "Fix it by hand, then set its workflow status to RESOLVED."
 	case m.Playbook == "":
-		return fmt.Sprintf("No playbook answers control %s.", r.Control), "Deal with it by hand, or write a playbook: docs/runbooks.md."
+		return fmt.Sprintf("Parry has no fix for control %s: no playbook is written for it.", r.Control), "Fix it by hand, or write a playbook: docs/writing-a-runbook.md. What has one: parry playbook list."
 	case !r.Trusted:
 		return fmt.Sprintf("Its source %s may not start remediation, so a person must.", cmp.Or(r.Source, "is unknown and")), "Remediate it."
 	}

@@ -134,7 +134,7 @@ func (a *API) sweepRequest(p auth.Principal, in SweepRequest) (sweep.Request, er
 	r := sweep.Request{Regions: in.Regions, By: p.Name}
 	var ok bool
 	if r.Playbook, ok = a.cfg.Work.PlaybookFor(in.Control); !ok {
-		return r, fault.Errorf(fault.NotFound, op, "no playbook answers control %q", in.Control).WithHint("run: parry playbook list")
+		return r, fault.Errorf(fault.NotFound, op, "Parry cannot check control %q: no playbook is written for it", in.Control).WithHint("see what has one: parry playbook list")
 	}
 	if in.Organization != (len(in.Accounts) == 0) {
 		return r, fault.Errorf(fault.Invalid, op, "give either accounts or organization").WithHint("name accounts, or the whole organization: --org")

@@ -174,6 +174,7 @@ type PlanDocument struct {
 	State      remediation.State `json:"state"`
 	ApprovalID string            `json:"approval_id,omitempty"`
 	Plan       remediation.Plan  `json:"plan"`
+	Alike      []AlikePlan       `json:"alike,omitempty" nullable:"false" doc:"While it waits for approval: other plans for the resource that wait too and make some of the same changes."`
 }
 
 // Requested is a remediation that was asked for; its plan is made next.

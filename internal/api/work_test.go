@@ -131,7 +131,7 @@ func TestWhyAFindingIsNotRemediated(t *testing.T) {
 		"stopped": {func(b bench) { b.on, b.reason = true, "change freeze" }, "All changes are stopped: change freeze. The remediation waits for approval.", "Let changes go on with the stop switch when the reason has passed."},
 		"no playbook": {
 			func(b bench) { delete(b.remediations, "rem-dev"); b.findings[0].Control = "EC2.99" },
-			"No playbook answers control EC2.99.", "Deal with it by hand, or write a playbook: docs/runbooks.md.",
+			"Parry has no fix for control EC2.99: no playbook is written for it.", "Fix it by hand, or write a playbook: docs/writing-a-runbook.md. What has one: parry playbook list.",
 		},
 		"untrusted": {
 			func(b bench) { delete(b.remediations, "rem-dev"); b.findings[0].Source = "scanner" },

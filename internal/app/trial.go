@@ -132,7 +132,21 @@ type TrialPlan struct {
 	// undo it; Gaps say what could not be derived.
 	Policies []apimodel.Policy `json:"policies"`
 	Gaps     []string          `json:"policy_gaps,omitempty"`
+	// Alike are the other plans that make some of the same changes.
+	Alike []TrialAlike `json:"alike,omitempty"`
 }
+
+// TrialAlike is another plan of the report, with how many changes of this one it makes
+// too, and how many it makes in all.
+type TrialAlike struct {
+	Number  int    `json:"number"`
+	Control string `json:"control"`
+	Shared  int    `json:"shared"`
+	Changes int    `json:"changes"`
+}
+
+// NoFix is why a finding has no plan whose control no playbook is written for.
+const NoFix = "Parry has no fix for this control"
 
 // TrialProblem is a read that failed.
 type TrialProblem struct {
@@ -270,7 +284,7 @@ func (t *trial) checkControls() error {
 			return fault.Errorf(fault.Invalid, "look at controls", "there is no control %.40q", c).WithHint("name one as Security Hub does, such as S3.8; those with a playbook: parry playbook list")
 		}
 		if _, ok := t.content.PlaybookFor(c); !ok && t.cfg.Sweep {
-			return fault.Errorf(fault.Invalid, "look at controls", "no playbook answers control %s, so a sweep does not know how to check it", c).WithHint("see: parry playbook list")
+			return fault.Errorf(fault.Invalid, "look at controls", "Parry cannot check control %s: no playbook is written for it", c).WithHint("see what has one: parry playbook list")
 		}
 	}
 	return nil

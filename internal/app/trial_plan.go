@@ -61,8 +61,28 @@ func (t *trial) plan(ctx context.Context) {
 	for _, d := range drafts {
 		t.settle(d)
 	}
+	alike(t.report.Plans)
 	for _, f := range t.found.all {
 		t.report.Findings = append(t.report.Findings, f.shown)
+	}
+}
+
+// alike notes which plans for one resource make some of the same changes: two controls are
+// often failed by one thing.
+func alike(plans []TrialPlan) {
+	byResource := map[[2]string][]int{}
+	for i, p := range plans {
+		key := [2]string{p.Plan.Account, p.Plan.Resource}
+		byResource[key] = append(byResource[key], i)
+	}
+	for _, same := range byResource {
+		for _, i := range same {
+			for _, j := range same {
+				if n := remediation.Shared(plans[i].Plan, plans[j].Plan); i != j && n > 0 {
+					plans[i].Alike = append(plans[i].Alike, TrialAlike{Number: plans[j].Number, Control: plans[j].Plan.Control, Shared: n, Changes: plans[j].Plan.Changes()})
+				}
+			}
+		}
 	}
 }
 
@@ -74,7 +94,7 @@ func (t *trial) drafts(ctx context.Context) []*trialDraft {
 		f := &t.found.all[i]
 		pb, ok := t.content.PlaybookFor(f.record.Control)
 		if !ok {
-			f.shown.Unplanned = "no playbook answers it"
+			f.shown.Unplanned, f.shown.Hint = NoFix, "fix it by hand, or write a fix (a playbook): docs/writing-a-runbook.md; what has one: parry playbook list"
 			continue
 		}
 		key := [3]string{pb.ID, f.record.Account, f.record.ResourceID}

@@ -59,7 +59,7 @@ func callGrid(calls []remediation.PlannedCall) grid {
 			fmt.Sprint(c.Seq), c.Step, c.Service + ":" + c.Operation, resourceOf(c), classOf(c), undoOf(c),
 		})
 		for _, d := range c.Diff {
-			g.rows = append(g.rows, []string{"", "", "", "  " + d.Path, orAbsent(d.Before), orAbsent(d.After)})
+			g.rows = append(g.rows, []string{"", "", "", "  " + d.Path, wholeValue(d.Before), wholeValue(d.After)})
 		}
 	}
 	return g
@@ -90,12 +90,10 @@ func undoOf(c remediation.PlannedCall) string {
 	}
 }
 
+// orAbsent is a value in a column, where it has no more room than that.
 func orAbsent(v string) string {
 	if v == "" {
 		return "(absent)"
 	}
-	if len(v) > 160 {
-		return v[:157] + "..."
-	}
-	return v
+	return short(v, maxInline)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -65,12 +64,29 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 	t.allowances(p)
 	t.line("")
 	t.line("%s", verdict(p, doc.State))
+	for _, o := range doc.Alike {
+		t.paint(yellow, alikeText(o.Shared, p.Changes(), o.Changes, fmt.Sprintf("%s (%s), which waits too", o.Remediation, o.Control))+".")
+		t.paint(yellow, "Approve one of them: once it is carried out the other no longer fits, and is planned again.")
+	}
 	if doc.State == remediation.AwaitingApproval {
 		t.line("")
 		t.line("To approve exactly this plan:  parry approval grant %s --plan %s", doc.ApprovalID, doc.Hash)
 		t.line("To reject it:                  parry approval reject %s --plan %s", doc.ApprovalID, doc.Hash)
 	}
 	return t.err
+}
+
+// alikeText says what two plans have in common.
+func alikeText(shared, here, there int, other string) string {
+	switch {
+	case shared == here && shared == there:
+		return "The same changes as " + other
+	case shared == here:
+		return "All its changes are among those of " + other
+	case shared == there:
+		return fmt.Sprintf("%d of its %d changes are all that %s makes", shared, here, other)
+	}
+	return fmt.Sprintf("%d of its %d changes are also made by %s", shared, here, other)
 }
 
 // allowances shows what an open plan may call beyond what planning came to.
@@ -177,11 +193,7 @@ func (t *sheet) request(c remediation.PlannedCall) {
 	if !c.EffectUnknown {
 		return
 	}
-	raw, err := json.Marshal(c.Input)
-	if err != nil {
-		raw = nil // shown without
-	}
-	t.paint(yellow, "              its effect is not known; it sends "+short(string(raw), 400))
+	t.paint(yellow, "              its effect is not known; it sends "+lineJSON(c.Input))
 }
 
 // permission shows what AWS said of the change when it was planned.
@@ -239,5 +251,21 @@ func (t *sheet) change(d remediation.MemberChange) {
 	case d.After == "":
 		mark, code = "-", red
 	}
-	t.paint(code, fmt.Sprintf("              %s %s: %s -> %s", mark, d.Path, orAbsent(d.Before), orAbsent(d.After)))
+	lines := changeLines(d)
+	if lines == nil {
+		t.paint(code, fmt.Sprintf("              %s %s: %s -> %s", mark, d.Path, wholeValue(d.Before), wholeValue(d.After)))
+		return
+	}
+	t.paint(code, fmt.Sprintf("              %s %s:", mark, d.Path))
+	for _, l := range lines {
+		text := fmt.Sprintf("                %s %s", l.Sign, l.Text)
+		switch l.Sign {
+		case "-":
+			t.paint(red, text)
+		case "+":
+			t.paint(green, text)
+		default:
+			t.line("%s", text)
+		}
+	}
 }

@@ -278,7 +278,9 @@ func tryNext(r app.TrialReport) []nextStep {
 		{"write a configuration for this account", fmt.Sprintf("parry init --hub-account %s --home-region %s", r.Account, r.Regions[0])},
 		{"see what this machine and AWS lack", "parry doctor"},
 	}
-	if slices.ContainsFunc(r.Findings, func(f app.TrialFinding) bool { return f.Account != r.Account && f.Plan == 0 && f.Hint != "" }) {
+	if slices.ContainsFunc(r.Findings, func(f app.TrialFinding) bool {
+		return f.Account != r.Account && f.Plan == 0 && f.Hint != "" && f.Unplanned != app.NoFix
+	}) {
 		next = slices.Insert(next, 0, nextStep{"plan in the other accounts too", "parry try --org --role NAME"})
 	}
 	return next

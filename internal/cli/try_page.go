@@ -42,7 +42,7 @@ type tryPageData struct {
 func tryPage(r app.TrialReport) ([]byte, error) {
 	const op = "write the report"
 	page, err := template.New("try").Funcs(template.FuncMap{
-		"arn": shortARN, "short": short, "absent": orAbsent, "undo": undoOf, "on": resourceOf, "role": planRole, "place": place, "counted": countOf,
+		"arn": shortARN, "short": short, "absent": wholeValue, "brief": orAbsent, "lines": changeLines, "sign": signClass, "alike": alikeLines, "undo": undoOf, "on": resourceOf, "role": planRole, "place": place, "counted": countOf,
 		"mark": markOf, "named": named, "parts": func(path string) []string { return strings.Split(path, ".") }, "isChange": func(c remediation.PlannedCall) bool { return c.Class != apimodel.Read }, "request": requestOf,
 		"verdict":  func(p remediation.Plan) string { return verdict(p, remediation.Planned) },
 		"document": policyText, "lower": strings.ToLower, "trim": strings.TrimSpace, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
@@ -78,12 +78,23 @@ func markOf(d remediation.MemberChange) [2]string {
 	return [2]string{"changed", "~"}
 }
 
+// signClass is the class of a line of a value.
+func signClass(sign string) string {
+	switch sign {
+	case "-":
+		return "removed"
+	case "+":
+		return "added"
+	}
+	return "same"
+}
+
 // requestOf is what a change sends whose effect no diff tells.
 func requestOf(c remediation.PlannedCall) string {
 	if !c.EffectUnknown {
 		return ""
 	}
-	return short(lineJSON(c.Input), 2000)
+	return lineJSON(c.Input)
 }
 
 // policyText is a policy as a document.

@@ -214,6 +214,9 @@ func (t *sheet) tryPlan(p app.TrialPlan) {
 	t.allowances(p.Plan)
 	t.line("")
 	t.line("%s", verdict(p.Plan, remediation.Planned))
+	for _, line := range alikeLines(p) {
+		t.paint(yellow, line)
+	}
 	t.line("A role needs, to carry it out, to verify and to undo it:")
 	for _, policy := range p.Policies {
 		for _, st := range policy.Statement {
@@ -224,6 +227,19 @@ func (t *sheet) tryPlan(p app.TrialPlan) {
 	for _, g := range p.Gaps {
 		t.paint(yellow, "  not derived: "+g)
 	}
+}
+
+// alikeLines says which other plans make some of the same changes.
+func alikeLines(p app.TrialPlan) []string {
+	var out []string
+	for _, o := range p.Alike {
+		text := alikeText(o.Shared, p.Plan.Changes(), o.Changes, fmt.Sprintf("plan %d (%s)", o.Number, o.Control))
+		if o.Shared == p.Plan.Changes() || o.Shared == o.Changes {
+			text += ": carry out one of the two, then see what is left of the other"
+		}
+		out = append(out, text+".")
+	}
+	return out
 }
 
 func conditionOf(st apimodel.Statement) string {

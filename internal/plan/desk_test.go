@@ -90,7 +90,7 @@ func TestARequestIsRefusedWithTheNextStep(t *testing.T) {
 			func(w *world) (remediation.ID, error) {
 				return w.desk().RequestFix(t.Context(), w.finding.ID, "", "alice")
 			},
-			fault.NotFound, `answers control "EC2.1"`, "parry playbook list",
+			fault.NotFound, `no fix for control "EC2.1"`, "parry playbook list",
 		},
 		"unknown remediation": {nil, func(w *world) (remediation.ID, error) {
 			return w.desk().RequestUndo(t.Context(), "rem-9", "alice")

@@ -75,7 +75,7 @@ func (d *Desk) RequestFix(ctx context.Context, id finding.ID, name, principal st
 		}
 	}
 	if !ok {
-		return "", fault.Errorf(fault.NotFound, op, "no playbook answers control %q", records[0].Control).WithHint("run: parry playbook list")
+		return "", fault.Errorf(fault.NotFound, op, "Parry has no fix for control %q: no playbook is written for it", records[0].Control).WithHint("fix it by hand, or write a playbook: docs/writing-a-runbook.md; what has one: parry playbook list")
 	}
 	return d.send(ctx, remediation.Request{Kind: remediation.KindFix, Finding: id, Playbook: pb.ID, RequestedBy: principal})
 }

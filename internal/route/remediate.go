@@ -54,7 +54,7 @@ func (h *handling) request(r Rule, playbook string, f finding.Finding) (string, 
 	if playbook == Answering {
 		var ok bool
 		if playbook, ok = h.stage.cfg.Answers(f.Control()); !ok {
-			return "no playbook answers its control", nil
+			return "no playbook is written for its control", nil
 		}
 	}
 	if why := unfit(f); why != "" {

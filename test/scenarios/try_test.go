@@ -169,7 +169,7 @@ func TestTry(t *testing.T) {
 		if diff := cmp.Diff(want, seen); diff != "" || l.code != 3 || r.Open != len(want) || r.Account != dev || r.Refused != 0 {
 			t.Fatalf("exit %d, %d open, %d refused (-want +got): %s", l.code, r.Open, r.Refused, diff)
 		}
-		for i, part := range map[int]string{2: "no playbook answers it", 4: "no role was named", 5: "a live read found no violation"} {
+		for i, part := range map[int]string{2: "Parry has no fix for this control", 4: "no role was named", 5: "a live read found no violation"} {
 			if !strings.Contains(r.Findings[i].Unplanned, part) {
 				t.Errorf("finding %d has no plan because %q", i, r.Findings[i].Unplanned)
 			}

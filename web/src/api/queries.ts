@@ -8,24 +8,26 @@ export type GroupBy = "severity" | "account" | "region" | "control" | "workflow"
 export interface Page<T> {
   items: T[];
   next?: string;
+  hidden?: number;
+  hidden_more?: boolean;
 }
 
 /** findingsQuery is one page of the list: page n+1 is asked with the cursor of page n. */
-export function findingsQuery(tokens: Token[], sort: Sort, limit: number, cursor: string | undefined) {
+export function findingsQuery(tokens: Token[], sort: Sort, limit: number, cursor: string | undefined, everywhere = false) {
   const search = compile(tokens);
   return queryOptions({
-    queryKey: ["findings", search, sort, limit, cursor ?? ""],
+    queryKey: ["findings", search, sort, limit, cursor ?? "", everywhere],
     queryFn: ({ signal }): Promise<Page<Finding>> =>
-      ask(api.POST("/v1/findings/search", { params: { query: { ...search.query, sort, limit, cursor } }, body: { filters: search.filters, text: search.text || undefined }, signal })),
+      ask(api.POST("/v1/findings/search", { params: { query: { ...search.query, all_accounts: everywhere || undefined, sort, limit, cursor } }, body: { filters: search.filters, text: search.text || undefined }, signal })),
     placeholderData: keepPreviousData,
   });
 }
 
-export function groupsQuery(tokens: Token[], by: GroupBy, limit = 50) {
+export function groupsQuery(tokens: Token[], by: GroupBy, limit = 50, everywhere = false) {
   const search = compile(tokens);
   return queryOptions({
-    queryKey: ["groups", search, by, limit],
-    queryFn: ({ signal }) => ask(api.POST("/v1/findings/groups", { params: { query: { ...search.query, by, limit } }, body: { filters: search.filters, text: search.text || undefined }, signal })),
+    queryKey: ["groups", search, by, limit, everywhere],
+    queryFn: ({ signal }) => ask(api.POST("/v1/findings/groups", { params: { query: { ...search.query, all_accounts: everywhere || undefined, by, limit } }, body: { filters: search.filters, text: search.text || undefined }, signal })),
     placeholderData: keepPreviousData,
     retry: false,
     // What an exception suppresses cannot be counted.

@@ -65,7 +65,7 @@ function Shown({ finding }: { finding: FindingDetail }) {
   const cannot = !request.ok
     ? request.why
     : !finding.remedy.playbook
-      ? "No playbook answers this control, so there is nothing to run."
+      ? "Parry has no fix for this control: no playbook is written for it. Fix it by hand, or write one (docs/writing-a-runbook.md)."
       : finding.exception
         ? "An exception suppresses the finding. End the exception first."
         : finding.remedy.state && ["awaiting_approval", "queued", "running", "verifying", "planned"].includes(finding.remedy.state)

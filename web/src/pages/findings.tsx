@@ -18,7 +18,7 @@ import { FindingFilter } from "../parts/finding-filter";
 import { RemediateSeveral, SetStatus, statusAction } from "../parts/finding-actions";
 import { Views } from "../parts/views";
 import { decodeAll, encodeAll, normalize, problem, propertyNamed, type Token } from "../lib/filter";
-import { count, plain, resourceName, sentence } from "../lib/words";
+import { count, plain, plural, resourceName, sentence } from "../lib/words";
 import { list, one, writeSearch } from "../router";
 import { useMay } from "../session";
 import { useSearch } from "../shell/navigate";
@@ -110,6 +110,8 @@ export function FindingsPage() {
   const tokens = useMemo(() => decodeAll(list(search.f)), [search.f]);
   const sort: Sort = one(search.sort) === "updated" ? "updated" : "priority";
   const group = groups.find((g) => g.value === one(search.group));
+  const everywhere = one(search.accounts) === "all";
+  const showEverywhere = useCallback((on: boolean) => setSearch({ accounts: on ? "all" : undefined }), [setSearch]);
   const setTokens = useCallback((next: Token[]) => setSearch({ f: encodeAll(next) }), [setSearch]);
   const wrong = problem(tokens);
   const filter = (
@@ -119,7 +121,37 @@ export function FindingsPage() {
     </SpaceBetween>
   );
   if (wrong) return filter;
-  return group ? <Groups tokens={tokens} group={group} filter={filter} /> : <Findings tokens={tokens} setTokens={setTokens} sort={sort} setSort={(s) => setSearch({ sort: s })} filter={filter} />;
+  const reach = { everywhere, showEverywhere };
+  return group ? <Groups tokens={tokens} group={group} filter={filter} {...reach} /> : <Findings tokens={tokens} setTokens={setTokens} sort={sort} setSort={(s) => setSearch({ sort: s })} filter={filter} {...reach} />;
+}
+
+/** Reach is whether findings of accounts that are out of use are listed too. */
+interface Reach {
+  everywhere: boolean;
+  showEverywhere: (on: boolean) => void;
+}
+
+/** Hidden says how many findings are not listed because their accounts are out of use, and lists them. */
+function Hidden({ n, more, everywhere, showEverywhere }: Reach & { n: number | undefined; more: boolean | undefined }) {
+  if (everywhere) {
+    return (
+      <div className="parry-dim">
+        Findings of accounts that are suspended, closed or gone are listed too.{" "}
+        <Button variant="inline-link" onClick={() => showEverywhere(false)}>
+          Leave them out
+        </Button>
+      </div>
+    );
+  }
+  if (!n && !more) return null;
+  return (
+    <div className="parry-dim">
+      {n ? `${plural(n, "finding is", "findings are")} not listed, because their accounts are suspended, closed or gone.` : "Findings of accounts that are suspended, closed or gone are not listed."}{" "}
+      <Button variant="inline-link" onClick={() => showEverywhere(true)}>
+        {n ? "List them too" : "List those too"}
+      </Button>
+    </div>
+  );
 }
 
 function GroupSelect({ value, onChange }: { value: GroupBy | undefined; onChange: (g: GroupBy | undefined) => void }) {
@@ -127,13 +159,13 @@ function GroupSelect({ value, onChange }: { value: GroupBy | undefined; onChange
   return <Select ariaLabel="Group findings" selectedOption={options.find((o) => o.value === (value ?? "")) ?? options[0]!} options={options} onChange={(e) => onChange((e.detail.selectedOption.value || undefined) as GroupBy | undefined)} expandToViewport />;
 }
 
-function Total({ tokens }: { tokens: Token[] }) {
-  const total = useQuery(groupsQuery(tokens, "severity"));
+function Total({ tokens, everywhere }: { tokens: Token[]; everywhere: boolean }) {
+  const total = useQuery(groupsQuery(tokens, "severity", 50, everywhere));
   if (!total.isSuccess || !total.data) return null;
   return <>({count(total.data.groups.reduce((sum, g) => sum + g.count, 0))})</>;
 }
 
-function Findings({ tokens, setTokens, sort, setSort, filter }: { tokens: Token[]; setTokens: (t: Token[]) => void; sort: Sort; setSort: (s: Sort) => void; filter: React.ReactNode }) {
+function Findings({ tokens, setTokens, sort, setSort, filter, everywhere, showEverywhere }: Reach & { tokens: Token[]; setTokens: (t: Token[]) => void; sort: Sort; setSort: (s: Sort) => void; filter: React.ReactNode }) {
   const narrow = useNarrow();
   const may = useMay();
   const client = useQueryClient();
@@ -141,7 +173,7 @@ function Findings({ tokens, setTokens, sort, setSort, filter }: { tokens: Token[
   const [selected, setSelected] = useState<Finding[]>([]);
   const [action, setAction] = useState("");
   const size = prefs.pageSize ?? 50;
-  const asked = JSON.stringify([encodeAll(tokens), sort, size]);
+  const asked = JSON.stringify([encodeAll(tokens), sort, size, everywhere]);
 
   // The cursors of the pages that were seen; another question begins at the first.
   const [paging, setPaging] = useState<{ asked: string; cursors: (string | undefined)[]; page: number }>({ asked, cursors: [undefined], page: 0 });
@@ -150,11 +182,14 @@ function Findings({ tokens, setTokens, sort, setSort, filter }: { tokens: Token[
 
   // Rows do not move under the pointer: what has changed is read when it leaves.
   const [over, setOver] = useState(false);
-  const query = findingsQuery(tokens, sort, size, cursor);
+  const query = findingsQuery(tokens, sort, size, cursor, everywhere);
+  // The first page says how many are hidden; the others do not count again.
+  const begin = useQuery({ ...findingsQuery(tokens, sort, size, undefined, everywhere), enabled: cursor !== undefined });
   const held = over && client.getQueryState(query.queryKey)?.data !== undefined;
   const found = useQuery({ ...query, enabled: !held });
   const old = held && client.getQueryState(query.queryKey)?.isInvalidated;
   const items = found.data?.items ?? [];
+  const first = cursor === undefined ? found.data : begin.data;
   useEffect(() => setSelected([]), [asked, at.page]);
   const chosen = selected.map((s) => items.find((i) => i.key === s.key)).filter((f) => f !== undefined);
 
@@ -228,10 +263,15 @@ function Findings({ tokens, setTokens, sort, setSort, filter }: { tokens: Token[
                 </SpaceBetween>
               }
             >
-              Findings <Total tokens={tokens} />
+              Findings <Total tokens={tokens} everywhere={everywhere} />
             </Header>
           }
-          filter={filter}
+          filter={
+            <SpaceBetween size="s">
+              {filter}
+              <Hidden n={first?.hidden} more={first?.hidden_more} everywhere={everywhere} showEverywhere={showEverywhere} />
+            </SpaceBetween>
+          }
           pagination={
             <Pagination
               currentPageIndex={at.page + 1}
@@ -278,13 +318,13 @@ interface Group {
   count: number;
 }
 
-function Groups({ tokens, group, filter }: { tokens: Token[]; group: (typeof groups)[number]; filter: React.ReactNode }) {
-  const found = useQuery(groupsQuery(tokens, group.value, 200));
+function Groups({ tokens, group, filter, everywhere, showEverywhere }: Reach & { tokens: Token[]; group: (typeof groups)[number]; filter: React.ReactNode }) {
+  const found = useQuery(groupsQuery(tokens, group.value, 200, everywhere));
   const excepted = tokens.some((t) => t.property === "exception");
   const href = (g: Group) => {
     const property = group.property && propertyNamed(group.property);
     const others = tokens.filter((t) => !(t.property === group.property && t.operator === "="));
-    return "/findings" + writeSearch({ f: encodeAll(normalize([...others, { property: property ? property.key : undefined, operator: "=", values: [g.value] }])) });
+    return "/findings" + writeSearch({ f: encodeAll(normalize([...others, { property: property ? property.key : undefined, operator: "=", values: [g.value] }])), accounts: everywhere ? "all" : undefined });
   };
   const cell = (g: Group) => {
     if (g.value === "") return "(none)";
@@ -308,7 +348,12 @@ function Groups({ tokens, group, filter }: { tokens: Token[]; group: (typeof gro
           Findings by {group.label.toLowerCase()} {found.data && <>({count(found.data.groups.length)}{found.data.more ? "+" : ""})</>}
         </Header>
       }
-      filter={filter}
+      filter={
+        <SpaceBetween size="s">
+          {filter}
+          <Hidden n={found.data?.hidden} more={found.data?.hidden_more} everywhere={everywhere} showEverywhere={showEverywhere} />
+        </SpaceBetween>
+      }
       ariaLabels={{ tableLabel: `Findings by ${group.label.toLowerCase()}` }}
       columnDefinitions={[
         { id: "value", header: group.label, cell, isRowHeader: true },

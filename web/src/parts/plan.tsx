@@ -1,36 +1,61 @@
 import Alert from "@cloudscape-design/components/alert";
 import Badge from "@cloudscape-design/components/badge";
 import Box from "@cloudscape-design/components/box";
+import Button from "@cloudscape-design/components/button";
 import ExpandableSection from "@cloudscape-design/components/expandable-section";
 import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import type { PlanDocument, PlannedCall, Schemas } from "../api/client";
 import { lines } from "../lib/diff";
-import { plain, plural } from "../lib/words";
-import { Account, Code, Copyable, Time } from "./basics";
+import { useState } from "react";
+import { count, plain, plural } from "../lib/words";
+import { Account, Code, Copyable, Time, To } from "./basics";
 
 type MemberChange = Schemas["MemberChange"];
+
+/** shownAtFirst is how many lines of a value are seen before somebody asks for all. */
+const shownAtFirst = 24;
+
+/** Value is a member before and after, line by line; a long one is opened to see it whole. */
+function Value({ change }: { change: MemberChange }) {
+  const [whole, setWhole] = useState(false);
+  const all = lines(plain(change.before), plain(change.after));
+  // What changes comes first: of a long value the lines around it.
+  const at = Math.max(0, all.findIndex((l) => l.sign !== " ") - 3);
+  const shown = whole || all.length <= shownAtFirst ? all : all.slice(at, at + shownAtFirst);
+  const rest = all.length - shown.length;
+  return (
+    <div>
+      <Box variant="awsui-key-label">
+        <Code>{plain(change.path) || "whole"}</Code>
+      </Box>
+      <div className="parry-diff" role="group" aria-label={`Change of ${change.path || "the whole"}`}>
+        {rest > 0 && at > 0 && <div className="parry-diff-line parry-dim"><span>…</span><span>{plural(at, "line")} before</span></div>}
+        {shown.map((l, n) => (
+          <div key={n} className={`parry-diff-line ${l.sign === "-" ? "parry-diff-old" : l.sign === "+" ? "parry-diff-new" : ""}`}>
+            <span aria-label={l.sign === "-" ? "before" : l.sign === "+" ? "after" : undefined}>{l.sign}</span>
+            <span>{l.text}</span>
+          </div>
+        ))}
+        {rest - at > 0 && <div className="parry-diff-line parry-dim"><span>…</span><span>{plural(rest - at, "line")} more</span></div>}
+        {change.before === "" && change.after === "" && <div className="parry-diff-line"><span /><span>no value</span></div>}
+      </div>
+      {all.length > shownAtFirst && (
+        <Button variant="inline-link" ariaExpanded={whole} onClick={() => setWhole(!whole)}>
+          {whole ? "Show less" : `Show all ${count(all.length)} lines`}
+        </Button>
+      )}
+    </div>
+  );
+}
 
 /** Diff shows what a call changes, member by member. */
 export function Diff({ changes }: { changes: MemberChange[] }) {
   return (
     <SpaceBetween size="xs">
       {changes.map((c, i) => (
-        <div key={i}>
-          <Box variant="awsui-key-label">
-            <Code>{plain(c.path) || "whole"}</Code>
-          </Box>
-          <div className="parry-diff" role="group" aria-label={`Change of ${c.path || "the whole"}`} tabIndex={0}>
-            {lines(plain(c.before), plain(c.after)).map((l, n) => (
-              <div key={n} className={`parry-diff-line ${l.sign === "-" ? "parry-diff-old" : l.sign === "+" ? "parry-diff-new" : ""}`}>
-                <span aria-label={l.sign === "-" ? "before" : l.sign === "+" ? "after" : undefined}>{l.sign}</span>
-                <span>{l.text}</span>
-              </div>
-            ))}
-            {c.before === "" && c.after === "" && <div className="parry-diff-line"><span /><span>no value</span></div>}
-          </div>
-        </div>
+        <Value key={i} change={c} />
       ))}
     </SpaceBetween>
   );
@@ -141,6 +166,18 @@ export function PlanView({ doc }: { doc: PlanDocument }) {
         </Alert>
       )}
       <div>{planWords(doc)}</div>
+      {doc.alike && doc.alike.length > 0 && (
+        <Alert type="info" header={doc.alike.some((o) => o.shared === changes.length && o.shared === o.changes) ? "Another plan makes the same changes" : "Another plan makes some of the same changes"}>
+          <ul className="parry-list">
+            {doc.alike.map((o) => (
+              <li key={o.remediation}>
+                <To href={`/remediations/${encodeURIComponent(o.remediation)}`}>{`The plan for ${plain(o.control) || o.remediation}`}</To> makes {plural(o.changes, "change")}, of which {o.shared === 1 ? "one is" : `${o.shared} are`} in this plan too.
+              </li>
+            ))}
+          </ul>
+          Approve one of them: once it is carried out the other no longer fits, and is planned again.
+        </Alert>
+      )}
       <KeyValuePairs
         columns={3}
         items={[
