@@ -176,6 +176,8 @@ type Config struct {
 	Regions []string
 	// Channels are those of notifications.
 	Channels Channels
+	// Bus is the event bus. Default: its operations are not served.
+	Bus *Bus
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -271,6 +273,7 @@ func build(cfg Config) *API {
 	a.registerSources()
 	a.registerOrganization()
 	a.registerChannels()
+	a.registerBus()
 	// The schema of huma's own errors: reword gives ours instead.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")

@@ -54,6 +54,7 @@ type Streams struct {
 	closed bool
 	stop   context.CancelFunc
 	done   chan struct{}
+	over   chan struct{} // closed by Close
 }
 
 // event is a hint, or that hints were lost.
@@ -74,7 +75,7 @@ func NewStreams(cfg StreamsConfig) (*Streams, error) {
 	if _, err := io.ReadFull(cfg.Random, raw[:]); err != nil {
 		return nil, fault.E(fault.Internal, "make streams", fmt.Errorf("read random source: %w", err))
 	}
-	return &Streams{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), epoch: hex.EncodeToString(raw[:]), next: 1, news: make(chan struct{}), open: map[string]int{}}, nil
+	return &Streams{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), epoch: hex.EncodeToString(raw[:]), next: 1, news: make(chan struct{}), over: make(chan struct{}), open: map[string]int{}}, nil
 }
 
 // Start begins to watch.
@@ -102,8 +103,12 @@ func (s *Streams) Close() {
 	if !s.closed {
 		s.closed = true
 		close(s.news)
+		close(s.over)
 	}
 }
+
+// ended is closed when all streams are to end.
+func (s *Streams) ended() <-chan struct{} { return s.over }
 
 // Stop ends the streams and the watch.
 func (s *Streams) Stop(ctx context.Context) error {

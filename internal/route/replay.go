@@ -141,3 +141,56 @@ func marked(event []byte, name string) []byte {
 	out = strconv.AppendQuote(out, name) // letters, digits, dots, dashes and underscores
 	return append(out, '}')
 }
+
+// ReplayPreview is what a replay would send.
+type ReplayPreview struct {
+	Events   int            `json:"events" doc:"Archived events in the time span."`
+	Rules    map[string]int `json:"rules" doc:"How many of them each rule would get, by bus and name."`
+	Complete bool           `json:"complete" doc:"No event was left out for their number or for time."`
+}
+
+// Preview tells what a replay would send, and sends nothing. Targets that lead to changes
+// get nothing from a replay, and do not count.
+func (r *Replayer) Preview(ctx context.Context, one Replay) (ReplayPreview, error) {
+	out := ReplayPreview{Rules: map[string]int{}}
+	timed, cancel := context.WithTimeout(ctx, backtestTime)
+	defer cancel()
+	for timed.Err() == nil && out.Events < MaxBacktest {
+		page, err := r.Archived.ArchivedEvents(ctx, one.Archive, one.From, one.To, one.LastAt, one.LastSeq, replayPage)
+		if err != nil {
+			return out, err
+		}
+		for _, e := range page {
+			if err := r.Exchange.count(ctx, one, e, out.Rules); err != nil {
+				return out, err
+			}
+			one.LastAt, one.LastSeq = e.At, e.Seq
+		}
+		out.Events += len(page)
+		if len(page) < replayPage {
+			out.Complete = true
+			break
+		}
+	}
+	return out, ctx.Err()
+}
+
+// count adds to rules those that would get an event of a replay.
+func (x *Exchange) count(ctx context.Context, one Replay, e store.BusEvent, rules map[string]int) error {
+	l := (*x.buses.Load())[one.Bus]
+	if l == nil {
+		return fault.Errorf(fault.NotFound, "preview replay", "there is no event bus %q", one.Bus)
+	}
+	text, err := pattern.Validate(marked(e.Doc, one.Name))
+	if err != nil {
+		return nil //nolint:nilerr // a replay leaves it out
+	}
+	last := ""
+	for _, ref := range x.sort(ctx, l, text, "", cause{replay: one.Name, only: one.Rules}).targets {
+		if ref.Rule != last {
+			rules[ref.Rule]++
+		}
+		last = ref.Rule
+	}
+	return nil
+}
