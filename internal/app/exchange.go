@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/notify/webhook"
@@ -79,7 +80,42 @@ func (s *Server) buildBusDesk(t *stages, o *outlets) error {
 			}
 		},
 	})
+	t.replayer = &route.Replayer{
+		Replays: t.buses, Archived: s.store, Exchange: t.exchange, Lease: s.store, Node: s.node, Clock: s.clock, Logger: s.log.With("component", "route.replay"),
+	}
 	return err
+}
+
+// busAPI is the bus as the REST API shows it.
+func (s *Server) busAPI() *api.Bus {
+	t := s.stages
+	return &api.Bus{
+		Letters: s.store, Shelf: t.buses, Preview: t.replayer.Preview, Tail: t.exchange.Tail,
+		Backtest: func(ctx context.Context, q route.BacktestRequest) (route.Backtest, error) {
+			return t.route.Backtest(ctx, s.store, q)
+		},
+	}
+}
+
+// pruneArchives removes archived events that are past their archive's retention.
+func (s *Server) pruneArchives(ctx context.Context) error {
+	after := ""
+	for {
+		page, next, err := s.stages.buses.Archives(ctx, "", route.Paging{After: after})
+		if err != nil {
+			return err
+		}
+		for _, a := range page {
+			for n := 1; a.Days > 0 && n > 0; {
+				if n, err = s.store.PruneArchive(ctx, a.Name, s.clock.Now().AddDate(0, 0, -a.Days)); err != nil {
+					return err
+				}
+			}
+		}
+		if after = next; next == "" {
+			return nil
+		}
+	}
 }
 
 // exchange is the bus as a service: the rules are in force before anything is delivered.

@@ -48,6 +48,7 @@ type stages struct {
 	book      *route.Book
 	buses     *route.Desk
 	timetable *route.Timetable
+	replayer  *route.Replayer
 	courier   *bus.Courier
 	plan      *plan.Stage
 	desk      *plan.Desk

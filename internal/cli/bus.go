@@ -32,7 +32,7 @@ func (s *shared) busTailCommand() *cobra.Command {
 			"of the one that answers. Events that came faster than they were read are counted on standard error.",
 		Example: "  parry bus tail --pattern '{\"source\":[\"aws.securityhub\"]}'\n  parry bus tail --bus orders --pattern @rule.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			text, err := textOrFile(filter)
+			text, err := patternText(filter)
 			if err != nil {
 				return usage("--pattern: %v", err)
 			}
@@ -57,8 +57,8 @@ func (s *shared) busTailCommand() *cobra.Command {
 	return c
 }
 
-// textOrFile gives text, or what the file holds that it names by @.
-func textOrFile(text string) (string, error) {
+// patternText gives text, or what the file holds that it names by @.
+func patternText(text string) (string, error) {
 	name, isFile := strings.CutPrefix(text, "@")
 	if !isFile {
 		return text, nil

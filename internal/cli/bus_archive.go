@@ -25,7 +25,7 @@ func (s *shared) archiveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Name = args[0]
 			var err error
-			if r.Pattern, err = textOrFile(r.Pattern); err != nil {
+			if r.Pattern, err = patternText(r.Pattern); err != nil {
 				return usage("--pattern: %v", err)
 			}
 			c, err := s.client()

@@ -15,7 +15,7 @@ import (
 
 func (s *shared) ruleBacktestCommand() *cobra.Command {
 	var q api.BacktestQuestion
-	var patternText, file string
+	var draft, file string
 	c := &cobra.Command{
 		Use: "backtest --archive ARCHIVE", Short: "Tell what a draft rule would have done to archived events; nothing is done", Args: cobra.NoArgs,
 		Long: "Holds a draft against the events that an archive kept in the last days: an event pattern (--pattern), with the playbooks that it\n" +
@@ -23,7 +23,7 @@ func (s *shared) ruleBacktestCommand() *cobra.Command {
 			"asked for, each finding once. What the plans would hold depends on what AWS had then, so none is made.",
 		Example: "  parry rule backtest --archive findings --days 30 --pattern @rule.json --playbook S3.8\n  parry rule backtest --archive findings --file suppress.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if q.Archive == "" || (patternText == "") == (file == "") {
+			if q.Archive == "" || (draft == "") == (file == "") {
 				return usage("--archive is required, and either --pattern or --file")
 			}
 			if file != "" {
@@ -36,7 +36,7 @@ func (s *shared) ruleBacktestCommand() *cobra.Command {
 				}
 				q.Rule = docs[0]
 			} else {
-				text, err := textOrFile(patternText)
+				text, err := patternText(draft)
 				if err != nil {
 					return usage("--pattern: %v", err)
 				}
@@ -61,7 +61,7 @@ func (s *shared) ruleBacktestCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&q.Archive, "archive", "", "the `archive` whose events are looked at: parry archive list")
 	c.Flags().IntVar(&q.Days, "days", 7, "how many `days` back")
-	c.Flags().StringVar(&patternText, "pattern", "", "an event pattern, or @FILE")
+	c.Flags().StringVar(&draft, "pattern", "", "an event pattern, or @FILE")
 	c.Flags().StringSliceVar(&q.Playbooks, "playbook", nil, "to which the rule would send; * is what answers the finding's control; may be repeated")
 	c.Flags().StringVar(&file, "file", "", "`FILE` with an automation rule, JSON or YAML, - for standard input")
 	c.Flags().IntVar(&q.Version, "api-version", 1, "of the automation rule: 1 (ASFF) or 2 (OCSF)")
