@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -52,7 +53,11 @@ func (s *Store) AppendEvents(ctx context.Context, owner string, events []*BusEve
 		if len(e.Targets) > 0 {
 			open = 1
 		}
-		rows[i] = []any{e.Bus, micros(e.At), micros(e.Since), text(owner, maxID), open, open + int64(len(e.Archives)), []byte(targets), s.docs.pack(e.Doc)}
+		doc := []byte(e.Doc) // most are gone within a second: compressing costs more than it saves
+		if len(e.Archives) > 0 {
+			doc = s.docs.pack(e.Doc)
+		}
+		rows[i] = []any{e.Bus, micros(e.At), micros(e.Since), text(owner, maxID), open, open + int64(len(e.Archives)), []byte(targets), doc}
 	}
 	return s.write(ctx, Execution, op, func(t *tx) error {
 		seqs, err := t.numbered(ctx, s.q.BusEventAppend, rows)
@@ -142,8 +147,16 @@ func (s *Store) scanBusEvent(r scanner) (BusEvent, error) {
 		return e, err
 	}
 	var err error
-	e.Doc, err = s.docs.unpack(doc)
+	e.Doc, err = s.eventText(doc)
 	return e, err
+}
+
+// eventText gives the text of an event that is stored as it is, or compressed.
+func (s *Store) eventText(doc []byte) ([]byte, error) {
+	if !bytes.HasPrefix(doc, []byte(frameMark)) { // which no JSON begins with
+		return doc, nil
+	}
+	return s.docs.unpack(doc)
 }
 
 // SettledEvent says that the first deliveries of an event are over, and which of them

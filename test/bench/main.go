@@ -82,7 +82,7 @@ type measurement struct {
 
 func measurements() []measurement {
 	return []measurement{
-		patterns(), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
+		patterns(), busEvents("sqlite"), busEvents("postgres"), intake("sqlite"), intake("postgres"), intakeHTTP("sqlite"), intakeHTTP("postgres"),
 		drainEmpty("sqlite"), drainEmpty("postgres"), rulesOnIngest("sqlite"), rulesOnIngest("postgres"), atSize("sqlite"), atSize("postgres"), steps("sqlite"), steps("postgres"),
 		remediations(), callRates(), accountCalls(), planning(), estate(), takeover(),
 		runSteps("sqlite"), runSteps("postgres"), runTargets(), runsWaiting(), scriptStarts(), readiness(), idleness(), binary(), models(),

@@ -249,6 +249,11 @@ var instanceID = regexp.MustCompile(`<instanceId>(i-[0-9a-f]{8,17})<`)
 
 // ssm makes a call of Parry's Systems Manager as a person.
 func (n *node) ssm(ctx context.Context, person, operation string, in map[string]any) (map[string]any, error) {
+	return n.asAWS(ctx, person, "ssm", "AmazonSSM."+operation, in)
+}
+
+// asAWS makes a call of one of the APIs of AWS that Parry answers.
+func (n *node) asAWS(ctx context.Context, person, service, operation string, in map[string]any) (map[string]any, error) {
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -258,11 +263,11 @@ func (n *node) ssm(ctx context.Context, person, operation string, in map[string]
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", "AmazonSSM."+operation)
+	req.Header.Set("X-Amz-Target", operation)
 	req.Header.Set(client.NonceHeader, rand.Text())
 	sum := sha256.Sum256(raw)
 	k := n.keys[person]
-	if err := v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: k.ID, SecretAccessKey: k.Secret}, req, hex.EncodeToString(sum[:]), "ssm", n.w.env.Estate.Region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: k.ID, SecretAccessKey: k.Secret}, req, hex.EncodeToString(sum[:]), service, n.w.env.Estate.Region, time.Now()); err != nil {
 		return nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
