@@ -124,7 +124,7 @@ func (s *Store) CreateBusObject(ctx context.Context, o BusObject, most int64, ef
 		case n == 0:
 			return exists("%s", op)
 		case room == 0:
-			return fault.Errorf(fault.Exhausted, op, "there are %d of the kind %s already, which is the limit", most, o.Kind)
+			return fault.Errorf(fault.Exhausted, "", "there are %d of the kind %s already, which is the limit", most, o.Kind)
 		}
 		return t.send(ctx, eff)
 	})
