@@ -65,7 +65,7 @@ func (s *Server) buildBusDesk(t *stages, o *outlets) error {
 	var err error
 	t.buses, err = route.NewDesk(route.DeskConfig{
 		Store: s.store, Pages: s.store, Archives: s.store, Configured: s.configuredRules(),
-		Account: organization.HubAccount, Partition: organization.Partition, Region: organization.HomeRegion, IDs: s.ids, Clock: s.clock,
+		Account: organization.HubAccount, Partition: organization.Partition, Region: organization.HomeRegion, Clock: s.clock,
 		Allow: func(ctx context.Context, on string, to target.Target) error {
 			if err := allowance.Check(ctx, on, to); err != nil {
 				return err

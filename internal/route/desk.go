@@ -81,13 +81,10 @@ type DeskConfig struct {
 	// Organization gives the id of the organization that an account is a member of, "" for
 	// none. Default: it is not known of any, and no condition on it is met.
 	Organization func(account string) string
-	// IDs makes the unique parts of ARNs. Default: random.
-	IDs   service.IDs
-	Clock service.Clock // default: the system's
+	Clock        service.Clock // default: the system's
 }
 
-// Desk keeps buses, rules with their targets, archives, replays, connections and API
-// destinations. Who may ask for what is for its callers to check; every change is
+// Desk keeps buses, rules with their targets, archives and replays. Who may ask for what is for its callers to check; every change is
 // audited in its transaction. It is safe for concurrent use.
 type Desk struct {
 	cfg        DeskConfig
@@ -105,9 +102,6 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = service.SystemClock{}
-	}
-	if cfg.IDs == nil {
-		cfg.IDs = service.RandomIDs{}
 	}
 	if cfg.Changed != nil {
 		cfg.Store = telling{cfg.Store, cfg.Changed}
