@@ -71,6 +71,7 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, time.Second, h.s.stages.timetable.Fire) })
 	h.done.Go(func() { h.every(ctx, time.Second, h.s.stages.replayer.Work) })
 	h.done.Go(func() { h.every(ctx, pruneEvery, h.prune) })
+	h.done.Go(func() { h.every(ctx, pruneEvery, h.s.pruneArchives) })
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
 	h.done.Go(func() { h.every(ctx, time.Hour, h.s.stages.exceptions.Sweep) })
 	h.done.Go(func() { settle(ctx) })
@@ -185,9 +186,6 @@ func (h *housekeeping) prune(ctx context.Context) error {
 			return time.Time{} // for ever
 		}
 		return now.AddDate(0, 0, -days)
-	}
-	if err := h.s.pruneArchives(ctx); err != nil {
-		return err
 	}
 	if _, err := h.s.store.PruneSourceState(ctx, writeback.StatePrefix, now.Add(-keepDelivered)); err != nil {
 		return err
