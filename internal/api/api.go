@@ -176,8 +176,8 @@ type Config struct {
 	Regions []string
 	// Channels are those of notifications.
 	Channels Channels
-	// Bus is the event bus. Default: its operations are not served.
-	Bus *Bus
+	// Bus is the event bus.
+	Bus Bus
 	// Ready says why the server cannot serve, or nil. Default: always ready.
 	Ready func(ctx context.Context) error
 	// Version is shown in the contract. Default: dev.
@@ -191,7 +191,7 @@ func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
 		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "remover": c.Remover == nil, "people": c.People == nil, "joiner": c.Joiner == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
-		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil,
+		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil, "bus": c.Bus.Letters == nil || c.Bus.Shelf == nil || c.Bus.Backtest == nil || c.Bus.Preview == nil || c.Bus.Tail == nil,
 	} {
 		if missing {
 			return fault.Errorf(fault.Internal, "make API", "%s is required", name)

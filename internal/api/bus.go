@@ -94,9 +94,6 @@ type Redriven struct {
 const maxRedrive = 10_000
 
 func (a *API) registerBus() {
-	if a.cfg.Bus == nil {
-		return
-	}
 	const tag = "bus"
 	register(a, operation{id: "list-dead-letters", method: http.MethodGet, path: "/v1/bus/dead-letters", summary: "List deliveries of the event bus that were given up, the latest first", tag: tag}, auth.EventRuleRead, a.deadLetters)
 	register(a, operation{id: "redrive-dead-letters", method: http.MethodPost, path: "/v1/bus/dead-letters/redrive", summary: "Deliver again what was given up", tag: tag}, auth.EventRuleWrite, a.redrive)

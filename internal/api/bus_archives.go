@@ -84,7 +84,7 @@ func replayOf(r route.Replay) Replay {
 
 func (a *API) registerArchives(tag string) {
 	const archives, replays = "/v1/bus/archives", "/v1/bus/replays"
-	shelf := a.cfg.Bus.Shelf
+	shelf := a.cfg.Bus.Shelf // nil where only the document is written
 	register(a, operation{id: "list-archives", method: http.MethodGet, path: archives, summary: "List archives by name", tag: tag}, auth.EventRuleRead,
 		forAll(auth.EventRuleRead, func(ctx context.Context, _ auth.Principal, in *namedPage) (*page[Archive], error) {
 			found, next, err := shelf.Archives(ctx, "", route.Paging{After: in.Cursor, Limit: in.Limit})

@@ -87,9 +87,9 @@ func (s *Server) buildBusDesk(t *stages, o *outlets) error {
 }
 
 // busAPI is the bus as the REST API shows it.
-func (s *Server) busAPI() *api.Bus {
+func (s *Server) busAPI() api.Bus {
 	t := s.stages
-	return &api.Bus{
+	return api.Bus{
 		Letters: s.store, Shelf: t.buses, Preview: t.replayer.Preview, Tail: t.exchange.Tail,
 		Backtest: func(ctx context.Context, q route.BacktestRequest) (route.Backtest, error) {
 			return t.route.Backtest(ctx, s.store, q)

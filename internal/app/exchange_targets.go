@@ -19,14 +19,14 @@ import (
 
 // outlets makes what delivers to the targets of rules.
 type outlets struct {
-	account, partition string
-	allowed            []string // ARNs in AWS that parry.yaml lists as targets
-	session            *awsapi.Session
-	route              *route.Stage
-	known              route.Known
-	webhooks           map[string]*webhook.Sender // of channels, by name
-	exchange           func() *route.Exchange
-	log                *slog.Logger
+	account  string
+	allowed  []string // ARNs in AWS that parry.yaml lists as targets
+	session  *awsapi.Session
+	route    *route.Stage
+	known    route.Known
+	webhooks map[string]*webhook.Sender // of channels, by name
+	exchange func() *route.Exchange
+	log      *slog.Logger
 }
 
 // open finds the outlet of a rule's target.

@@ -185,9 +185,9 @@ func (b *backtest) event(stored store.BusEvent) {
 		return
 	}
 	for _, f := range findings {
-		alone := stored.Doc
 		if len(findings) > 1 {
-			if alone, err = aloneIn(e, f.raw); err != nil {
+			alone, err := aloneIn(e, f.raw)
+			if err != nil {
 				b.NotPlans[err.Error()]++
 				continue
 			}

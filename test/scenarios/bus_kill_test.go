@@ -175,8 +175,10 @@ func (n *node) putUnderKills(one, two *shopHook, kills int) {
 // put puts events that match both rules, one, and none, and one that is refused.
 func (n *node) put(got *accepted) {
 	out, err := n.bus(context.Background(), "PutEvents", document{"Entries": []document{
-		{"Source": "shop", "DetailType": "Order", "Detail": `{"n":7}`}, {"Source": "shop", "DetailType": "Order", "Detail": `{"n":1}`},
-		{"Source": "bank", "DetailType": "Order", "Detail": `{"n":7}`}, {"Source": "aws.shop", "DetailType": "Order", "Detail": `{"n":7}`},
+		{"Source": "shop", "DetailType": "Order", "Detail": `{"n":7}`},
+		{"Source": "shop", "DetailType": "Order", "Detail": `{"n":1}`},
+		{"Source": "bank", "DetailType": "Order", "Detail": `{"n":7}`},
+		{"Source": "aws.shop", "DetailType": "Order", "Detail": `{"n":7}`},
 	}})
 	if err != nil {
 		return // nothing was promised
