@@ -49,6 +49,7 @@ type Courier struct {
 	events gathered[Settled]
 	claims gathered[Outcome]
 	nudge  chan struct{}
+	ending chan struct{} // closed by Stop
 
 	mu      sync.Mutex
 	lanes   map[string]*lane
@@ -74,7 +75,7 @@ func NewCourier(cfg CourierConfig) (*Courier, error) {
 	}
 	cfg.Poll, cfg.Grace = orDefault(cfg.Poll, time.Second), orDefault(cfg.Grace, 10*time.Second)
 	cfg.Logger = cfg.Logger.With("component", "bus.courier")
-	c := &Courier{CourierConfig: cfg, lanes: map[string]*lane{}, nudge: make(chan struct{}, 1)}
+	c := &Courier{CourierConfig: cfg, lanes: map[string]*lane{}, nudge: make(chan struct{}, 1), ending: make(chan struct{})}
 	c.events.settle = func(ctx context.Context, all []Settled) error { return c.Events.SettleEvents(ctx, c.Owner, all) }
 	c.claims.settle = c.Deliveries.SettleDeliveries
 	return c, nil
@@ -106,6 +107,7 @@ func (c *Courier) Stop(ctx context.Context) error {
 		return nil
 	}
 	c.stopped = true
+	close(c.ending)
 	c.mu.Unlock()
 	c.quit()
 	ended := make(chan struct{})
@@ -245,15 +247,19 @@ func (c *Courier) TakeOver(dead []string) {
 	c.look()
 }
 
-// dueAt makes the pump look when a delivery is due.
+// dueAt makes the pump look when a delivery is due, and not before it is in the ledger.
 func (c *Courier) dueAt(l Later) {
 	if l.Dead {
 		return
 	}
+	due := l.Due
+	if noted := c.Clock.Now().Add(2 * settleWait); due.Before(noted) {
+		due = noted
+	}
 	c.mu.Lock()
-	sooner := c.soon.IsZero() || l.Due.Before(c.soon)
+	sooner := c.soon.IsZero() || due.Before(c.soon)
 	if sooner {
-		c.soon = l.Due
+		c.soon = due
 	}
 	c.mu.Unlock()
 	if sooner {

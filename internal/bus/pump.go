@@ -10,14 +10,16 @@ const (
 	// eventsPage and addressPage bound what one look at the ledger takes.
 	eventsPage, addressPage = 200, 200
 	// settleMost bounds what one transaction notes.
-	settleMost = 512
+	settleMost = 2048
 )
 
 // pump brings what waits in the ledger on its way, until it is stopped.
 func (c *Courier) pump(ctx context.Context) {
 	for {
 		c.mu.Lock()
-		c.soon = time.Time{}
+		if !c.soon.After(c.Clock.Now()) {
+			c.soon = time.Time{}
+		}
 		c.mu.Unlock()
 		more := c.adopt(ctx)
 		next := c.dueNow(ctx)
@@ -151,10 +153,17 @@ func (g *gathered[T]) put(c *Courier, item T) {
 	}()
 }
 
-// lead notes until nothing is left. What cannot be noted is tried again for a while; then
-// it is left, and delivered again.
+// lead notes until nothing is left, now and then: nobody waits for it, and a transaction
+// costs more than what is in it. What cannot be noted is tried again for a while; then it
+// is left, and delivered again.
 func (g *gathered[T]) lead(c *Courier) {
 	for {
+		wait := time.NewTimer(settleWait)
+		select {
+		case <-wait.C:
+		case <-c.ending:
+		}
+		wait.Stop()
 		g.mu.Lock()
 		n := min(len(g.queue), settleMost)
 		all := g.queue[:n:n]
@@ -183,5 +192,10 @@ func (g *gathered[T]) lead(c *Courier) {
 	}
 }
 
-// settlePause is the wait before the ledger is asked again.
-const settlePause = 200 * time.Millisecond
+const (
+	// settlePause is the wait before the ledger is asked again.
+	settlePause = 200 * time.Millisecond
+	// settleWait is how long outcomes are gathered: what is not noted when a node dies is
+	// delivered again.
+	settleWait = 20 * time.Millisecond
+)

@@ -64,11 +64,21 @@ func busEvents(kind string) measurement {
 			if err != nil {
 				return err
 			}
+			before, err := cpuTime(n.cmd.Process.Pid)
+			if err != nil {
+				return err
+			}
+			events := sink.got.Load()
 			rate, err := sink.load(ctx, n, bodies, 0)
 			if err != nil {
 				return err
 			}
-			rows[name].set(rate, "%d senders and the webhook on the same cores; %s", busSenders, flushed(kind))
+			after, err := cpuTime(n.cmd.Process.Pid)
+			if err != nil {
+				return err
+			}
+			each := float64((after - before).Microseconds()) / float64(sink.got.Load()-events)
+			rows[name].set(rate, "%.0f us of the server's processor each, %d senders and the webhook on the same cores; %s", each, busSenders, flushed(kind))
 			offered := min(busOffered, rate*0.8)
 			if _, err := sink.load(ctx, n, bodies, offered); err != nil {
 				return err
