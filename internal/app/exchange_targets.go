@@ -11,6 +11,7 @@ import (
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsapi"
+	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/route"
@@ -20,7 +21,8 @@ import (
 // outlets makes what delivers to the targets of rules.
 type outlets struct {
 	account  string
-	allowed  []string // ARNs in AWS that parry.yaml lists as targets
+	allowed  []string              // ARNs in AWS that parry.yaml lists as targets
+	limits   map[string]bus.Limits // by ARN
 	session  *awsapi.Session
 	route    *route.Stage
 	known    route.Known
@@ -42,6 +44,7 @@ func (o *outlets) open(r route.BusRule, t target.Target) (route.Outlet, error) {
 	if out.Address == "" {
 		out.Address = t.ARN
 	}
+	out.Limits = o.limits[t.ARN]
 	if dlq := t.DeadLetterConfig; dlq != nil && dlq.ARN != "" {
 		if err := o.grants(dlq.ARN); err != nil {
 			return out, err

@@ -64,6 +64,8 @@ type Config struct {
 	BusRules []BusRule `yaml:"bus_rules"`
 	// EventTargets are ARNs in AWS that rules of the bus may send events to.
 	EventTargets []string `yaml:"event_targets"`
+	// EventLimits bound what targets of the bus are sent at a time.
+	EventLimits []EventLimit `yaml:"event_limits"`
 	// Policies say how plans are approved; the first that matches decides.
 	Policies []approve.Policy `yaml:"policies"`
 	// Documents say who may start which automation documents, and as which roles they run.
@@ -392,7 +394,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateEventTargets, c.validateInvitations, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateEventTargets, c.validateEventLimits, c.validateInvitations, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -229,6 +229,11 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"no region":          {least + "event_targets: ['arn:aws:sqs::111122223333:a']", `event_targets[0]`, "wildcards"},
 		"foreign service":    {least + "event_targets: ['arn:aws:ec2:us-east-1:111122223333:instance/i-1']", "event_targets[0]: Parry does not call ec2", "lambda"},
 		"event target twice": {least + "event_targets: ['arn:aws:sqs:us-east-1:111122223333:a', 'arn:aws:sqs:us-east-1:111122223333:a']", "is there twice", ""},
+		"event limit":        {least + "event_limits: [{target: sink, rate: 1}]", "event_limits[0].target", "as in the rule"},
+		"limit twice":        {least + "event_limits: [{target: 'arn:a'}, {target: 'arn:a'}]", "is there twice", ""},
+		"too many at a time": {least + "event_limits: [{target: 'arn:a', concurrency: 257}]", "event_limits[0].concurrency is 257", ""},
+		"too slow":           {least + "event_limits: [{target: 'arn:a', timeout: 1h}]", "event_limits[0].timeout is 1h0m0s", ""},
+		"a rate below zero":  {least + "event_limits: [{target: 'arn:a', rate: -1}]", "event_limits[0].rate is -1", ""},
 		"unknown channel":    {least + "bus_rules: [{name: a}, {name: b, channels: [m]}]", `bus_rules[1] sends to channel "m"`, "add it to channels"},
 	} {
 		t.Run(name, func(t *testing.T) {
