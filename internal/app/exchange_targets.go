@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,8 +76,31 @@ func (o *outlets) find(r route.BusRule, t target.Target, arn target.ARN) (route.
 	}
 	return route.Outlet{Send: func(ctx context.Context, p route.Parcel) error {
 		_, err := o.session.Call(ctx, "bus", call(p))
-		return err
+		return lasting(err)
 	}}, nil
+}
+
+// lasting says what a failed call means for the delivery. What trying again does not mend is
+// terminal, as for EventBridge: no permission, no such target, an input that it does not take.
+func lasting(err error) error {
+	var e *apimodel.APIError
+	if errors.As(err, &e) {
+		switch {
+		case e.Throttled:
+			return fault.Transient(fault.E(fault.Exhausted, "call "+e.Service, err), 0)
+		case e.HTTPStatus == http.StatusForbidden || strings.Contains(e.Code, "AccessDenied") || strings.Contains(e.Code, "NotAuthorized"):
+			return fault.Terminal(fault.E(fault.Denied, "call "+e.Service, err))
+		case e.HTTPStatus == http.StatusNotFound || strings.Contains(e.Code, "NotFound") || strings.Contains(e.Code, "NonExistent") || strings.Contains(e.Code, "DoesNotExist"):
+			return fault.Terminal(fault.E(fault.NotFound, "call "+e.Service, err))
+		case e.HTTPStatus >= http.StatusBadRequest && e.HTTPStatus < http.StatusInternalServerError && e.HTTPStatus != http.StatusRequestTimeout:
+			return fault.Terminal(fault.E(fault.Invalid, "call "+e.Service, err))
+		}
+		return fault.Transient(fault.E(fault.Unavailable, "call "+e.Service, err), 0)
+	}
+	if fault.Is(err, fault.Denied) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) {
+		return fault.Terminal(err)
+	}
+	return err
 }
 
 // ours opens a target of Parry's own.
@@ -185,7 +210,7 @@ func (o *outlets) givenUp(queue string) func(context.Context, route.Parcel, rout
 		_, err := o.session.Call(ctx, "bus", apimodel.Call{Service: "sqs", Operation: "SendMessage", Region: arn.Region, Input: map[string]any{
 			"QueueUrl": url, "MessageBody": string(p.Input), "MessageAttributes": attributes,
 		}})
-		return err
+		return lasting(err)
 	}
 }
 
