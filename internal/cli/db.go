@@ -150,9 +150,10 @@ func (s *shared) afterRestore(m backup.Manifest, settled backup.Settled) {
 		"  parry serve\n"+
 		"  parry remediation list            what was ended has a hint\n"+
 		"  parry db undelivered              %d message(s) would have told or started something, and were set aside\n"+
+		"  parry dlq list                    %d deliveries of the event bus were set aside\n"+
 		"  parry key list                    %d key(s) are in force as they were at %s: revoke those revoked since\n"+
 		"  parry audit verify                says that the log goes on behind a restore\n"+
-		"  parry stop off --reason ...\n", settled.Messages, settled.Keys, m.MadeAt.UTC().Format(time.RFC3339))
+		"  parry stop off --reason ...\n", settled.Messages, settled.Deliveries, settled.Keys, m.MadeAt.UTC().Format(time.RFC3339))
 }
 
 // moveSummary is what a move came to.

@@ -219,14 +219,15 @@ func (l *lines) add(fresh []pattern.Named) (refusals []Refusal) {
 	return refusals
 }
 
+// useArchives makes a bus have these archives. One that stays takes events all the while.
 func (l *lines) useArchives(want map[string]BusArchive) (refusals []Refusal) {
-	l.mu.Lock()
+	l.mu.RLock()
 	have := l.archives
-	l.archives = map[string]BusArchive{}
-	l.mu.Unlock()
+	l.mu.RUnlock()
+	next := map[string]BusArchive{}
 	var fresh []pattern.Named
 	for name, a := range want {
-		if h, ok := have[name]; !ok || h != a {
+		if have[name] != a {
 			text := a.Pattern
 			if text == "" {
 				text = `{"source":[{"prefix":""}]}` // every event has one
@@ -238,12 +239,13 @@ func (l *lines) useArchives(want map[string]BusArchive) (refusals []Refusal) {
 			}
 			fresh = append(fresh, pattern.Named{Name: archiveMark + name, Pattern: p})
 		}
-		l.mu.Lock()
-		l.archives[name] = a
-		l.mu.Unlock()
+		next[name] = a
 	}
+	l.mu.Lock()
+	l.archives = next
+	l.mu.Unlock()
 	for name := range have {
-		if _, stays := want[name]; !stays {
+		if _, stays := next[name]; !stays {
 			l.patterns.Remove(archiveMark + name)
 		}
 	}

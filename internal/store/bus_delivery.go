@@ -205,3 +205,38 @@ func (s *Store) ReleaseDeliveries(ctx context.Context, owners []string) (release
 	})
 	return released, err
 }
+
+// codeSetAside is the code of deliveries that somebody set aside.
+const codeSetAside = "SET_ASIDE"
+
+// HaltBus sets aside every delivery that is still to be made, as if it had been given up,
+// and says how many. No node may run.
+func (s *Store) HaltBus(ctx context.Context, reason string) (halted int64, err error) {
+	const owner = "halted"
+	if err := s.write(ctx, Execution, "halt the bus", func(t *tx) error {
+		if _, err := t.changed(ctx, s.q.BusEventFree); err != nil {
+			return err
+		}
+		halted, err = t.changed(ctx, s.q.BusDeliveryHalt, codeSetAside, text(reason, maxReason), micros(s.now()))
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	for {
+		events, err := s.ClaimEvents(ctx, owner, nil, pruneChunk)
+		if err != nil || len(events) == 0 {
+			return halted, err
+		}
+		settled := make([]SettledEvent, len(events))
+		for i, e := range events {
+			settled[i].Seq = e.Seq
+			for _, ref := range e.Targets {
+				settled[i].Again = append(settled[i].Again, Waiting{TargetRef: ref, Since: e.Since, Dead: true, Code: codeSetAside, Reason: reason})
+				halted++
+			}
+		}
+		if err := s.SettleEvents(ctx, owner, settled); err != nil {
+			return halted, err
+		}
+	}
+}

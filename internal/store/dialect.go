@@ -107,7 +107,7 @@ type Queries struct {
 	BusEventAppend, BusEventWaiting, BusEventClaim, BusEventDone, BusEventClose, BusEventHold, BusEventSweep               string
 	ArchivedAppend, ArchivedPage, ArchivedPrune, ArchivedSize                                                              string
 	BusDeliveryAppend, BusAddressDue, BusDeliveryDue, BusDeliveryClaim, BusDeliveryRead, BusDeliveryDone, BusDeliveryAgain string
-	BusDeliveryRelease, BusDeadPage, BusDeadRedrive, BusDeadPrune                                                          string
+	BusDeliveryRelease, BusDeadPage, BusDeadRedrive, BusDeadPrune, BusEventFree, BusDeliveryHalt                           string
 
 	CallAppend, CallUpdate, CallPage, CallPrune, CallTrim string
 

@@ -28,8 +28,10 @@ type Settled struct {
 	Executions   int `json:"executions"`
 	Approvals    int `json:"approvals"`
 	Messages     int `json:"messages"`
-	Inbox        int `json:"inbox"` // findings that were accepted and not indexed
-	Keys         int `json:"keys"`  // in force again
+	Inbox        int `json:"inbox"`                // findings that were accepted and not indexed
+	Keys         int `json:"keys"`                 // in force again
+	Deliveries   int `json:"deliveries,omitempty"` // of the event bus
+	Replays      int `json:"replays,omitempty"`
 }
 
 // Restore puts what the archive holds in the place of what is in the target. The caller
@@ -172,7 +174,8 @@ func (c *copying) setAside(ctx context.Context, e *ending, out *Settled) error {
 //   - the stop switch is turned on, until a person has looked;
 //   - remediations, executions and approvals that had not ended are ended, with the
 //     command that asks for them again;
-//   - messages that would tell or start something were set aside as given up;
+//   - messages that would tell or start something were set aside as given up, deliveries of
+//     the event bus are, and replays fail;
 //   - findings that waited in the inbox start no automatic remediation;
 //   - signatures of requests from before the restore are refused (see store.StateRestored).
 func (c *copying) settle(ctx context.Context, m Manifest, s Settings, e ending, out *Settled) (err error) {
@@ -194,6 +197,14 @@ func (c *copying) settle(ctx context.Context, m Manifest, s Settings, e ending, 
 	}
 	out.Executions = len(e.executions)
 	if err := st.HaltGroups(ctx); err != nil {
+		return err
+	}
+	halted, err := st.HaltBus(ctx, e.why)
+	if err != nil {
+		return err
+	}
+	out.Deliveries = int(halted)
+	if out.Replays, err = endReplays(ctx, st, e); err != nil {
 		return err
 	}
 	if err := st.PutSourceState(ctx, store.StateRestored, store.RestoredAt{At: e.at.UTC(), MadeAt: m.MadeAt}); err != nil {
@@ -221,6 +232,36 @@ func (c *copying) settle(ctx context.Context, m Manifest, s Settings, e ending, 
 	return st.SetStopSwitch(ctx, true, e.why+"; look at what changed since, then run: parry stop off --reason ...", store.Effects{Audit: []store.AuditRecord{
 		{At: e.at, Actor: s.Actor, Action: store.ActionRestored, Object: "database", Detail: detail},
 	}})
+}
+
+// endReplays fails the replays that had not ended.
+func endReplays(ctx context.Context, st *store.Store, e ending) (n int, err error) {
+	var open []store.BusObject
+	err = st.AllBusObjects(ctx, store.BusKindReplay, func(o store.BusObject) error {
+		doc := map[string]any{}
+		if err := json.Unmarshal(o.Doc, &doc); err != nil {
+			return err
+		}
+		if ended, _ := doc["ended_at"].(string); ended != "" {
+			return nil
+		}
+		doc["state"], doc["reason"], doc["ended_at"] = "FAILED", e.why, e.at.UTC()
+		if o.Doc, err = json.Marshal(doc); err != nil {
+			return err
+		}
+		open = append(open, o)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range open {
+		if err := st.UpdateBusObject(ctx, o, store.Effects{}); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // pages is how much is ended at once.

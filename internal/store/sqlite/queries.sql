@@ -1095,3 +1095,9 @@ WHERE kind = $1 AND (bus, name) > ($2, $3) ORDER BY bus, name LIMIT $4;
 
 -- name: BusHeads
 SELECT bus, name, created_at, rev FROM bus_object WHERE kind = $1 ORDER BY bus, name;
+
+-- name: BusEventFree
+UPDATE bus_event SET owner = '' WHERE open = 1;
+
+-- name: BusDeliveryHalt
+UPDATE bus_delivery SET state = 2, claimed_by = '', claimed_until = 0, claims = claims + 1, code = $1, reason = $2, died_at = $3 WHERE state = 0;

@@ -20,6 +20,7 @@ func busEventTests() []conformance {
 		{"bus delivery/one that is given up is listed and sent again", busDeliveryDead},
 		{"bus delivery/what dead nodes hold is released", busDeliveryReleased},
 		{"bus delivery/dead letters are pruned with their events", busDeliveryPruned},
+		{"bus delivery/a halt sets aside what is to be made", busHalted},
 		{"archive/events come in the order of their times, by page", archivePage},
 		{"archive/it is pruned, and shared events stay for the others", archivePruned},
 	}
@@ -310,4 +311,29 @@ func archivePruned(t *testing.T, s *store.Store) {
 	_ = must(s.PruneArchive(ctx, "short", busEvent(9).At))(t)
 	_ = must(s.PruneArchive(ctx, "long", busEvent(3).At))(t)
 	same(t, []string{`{"id":"event-003"}`}, archive(t, s, "long"))
+}
+
+func busHalted(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	_ = waiting(t, s, 1, "a")
+	_ = must(s.ClaimDeliveries(ctx, "address-a", 1, "node-1", time.Hour))(t)
+	open := busEvent(2, "a", "b")
+	appendEvents(t, s, "node-1", open, busEvent(3))
+	if n := must(s.HaltBus(ctx, "restored"))(t); n != 3 {
+		t.Errorf("halted %d", n)
+	}
+	if n := must(s.HaltBus(ctx, "restored"))(t); n != 0 {
+		t.Errorf("halted %d more", n)
+	}
+	dead, _, err := s.DeadDeliveries(ctx, store.DeadFilter{Code: "SET_ASIDE"}, 10, "")
+	ok(t, err)
+	if len(dead) != 3 || dead[0].Reason != "restored" {
+		t.Errorf("set aside: %+v", dead)
+	}
+	if due := must(s.DueAddresses(ctx, "", 10))(t); len(due) != 0 {
+		t.Errorf("still waits: %v", due)
+	}
+	if got := claimable(t, s, "node-1", "halted"); len(got) != 0 {
+		t.Errorf("still open: %v", got)
+	}
 }
