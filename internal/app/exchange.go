@@ -26,7 +26,8 @@ func (s *Server) buildExchange(t *stages) error {
 	for _, l := range s.cfg.EventLimits {
 		limits[l.Target] = bus.Limits{Concurrency: l.Concurrency, Rate: l.Rate, Timeout: l.Timeout}
 	}
-	o := &outlets{limits: limits,
+	o := &outlets{
+		limits:  limits,
 		account: s.cfg.Organization.HubAccount, allowed: s.cfg.EventTargets, route: t.route, known: s.routeTargets(), webhooks: hooks,
 		session:  s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-bus"}, t.grants),
 		exchange: func() *route.Exchange { return t.exchange }, log: s.log.With("component", "bus.log"),
