@@ -154,8 +154,8 @@ func (g *gathered[T]) put(c *Courier, item T) {
 }
 
 // lead notes until nothing is left, now and then: nobody waits for it, and a transaction
-// costs more than what is in it. What cannot be noted is tried again for a while; then it
-// is left, and delivered again.
+// costs more than what is in it. It is tried until it is done, since nobody else looks after
+// this node's events while it lives; when it stops, they are delivered again.
 func (g *gathered[T]) lead(c *Courier) {
 	for {
 		wait := time.NewTimer(settleWait)
@@ -174,22 +174,29 @@ func (g *gathered[T]) lead(c *Courier) {
 			return
 		}
 		g.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-		for ctx.Err() == nil {
-			err := g.settle(ctx, all)
-			if err == nil {
-				break
-			}
-			c.Logger.Warn("outcomes of deliveries were not noted; trying again", "count", n, "error", err)
+		for !g.note(c, all) {
 			pause := time.NewTimer(settlePause)
 			select {
 			case <-pause.C:
-			case <-ctx.Done():
+				pause.Stop()
+				continue
+			case <-c.ending:
+				pause.Stop()
 			}
-			pause.Stop()
+			break
 		}
-		cancel()
 	}
+}
+
+// note writes outcomes down, and reports whether that was done.
+func (g *gathered[T]) note(c *Courier, all []T) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	err := g.settle(ctx, all)
+	if err != nil {
+		c.Logger.Warn("outcomes of deliveries were not noted; trying again", "count", len(all), "error", err)
+	}
+	return err == nil
 }
 
 const (
