@@ -3,7 +3,6 @@ package events
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
@@ -28,37 +27,26 @@ func named() []struct {
 	}
 }
 
+// kinds are the exceptions for what is only known by its fault code.
+func kinds() map[fault.Code]protocol.Kind {
+	return map[fault.Code]protocol.Kind{
+		fault.Invalid:   {Code: "ValidationException", Status: http.StatusBadRequest},
+		fault.Denied:    {Code: "AccessDeniedException", Status: http.StatusBadRequest},
+		fault.NotFound:  {Code: "ResourceNotFoundException", Status: http.StatusBadRequest},
+		fault.Conflict:  {Code: "ConcurrentModificationException", Status: http.StatusBadRequest},
+		fault.Exhausted: {Code: "LimitExceededException", Status: http.StatusBadRequest},
+		fault.Internal:  {Code: "InternalException"},
+	}
+}
+
 // ErrorOf words err as EventBridge does. What is internal stays in the log.
 func ErrorOf(err error) *protocol.Error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	message := err.Error()
-	if hint := fault.HintOf(err); hint != "" && !strings.Contains(message, hint) {
-		message += ". " + hint
-	}
 	for _, n := range named() {
 		if errors.Is(err, n.means) {
-			return &protocol.Error{Status: http.StatusBadRequest, Code: n.code, Message: message}
+			return &protocol.Error{Status: http.StatusBadRequest, Code: n.code, Message: protocol.Message(err)}
 		}
 	}
-	switch fault.CodeOf(err) {
-	case fault.Invalid:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "ValidationException", Message: message}
-	case fault.Denied:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: message}
-	case fault.NotFound:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: message}
-	case fault.Conflict:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "ConcurrentModificationException", Message: message}
-	case fault.Exhausted:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "LimitExceededException", Message: message}
-	case fault.Unavailable:
-		return &protocol.Error{Status: http.StatusServiceUnavailable, Code: "InternalException", Message: "The service is not available at the moment. Try again."}
-	default:
-		return &protocol.Error{Status: http.StatusInternalServerError, Code: "InternalException", Message: "Internal server error. The reason is in the server's log."}
-	}
+	return protocol.ErrorOf(err, kinds())
 }
 
 // invalid is a validation error that the model does not express.

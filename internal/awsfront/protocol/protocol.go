@@ -1,5 +1,5 @@
-// Package protocol writes answers in AWS's wire protocols: rest-json, JSON 1.1
-// and query.
+// Package protocol reads and writes AWS's wire protocols (rest-json, JSON 1.1 and query)
+// and answers services of JSON 1.1.
 package protocol
 
 import (

@@ -3,7 +3,6 @@ package securityhub
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -209,30 +208,14 @@ func (h *Handler) serve(answer operation) http.HandlerFunc {
 
 // errorOf words err as Security Hub does. What is internal stays in the log.
 func errorOf(err error) *protocol.Error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	message := err.Error()
-	if hint := fault.HintOf(err); hint != "" {
-		message += ". " + hint
-	}
-	switch fault.CodeOf(err) {
-	case fault.Invalid:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "InvalidInputException", Message: message}
-	case fault.Denied:
-		return &protocol.Error{Status: http.StatusForbidden, Code: "AccessDeniedException", Message: message}
-	case fault.NotFound:
-		return &protocol.Error{Status: http.StatusNotFound, Code: "ResourceNotFoundException", Message: message}
-	case fault.Conflict:
-		return &protocol.Error{Status: http.StatusConflict, Code: "ResourceConflictException", Message: message}
-	case fault.Exhausted:
-		return &protocol.Error{Status: http.StatusTooManyRequests, Code: "LimitExceededException", Message: message}
-	case fault.Unavailable:
-		return &protocol.Error{Status: http.StatusServiceUnavailable, Code: "InternalException", Message: "The service is not available at the moment. Try again."}
-	default:
-		return &protocol.Error{Status: http.StatusInternalServerError, Code: "InternalException", Message: "Internal server error. The reason is in the server's log."}
-	}
+	return protocol.ErrorOf(err, map[fault.Code]protocol.Kind{
+		fault.Invalid:   {Code: "InvalidInputException", Status: http.StatusBadRequest},
+		fault.Denied:    {Code: "AccessDeniedException", Status: http.StatusForbidden},
+		fault.NotFound:  {Code: "ResourceNotFoundException", Status: http.StatusNotFound},
+		fault.Conflict:  {Code: "ResourceConflictException", Status: http.StatusConflict},
+		fault.Exhausted: {Code: "LimitExceededException", Status: http.StatusTooManyRequests},
+		fault.Internal:  {Code: "InternalException"},
+	})
 }
 
 func (h *Handler) importFindings(r *http.Request) (any, error) {

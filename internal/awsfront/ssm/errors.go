@@ -1,7 +1,6 @@
 package ssm
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -16,30 +15,14 @@ func refuse(code, format string, args ...any) error {
 
 // ErrorOf words err as Systems Manager does. What is internal stays in the log.
 func ErrorOf(err error) *protocol.Error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	message := err.Error()
-	if hint := fault.HintOf(err); hint != "" {
-		message += ". " + hint
-	}
-	switch fault.CodeOf(err) {
-	case fault.Invalid:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "ValidationException", Message: message}
-	case fault.Denied:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: message}
-	case fault.NotFound:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: message}
-	case fault.Conflict:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "TooManyUpdates", Message: message}
-	case fault.Exhausted:
-		return &protocol.Error{Status: http.StatusBadRequest, Code: "ThrottlingException", Message: message}
-	case fault.Unavailable:
-		return &protocol.Error{Status: http.StatusServiceUnavailable, Code: "InternalServerError", Message: "The service is not available at the moment. Try again."}
-	default:
-		return &protocol.Error{Status: http.StatusInternalServerError, Code: "InternalServerError", Message: "Internal server error. The reason is in the server's log."}
-	}
+	return protocol.ErrorOf(err, map[fault.Code]protocol.Kind{
+		fault.Invalid:   {Code: "ValidationException", Status: http.StatusBadRequest},
+		fault.Denied:    {Code: "AccessDeniedException", Status: http.StatusBadRequest},
+		fault.NotFound:  {Code: "ResourceNotFoundException", Status: http.StatusBadRequest},
+		fault.Conflict:  {Code: "TooManyUpdates", Status: http.StatusBadRequest},
+		fault.Exhausted: {Code: "ThrottlingException", Status: http.StatusBadRequest},
+		fault.Internal:  {Code: "InternalServerError"},
+	})
 }
 
 // as gives what fits err, by its code, in place of the general word for it.
