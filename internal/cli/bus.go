@@ -86,36 +86,20 @@ func letterFlags(c *cobra.Command, f *client.DeadLetterFilter) {
 
 func (s *shared) dlqListCommand() *cobra.Command {
 	var f client.DeadLetterFilter
-	var limit int
-	c := &cobra.Command{
-		Use: "list", Short: "List deliveries that were given up, the latest first", Args: cobra.NoArgs,
+	c := listCommand(s, &cobra.Command{
+		Use: "list", Short: "List deliveries that were given up, the latest first",
 		Long:    "-o json shows the events themselves.",
 		Example: "  parry dlq list --rule default/orders\n  parry dlq list --code TIMEOUT -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[api.DeadLetter], error) {
-				return c.DeadLetters(ctx, f, p)
-			})
-			if err != nil {
-				return err
-			}
-			return s.print(s.Out, items, func() grid {
-				g := grid{header: []string{"Given up at", "Rule", "Target", "Code", "Attempts", "Reason", "Event", "Id"}}
-				for _, d := range items {
-					g.rows = append(g.rows, []string{moment(d.GivenUp), d.Rule, d.Target, d.Code, strconv.Itoa(d.Attempts), short(d.Reason, 80), typeOf(d.Event), d.ID})
-				}
-				return g
-			})
-		},
-	}
+	}, func(c *client.Client, ctx context.Context, p client.Paging) (api.Page[api.DeadLetter], error) {
+		return c.DeadLetters(ctx, f, p)
+	}, func(items []api.DeadLetter) grid {
+		g := grid{header: []string{"Given up at", "Rule", "Target", "Code", "Attempts", "Reason", "Event", "Id"}}
+		for _, d := range items {
+			g.rows = append(g.rows, []string{moment(d.GivenUp), d.Rule, d.Target, d.Code, strconv.Itoa(d.Attempts), short(d.Reason, 80), typeOf(d.Event), d.ID})
+		}
+		return g
+	})
 	letterFlags(c, &f)
-	limitFlag(c, &limit)
 	return c
 }
 

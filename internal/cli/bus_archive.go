@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parry-security/parry/internal/api"
+	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/service"
 )
 
@@ -36,7 +37,7 @@ func (s *shared) archiveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printArchives([]api.Archive{made}, made)
+			return s.print(s.Out, made, func() grid { return archiveGrid([]api.Archive{made}) })
 		},
 	}
 	create.Flags().StringVar(&r.Bus, "bus", "default", "the `bus` whose events are kept")
@@ -54,7 +55,7 @@ func (s *shared) archiveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printArchives([]api.Archive{found}, found)
+			return s.print(s.Out, found, func() grid { return archiveGrid([]api.Archive{found}) })
 		},
 	}
 	remove := &cobra.Command{
@@ -76,50 +77,28 @@ func (s *shared) archiveCommand() *cobra.Command {
 }
 
 func (s *shared) archiveListCommand() *cobra.Command {
-	var limit int
-	c := &cobra.Command{
-		Use: "list", Short: "List archives by name", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			items, err := all(cmd.Context(), limit, c.Archives)
-			if err != nil {
-				return err
-			}
-			return s.printArchives(items, items)
-		},
-	}
-	limitFlag(c, &limit)
-	return c
+	return listCommand(s, &cobra.Command{Use: "list", Short: "List archives by name"}, (*client.Client).Archives, archiveGrid)
 }
 
-// printArchives prints archives as a table, and whole as it is.
-func (s *shared) printArchives(items []api.Archive, whole any) error {
-	return s.print(s.Out, whole, func() grid {
-		g := grid{header: []string{"Name", "Bus", "Days", "Events", "Bytes", "Made", "Pattern"}}
-		number := func(n *int64) string {
-			if n == nil {
-				return "-"
-			}
-			return strconv.FormatInt(*n, 10)
+func archiveGrid(items []api.Archive) grid {
+	g := grid{header: []string{"Name", "Bus", "Days", "Events", "Bytes", "Made", "Pattern"}}
+	number := func(n *int64) string {
+		if n == nil {
+			return "-"
 		}
-		for _, a := range items {
-			days, pattern := "for ever", "all events"
-			if a.Days > 0 {
-				days = strconv.Itoa(a.Days)
-			}
-			if a.Pattern != "" {
-				pattern = short(a.Pattern, 60)
-			}
-			g.rows = append(g.rows, []string{a.Name, a.Bus, days, number(a.Events), number(a.Bytes), moment(a.CreatedAt), pattern})
+		return strconv.FormatInt(*n, 10)
+	}
+	for _, a := range items {
+		days, pattern := "for ever", "all events"
+		if a.Days > 0 {
+			days = strconv.Itoa(a.Days)
 		}
-		return g
-	})
+		if a.Pattern != "" {
+			pattern = short(a.Pattern, 60)
+		}
+		g.rows = append(g.rows, []string{a.Name, a.Bus, days, number(a.Events), number(a.Bytes), moment(a.CreatedAt), pattern})
+	}
+	return g
 }
 
 func (s *shared) replayCommand() *cobra.Command {
@@ -139,7 +118,7 @@ func (s *shared) replayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printReplays([]api.Replay{found}, found)
+			return s.print(s.Out, found, func() grid { return replayGrid([]api.Replay{found}) })
 		},
 	}
 	cancel := &cobra.Command{
@@ -153,7 +132,7 @@ func (s *shared) replayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printReplays([]api.Replay{found}, found)
+			return s.print(s.Out, found, func() grid { return replayGrid([]api.Replay{found}) })
 		},
 	}
 	c.AddCommand(s.replayListCommand(), show, s.replayStartCommand(), cancel)
@@ -190,7 +169,7 @@ func (s *shared) replayStartCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.printReplays([]api.Replay{begun}, begun)
+				return s.print(s.Out, begun, func() grid { return replayGrid([]api.Replay{begun}) })
 			}
 			preview, err := c.PreviewReplay(cmd.Context(), r)
 			if err != nil {
@@ -233,34 +212,13 @@ func instant(flag, text string, otherwise time.Time) (time.Time, error) {
 }
 
 func (s *shared) replayListCommand() *cobra.Command {
-	var limit int
-	c := &cobra.Command{
-		Use: "list", Short: "List replays by name", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			items, err := all(cmd.Context(), limit, c.Replays)
-			if err != nil {
-				return err
-			}
-			return s.printReplays(items, items)
-		},
-	}
-	limitFlag(c, &limit)
-	return c
+	return listCommand(s, &cobra.Command{Use: "list", Short: "List replays by name"}, (*client.Client).Replays, replayGrid)
 }
 
-func (s *shared) printReplays(items []api.Replay, whole any) error {
-	return s.print(s.Out, whole, func() grid {
-		g := grid{header: []string{"Name", "Archive", "State", "From", "To", "Last event", "Reason"}}
-		for _, r := range items {
-			g.rows = append(g.rows, []string{r.Name, r.Archive, r.State, moment(r.From), moment(r.To), moment(r.LastAt), short(r.Reason, 60)})
-		}
-		return g
-	})
+func replayGrid(items []api.Replay) grid {
+	g := grid{header: []string{"Name", "Archive", "State", "From", "To", "Last event", "Reason"}}
+	for _, r := range items {
+		g.rows = append(g.rows, []string{r.Name, r.Archive, r.State, moment(r.From), moment(r.To), moment(r.LastAt), short(r.Reason, 60)})
+	}
+	return g
 }

@@ -307,36 +307,15 @@ func (s *shared) actionCommand() *cobra.Command {
 }
 
 func (s *shared) actionListCommand() *cobra.Command {
-	var limit int
-	c := &cobra.Command{
-		Use: "list", Short: "List custom actions", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			items, err := all(cmd.Context(), limit, c.Actions)
-			if err != nil {
-				return err
-			}
-			return s.printActions(items, items)
-		},
-	}
-	limitFlag(c, &limit)
-	return c
+	return listCommand(s, &cobra.Command{Use: "list", Short: "List custom actions"}, (*client.Client).Actions, actionGrid)
 }
 
-func (s *shared) printActions(value any, items []api.Action) error {
-	return s.print(s.Out, value, func() grid {
-		g := grid{header: []string{"Id", "Name", "Description", "ARN"}}
-		for _, a := range items {
-			g.rows = append(g.rows, []string{a.ID, a.Name, a.Description, a.ARN})
-		}
-		return g
-	})
+func actionGrid(items []api.Action) grid {
+	g := grid{header: []string{"Id", "Name", "Description", "ARN"}}
+	for _, a := range items {
+		g.rows = append(g.rows, []string{a.ID, a.Name, a.Description, a.ARN})
+	}
+	return g
 }
 
 func (s *shared) actionCreateCommand() *cobra.Command {
@@ -354,7 +333,7 @@ func (s *shared) actionCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printActions(made, []api.Action{made})
+			return s.print(s.Out, made, func() grid { return actionGrid([]api.Action{made}) })
 		},
 	}
 	c.Flags().StringVar(&n.Name, "name", "", "at most 20 characters")

@@ -80,6 +80,30 @@ func checkLimit(limit int) error {
 	return nil
 }
 
+// listCommand makes c a command that prints what page gives, as far as --limit.
+func listCommand[T any](
+	s *shared, c *cobra.Command, page func(c *client.Client, ctx context.Context, p client.Paging) (api.Page[T], error), asGrid func(items []T) grid,
+) *cobra.Command {
+	var limit int
+	limitFlag(c, &limit)
+	c.Args = cobra.NoArgs
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkLimit(limit); err != nil {
+			return err
+		}
+		server, err := s.client()
+		if err != nil {
+			return err
+		}
+		items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[T], error) { return page(server, ctx, p) })
+		if err != nil {
+			return err
+		}
+		return s.print(s.Out, items, func() grid { return asGrid(items) })
+	}
+	return c
+}
+
 // oneOf checks a flag that is empty or one of the values, in any case, and puts
 // it into theirs.
 func oneOf(flag string, value *string, values ...string) error {

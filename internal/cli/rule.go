@@ -32,35 +32,16 @@ func (s *shared) ruleCommand() *cobra.Command {
 }
 
 func (s *shared) ruleListCommand() *cobra.Command {
-	var limit int
-	c := &cobra.Command{
-		Use: "list", Short: "List rules in the order of application", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			items, err := all(cmd.Context(), limit, c.Rules)
-			if err != nil {
-				return err
-			}
-			return s.print(s.Out, items, func() grid {
-				g := grid{header: []string{"Order", "Name", "Status", "Terminal", "Matched", "Changed", "Last", "Expires", "Key"}}
-				for _, r := range items {
-					g.rows = append(g.rows, []string{
-						orderText(r.Order), short(r.Name, 60), r.Status, yesNo(r.Terminal), strconv.FormatInt(r.Matched, 10), strconv.FormatInt(r.Changed, 10),
-						moment(r.LastHitAt), moment(r.ExpiresAt), r.Key,
-					})
-				}
-				return g
+	return listCommand(s, &cobra.Command{Use: "list", Short: "List rules in the order of application"}, (*client.Client).Rules, func(items []api.AutomationRule) grid {
+		g := grid{header: []string{"Order", "Name", "Status", "Terminal", "Matched", "Changed", "Last", "Expires", "Key"}}
+		for _, r := range items {
+			g.rows = append(g.rows, []string{
+				orderText(r.Order), short(r.Name, 60), r.Status, yesNo(r.Terminal), strconv.FormatInt(r.Matched, 10), strconv.FormatInt(r.Changed, 10),
+				moment(r.LastHitAt), moment(r.ExpiresAt), r.Key,
 			})
-		},
-	}
-	limitFlag(c, &limit)
-	return c
+		}
+		return g
+	})
 }
 
 func orderText(order float64) string { return strconv.FormatFloat(order, 'f', -1, 64) }

@@ -46,34 +46,18 @@ func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (s *shared) sourceRejectedCommand() *cobra.Command {
 	var source string
-	var limit int
-	c := &cobra.Command{
-		Use: "rejected", Short: "List what could not be accepted, the latest first", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			items, err := all(cmd.Context(), limit, func(ctx context.Context, p client.Paging) (api.Page[api.Rejected], error) {
-				return c.RejectedList(ctx, source, p)
-			})
-			if err != nil {
-				return err
-			}
-			return s.print(s.Out, items, func() grid {
-				g := grid{header: []string{"Id", "When", "Source", "Place", "Times", "Code", "Reason"}}
-				for _, v := range items {
-					g.rows = append(g.rows, []string{v.ID, moment(v.At), v.Source, short(v.Place, 40), count(v.Times), v.Code, short(v.Reason, 100)})
-				}
-				return g
-			})
-		},
-	}
+	c := listCommand(s, &cobra.Command{
+		Use: "rejected", Short: "List what could not be accepted, the latest first",
+	}, func(c *client.Client, ctx context.Context, p client.Paging) (api.Page[api.Rejected], error) {
+		return c.RejectedList(ctx, source, p)
+	}, func(items []api.Rejected) grid {
+		g := grid{header: []string{"Id", "When", "Source", "Place", "Times", "Code", "Reason"}}
+		for _, v := range items {
+			g.rows = append(g.rows, []string{v.ID, moment(v.At), v.Source, short(v.Place, 40), count(v.Times), v.Code, short(v.Reason, 100)})
+		}
+		return g
+	})
 	c.Flags().StringVar(&source, "source", "", "only of this source")
-	limitFlag(c, &limit)
 	return c
 }
 
