@@ -75,6 +75,7 @@ func (h *housekeeping) Start(context.Context) error {
 	h.done.Go(func() { h.every(ctx, overdueEvery, h.overdue) })
 	h.done.Go(func() { h.every(ctx, time.Hour, h.s.stages.exceptions.Sweep) })
 	h.done.Go(func() { settle(ctx) })
+	h.done.Go(func() { headroom(ctx) })
 	return nil
 }
 

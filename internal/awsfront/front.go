@@ -1,9 +1,7 @@
 package awsfront
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -147,8 +145,7 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request, svc Service, a sigv
 	}
 	ctx := protocol.WithRegion(auth.WithPrincipal(r.Context(), identity.Principal), identity.Region)
 	r = r.WithContext(ctx)
-	r.Body = io.NopCloser(bytes.NewReader(identity.Body))
-	r.ContentLength = int64(len(identity.Body))
+	protocol.SetBody(r, identity.Body)
 	log.DebugContext(ctx, "request accepted")
 	svc.ServeHTTP(w, r)
 }

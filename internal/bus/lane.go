@@ -10,8 +10,9 @@ const (
 	breakAfter = 5
 	// restBase and restCap are how long: the first time, and at most.
 	restBase, restCap = time.Second, time.Minute
-	// maxQueue bounds what waits for an address in memory; the rest waits as rows.
-	maxQueue = 2000
+	// maxQueue bounds what waits for an address in memory, beside maxHeld; the rest waits
+	// as rows, which costs another three writes each.
+	maxQueue = 8000
 )
 
 // job is one delivery to be made now.

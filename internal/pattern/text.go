@@ -16,22 +16,42 @@ type Text struct {
 	// unique says that no object has a name twice, and no name a dot or an escape:
 	// a path that was seen once does not come again.
 	unique bool
+	depth  int // of the objects and arrays in it
 }
 
 // Validate checks that raw is exactly one JSON object in UTF-8 within the limits
 // of an event. An error names line and column.
-func Validate(raw []byte) (Text, error) {
-	s := string(raw)
+func Validate(raw []byte) (Text, error) { return ValidateString(string(raw)) }
+
+// ValidateString is Validate for a text that is a string.
+func ValidateString(s string) (Text, error) {
 	v := validator{walk: walk{text: s}}
 	if len(s) <= MaxEventBytes && utf8.ValidString(s) && v.event() {
-		return Text{raw: s, unique: !v.repeated}, nil
+		return Text{raw: s, unique: !v.repeated, depth: v.deepest}, nil
 	}
-	_, err := ParseEvent(raw) // says what is wrong
+	_, err := ParseEvent([]byte(s)) // says what is wrong
 	if err == nil {
 		err = fault.Errorf(fault.Internal, "parse event", "two readers of JSON disagree about the text").
 			WithHint("report this with the event; it was not accepted")
 	}
 	return Text{}, err
+}
+
+// Embed gives the text of the event that head begins and last ends, an object that was
+// validated before: head is everything up to the value of the event's last member,
+// {"id":"1","detail": for one, and only head is looked at.
+func Embed(head string, last Text) (Text, error) {
+	around, err := ValidateString(head + "{}}")
+	if err != nil {
+		return Text{}, err
+	}
+	if last.raw == "" {
+		return Text{}, fault.Errorf(fault.Invalid, "parse event", "the value of the last member is no object")
+	}
+	if n := len(head) + len(last.raw) + 1; n > MaxEventBytes || last.depth+1 > MaxDepth {
+		return Validate([]byte(head + last.raw + "}")) // which says what is wrong
+	}
+	return Text{raw: head + last.raw + "}", unique: around.unique && last.unique, depth: max(around.depth, last.depth+1)}, nil
 }
 
 // Len gives the number of bytes.
@@ -46,6 +66,7 @@ type validator struct {
 	plain    bool // the text has no control character
 	repeated bool
 	depth    int
+	deepest  int
 	names    []uint64 // hashes of the names of the objects around, each one's after the other
 }
 
@@ -63,7 +84,7 @@ func (v *validator) event() bool {
 // object reads on after an opening brace and gives the place after the closing
 // one, -1 for an error.
 func (v *validator) object(i int) int {
-	if v.depth++; v.depth > MaxDepth {
+	if !v.deeper() {
 		return -1
 	}
 	first := len(v.names)
@@ -98,6 +119,13 @@ func (v *validator) object(i int) int {
 	return i + 1
 }
 
+// deeper enters an object or array.
+func (v *validator) deeper() bool {
+	v.depth++
+	v.deepest = max(v.deepest, v.depth)
+	return v.depth <= MaxDepth
+}
+
 // fewNames is up to how many names are compared one by one.
 const fewNames = 24
 
@@ -128,7 +156,7 @@ func (v *validator) unlike(first int) {
 }
 
 func (v *validator) array(i int) int {
-	if v.depth++; v.depth > MaxDepth {
+	if !v.deeper() {
 		return -1
 	}
 	if i = v.space(i); v.at(i) != ']' {

@@ -69,3 +69,44 @@ func BenchmarkValidate(b *testing.B) {
 	}
 	b.SetBytes(int64(n / b.N))
 }
+
+// checkEmbed holds Embed to Validate of the whole text.
+func checkEmbed(t *testing.T, head, last string) {
+	t.Helper()
+	inner, err := pattern.Validate([]byte(last))
+	if err != nil {
+		inner = pattern.Text{}
+	}
+	got, err := pattern.Embed(head, inner)
+	want, wrong := pattern.Validate([]byte(head + inner.String() + "}"))
+	if inner == (pattern.Text{}) { // nothing that is not an object is taken, whatever comes of it
+		if err == nil || got != inner {
+			t.Errorf("Embed(%q, nothing) = %+v, %v", head, got, err)
+		}
+		return
+	}
+	if got != want || (err == nil) != (wrong == nil) {
+		t.Errorf("Embed(%q, %q) = %+v, %v; Validate of both says %+v, %v", head, last, got, err, want, wrong)
+	}
+}
+
+func TestEmbedIsValidate(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat(`{"a":`, pattern.MaxDepth-1) + "{}" + strings.Repeat("}", pattern.MaxDepth-1)
+	for _, head := range []string{
+		`{"id":"1","detail":`, `{"detail":`, ` { "a" : [1,{"b":2}], "detail" : `, `{"detail":1,"detail":`, `{"a.b":1,"detail":`, `{"\u0061":`,
+		"", "{", `{"a"`, `{"a":1`, `{"a":1,`, `{"a":[`, `{"a":{"b":`, `{"a":"`, `{"a":1}`, `{"a":"\`, "{\"\xff\":", `[`, `{"a":` + strings.Repeat("[", 1100) + strings.Repeat("]", 1100) + `,"b":`,
+	} {
+		for _, last := range []string{
+			`{}`, ` {"a":1} `, `{"a":1,"a":2}`, `{"a.b":1}`, `{"detail":{"detail":[[[]]]}}`, deep, deep[len(`{"a":`) : len(deep)-1],
+			`{"a":"` + strings.Repeat("x", pattern.MaxEventBytes-8) + `"}`, `{"a":"` + strings.Repeat("x", pattern.MaxEventBytes-30) + `"}`, "", `1`, `{},"a":{}`,
+		} {
+			checkEmbed(t, head, last)
+		}
+	}
+}
+
+func FuzzEmbed(f *testing.F) {
+	seeds(f, 20, func(_, e string) { f.Add(`{"id":"1","detail":`, e) })
+	f.Fuzz(checkEmbed)
+}

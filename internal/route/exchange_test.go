@@ -71,7 +71,8 @@ const (
 )
 
 func entry(source, detail string) route.Entry {
-	return route.Entry{Source: source, DetailType: "Order", Account: "111122223333", Region: "us-east-1", Detail: []byte(detail)}
+	text, _ := pattern.ValidateString(detail) // what is wrong is a detail that is missing
+	return route.Entry{Source: source, DetailType: "Order", Account: "111122223333", Region: "us-east-1", Detail: text}
 }
 
 func (c *counter) put(t *testing.T, on string, entries ...route.Entry) []string {
@@ -140,12 +141,11 @@ func TestAnEventHasEventBridgesForm(t *testing.T) {
 	if got := string(c.posted[0].Text); got != want || ids[0] != "id-1" {
 		t.Errorf("id %s, event\n%s, want\n%s", ids[0], got, want)
 	}
-	e.Source, e.Detail = "\xff", []byte(`{}`)
+	e.Source = "\xff"
 	if _, err := c.Put(t.Context(), "default", []route.Entry{e}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("bytes that are no text: %v", err)
 	}
-	e.Source, e.Detail = "shop", []byte(`{"a":}`)
-	if _, err := c.Put(t.Context(), "default", []route.Entry{entry("shop", `{}`), e}); !fault.Is(err, fault.Invalid) || len(c.posted) != 1 {
+	if _, err := c.Put(t.Context(), "default", []route.Entry{entry("shop", `{}`), entry("shop", `{"a":}`)}); !fault.Is(err, fault.Invalid) || len(c.posted) != 1 {
 		t.Errorf("a detail that is no JSON: %v, posted %d", err, len(c.posted))
 	}
 }

@@ -21,7 +21,7 @@ type Entry struct {
 	Account, Region    string
 	Time               time.Time // zero: now
 	Resources          []string
-	Detail             []byte // a valid JSON object
+	Detail             pattern.Text
 }
 
 // Put puts events on a bus and gives their ids. It returns when those that a rule or an
@@ -36,21 +36,18 @@ func (x *Exchange) Put(ctx context.Context, on string, entries []Entry) (ids []s
 			e.Time = now
 		}
 		ids[i] = x.cfg.IDs()
-		raw, err := e.envelope(ids[i])
+		text, err := e.envelope(ids[i])
 		if err != nil {
-			return nil, fault.E(fault.Invalid, op, err)
-		}
-		items[i] = item{id: ids[i], at: e.Time, raw: raw}
-		if items[i].text, err = pattern.Validate(raw); err != nil {
 			return nil, fault.Errorf(fault.Invalid, op, "entry %d: %w", i, err)
 		}
+		items[i] = item{id: ids[i], at: e.Time, raw: []byte(text.String()), text: text}
 	}
 	return ids, x.post(ctx, on, items, cause{})
 }
 
-// envelope writes the event in EventBridge's form.
-func (e Entry) envelope(id string) ([]byte, error) {
-	out := make([]byte, 0, len(e.Detail)+400)
+// envelope gives the event in EventBridge's form.
+func (e Entry) envelope(id string) (pattern.Text, error) {
+	out := make([]byte, 0, 400)
 	out = append(out, `{"version":"0","id":"`...)
 	out = append(out, id...)
 	for _, f := range []struct{ name, value string }{
@@ -63,7 +60,7 @@ func (e Entry) envelope(id string) ([]byte, error) {
 		out = append(out, f.name...)
 		var err error
 		if out, err = jsontext.AppendQuote(out, f.value); err != nil {
-			return nil, fmt.Errorf("a member is not UTF-8: %w", err)
+			return pattern.Text{}, fmt.Errorf("a member is not UTF-8: %w", err)
 		}
 	}
 	out = append(out, `,"resources":[`...)
@@ -73,12 +70,10 @@ func (e Entry) envelope(id string) ([]byte, error) {
 		}
 		var err error
 		if out, err = jsontext.AppendQuote(out, r); err != nil {
-			return nil, fmt.Errorf("a resource is not UTF-8: %w", err)
+			return pattern.Text{}, fmt.Errorf("a resource is not UTF-8: %w", err)
 		}
 	}
-	out = append(out, `],"detail":`...)
-	out = append(out, e.Detail...)
-	return append(out, '}'), nil
+	return pattern.Embed(string(append(out, `],"detail":`...)), e.Detail)
 }
 
 // Publish puts an event of Parry's own, or a list of them, on the default bus: what the

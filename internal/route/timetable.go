@@ -9,6 +9,7 @@ import (
 
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/fault"
+	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/schedule"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/target"
@@ -131,11 +132,16 @@ func (x *Exchange) Fire(ctx context.Context, key string, at time.Time) error {
 		return nil
 	}
 	arn, _ := target.ParseARN(r.ARN)
-	e := Entry{Source: "aws.events", DetailType: "Scheduled Event", Account: arn.Account, Region: arn.Region, Time: at, Resources: []string{r.ARN}, Detail: []byte(`{}`)}
-	raw, err := e.envelope(x.cfg.IDs())
+	e := Entry{Source: "aws.events", DetailType: "Scheduled Event", Account: arn.Account, Region: arn.Region, Time: at, Resources: []string{r.ARN}}
+	var err error
+	if e.Detail, err = pattern.ValidateString(`{}`); err != nil {
+		return err
+	}
+	text, err := e.envelope(x.cfg.IDs())
 	if err != nil {
 		return err
 	}
+	raw := []byte(text.String())
 	posted := bus.Posted{Bus: on, At: at, Since: x.cfg.Clock.Now(), Text: raw}
 	for _, o := range r.outlets {
 		posted.Targets = append(posted.Targets, bus.Ref{Rule: r.key, Target: o.ID, Address: o.outlet.Address})

@@ -154,6 +154,10 @@ func (s *Store) RevokeKey(ctx context.Context, accessKeyID string, eff Effects) 
 	})
 }
 
+// signaturePrune is how often signatures that are no longer valid are removed, which costs
+// as much as remembering one.
+const signaturePrune = 10 * time.Second
+
 // SeenSignature remembers a request signature until its validity ends and
 // reports whether it was seen before. What has expired is forgotten.
 func (s *Store) SeenSignature(ctx context.Context, sig string, until time.Time) (bool, error) {
@@ -166,6 +170,10 @@ func (s *Store) SeenSignature(ctx context.Context, sig string, until time.Time) 
 			return err
 		}
 		seen = n == 0
+		if now-s.pruned.Load() < signaturePrune.Microseconds() {
+			return nil
+		}
+		s.pruned.Store(now)
 		_, err = t.changed(ctx, s.q.SignaturePrune, now)
 		return err
 	})

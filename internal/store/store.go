@@ -54,6 +54,7 @@ type Store struct {
 	commits             gather[*commit]
 	intake              intake
 	counting            chan struct{} // counts that read documents
+	pruned              atomic.Int64  // when signatures were last pruned
 	close               sync.Once
 	closed              error
 }

@@ -107,9 +107,6 @@ func (h *Handler) accountOf(p auth.Principal) (string, error) {
 
 // readEntries reads a request and refuses what AWS refuses as a whole.
 func readEntries(body []byte) ([]entry, error) {
-	if protocol.TooDeep(body, 5) >= 0 {
-		return nil, protocol.Serialization("The request body is nested too deep.")
-	}
 	var in putInput
 	if err := json.Unmarshal(bytes.TrimSpace(body), &in); err != nil {
 		return nil, protocol.Serialization("The request body is not what PutEvents takes: a member has another type, is given twice, or it is not valid JSON.")
@@ -207,11 +204,9 @@ func check(e entry) (route.Entry, *putResult) {
 	if made.Time, err = timeOf(e.Time); err != nil {
 		return bad("Time", "%v", err)
 	}
-	detail := []byte(e.Detail)
-	if _, err := pattern.Validate(detail); err != nil {
+	if made.Detail, err = pattern.ValidateString(e.Detail); err != nil {
 		return made, &putResult{ErrorCode: "MalformedDetail", ErrorMessage: "Detail is malformed: " + err.Error()}
 	}
-	made.Detail = detail
 	return made, nil
 }
 

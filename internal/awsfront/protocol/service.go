@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -121,7 +120,7 @@ func (s *Service[C]) request(r *http.Request) (any, error) {
 	if r.Method != http.MethodPost || r.URL.Path != "/" || !ok || len(r.Header.Values("X-Amz-Target")) != 1 {
 		return nil, s.unserved(target)
 	}
-	raw, err := io.ReadAll(r.Body) // The front has bounded it.
+	raw, err := ReadBody(r)
 	if err != nil {
 		return nil, Serialization("The request body ended early.")
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -38,7 +37,7 @@ func broken(format string, args ...any) error {
 
 // readObject reads the body, which is an object or empty.
 func readObject(r *http.Request) (object, error) {
-	raw, err := io.ReadAll(r.Body) // The front has bounded it.
+	raw, err := protocol.ReadBody(r)
 	if err != nil {
 		return object{}, broken("it ended early")
 	}

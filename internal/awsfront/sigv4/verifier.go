@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -239,22 +238,29 @@ func (v *Verifier) read(r *http.Request, limit int64) ([]byte, string, func(), *
 		return nil, "", nil, fail(Busy, "Too many requests are being received at the moment. Try again.")
 	}
 	release := sync.OnceFunc(func() { v.room.give(weight) })
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength))
-	}
-	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(&buf, hash), io.LimitReader(r.Body, limit+1))
+	body, err := readAll(r, limit)
 	if err != nil {
 		release()
 		return nil, "", nil, &Failure{Kind: Malformed, Message: "The body ended early.", Err: err}
 	}
-	if n > limit {
+	if int64(len(body)) > limit {
 		release()
 		discard(r.Body, limit)
 		return nil, "", nil, tooLarge(limit)
 	}
-	return buf.Bytes(), hex.EncodeToString(hash.Sum(nil)), release, nil
+	hash := sha256.Sum256(body)
+	return body, hex.EncodeToString(hash[:]), release, nil
+}
+
+// readAll reads a body, one byte more than the limit at most. The room for one whose
+// length was said is made at once.
+func readAll(r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(io.LimitReader(r.Body, limit+1))
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 // discard reads on for a while without keeping anything: a client that is still

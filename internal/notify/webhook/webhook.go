@@ -29,7 +29,9 @@ const (
 	again    = 10 * time.Second // the least wait before another try
 	maxAgain = time.Hour        // the most that a receiver's Retry-After is believed
 	maxReply = 4 << 10          // bytes of the reply that are read
-	maxIdle  = 16               // connections that are kept: as many as the bus posts at a time
+	// writeBuffer holds a request with an event of usual size, so that it goes in one packet.
+	writeBuffer = 16 << 10
+	maxIdle     = 16 // connections that are kept: as many as the bus posts at a time
 )
 
 // Config is a channel.
@@ -73,6 +75,7 @@ func New(cfg Config) (*Sender, error) {
 		cfg.Base = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: 30 * time.Second,
 			TLSHandshakeTimeout: cfg.Timeout, ResponseHeaderTimeout: cfg.Timeout, MaxResponseHeaderBytes: 64 << 10,
+			WriteBufferSize: writeBuffer,
 		}
 	}
 	return &Sender{url: u, secret: []byte(cfg.Secret), clock: cfg.Clock, client: &http.Client{
