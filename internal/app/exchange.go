@@ -30,7 +30,7 @@ func (s *Server) buildExchange(t *stages) error {
 		limits:  limits,
 		account: s.cfg.Organization.HubAccount, allowed: s.cfg.EventTargets, route: t.route, known: s.routeTargets(), webhooks: hooks,
 		session:  s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-bus"}, t.grants),
-		exchange: func() *route.Exchange { return t.exchange }, log: s.log.With("component", "bus.log"),
+		exchange: func() *route.Exchange { return t.exchange }, start: s.loop.start, log: s.log.With("component", "bus.log"),
 	}
 	ledger := busLedger{s.store}
 	var err error

@@ -30,6 +30,7 @@ type outlets struct {
 	known    route.Known
 	webhooks map[string]*webhook.Sender // of channels, by name
 	exchange func() *route.Exchange
+	start    func(context.Context, ruleRun) error
 	log      *slog.Logger
 }
 
@@ -61,6 +62,8 @@ func (o *outlets) find(r route.BusRule, t target.Target, arn target.ARN) (route.
 	switch {
 	case arn.Service == "parry":
 		return o.ours(r, t, kind, name)
+	case arn.Service == "ssm" && arn.Account == o.account:
+		return o.document(r, t, arn)
 	case arn.Service == "events" && kind == "event-bus" && arn.Account == o.account:
 		return route.Outlet{Send: func(ctx context.Context, p route.Parcel) error {
 			return o.exchange().Forward(ctx, name, p.Ref.Rule, p.Text)

@@ -45,7 +45,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 	s.loop.automation = manager
 	s.loop.findings = &findingLoop{update: s.stages.triage.Update, query: find.QueryFindings, byID: s.store.Findings}
 	bus, err := events.New(events.Config{
-		Models: s.loop.models, Desk: s.stages.buses, Putter: s.stages.exchange, Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Logger: s.log,
+		Models: s.loop.models, Desk: s.stages.buses, Putter: s.stages.exchange, Starts: s.loop.mayHaveStarted, Account: s.cfg.Organization.HubAccount, Partition: s.cfg.Organization.Partition, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err

@@ -196,20 +196,12 @@ func (l *loopback) principal(ctx context.Context, name, account string, own bool
 		p.Roles = []auth.Role{auth.RoleOperator}
 		return p, nil
 	}
-	keys, err := l.store.ListKeys(ctx)
+	held, err := l.held(ctx, name)
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	person, err := l.store.Person(ctx, name)
-	switch {
-	case err == nil && person.DisabledAt.IsZero():
-		keys = append(keys, store.Key{Principal: name, Roles: []string{person.Role}, Accounts: person.Accounts})
-	case err != nil && !fault.Is(err, fault.NotFound):
-		return auth.Principal{}, err
-	}
-	for _, k := range keys {
-		holder := auth.Principal{Accounts: k.Accounts}
-		if k.Principal != name || !k.RevokedAt.IsZero() || !holder.Covers(account) {
+	for _, k := range held {
+		if !(auth.Principal{Accounts: k.Accounts}).Covers(account) {
 			continue
 		}
 		roles, err := auth.ParseRoles(k.Roles)
@@ -228,6 +220,24 @@ func (l *loopback) principal(ctx context.Context, name, account string, own bool
 		}
 	}
 	return p, nil
+}
+
+// held gives what a person holds now: the keys that are not revoked, and one for how the
+// person signs in.
+func (l *loopback) held(ctx context.Context, name string) ([]store.Key, error) {
+	keys, err := l.store.ListKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held := slices.DeleteFunc(keys, func(k store.Key) bool { return k.Principal != name || !k.RevokedAt.IsZero() })
+	person, err := l.store.Person(ctx, name)
+	switch {
+	case err == nil && person.DisabledAt.IsZero():
+		held = append(held, store.Key{Principal: name, Roles: []string{person.Role}, Accounts: person.Accounts})
+	case err != nil && !fault.Is(err, fault.NotFound):
+		return nil, err
+	}
+	return held, nil
 }
 
 // refusal gives an error as AWS's client would: what is wrong with the call is an

@@ -55,6 +55,9 @@ func (s *shared) planText(w io.Writer, doc api.PlanDocument) error {
 		t.line("  control   %s", p.Control)
 	}
 	t.line("  runbook   %s (revision %.12s)", p.Runbook.Name, p.Runbook.Revision)
+	if p.Run != nil && p.Run.Rule != "" {
+		t.line("  asked by  the rule %s, for the event %s", p.Run.Rule, p.Run.Event)
+	}
 	t.line("  state     %s", doc.State)
 	t.line("  plan      %s", doc.Hash)
 	t.violations(p.Violation)

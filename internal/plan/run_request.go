@@ -68,9 +68,13 @@ func (d *Desk) RequestRun(ctx context.Context, run remediation.Run, principal st
 	if err != nil {
 		return "", "", err
 	}
-	detail, err := json.Marshal(map[string]any{
+	asked := map[string]any{
 		"document": run.Document.Name, "revision": run.Document.Revision, "execution": run.Execution, "account": run.Account, "region": run.Region,
-	})
+	}
+	if run.Rule != "" {
+		asked["rule"], asked["event"] = run.Rule, run.Event
+	}
+	detail, err := json.Marshal(asked)
 	if err != nil {
 		return "", "", fmt.Errorf("%s: %w", op, err)
 	}

@@ -34,6 +34,9 @@ type Run struct {
 	// Manager's API, Depth how many stand above; "" and 0 for a person's.
 	Parent string `json:"parent,omitempty"`
 	Depth  int    `json:"depth,omitempty"`
+	// Rule and Event say which rule of the bus asked for the run, and by which event.
+	Rule  string `json:"rule,omitempty"` // bus/name
+	Event string `json:"event,omitempty"`
 	// Preview asks for the plan alone: once planned, the remediation ends cancelled
 	// with its plan, and the execution stands in no list.
 	Preview bool `json:"preview,omitempty"`

@@ -62,9 +62,9 @@ func (a Allowance) Check(ctx context.Context, bus string, t target.Target) error
 		return wrong("%s is the bus of the rule itself", t.ARN)
 	case own && arn.EventBus():
 		return a.Bus(ctx, name)
-	case own && arn.Service == "ssm" && kind == "automation-definition":
-		name, version, _ := strings.Cut(name, ":")
-		if a.Runbook == nil {
+	case own && arn.Service == "ssm":
+		name, version, ok := arn.Document()
+		if !ok || a.Runbook == nil {
 			return noTarget(t.ARN)
 		}
 		return a.Runbook(ctx, name, version)

@@ -141,6 +141,12 @@ func (d *Desk) PutRule(ctx context.Context, p PutRule) (r StoredRule, err error)
 		if fresh {
 			r = StoredRule{Bus: bus, Name: p.Name, ARN: d.RuleARN(bus, p.Name), CreatedAt: d.now(), CreatedBy: d.cfg.Account, Tags: p.Tags}
 		}
+		if r.Pattern != p.Pattern || r.Schedule != p.Schedule {
+			// Whoever says what starts documents stands for the runs, and approves none of them.
+			for id := range r.Owners {
+				r.Owners[id] = p.By
+			}
+		}
 		r.Pattern, r.Schedule, r.Description, r.RoleARN = p.Pattern, p.Schedule, p.Description, p.RoleARN
 		r.State = cmp.Or(p.State, StateEnabled)
 		return d.saveRule(ctx, &r, "event_rule.put", p.By)

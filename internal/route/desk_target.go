@@ -14,15 +14,25 @@ type TargetFailure struct {
 	ID, Code, Message string
 }
 
+// PutTargets are targets that somebody puts at a rule.
+type PutTargets struct {
+	Bus, Rule string
+	Targets   []target.Target
+	By        string
+	// Starts says why By may not have the rule start the document that a target is.
+	// Default: it may have none started.
+	Starts func(ctx context.Context, t target.Target) error
+}
+
 // PutTargets puts targets at a rule, over those with the same ids. What one of them fails
 // with keeps none of the others; what is no target at all refuses the request.
-func (d *Desk) PutTargets(ctx context.Context, bus, rule string, targets []target.Target, by string) ([]TargetFailure, error) {
-	bus, err := d.BusName(bus)
+func (d *Desk) PutTargets(ctx context.Context, p PutTargets) ([]TargetFailure, error) {
+	bus, err := d.BusName(p.Bus)
 	if err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
-	for _, t := range targets {
+	for _, t := range p.Targets {
 		if err := t.Validate(d.cfg.Account); err != nil {
 			return nil, say(err, "%s", withHint(plain(err)))
 		}
@@ -31,17 +41,21 @@ func (d *Desk) PutTargets(ctx context.Context, bus, rule string, targets []targe
 		}
 		seen[t.ID] = true
 	}
-	if r, err := d.Rule(ctx, bus, rule); err != nil {
+	if r, err := d.Rule(ctx, bus, p.Rule); err != nil {
 		return nil, err
 	} else if r.Configured {
 		return nil, managed(r)
 	}
-	good, failed, err := d.allowed(ctx, bus, targets)
+	good, failed, err := d.allowed(ctx, bus, p)
 	if err != nil || len(good) == 0 {
 		return failed, err
 	}
-	_, err = d.changeRule(ctx, bus, rule, "event_targets.put", by, func(r *StoredRule) error {
+	_, err = d.changeRule(ctx, bus, p.Rule, "event_targets.put", p.By, func(r *StoredRule) error {
 		for _, t := range good {
+			if r.Owners == nil {
+				r.Owners = map[string]string{}
+			}
+			r.Owners[t.ID] = p.By
 			if i := slices.IndexFunc(r.Targets, func(has target.Target) bool { return has.ID == t.ID }); i >= 0 {
 				r.Targets[i] = t
 				continue
@@ -84,9 +98,12 @@ func targetText(t target.Target) string {
 }
 
 // allowed divides targets into those that a rule on a bus may have, and the others.
-func (d *Desk) allowed(ctx context.Context, bus string, targets []target.Target) (good []target.Target, failed []TargetFailure, err error) {
-	for _, t := range targets {
+func (d *Desk) allowed(ctx context.Context, bus string, p PutTargets) (good []target.Target, failed []TargetFailure, err error) {
+	for _, t := range p.Targets {
 		err := d.cfg.Allow(ctx, bus, t)
+		if err == nil {
+			err = p.starts(ctx, t)
+		}
 		if err == nil {
 			good = append(good, t)
 			continue
@@ -107,10 +124,25 @@ func (d *Desk) allowed(ctx context.Context, bus string, targets []target.Target)
 	return good, failed, nil
 }
 
+// starts refuses a document that whoever asks may not start: the rule starts it as them.
+func (p PutTargets) starts(ctx context.Context, t target.Target) error {
+	arn, _ := target.ParseARN(t.ARN)
+	if _, _, ok := arn.Document(); !ok {
+		return nil
+	}
+	if p.Starts == nil {
+		return fault.Errorf(fault.Denied, "", "%s may not have a rule start a document", p.By)
+	}
+	return p.Starts(ctx, t)
+}
+
 // RemoveTargets takes targets from a rule. Ids that it does not have are gone already.
 func (d *Desk) RemoveTargets(ctx context.Context, bus, rule string, ids []string, by string) error {
 	_, err := d.changeRule(ctx, bus, rule, "event_targets.removed", by, func(r *StoredRule) error {
 		r.Targets = slices.DeleteFunc(r.Targets, func(t target.Target) bool { return slices.Contains(ids, t.ID) })
+		for _, id := range ids {
+			delete(r.Owners, id)
+		}
 		return nil
 	})
 	return err

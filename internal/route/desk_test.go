@@ -150,7 +150,7 @@ func TestPutRuleReplacesAllButTargetsAndTags(t *testing.T) {
 	ctx := t.Context()
 	first, err := d.PutRule(ctx, route.PutRule{Name: "r", Pattern: anyBucket, Schedule: "rate(5 minutes)", State: route.StateDisabled, Description: "d", RoleARN: "arn:aws:iam::1:role/x", Tags: map[string]string{"a": "b"}, By: "ada"})
 	ok(t, err)
-	if _, err := d.PutTargets(ctx, "", "r", []target.Target{{ID: "1", ARN: parryARN + "log/x"}}, "ada"); err != nil {
+	if _, err := d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: []target.Target{{ID: "1", ARN: parryARN + "log/x"}}, By: "ada"}); err != nil {
 		t.Fatal(err)
 	}
 	second, err := d.PutRule(ctx, route.PutRule{Name: "r", Schedule: "cron(0 10 * * ? *)", Tags: map[string]string{"z": "z"}, By: "ada"})
@@ -211,7 +211,7 @@ func TestRulesOfTheConfiguration(t *testing.T) {
 	if !r.Configured || r.Pattern != anyBucket || !r.Enabled() || len(r.Targets) != 1 || r.Targets[0].ARN != parryARN+"playbook/S3.8" {
 		t.Errorf("%+v", r)
 	}
-	_, err = d.PutTargets(ctx, "", "of-file", []target.Target{{ID: "1", ARN: parryARN + "log/x"}}, "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "of-file", Targets: []target.Target{{ID: "1", ARN: parryARN + "log/x"}}, By: "ada"})
 	refused(t, err, route.ErrManaged, "bus_rules")
 	for _, err := range []error{
 		d.DeleteRule(ctx, "", "of-file", "ada"), d.SetRuleState(ctx, "", "of-file", false, "ada"), d.RemoveTargets(ctx, "", "of-file", []string{"x"}, "ada"),
@@ -285,9 +285,14 @@ func TestTargets(t *testing.T) {
 	for id, b := range bad {
 		put = append(put, target.Target{ID: id, ARN: b.arn})
 	}
-	failed, err := d.PutTargets(ctx, "", "r", append(put,
+	var asked []string
+	failed, err := d.PutTargets(ctx, route.PutTargets{Rule: "r", By: "ada", Targets: append(put,
 		target.Target{ID: "shaped", ARN: parryARN + "channel/mail", Input: "1"},
-		target.Target{ID: "dlq", ARN: parryARN + "log/a", DeadLetterConfig: &target.DeadLetterConfig{ARN: "arn:aws:sqs:eu-west-1:" + deskAccount + ":other"}}), "ada")
+		target.Target{ID: "dlq", ARN: parryARN + "log/a", DeadLetterConfig: &target.DeadLetterConfig{ARN: "arn:aws:sqs:eu-west-1:" + deskAccount + ":other"}}),
+		Starts: func(_ context.Context, t target.Target) error { asked = append(asked, t.ID); return nil }})
+	if diff := cmp.Diff([]string{"runbook"}, asked); diff != "" {
+		t.Errorf("rights were asked for (-want +got):\n%s", diff)
+	}
 	ok(t, err)
 	if len(failed) != len(bad)+2 {
 		t.Errorf("%d failed", len(failed))
@@ -304,7 +309,7 @@ func TestTargets(t *testing.T) {
 		t.Error(diff)
 	}
 	// One is replaced, one page is asked for.
-	_, err = d.PutTargets(ctx, "", "r", []target.Target{{ID: "log", ARN: parryARN + "log/b"}}, "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: []target.Target{{ID: "log", ARN: parryARN + "log/b"}}, By: "ada"})
 	ok(t, err)
 	page, next, err := d.Targets(ctx, "", "r", route.Paging{Prefix: "l", Limit: 1})
 	if err != nil || next != "" || len(page) != 1 || page[0].ARN != parryARN+"log/b" {
@@ -326,6 +331,51 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestARuleStartsDocumentsAsSomebody: whoever put the target, or changed since what the
+// rule matches, stands for what it starts; who may not start the document puts no target.
+func TestARuleStartsDocumentsAsSomebody(t *testing.T) {
+	t.Parallel()
+	d, _ := newDesk(t)
+	ctx := t.Context()
+	put := func(pattern, by string) {
+		t.Helper()
+		_, err := d.PutRule(ctx, route.PutRule{Name: "r", Pattern: pattern, By: by})
+		ok(t, err)
+	}
+	owner := func(want string) {
+		t.Helper()
+		r, err := d.Rule(ctx, "", "r")
+		if got := r.Owners["fix"]; err != nil || got != want {
+			t.Errorf("%q stands for the target, want %q, %v", got, want, err)
+		}
+	}
+	put(anyBucket, "ada")
+	fix := route.PutTargets{Rule: "r", By: "ada", Targets: []target.Target{{ID: "fix", ARN: "arn:aws:ssm:eu-west-1:" + deskAccount + ":automation-definition/Fix:1"}}}
+	for name, starts := range map[string]func(context.Context, target.Target) error{
+		"nobody said that ada may": nil,
+		"ada may not":              func(context.Context, target.Target) error { return fault.Errorf(fault.Denied, "", "ada may not") },
+	} {
+		fix.Starts = starts
+		failed, err := d.PutTargets(ctx, fix)
+		if err != nil || len(failed) != 1 || failed[0].Code != "AccessDeniedException" {
+			t.Errorf("%s: %+v, %v", name, failed, err)
+		}
+		owner("")
+	}
+	fix.Starts = func(context.Context, target.Target) error { return nil }
+	failed, err := d.PutTargets(ctx, fix)
+	if err != nil || len(failed) > 0 {
+		t.Fatal(failed, err)
+	}
+	owner("ada")
+	put(anyBucket, "bob") // the same again
+	owner("ada")
+	put(`{"source":["aws.ec2"]}`, "bob")
+	owner("bob")
+	ok(t, d.RemoveTargets(ctx, "", "r", []string{"fix"}, "ada"))
+	owner("")
+}
+
 func TestTargetsAreLimited(t *testing.T) {
 	t.Parallel()
 	d, _ := newDesk(t)
@@ -338,20 +388,20 @@ func TestTargetsAreLimited(t *testing.T) {
 		}
 		return out
 	}
-	_, err = d.PutTargets(ctx, "", "r", append(logs(0, 1, ""), logs(0, 1, "")...), "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: append(logs(0, 1, ""), logs(0, 1, "")...), By: "ada"})
 	refused(t, err, nil, "more than once")
-	_, err = d.PutTargets(ctx, "", "r", []target.Target{{ID: "1", ARN: "x"}, {ID: "2", ARN: parryARN + "log/x"}}, "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: []target.Target{{ID: "1", ARN: "x"}, {ID: "2", ARN: parryARN + "log/x"}}, By: "ada"})
 	refused(t, err, nil, "Provided Arn is not in correct format")
-	_, err = d.PutTargets(ctx, "", "none", logs(0, 1, ""), "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "none", Targets: logs(0, 1, ""), By: "ada"})
 	refused(t, err, store.ErrNotFound, "Rule none does not exist on EventBus default.")
-	_, err = d.PutTargets(ctx, "", "r", logs(0, 60, ""), "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: logs(0, 60, ""), By: "ada"})
 	ok(t, err)
-	_, err = d.PutTargets(ctx, "", "r", logs(60, 101, ""), "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: logs(60, 101, ""), By: "ada"})
 	refused(t, err, nil, "at most 100 targets")
 	if !fault.Is(err, fault.Exhausted) {
 		t.Error(err)
 	}
-	_, err = d.PutTargets(ctx, "", "r", logs(0, 100, ""), "ada")
+	_, err = d.PutTargets(ctx, route.PutTargets{Rule: "r", Targets: logs(0, 100, ""), By: "ada"})
 	ok(t, err)
 }
 
@@ -364,7 +414,7 @@ func TestTwoWritersOfARule(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
-			if _, err := d.PutTargets(t.Context(), "", "r", []target.Target{{ID: fmt.Sprint(i), ARN: parryARN + "log/x"}}, "ada"); err != nil {
+			if _, err := d.PutTargets(t.Context(), route.PutTargets{Rule: "r", Targets: []target.Target{{ID: fmt.Sprint(i), ARN: parryARN + "log/x"}}, By: "ada"}); err != nil {
 				t.Error(err)
 			}
 		})

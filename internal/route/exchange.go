@@ -76,7 +76,8 @@ type BusRule struct {
 	Rev     string
 	Pattern string
 	Targets []Outgoing
-	MaxHops int // default DefaultMaxHops
+	Owners  map[string]string // who put each target, by its id
+	MaxHops int               // default DefaultMaxHops
 }
 
 // BusArchive is an archive that takes events of a bus; an empty pattern takes all.

@@ -36,6 +36,7 @@ type StoredRule struct {
 	CreatedBy   string            `json:"createdBy,omitempty"` // the account
 	Tags        map[string]string `json:"tags,omitempty"`
 	Targets     []target.Target   `json:"targets,omitempty"`
+	Owners      map[string]string `json:"owners,omitempty"` // who put each target, by its id
 	UpdatedAt   time.Time         `json:"updatedAt,omitzero"`
 	// Configured says that the rule is of parry.yaml, and not stored.
 	Configured bool `json:"-"`
@@ -155,7 +156,7 @@ func (b *Book) use(ctx context.Context) {
 				continue
 			}
 			if r.Enabled() {
-				rules = append(rules, BusRule{Bus: r.Bus, Name: r.Name, ARN: r.ARN, Rev: revOf(o), Pattern: r.Pattern, Targets: r.Targets})
+				rules = append(rules, BusRule{Bus: r.Bus, Name: r.Name, ARN: r.ARN, Rev: revOf(o), Pattern: r.Pattern, Targets: r.Targets, Owners: r.Owners})
 			}
 			if r.Enabled() && r.Schedule != "" {
 				timed = append(timed, r)

@@ -83,6 +83,17 @@ func (a ARN) FIFO() bool {
 	return (a.Service == "sqs" || a.Service == "sns") && strings.HasSuffix(a.Resource, ".fifo")
 }
 
+// Document gives the name and the version of the automation document that a names; "" is
+// its default version.
+func (a ARN) Document() (name, version string, ok bool) {
+	rest, ok := strings.CutPrefix(a.Resource, "automation-definition/")
+	if a.Service != "ssm" || !ok {
+		return "", "", false
+	}
+	name, version, _ = strings.Cut(rest, ":")
+	return name, version, name != ""
+}
+
 // EventBus reports whether a names an event bus.
 func (a ARN) EventBus() bool {
 	return a.Service == "events" && strings.HasPrefix(a.Resource, "event-bus/")

@@ -9,6 +9,7 @@ import (
 	"github.com/parry-security/parry/internal/awsfront/protocol"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/route"
+	"github.com/parry-security/parry/internal/target"
 )
 
 const (
@@ -30,6 +31,9 @@ type Config struct {
 	Models *apimodel.Catalog
 	Desk   *route.Desk
 	Putter Putter
+	// Starts says why a principal may not have a rule start the document that a target is.
+	// Default: nobody may.
+	Starts func(ctx context.Context, p auth.Principal, t target.Target) error
 	// Account is the one that Parry runs for: the security account.
 	Account   string
 	Partition string       // default: aws

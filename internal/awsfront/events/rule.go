@@ -132,7 +132,11 @@ type targetsOutput struct {
 }
 
 func (h *Handler) putTargets(ctx context.Context, c Caller, in *targetsInput) (any, error) {
-	failed, err := h.cfg.Desk.PutTargets(ctx, in.EventBusName, in.Rule, in.Targets, c.Principal.Name)
+	put := route.PutTargets{Bus: in.EventBusName, Rule: in.Rule, Targets: in.Targets, By: c.Principal.Name}
+	if h.cfg.Starts != nil {
+		put.Starts = func(ctx context.Context, t target.Target) error { return h.cfg.Starts(ctx, c.Principal, t) }
+	}
+	failed, err := h.cfg.Desk.PutTargets(ctx, put)
 	out := targetsOutput{FailedEntryCount: len(failed), FailedEntries: []failedEntry{}}
 	for _, f := range failed {
 		out.FailedEntries = append(out.FailedEntries, failedEntry{f.ID, f.Code, f.Message})

@@ -72,6 +72,9 @@ type Caller struct {
 	// Parent is set for a call that an execution makes: what it starts, is started
 	// on its account and counts as its work.
 	Parent *Parent
+	// Rule and Event are set for a rule of the bus that starts a document, as whoever put
+	// its target.
+	Rule, Event string
 }
 
 // Parent is an execution that calls.

@@ -64,6 +64,30 @@ func (h *Handler) startExecution(ctx context.Context, c Caller, in *startInput) 
 	return startOutput{id}, err
 }
 
+// Check says why a caller may not start what a request of StartAutomationExecution asks
+// for; nothing is started.
+func (h *Handler) Check(ctx context.Context, c Caller, body []byte) error {
+	op := h.operations["StartAutomationExecution"]
+	if err := permit(c, op.action); err != nil {
+		return err
+	}
+	clean, err := protocol.ReadInput(body, op.model.Input, h.patterns)
+	if err != nil {
+		return err
+	}
+	in := new(startInput)
+	if err := json.Unmarshal(clean, in); err != nil {
+		return fault.E(fault.Invalid, "read input", err)
+	}
+	_, err = h.prepare(ctx, c, in)
+	return err
+}
+
+// MayStart says why a principal may not start a document anywhere, as the member role.
+func (h *Handler) MayStart(p auth.Principal, document string) error {
+	return h.cfg.Rights.MayStart(p, document, auth.All, "")
+}
+
 // request hands a run to the desk, once for each client token.
 func (h *Handler) request(ctx context.Context, c Caller, run remediation.Run) (string, error) {
 	id, _, err := h.cfg.Desk.RequestRun(ctx, run, c.Principal.Name)
@@ -133,7 +157,7 @@ func (h *Handler) prepare(ctx context.Context, c Caller, in *startInput) (remedi
 		Document: remediation.Runbook{Name: d.Name, Revision: d.Revision, Content: d.Content}, Version: strconv.Itoa(d.Version),
 		Parameters: runbook.FromWire(in.Parameters), Region: c.Region, Mode: in.Mode, Tags: tags, ClientToken: in.ClientToken, TargetParameterName: in.TargetParameterName,
 		Targets: in.Targets, TargetMaps: in.TargetMaps, TargetLocations: in.TargetLocations, MaxConcurrency: in.MaxConcurrency, MaxErrors: in.MaxErrors,
-		Preview: in.preview,
+		Preview: in.preview, Rule: c.Rule, Event: c.Event,
 	}
 	if run.Mode == "" {
 		run.Mode = "Auto"
