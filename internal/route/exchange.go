@@ -263,7 +263,8 @@ type sorted struct {
 type cause struct {
 	replay string
 	hops   int
-	parry  bool     // Parry's own work, or a rule, caused it
+	parry  bool     // Parry's own work, or a rule, caused it: it leads to no change
+	looped bool     // it may be one of a loop: it counts against the rule's breaker
 	only   []string // ARNs of the rules that get it; none is all
 }
 
@@ -310,7 +311,7 @@ func (r *forced) refuses(c cause, now time.Time) string {
 	if c.hops > r.MaxHops {
 		return fmt.Sprintf("it has passed %d rules, and the rule takes events that passed %d", c.hops, r.MaxHops)
 	}
-	if !c.parry {
+	if !c.looped {
 		return ""
 	}
 	r.mu.Lock()

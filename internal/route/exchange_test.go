@@ -253,6 +253,24 @@ func TestARuleThatAnswersItselfRests(t *testing.T) {
 	}
 }
 
+// TestStatesOfRemediationsChangeNothing: they are Parry's own work, which leads to no other,
+// however many there are; only what tells of them gets them.
+func TestStatesOfRemediationsChangeNothing(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	c.Use([]string{"default"}, []route.BusRule{busRule("default", "all", `{"source":["parry"]}`, logARN, playbookARN)}, nil)
+	state := fmt.Appendf(nil, `{"version":"0","id":"x","source":"parry","detail-type":%q,"time":"2026-11-30T11:00:00Z","detail":{}}`, pattern.RemediationChanged)
+	for range 1000 {
+		if err := c.Publish(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refs := c.refs()
+	if n := len(refs); n != 1000 || slices.Contains(refs, "default/all/t1") {
+		t.Errorf("%d deliveries, such as to %s", n, refs[n-1])
+	}
+}
+
 func TestOwnEventsPassTheBus(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t)

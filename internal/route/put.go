@@ -93,16 +93,18 @@ func (x *Exchange) Publish(ctx context.Context, payload []byte) error {
 	var posted []*bus.Posted
 	for _, raw := range events {
 		var e struct {
-			ID    string         `json:"id"`
-			Time  time.Time      `json:"time"`
-			Parry *pattern.Cause `json:"parry"`
+			ID         string         `json:"id"`
+			DetailType string         `json:"detail-type"`
+			Time       time.Time      `json:"time"`
+			Parry      *pattern.Cause `json:"parry"`
 		}
 		text, err := pattern.Validate(raw)
 		if err != nil || json.Unmarshal(raw, &e) != nil {
 			continue
 		}
 		x.tails.show(store.DefaultBus, raw)
-		c := cause{parry: e.Parry != nil}
+		// A remediation's states lead to no other remediation, but a storm of them is no loop.
+		c := cause{parry: e.Parry != nil || e.DetailType == pattern.RemediationChanged, looped: e.Parry != nil}
 		if e.Parry != nil {
 			c.hops = e.Parry.Hops
 		}
@@ -136,7 +138,7 @@ func (x *Exchange) Forward(ctx context.Context, on, rule string, event []byte) e
 	if err != nil {
 		return fault.Terminal(fault.E(fault.Invalid, op, err))
 	}
-	err = x.post(ctx, on, []item{{id: e.ID, at: e.Time, raw: raw, text: text}}, cause{replay: e.ReplayName, hops: hops, parry: true})
+	err = x.post(ctx, on, []item{{id: e.ID, at: e.Time, raw: raw, text: text}}, cause{replay: e.ReplayName, hops: hops, parry: true, looped: true})
 	if fault.Is(err, fault.NotFound) {
 		return fault.Terminal(err)
 	}
