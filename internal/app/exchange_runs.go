@@ -183,5 +183,6 @@ func (l *loopback) mayHaveStarted(ctx context.Context, p auth.Principal, t targe
 	if err != nil {
 		return err
 	}
-	return startFault(l.automation.Check(ctx, ssm.Caller{Principal: p, Region: region}, body))
+	_, err = l.automation.Answer(ctx, ssm.Caller{Principal: p, Region: region, Check: true}, "StartAutomationExecution", body)
+	return startFault(err)
 }

@@ -286,10 +286,12 @@ func TestTargets(t *testing.T) {
 		put = append(put, target.Target{ID: id, ARN: b.arn})
 	}
 	var asked []string
-	failed, err := d.PutTargets(ctx, route.PutTargets{Rule: "r", By: "ada", Targets: append(put,
-		target.Target{ID: "shaped", ARN: parryARN + "channel/mail", Input: "1"},
-		target.Target{ID: "dlq", ARN: parryARN + "log/a", DeadLetterConfig: &target.DeadLetterConfig{ARN: "arn:aws:sqs:eu-west-1:" + deskAccount + ":other"}}),
-		Starts: func(_ context.Context, t target.Target) error { asked = append(asked, t.ID); return nil }})
+	failed, err := d.PutTargets(ctx, route.PutTargets{
+		Rule: "r", By: "ada", Targets: append(put,
+			target.Target{ID: "shaped", ARN: parryARN + "channel/mail", Input: "1"},
+			target.Target{ID: "dlq", ARN: parryARN + "log/a", DeadLetterConfig: &target.DeadLetterConfig{ARN: "arn:aws:sqs:eu-west-1:" + deskAccount + ":other"}}),
+		Starts: func(_ context.Context, t target.Target) error { asked = append(asked, t.ID); return nil },
+	})
 	if diff := cmp.Diff([]string{"runbook"}, asked); diff != "" {
 		t.Errorf("rights were asked for (-want +got):\n%s", diff)
 	}

@@ -75,6 +75,8 @@ type Caller struct {
 	// Rule and Event are set for a rule of the bus that starts a document, as whoever put
 	// its target.
 	Rule, Event string
+	// Check asks whether a document may be started as the request says; it is not.
+	Check bool
 }
 
 // Parent is an execution that calls.

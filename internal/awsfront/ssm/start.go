@@ -57,30 +57,11 @@ type startOutput struct {
 
 func (h *Handler) startExecution(ctx context.Context, c Caller, in *startInput) (any, error) {
 	run, err := h.prepare(ctx, c, in)
-	if err != nil {
+	if err != nil || c.Check {
 		return nil, err
 	}
 	id, err := h.request(ctx, c, run)
 	return startOutput{id}, err
-}
-
-// Check says why a caller may not start what a request of StartAutomationExecution asks
-// for; nothing is started.
-func (h *Handler) Check(ctx context.Context, c Caller, body []byte) error {
-	op := h.operations["StartAutomationExecution"]
-	if err := permit(c, op.action); err != nil {
-		return err
-	}
-	clean, err := protocol.ReadInput(body, op.model.Input, h.patterns)
-	if err != nil {
-		return err
-	}
-	in := new(startInput)
-	if err := json.Unmarshal(clean, in); err != nil {
-		return fault.E(fault.Invalid, "read input", err)
-	}
-	_, err = h.prepare(ctx, c, in)
-	return err
 }
 
 // MayStart says why a principal may not start a document anywhere, as the member role.
