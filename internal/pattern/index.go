@@ -33,6 +33,7 @@ type indexed struct {
 // field says what to do with the values at one path.
 type field struct {
 	classes  uint16 // of its anchors, a bit each
+	lengths  uint64 // of the texts looked for, a bit each, the last for all that are longer
 	begins   uint16 // lengths in cuts that prefixes have
 	ends     uint16
 	v4, v6   []int32 // bits that blocks have
@@ -40,6 +41,10 @@ type field struct {
 }
 
 func (f *field) has(c class) bool { return f.classes>>c&1 != 0 }
+
+// hasText reports whether a text of this length is looked for: most values of an event
+// are of no rule's, and need no hash.
+func (f *field) hasText(size int) bool { return f.lengths>>min(size, 63)&1 != 0 }
 
 // way is one conjunction of a rule.
 type way struct {
@@ -231,6 +236,8 @@ func (b *builder) grow() {
 		f := &b.fields[key.field]
 		f.classes |= 1 << key.class
 		switch key.class {
+		case isText:
+			f.lengths |= 1 << min(len(key.key), 63)
 		case begins:
 			f.begins |= 1 << cut(len(key.key))
 		case ends:

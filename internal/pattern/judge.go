@@ -133,7 +133,7 @@ func (j *judge) look(v *value, f *field, dead bitmap) {
 
 func (j *judge) lookText(v *value, f *field, dead bitmap) {
 	s := v.text
-	if f.has(isText) {
+	if f.hasText(len(s)) {
 		lookUp(j, v.field, isText, s, dead)
 	}
 	if f.has(isFolded) {

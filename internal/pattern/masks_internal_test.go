@@ -34,7 +34,7 @@ func slowMasks(s string) []masks {
 func checkMasks(t *testing.T, s string, step int) {
 	t.Helper()
 	want := slowMasks(s)
-	for name, mask := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
+	for name, mask := range maskWays() {
 		var got []masks
 		var c carry
 		for from := 0; from < len(s); from += block {
@@ -78,7 +78,7 @@ func FuzzMasks(f *testing.F) {
 
 func BenchmarkMasks(b *testing.B) {
 	s := strings.Repeat(`{"Title":"a text of some \\"length\\"","n":[1.5,2]},          `, 80)[:4096]
-	for name, mask := range map[string]func(string, []masks, *carry){"this machine": maskBlocks, "portable": maskPortable} {
+	for name, mask := range maskWays() {
 		out := [64]masks{}
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(4096)

@@ -202,24 +202,22 @@ func (r *reader) value(i int, node, in int32, last bool) int {
 			if odd != 0 {
 				s = r.plain(s)
 			}
-			r.keep(f, leaf{kind: kindString, text: s, in: in})
+			r.keep(f, kindString, s, in)
 		}
 		return end + 1
 	}
 	end := r.scalarEnd(i)
 	if f := name.field; f >= 0 {
-		l := leaf{text: r.text[i:end], in: in}
+		k := kindNumber // read when a clause asks for it
 		switch r.at(i) {
 		case 't':
-			l.kind = kindTrue
+			k = kindTrue
 		case 'f':
-			l.kind = kindFalse
+			k = kindFalse
 		case 'n':
-			l.kind = kindNull
-		default:
-			l.kind = kindNumber // read when a clause asks for it
+			k = kindNull
 		}
-		r.keep(f, l)
+		r.keep(f, k, r.text[i:end], in)
 	}
 	return end
 }
@@ -250,9 +248,15 @@ func (r *reader) scalarEnd(i int) int {
 	return i
 }
 
-func (r *reader) keep(f int32, l leaf) {
+func (r *reader) keep(f int32, k kind, text string, in int32) {
 	n := int32(len(r.values)) //nolint:gosec // bounded by MaxEventBytes
-	r.values = append(r.values, value{leaf: l, field: f, next: -1})
+	if len(r.values) == cap(r.values) {
+		r.values = append(r.values, value{})
+	} else {
+		r.values = r.values[:n+1]
+	}
+	v := &r.values[n] // its number is of an older event until it is read
+	v.kind, v.text, v.in, v.field, v.next, v.read = k, text, in, f, -1, false
 	h := &r.heads[f]
 	if h.round != r.round {
 		*h = head{r.round, n, n}
