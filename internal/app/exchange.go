@@ -6,6 +6,7 @@ import (
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/config"
 	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/target"
@@ -40,7 +41,7 @@ func (s *Server) buildExchange(t *stages) error {
 	}); err != nil {
 		return err
 	}
-	if t.exchange, err = route.NewExchange(route.ExchangeConfig{Poster: t.courier, Open: o.open, Rules: t.route, Clock: s.clock, Logger: s.log}); err != nil {
+	if t.exchange, err = route.NewExchange(route.ExchangeConfig{Poster: t.courier, Open: o.open, Rules: t.route, AWSTransformers: s.cfg.EventTransformers == config.TransformersAWS, Clock: s.clock, Logger: s.log}); err != nil {
 		return err
 	}
 	t.timetable = &route.Timetable{Store: s.store, Exchange: t.exchange, Node: s.node, Clock: s.clock, Logger: s.log.With("component", "route.timetable")}
@@ -78,6 +79,7 @@ func (s *Server) buildBusDesk(t *stages, o *outlets) error {
 			_, err := o.open(route.BusRule{Bus: on, Name: "trial", Pattern: everyEvent}, to)
 			return err
 		},
+		Membership: s.live.Membership,
 		Changed: func(ctx context.Context) {
 			// What cannot be read now is read when the book is looked at the next time.
 			if err := t.book.Refresh(context.WithoutCancel(ctx)); err != nil {

@@ -31,7 +31,7 @@ func (s *Server) openOrganization(ctx context.Context) error {
 		return err
 	}
 	s.live.Set(org.Merge(listed, members))
-	return nil
+	return organization.LoadID(ctx, s.store, s.live)
 }
 
 // unseen gives the accounts whose findings Security Hub's API and insights leave out.

@@ -117,6 +117,9 @@ func (c *condition) add(value string) error {
 // holds reports whether a request meets the condition, for a statement that denies or
 // one that allows.
 func (c *condition) holds(r *Request, deny bool) bool {
+	if slices.Contains(r.Unknown, c.key) {
+		return deny
+	}
 	have := r.values(c.key)
 	if c.compare == "null" {
 		return slices.Contains(c.values, map[bool]string{true: "true", false: "false"}[len(have) == 0])

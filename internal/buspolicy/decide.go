@@ -12,6 +12,9 @@ type Request struct {
 	Resource string // ARN of the bus or the rule
 	// Context has the values of condition keys, by the names of this package's constants.
 	Context map[string][]string
+	// Unknown are condition keys of which nobody can tell whether the request has them: a
+	// condition on one lets nobody in, and holds in a Deny.
+	Unknown []string
 }
 
 // values gives what the request has for a key of Keys. What says who the caller is never

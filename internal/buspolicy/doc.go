@@ -17,6 +17,9 @@
 // since a Deny that never applies would leave a bus open without a word, and PutPermission
 // is where a person reads the error. Keys lists what is known.
 //
+// Keys of which it is not known whether a request has them (Request.Unknown) are judged
+// so that nobody gets in, whatever the operator.
+//
 // # Where the documentation is silent, or says two things
 //
 //   - ForAllValues holds for a key that is absent, says IAM; EventBridge's table says that

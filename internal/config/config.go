@@ -64,6 +64,8 @@ type Config struct {
 	BusRules []BusRule `yaml:"bus_rules"`
 	// EventTargets are ARNs in AWS that rules of the bus may send events to.
 	EventTargets []string `yaml:"event_targets"`
+	// EventTransformers says how input transformers of rules fill in: parry, or as AWS does.
+	EventTransformers string `yaml:"event_transformers"`
 	// EventLimits bound what targets of the bus are sent at a time.
 	EventLimits []EventLimit `yaml:"event_limits"`
 	// Policies say how plans are approved; the first that matches decides.

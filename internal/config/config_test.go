@@ -229,6 +229,7 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"no region":          {least + "event_targets: ['arn:aws:sqs::111122223333:a']", `event_targets[0]`, "wildcards"},
 		"foreign service":    {least + "event_targets: ['arn:aws:ec2:us-east-1:111122223333:instance/i-1']", "event_targets[0]: Parry does not call ec2", "lambda"},
 		"event target twice": {least + "event_targets: ['arn:aws:sqs:us-east-1:111122223333:a', 'arn:aws:sqs:us-east-1:111122223333:a']", "is there twice", ""},
+		"transformers":       {least + "event_transformers: AWS", "neither parry nor aws", ""},
 		"event limit":        {least + "event_limits: [{target: sink, rate: 1}]", "event_limits[0].target", "as in the rule"},
 		"limit twice":        {least + "event_limits: [{target: 'arn:a'}, {target: 'arn:a'}]", "is there twice", ""},
 		"too many at a time": {least + "event_limits: [{target: 'arn:a', concurrency: 257}]", "event_limits[0].concurrency is 257", ""},

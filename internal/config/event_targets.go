@@ -11,12 +11,23 @@ import (
 	"github.com/parry-security/parry/internal/target"
 )
 
+// The ways of EventTransformers. Parry's is the default.
+const (
+	TransformersParry = "parry"
+	TransformersAWS   = "aws"
+)
+
 // maxEventTargets bounds the list: each ARN is a grant.
 const maxEventTargets = 1000
 
 // validateEventTargets takes exact ARNs alone: whoever reads the list knows what may be
 // called.
 func (c *Config) validateEventTargets() error {
+	switch c.EventTransformers {
+	case "", TransformersParry, TransformersAWS:
+	default:
+		return fault.Errorf(fault.Invalid, validate, "event_transformers %q is neither %s nor %s", c.EventTransformers, TransformersParry, TransformersAWS)
+	}
 	if len(c.EventTargets) > maxEventTargets {
 		return fault.Errorf(fault.Invalid, validate, "event_targets has %d entries, the limit is %d", len(c.EventTargets), maxEventTargets)
 	}

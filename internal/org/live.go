@@ -1,11 +1,17 @@
 package org
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+)
 
 // Live is the accounts as they are known now: what is asked at every call, finding and
 // plan, and replaced whole when something has changed. Safe for concurrent use; nobody
 // waits.
-type Live struct{ at atomic.Pointer[accounts] }
+type Live struct {
+	at atomic.Pointer[accounts]
+	id atomic.Value // string: the organization's
+}
 
 type accounts struct {
 	list []Account
@@ -26,6 +32,23 @@ func (l *Live) Set(list []Account) {
 		next.byID[a.ID] = i
 	}
 	l.at.Store(next)
+}
+
+// SetOrganization says which organization was read: o-....
+func (l *Live) SetOrganization(id string) { l.id.Store(id) }
+
+// Membership gives the organization of an account that is active in it, and the account's
+// path there as aws:PrincipalOrgPaths has it: o-.../r-.../ou-.../ with a slash at the end.
+// Both are "" where that is not known of the account: it is of parry.yaml alone, foreign,
+// suspended, closed or gone.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalorgpaths
+func (l *Live) Membership(account string) (organization, path string) {
+	id, _ := l.id.Load().(string)
+	a, ok := l.Account(account)
+	if id == "" || !ok || a.State != Active || len(a.UnitIDs) == 0 {
+		return "", ""
+	}
+	return id, id + "/" + strings.Join(a.UnitIDs, "/") + "/"
 }
 
 // Account gives the account with id, also one that has left.

@@ -55,6 +55,33 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+func TestMembership(t *testing.T) {
+	t.Parallel()
+	units := []string{"r-ab12", "ou-ab12-11111111", "ou-ab12-22222222"}
+	l := org.NewLive([]org.Account{
+		{ID: "111122223333", UnitIDs: units, State: org.Active},
+		{ID: "222233334444", UnitIDs: units[:1], State: org.Active},
+		{ID: "333344445555", UnitIDs: units, State: org.Suspended},
+		{ID: "444455556666", UnitIDs: units, State: org.PendingClosure},
+		{ID: "555566667777", UnitIDs: units, State: org.Closed},
+		{ID: "666677778888", UnitIDs: units, State: org.Left},
+		{ID: "777788889999", UnitIDs: units, State: org.PendingActivation},
+		{ID: "888899990000", Unit: "dev", Listed: true},
+	})
+	if id, path := l.Membership("111122223333"); id+path != "" {
+		t.Errorf("before it was read: %s %s", id, path)
+	}
+	l.SetOrganization("o-abcdefghij")
+	for account, want := range map[string]string{
+		"111122223333": "o-abcdefghij o-abcdefghij/r-ab12/ou-ab12-11111111/ou-ab12-22222222/", "222233334444": "o-abcdefghij o-abcdefghij/r-ab12/",
+		"333344445555": " ", "444455556666": " ", "555566667777": " ", "666677778888": " ", "777788889999": " ", "888899990000": " ", "123456789012": " ", "": " ",
+	} {
+		if id, path := l.Membership(account); id+" "+path != want {
+			t.Errorf("%s: %s %s, want %s", account, id, path, want)
+		}
+	}
+}
+
 func TestAccount(t *testing.T) {
 	t.Parallel()
 	o := good()

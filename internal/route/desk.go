@@ -78,10 +78,11 @@ type DeskConfig struct {
 	Configured []Rule
 	// Account, Partition (default: aws) and Region are those of ARNs.
 	Account, Partition, Region string
-	// Organization gives the id of the organization that an account is a member of, "" for
-	// none. Default: it is not known of any, and no condition on it is met.
-	Organization func(account string) string
-	Clock        service.Clock // default: the system's
+	// Membership gives the organization that an account is a member of and its path there,
+	// "" where that is not known: then no condition on it lets anybody in. Default: it is
+	// known of none.
+	Membership func(account string) (organization, path string)
+	Clock      service.Clock // default: the system's
 }
 
 // Desk keeps buses, rules with their targets, archives and replays. Who may ask for what is for its callers to check; every change is

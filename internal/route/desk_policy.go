@@ -84,8 +84,10 @@ func (d *Desk) MayPut(ctx context.Context, bus string, caller buspolicy.Caller, 
 		Caller: caller, Action: ActionPut, Resource: d.BusARN(bus),
 		Context: map[string][]string{buspolicy.Source: {source}, buspolicy.DetailType: {detailType}},
 	}
-	if org := d.organization(caller.Account); org != "" {
-		r.Context[buspolicy.PrincipalOrgID] = []string{org}
+	if id, path := d.membership(caller.Account); id != "" {
+		r.Context[buspolicy.PrincipalOrgID], r.Context[buspolicy.PrincipalOrgPaths] = []string{id}, []string{path}
+	} else {
+		r.Unknown = []string{buspolicy.PrincipalOrgID, buspolicy.PrincipalOrgPaths}
 	}
 	switch decision := h.policy.Decide(r); {
 	case decision.Verdict == buspolicy.Denied:
@@ -98,12 +100,12 @@ func (d *Desk) MayPut(ctx context.Context, bus string, caller buspolicy.Caller, 
 
 var errDenied = errors.New("denied")
 
-// organization gives the organization that an account is of, "" where it is not known.
-func (d *Desk) organization(account string) string {
-	if d.cfg.Organization == nil {
-		return ""
+// membership gives the organization and the path of an account, "" where they are not known.
+func (d *Desk) membership(account string) (organization, path string) {
+	if d.cfg.Membership == nil {
+		return "", ""
 	}
-	return d.cfg.Organization(account)
+	return d.cfg.Membership(account)
 }
 
 // readPolicy reads the policy of a bus and holds it.

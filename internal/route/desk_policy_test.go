@@ -54,6 +54,43 @@ func TestWhoMayPutEvents(t *testing.T) {
 	refused(t, d.MayPut(ctx, "none", callerOf(deskAccount), "app", "t"), store.ErrNotFound, "Event bus none does not exist.")
 }
 
+// TestTheOrganizationOfACaller: a condition on it holds for members alone. Of whom nothing
+// is known, such as an account that is suspended or foreign, no operator lets them in.
+func TestTheOrganizationOfACaller(t *testing.T) {
+	t.Parallel()
+	d, _ := newDesk(t)
+	ctx := t.Context()
+	const foreign = "333333333333"
+	for condition, want := range map[string]bool{
+		`"StringEquals":{"aws:PrincipalOrgID":"o-aaaaaaaaaa"}`:                                              true,
+		`"StringEquals":{"aws:PrincipalOrgID":"o-bbbbbbbbbb"}`:                                              false,
+		`"StringEqualsIfExists":{"aws:PrincipalOrgID":"o-aaaaaaaaaa"}`:                                      true,
+		`"StringNotEquals":{"aws:PrincipalOrgID":"o-bbbbbbbbbb"}`:                                           true,
+		`"StringNotEquals":{"aws:PrincipalOrgID":"o-aaaaaaaaaa"}`:                                           false,
+		`"Null":{"aws:PrincipalOrgID":"true"}`:                                                              false,
+		`"ForAnyValue:StringLike":{"aws:PrincipalOrgPaths":"o-aaaaaaaaaa/r-ab12/ou-ab12-11111111/*"}`:       true,
+		`"ForAnyValue:StringEquals":{"aws:PrincipalOrgPaths":"o-aaaaaaaaaa/r-ab12/ou-ab12-11111111/"}`:      true,
+		`"ForAnyValue:StringLike":{"aws:PrincipalOrgPaths":"o-aaaaaaaaaa/r-ab12/ou-ab12-22222222/*"}`:       false,
+		`"ForAllValues:StringLike":{"aws:PrincipalOrgPaths":"o-aaaaaaaaaa/r-ab12/ou-ab12-11111111/*"}`:      true,
+		`"ForAllValues:StringNotLike":{"aws:PrincipalOrgPaths":["o-aaaaaaaaaa/r-ab12/*","o-bbbbbbbbbb/*"]}`: false,
+	} {
+		policy := func(effect, sid string) string {
+			return `{"Sid":"` + sid + `","Effect":"` + effect + `","Principal":"*","Action":"events:PutEvents","Resource":"` + eventsARN + `event-bus/default","Condition":{` + condition + `}}`
+		}
+		ok(t, d.SetPolicy(ctx, "", `{"Version":"2012-10-17","Statement":[`+policy("Allow", "a")+`]}`, "ada"))
+		if err := d.MayPut(ctx, "default", callerOf(member), "app", "t"); (err == nil) != want {
+			t.Errorf("a member, %s: %v", condition, err)
+		}
+		if err := d.MayPut(ctx, "default", callerOf(foreign), "app", "t"); !fault.Is(err, fault.Denied) {
+			t.Errorf("nobody knows who, %s: %v", condition, err)
+		}
+		ok(t, d.SetPolicy(ctx, "", `{"Version":"2012-10-17","Statement":[{"Sid":"all","Effect":"Allow","Principal":"*","Action":"events:PutEvents","Resource":"*"},`+policy("Deny", "d")+`]}`, "ada"))
+		if err := d.MayPut(ctx, "default", callerOf(foreign), "app", "t"); !fault.Is(err, fault.Denied) {
+			t.Errorf("nobody knows who, Deny with %s: %v", condition, err)
+		}
+	}
+}
+
 func TestPoliciesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	d, _ := newDesk(t)

@@ -53,11 +53,11 @@ func deskOn(t *testing.T, s *store.Store) *route.Desk {
 	}
 	d, err := route.NewDesk(route.DeskConfig{
 		Store: s, Pages: s, Archives: s, Allow: allow.Check, Account: deskAccount, Region: "eu-west-1", Clock: s.Clock(),
-		Organization: func(account string) string {
+		Membership: func(account string) (organization, path string) {
 			if account == member {
-				return "o-aaaaaaaaaa"
+				return "o-aaaaaaaaaa", "o-aaaaaaaaaa/r-ab12/ou-ab12-11111111/"
 			}
-			return ""
+			return "", ""
 		},
 		Configured: []route.Rule{{ID: "of-file", Name: "of-file", Pattern: json.RawMessage(anyBucket), Enabled: true, Targets: []route.Target{{Kind: route.Playbook, Name: "S3.8"}}}},
 	})

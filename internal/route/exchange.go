@@ -46,7 +46,11 @@ type ExchangeConfig struct {
 	// Open finds what delivers to a target. Required.
 	Open func(r BusRule, t Outgoing) (Outlet, error)
 	// Rules are those of parry.yaml, on the default bus; nil is none.
-	Rules  *Stage
+	Rules *Stage
+	// AWSTransformers fills in input transformers as AWS does, without escaping, but for
+	// targets that lead to changes: there whoever puts an event adds no parameter.
+	AWSTransformers bool
+
 	Clock  service.Clock // required
 	IDs    func() string // ids of events; default: random UUIDs
 	Logger *slog.Logger  // default: discard

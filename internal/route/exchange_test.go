@@ -34,9 +34,14 @@ func (c *counter) Post(_ context.Context, events []*bus.Posted) error {
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
+	return newCounterWith(t, func(*route.ExchangeConfig) {})
+}
+
+func newCounterWith(t *testing.T, edit func(*route.ExchangeConfig)) *counter {
+	t.Helper()
 	c := &counter{clock: service.NewFixedClock(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC))}
 	n := 0
-	x, err := route.NewExchange(route.ExchangeConfig{
+	cfg := route.ExchangeConfig{
 		Poster: c, Clock: c.clock, IDs: func() string { n++; return fmt.Sprintf("id-%d", n) },
 		Open: func(_ route.BusRule, t target.Target) (route.Outlet, error) {
 			if strings.Contains(t.ARN, ":missing") {
@@ -47,7 +52,9 @@ func newCounter(t *testing.T) *counter {
 				return nil
 			}}, nil
 		},
-	})
+	}
+	edit(&cfg)
+	x, err := route.NewExchange(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,6 +295,34 @@ func TestOwnEventsPassTheBus(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"archive x", "archive x", "default/hub/t0", "default/hub/t1", "default/hub/t1"}, c.refs()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestTransformersFillInAsAWSDoesWhereAsked: as AWS does it, what an event says can become
+// members of what a target is sent; never of what leads to a change.
+func TestTransformersFillInAsAWSDoesWhereAsked(t *testing.T) {
+	t.Parallel()
+	const hostile = `{"who":"x\", \"admin\": \"yes"}`
+	for aws, want := range map[bool][]string{
+		false: {`default/all/t0 {"who": "x\", \"admin\": \"yes", "gone": null}`, `default/all/t1 {"who": "x\", \"admin\": \"yes", "gone": null}`},
+		true:  {`default/all/t0 {"who": "x", "admin": "yes", "gone": }`, `default/all/t1 {"who": "x\", \"admin\": \"yes", "gone": null}`},
+	} {
+		c := newCounterWith(t, func(cfg *route.ExchangeConfig) { cfg.AWSTransformers = aws })
+		r := busRule("default", "all", ofShop, logARN, playbookARN)
+		for i := range r.Targets {
+			r.Targets[i].InputTransformer = &target.InputTransformer{InputPathsMap: map[string]string{"w": "$.detail.who", "g": "$.detail.gone"}, InputTemplate: `{"who": "<w>", "gone": <g>}`}
+		}
+		c.Use([]string{"default"}, []route.BusRule{r}, nil)
+		c.put(t, "default", entry("shop", hostile))
+		for _, ref := range c.posted[0].Targets {
+			to, _ := c.Target(ref)
+			if err := to.Send(t.Context(), bus.Letter{Ref: ref, Text: c.posted[0].Text, Bus: "default"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(want, c.sent); diff != "" {
+			t.Errorf("as AWS: %v (-want +got):\n%s", aws, diff)
+		}
 	}
 }
 

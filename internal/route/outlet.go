@@ -87,7 +87,7 @@ func (x *Exchange) open(f *forced, t target.Target) (*outlet, error) {
 	if err != nil {
 		return nil, fault.E(fault.CodeOf(err), "open target "+t.ID, err)
 	}
-	input, err := t.Compile(target.Options{})
+	input, err := t.Compile(target.Options{AWSCompatible: x.cfg.AWSTransformers && !to.Changes})
 	if err != nil {
 		return nil, err
 	}

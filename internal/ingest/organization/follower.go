@@ -411,11 +411,24 @@ func (f *Follower) refresh(ctx context.Context) error {
 	if !f.cfg.Shared || !f.cfg.Organization.Sync.Enabled {
 		return nil
 	}
+	if err := LoadID(ctx, f.cfg.Store, f.cfg.Live); err != nil {
+		return err
+	}
 	rev, err := f.cfg.Store.MembersRevision(ctx)
 	if err != nil || rev == f.loaded {
 		return err
 	}
 	return f.reload(ctx)
+}
+
+// LoadID makes the id of the organization that was read last the one that holds.
+func LoadID(ctx context.Context, d Directory, live *org.Live) error {
+	var s Status
+	err := d.SourceState(ctx, stateName, &s)
+	if err == nil && s.Organization != "" {
+		live.SetOrganization(s.Organization)
+	}
+	return err
 }
 
 // reload makes what is stored what holds.

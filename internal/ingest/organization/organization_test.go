@@ -266,6 +266,18 @@ func TestWhatIsListedWins(t *testing.T) {
 	if !a.Listed || b.Listed || a.Name != "account "+dev {
 		t.Errorf("%+v %+v", a, b)
 	}
+	suspended, _ := w.live.Membership(dev)
+	id, path := w.live.Membership(prod)
+	if suspended != "" || id != "o-abcdefghij" || path != id+"/"+strings.Join(b.UnitIDs, "/")+"/" {
+		t.Errorf("prod is of %s, %s; dev of %q", id, path, suspended)
+	}
+	again := org.NewLive([]org.Account{b})
+	if err := organization.LoadID(t.Context(), w.store, again); err != nil {
+		t.Fatal(err)
+	}
+	if other, _ := again.Membership(prod); other != id {
+		t.Errorf("another node takes prod for one of %q", other)
+	}
 }
 
 // TestAnotherProcessGoesOn: one that was killed after any of its transactions leaves

@@ -46,6 +46,7 @@ func (f *Follower) sync(ctx context.Context, s *Status, accept bool) (map[string
 	}
 	u := org.Follow(known, r.accounts, r.joined, missing, now)
 	s.Organization, s.Management = r.id, r.management
+	f.cfg.Live.SetOrganization(r.id)
 	if err := f.apply(ctx, s, u, nil); err != nil {
 		return nil, err
 	}
