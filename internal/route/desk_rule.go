@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/pattern"
@@ -86,7 +87,7 @@ type PutRule struct {
 	By                                                        string
 }
 
-func (p PutRule) check(bus string) error {
+func (p PutRule) check(bus string, now time.Time) error {
 	switch {
 	case p.Pattern == "" && p.Schedule == "":
 		return wrong("Parameter(s) EventPattern or ScheduleExpression must be specified.")
@@ -94,8 +95,12 @@ func (p PutRule) check(bus string) error {
 		return wrong("ScheduleExpression is supported only on the default event bus.")
 	}
 	if p.Schedule != "" {
-		if _, err := schedule.ParseRule(p.Schedule); err != nil {
+		s, err := schedule.ParseRule(p.Schedule)
+		if err != nil {
 			return say(err, "Parameter ScheduleExpression is not valid. Reason: %s", withHint(err))
+		}
+		if at := s.Once(); !at.IsZero() && !at.After(now) {
+			return wrong("Parameter ScheduleExpression is not valid. Reason: %s has passed.", p.Schedule)
 		}
 	}
 	if p.Pattern != "" {
@@ -126,7 +131,7 @@ func (d *Desk) PutRule(ctx context.Context, p PutRule) (r StoredRule, err error)
 	if err != nil {
 		return r, err
 	}
-	if err := p.check(bus); err != nil {
+	if err := p.check(bus, d.now()); err != nil {
 		return r, err
 	}
 	err = again(func() error {

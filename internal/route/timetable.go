@@ -20,7 +20,7 @@ const (
 	timetableState = "bus/schedules"
 	timetableTTL   = 15 * time.Second
 	// late is how far back a due time may lie that is still kept: what was due while no
-	// node ran is left out, as in EventBridge.
+	// node ran is left out, as in EventBridge. An at() has no other time, and is kept late.
 	late = time.Minute
 )
 
@@ -49,6 +49,7 @@ type timed struct {
 	key      string
 	revision string
 	schedule schedule.Schedule
+	since    time.Time // when the rule was last changed
 }
 
 // Use puts the schedules of rules in force, and nothing else.
@@ -67,7 +68,7 @@ func (t *Timetable) Use(rules []StoredRule) {
 			t.Logger.Error("schedule disabled", "rule", key, "error", err, "hint", fault.HintOf(err))
 			continue
 		}
-		next[key] = timed{key: key, revision: revision, schedule: s.Between(r.CreatedAt, time.Time{})}
+		next[key] = timed{key: key, revision: revision, schedule: s.Between(r.CreatedAt, time.Time{}), since: r.UpdatedAt}
 	}
 	t.rules = next
 }
@@ -104,7 +105,11 @@ func (t *Timetable) Fire(ctx context.Context) error {
 	}
 	fired := false
 	for _, r := range rules {
-		for at, ok := r.schedule.Next(from); ok && !at.After(now); at, ok = r.schedule.Next(at) {
+		after := from
+		if !r.schedule.Once().IsZero() && !done.Until.IsZero() {
+			after = latest(done.Until, r.since)
+		}
+		for at, ok := r.schedule.Next(after); ok && !at.After(now); at, ok = r.schedule.Next(at) {
 			fired = true
 			if err := t.Exchange.Fire(ctx, r.key, at); err != nil {
 				return fmt.Errorf("%s: %w", op, err)
@@ -116,6 +121,13 @@ func (t *Timetable) Fire(ctx context.Context) error {
 		return nil
 	}
 	return t.Store.PutSourceState(ctx, timetableState, kept{Until: now})
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // Fire sends a rule's targets the event of a schedule that was due at at.

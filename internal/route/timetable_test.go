@@ -118,3 +118,21 @@ func TestAScheduledEventHasEventBridgesForm(t *testing.T) {
 		t.Errorf("posted %d: %s", len(c.posted), c.posted[0].Text)
 	}
 }
+
+// TestWhatIsDueOnceIsKeptLate: nobody waits for the next time of an at, which does not come.
+func TestWhatIsDueOnceIsKeptLate(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t) // noon
+	m := &marks{}
+	once, zoned := c.scheduled("once", "at(2026-11-30T12:02:30)"), c.scheduled("zoned", "at(2026-11-30T13:40:00) Europe/Zurich")
+	changed := c.scheduled("changed", "at(2026-11-30T12:30:00)")
+	changed.UpdatedAt = c.clock.Now().Add(45 * time.Minute) // it was off when it was due
+	table := c.timetable(m, "one", once, zoned, changed)
+	if diff := cmp.Diff([]string{"default/once 12:02:30"}, c.minutes(t, 5, table)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	c.clock.Advance(time.Hour) // nothing ran
+	if diff := cmp.Diff([]string{"default/zoned 12:40:00"}, c.minutes(t, 5, c.timetable(m, "one", once, zoned, changed))); diff != "" {
+		t.Errorf("an hour later (-want +got):\n%s", diff)
+	}
+}

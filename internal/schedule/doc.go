@@ -2,8 +2,9 @@
 // they are next due: rate(value unit), cron(six fields) and at(yyyy-mm-ddThh:mm:ss).
 //
 // There are two dialects. ParseRule reads what PutRule takes ("Setting a schedule
-// pattern for scheduled rules" in the EventBridge user guide): UTC, no at, all six
-// fields, and the unit of a rate singular for 1 and plural above. Parse reads what
+// pattern for scheduled rules" in the EventBridge user guide): all six fields, and the
+// unit of a rate singular for 1 and plural above; beyond that at, and a time zone behind
+// the expression, UTC where there is none. Parse reads what
 // EventBridge Scheduler takes ("Schedule types" in its user guide): a time zone, at,
 // a start and an end (Between), the year may be left out, and rate(1 days) is as good
 // as rate(1 day).

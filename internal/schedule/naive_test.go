@@ -275,7 +275,7 @@ func FuzzParse(f *testing.F) {
 		s, err := schedule.Parse(expression, zone)
 		rule, ruleErr := schedule.ParseRule(expression)
 		if err != nil {
-			if zone == "" && ruleErr == nil {
+			if zone == "" && ruleErr == nil && !strings.Contains(expression, ") ") {
 				t.Errorf("a rule takes %q, Scheduler does not: %v", expression, err)
 			}
 			return

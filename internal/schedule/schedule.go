@@ -44,9 +44,25 @@ func Parse(expression, zone string) (Schedule, error) {
 	return parse(expression, loc, false)
 }
 
-// ParseRule reads an expression of a rule of an event bus, which is in UTC.
+// ParseRule reads an expression of a rule of an event bus. Beyond EventBridge's, which are
+// rate and cron in UTC, it takes at() as Scheduler does, and behind any expression a space
+// and the name of its time zone.
 func ParseRule(expression string) (Schedule, error) {
-	return parse(expression, time.UTC, true)
+	text, zone, zoned := strings.Cut(expression, ") ")
+	loc := time.UTC
+	if zoned {
+		var err error
+		if loc, err = load(strings.TrimSpace(zone)); err != nil {
+			return Schedule{}, err
+		}
+		text += ")"
+	}
+	s, err := parse(text, loc, true)
+	if err != nil {
+		return Schedule{}, err
+	}
+	s.expression = expression
+	return s, nil
 }
 
 func parse(expression string, zone *time.Location, rule bool) (Schedule, error) {
@@ -62,11 +78,8 @@ func parse(expression string, zone *time.Location, rule bool) (Schedule, error) 
 		s.every, err = parseRate(body, rule)
 	case closed && kind == "cron":
 		s.cron, err = parseCron(body, rule)
-	case closed && kind == "at" && !rule:
-		s.once, err = parseAt(body, zone)
 	case closed && kind == "at":
-		err = fault.Errorf(fault.Invalid, op, "a rule takes no at(): %q", expression).
-			WithHint("write the time as cron with its year, in UTC: cron(30 14 24 12 ? 2026)")
+		s.once, err = parseAt(body, zone)
 	default:
 		err = fault.Errorf(fault.Invalid, op, "%q is none of rate(...), cron(...) and at(...)", expression).
 			WithHint("write for example rate(5 minutes) or cron(0 10 * * ? *)")
@@ -76,6 +89,9 @@ func parse(expression string, zone *time.Location, rule bool) (Schedule, error) 
 	}
 	return s, nil
 }
+
+// Once gives the time of an at(), zero for what comes again.
+func (s Schedule) Once() time.Time { return s.once }
 
 // String gives the expression as it was written.
 func (s Schedule) String() string { return s.expression }

@@ -265,14 +265,49 @@ func TestErrorsNameFieldAndFix(t *testing.T) {
 func TestRulesAreStricter(t *testing.T) {
 	t.Parallel()
 	for expression, hint := range map[string]string{
-		"rate(1 hours)":           "write rate(1 hour)",
-		"rate(5 hour)":            "write rate(5 hours)",
-		"cron(0 10 * * ?)":        "the fields are",
-		"at(2026-12-24T14:30:00)": "write the time as cron with its year",
+		"rate(1 hours)":    "write rate(1 hour)",
+		"rate(5 hour)":     "write rate(5 hours)",
+		"cron(0 10 * * ?)": "the fields are",
 	} {
 		parse(t, expression, "")
 		if _, err := schedule.ParseRule(expression); !fault.Is(err, fault.Invalid) || !strings.Contains(fault.HintOf(err), hint) {
 			t.Errorf("%s: %v (hint %q)", expression, err, fault.HintOf(err))
+		}
+	}
+}
+
+// TestRulesTakeMore: what EventBridge leaves to Scheduler, its rules do not have.
+func TestRulesTakeMore(t *testing.T) {
+	t.Parallel()
+	for expression, want := range map[string]string{
+		"at(2026-12-24T14:30:00)":               "2026-12-24T14:30:00Z",
+		"at(2026-12-24T14:30:00) Europe/Zurich": "2026-12-24T13:30:00Z",
+		"cron(0 9 ? * MON-FRI *) Europe/Zurich": "2026-11-02T08:00:00Z",
+		"cron(0 9 ? * MON-FRI *) UTC":           "2026-11-02T09:00:00Z",
+		"cron(30 1 1 11 ? *) America/New_York":  "2026-11-01T05:30:00Z", // the first of two
+		"cron(0 9 ? * MON-FRI *)":               "2026-11-02T09:00:00Z",
+		"rate(1 day) Europe/Zurich":             "2026-11-02T00:00:00Z",
+	} {
+		s, err := schedule.ParseRule(expression)
+		if err != nil || s.String() != expression {
+			t.Errorf("%s: %q, %v", expression, s, err)
+			continue
+		}
+		if got, ok := s.Next(at(t, "2026-11-01T00:00:00Z")); !ok || got.Format(time.RFC3339) != want {
+			t.Errorf("%s: %v, %v, want %s", expression, got, ok, want)
+		}
+	}
+	for expression, words := range map[string]string{
+		"at(2026-12-24T14:30:00) Zurich":         "no time zone",
+		"at(2026-12-24T14:30:00) Local":          "no time zone",
+		"at(2026-12-24T14:30:00)Europe/Zurich":   "is none of",
+		"at(2026-12-24T14:30:00) ../x":           "no time zone",
+		"at(2026-03-29T02:30:00) Europe/Zurich":  "skip that time",
+		"at(tomorrow)":                           "not a date and time",
+		"cron(0 9 ? * MON-FRI *) Europe/Zurich)": "no time zone",
+	} {
+		if _, err := schedule.ParseRule(expression); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", expression, err)
 		}
 	}
 }
