@@ -56,22 +56,40 @@ type Named struct {
 }
 
 // Add puts p into the set under name, in place of an earlier one of that name.
-func (s *Set) Add(name string, p *Pattern) error {
-	if err := check(name, p); err != nil {
-		return err
+func (s *Set) Add(name string, p *Pattern) error { return s.Change([]Named{{name, p}}, nil) }
+
+// Change takes patterns out and puts others in, in place of earlier ones of their names,
+// in one step: an event is held against those before it or against those after it. Many
+// are put at once much faster than one by one.
+func (s *Set) Change(add []Named, remove []string) error {
+	for _, n := range add {
+		if err := check(n.Name, n.Pattern); err != nil {
+			return err
+		}
 	}
 	if now := s.now.Load(); now != nil && len(now.parts) > maxParts {
 		s.Compact()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	parts := s.without(name)
-	added := []*rule{s.rule(name, p)}
-	if n := len(parts); n > 1 && len(parts[n-1].rules) < smallIndex {
-		added = append(parts[n-1].living(), added...)
-		parts = parts[:n-1]
+	var gone []*rule
+	for _, name := range remove {
+		gone = append(gone, s.forget(name))
 	}
-	s.publish(append(parts, part{index: newIndex(added)}))
+	added := make([]*rule, 0, len(add))
+	for _, n := range add {
+		gone = append(gone, s.forget(n.Name))
+		added = append(added, s.rule(n.Name, n.Pattern))
+	}
+	parts := s.without(gone)
+	if added = slices.DeleteFunc(added, func(r *rule) bool { return s.byName[r.name] != r }); len(added) > 0 {
+		if n := len(parts); n > 1 && len(parts[n-1].rules) < smallIndex {
+			added = append(parts[n-1].living(), added...)
+			parts = parts[:n-1]
+		}
+		parts = append(parts, part{index: newIndex(added)})
+	}
+	s.publish(parts)
 	return nil
 }
 
@@ -105,32 +123,38 @@ func (s *Set) Replace(patterns []Named) error {
 func (s *Set) Remove(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byName[name] == nil {
+	r := s.forget(name)
+	if r == nil {
 		return false
 	}
-	s.publish(s.without(name))
+	s.publish(s.without([]*rule{r}))
 	return true
 }
 
-// Compact makes one index of all, after many changes; with few it does nothing.
-// Meanwhile the set can be changed and matched. Whoever changes a set under load
-// calls it beside that, so that Add need not.
+// Compact makes one index of many, after changes; with few it does nothing. All are made
+// anew when a quarter of them changed: before that, only those that came since. Meanwhile
+// the set can be changed and matched. Whoever changes a set under load calls it beside
+// that, so that Add need not.
 func (s *Set) Compact() {
 	s.compact.Lock()
 	defer s.compact.Unlock()
 	old := s.now.Load()
-	if old == nil {
+	if old == nil || len(old.parts) == 0 {
 		return
 	}
-	removed := 0
-	for _, p := range old.parts {
-		removed += p.dead.count()
+	const quarter = 4
+	kept, changed := 1, old.parts[0].dead.count() // how many parts stay as they are
+	for _, p := range old.parts[1:] {
+		changed += len(p.rules)
 	}
-	if len(old.parts) < 3 && (len(old.parts) == 0 || removed <= len(old.parts[0].rules)/4) {
+	switch {
+	case changed > len(old.parts[0].rules)/quarter:
+		kept = 0
+	case len(old.parts) < 3:
 		return
 	}
 	var rules []*rule
-	for _, p := range old.parts {
+	for _, p := range old.parts[kept:] {
 		rules = append(rules, p.living()...)
 	}
 	made := part{index: newIndex(rules)}
@@ -145,8 +169,9 @@ func (s *Set) Compact() {
 	for _, r := range rules {
 		have[r] = true
 	}
-	parts := []part{made}
-	for _, p := range s.now.Load().parts { // added meanwhile
+	now := s.now.Load().parts
+	parts := append(slices.Clone(now[:kept]), made)
+	for _, p := range now[kept:] { // added meanwhile
 		var added []*rule
 		for _, r := range p.living() {
 			if !have[r] {
@@ -272,20 +297,31 @@ func (s *Set) forget(name string) *rule {
 	return r
 }
 
-// without gives the parts of this moment, in which the rule of that name is dead.
-func (s *Set) without(name string) []part {
+// without gives the parts of this moment, in which these rules are dead; some may be nil.
+func (s *Set) without(gone []*rule) []part {
 	now := s.now.Load()
 	if now == nil {
 		return nil
 	}
 	parts := slices.Clone(now.parts)
-	r := s.forget(name)
-	if r == nil {
-		return parts
-	}
 	for i := range parts {
-		if at, ok := slices.BinarySearchFunc(parts[i].rules, r, byOrder); ok {
-			parts[i].dead = parts[i].dead.with(at, len(parts[i].rules))
+		p := &parts[i]
+		var dead bitmap // is not shared yet
+		for _, r := range gone {
+			if r == nil {
+				continue
+			}
+			at, ok := slices.BinarySearchFunc(p.rules, r, byOrder)
+			switch {
+			case !ok:
+			case dead == nil:
+				dead = p.dead.with(at, len(p.rules))
+			default:
+				dead[at>>6] |= 1 << (at & 63)
+			}
+		}
+		if dead != nil {
+			p.dead = dead
 		}
 	}
 	return parts

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -265,6 +266,91 @@ func TestSetChanges(t *testing.T) {
 		}
 	}
 	matches("a")
+}
+
+// TestSetAfterChanges holds a set that is changed in many ways against its patterns.
+func TestSetAfterChanges(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(5, 5))
+	var s pattern.Set
+	have := map[string]*pattern.Pattern{}
+	for range 300 {
+		var add []pattern.Named
+		var remove []string
+		for range random.IntN(30) {
+			name := strconv.Itoa(random.IntN(200))
+			add = append(add, pattern.Named{Name: name, Pattern: parse(t, newNaive(random.Uint64()).pattern(2).text())})
+		}
+		for range random.IntN(20) {
+			remove = append(remove, strconv.Itoa(random.IntN(200)))
+		}
+		if err := s.Change(add, remove); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range remove {
+			delete(have, name)
+		}
+		for _, n := range add {
+			have[n.Name] = n.Pattern
+		}
+		if random.IntN(2) == 0 {
+			s.Compact()
+		}
+		event := text(t, newNaive(random.Uint64()).event())
+		got, err := s.Match(event, []string{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{}
+		for name, p := range have {
+			if ok, err := p.Match([]byte(event.String())); err != nil {
+				t.Fatal(err)
+			} else if ok {
+				want = append(want, name)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" || s.Len() != len(have) {
+			t.Fatalf("%d of %d patterns (-want +got)\n%s", s.Len(), len(have), diff)
+		}
+	}
+}
+
+// TestSetChangesInOneStep: of two states of a rule, every event meets exactly one.
+func TestSetChangesInOneStep(t *testing.T) {
+	t.Parallel()
+	var s pattern.Set
+	p := parse(t, `{"a":["x"]}`)
+	if err := s.Add("0", p); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var matching sync.WaitGroup
+	matching.Go(func() {
+		e := text(t, `{"a":"x"}`)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if got, err := s.Match(e, nil); err != nil || len(got) != 1 {
+				t.Errorf("%v, %v", got, err)
+				return
+			}
+		}
+	})
+	for i := range 2000 {
+		if err := s.Change([]pattern.Named{{Name: strconv.Itoa(i + 1), Pattern: p}}, []string{strconv.Itoa(i)}); err != nil {
+			t.Error(err)
+		}
+		if i%7 == 0 {
+			s.Compact()
+		}
+	}
+	close(stop)
+	matching.Wait()
 }
 
 // TestSetTakesAnyName: names with zeros and dots, and a rule whose ways and values

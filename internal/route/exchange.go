@@ -19,7 +19,7 @@ import (
 	"github.com/parry-security/parry/internal/store"
 )
 
-// The names under which rules and archives stand in a bus' index of patterns.
+// What the names of rules and archives begin with in a bus' index of patterns.
 const (
 	ruleMark    = "r"
 	archiveMark = "a"
@@ -68,8 +68,9 @@ type Exchange struct {
 // lines are what is in force on one bus.
 type lines struct {
 	patterns pattern.Set
-	mu       sync.RWMutex
+	mu       sync.RWMutex       // for what follows, which only Use changes
 	rules    map[string]*forced // by name
+	marked   map[string]*forced // by the name in patterns, which tells states of a rule apart
 	archives map[string]BusArchive
 }
 
@@ -95,6 +96,7 @@ type BusArchive struct {
 type forced struct {
 	BusRule
 	key     string // bus/name
+	mark    string // its name in the index
 	outlets []*outlet
 
 	mu    sync.Mutex
@@ -127,7 +129,7 @@ func (x *Exchange) Use(buses []string, rules []BusRule, archives []BusArchive) [
 	old, next := *x.buses.Load(), map[string]*lines{}
 	for _, name := range buses {
 		if next[name] = old[name]; next[name] == nil {
-			next[name] = &lines{rules: map[string]*forced{}, archives: map[string]BusArchive{}}
+			next[name] = &lines{rules: map[string]*forced{}, marked: map[string]*forced{}, archives: map[string]BusArchive{}}
 		}
 	}
 	var refusals []Refusal
@@ -156,23 +158,15 @@ func (x *Exchange) Use(buses []string, rules []BusRule, archives []BusArchive) [
 	return refusals
 }
 
-// useRules makes a bus have these rules, one change after the other: matching goes on
-// meanwhile, and sees each rule before or after its change.
+// useRules makes a bus have these rules. Matching goes on meanwhile: an event meets the
+// rules of before, with the targets of before, or those of after.
 func (x *Exchange) useRules(l *lines, want map[string]BusRule) (refusals []Refusal) {
-	l.mu.RLock()
-	var gone []string
-	for name, r := range l.rules {
-		if w, ok := want[name]; !ok || w.Rev != r.Rev {
-			gone = append(gone, name)
-		}
-	}
-	l.mu.RUnlock()
+	next := make(map[string]*forced, len(want))
 	var fresh []pattern.Named
+	var made []*forced
 	for name, r := range want {
-		l.mu.RLock()
-		have := l.rules[name]
-		l.mu.RUnlock()
-		if have != nil && have.Rev == r.Rev {
+		if have := l.rules[name]; have != nil && have.Rev == r.Rev {
+			next[name] = have
 			continue
 		}
 		var p *pattern.Pattern
@@ -185,50 +179,50 @@ func (x *Exchange) useRules(l *lines, want map[string]BusRule) (refusals []Refus
 		}
 		f, failures := x.force(r)
 		refusals = append(refusals, failures...)
-		l.mu.Lock()
-		l.rules[name] = f
-		l.mu.Unlock()
+		next[name] = f
 		if p != nil {
-			fresh = append(fresh, pattern.Named{Name: ruleMark + name, Pattern: p})
-		} else {
-			l.patterns.Remove(ruleMark + name)
+			made, fresh = append(made, f), append(fresh, pattern.Named{Name: f.mark, Pattern: p})
 		}
 	}
-	for _, name := range gone {
-		l.mu.RLock()
-		replaced := l.rules[name].Rev == want[name].Rev
-		l.mu.RUnlock()
-		if !replaced { // it was removed, or what it became is refused
-			l.patterns.Remove(ruleMark + name)
-			l.mu.Lock()
-			delete(l.rules, name)
-			l.mu.Unlock()
+	var gone []string
+	for name, f := range l.rules {
+		if next[name] != f {
+			gone = append(gone, f.mark)
 		}
 	}
-	return append(refusals, l.add(fresh)...)
+	l.mu.Lock()
+	l.rules = next
+	for _, f := range made {
+		l.marked[f.mark] = f
+	}
+	l.mu.Unlock()
+	refusals = append(refusals, l.change(fresh, gone)...)
+	l.mu.Lock()
+	for _, mark := range gone {
+		delete(l.marked, mark)
+	}
+	l.mu.Unlock()
+	return refusals
 }
 
-// add puts patterns into the index. Many into an empty one are put at once.
-func (l *lines) add(fresh []pattern.Named) (refusals []Refusal) {
-	if l.patterns.Len() == 0 && len(fresh) > 0 {
-		if err := l.patterns.Replace(fresh); err == nil {
-			return nil
-		}
+// change changes the index in one step.
+func (l *lines) change(fresh []pattern.Named, gone []string) (refusals []Refusal) {
+	if len(fresh)+len(gone) == 0 {
+		return nil
 	}
-	for _, n := range fresh {
-		if err := l.patterns.Add(n.Name, n.Pattern); err != nil {
+	if err := l.patterns.Change(fresh, gone); err != nil { // it has none that was not parsed
+		for _, n := range fresh {
 			refusals = append(refusals, Refusal{Rule: n.Name[1:], Err: err})
 		}
+		return refusals
 	}
 	l.patterns.Compact()
-	return refusals
+	return nil
 }
 
 // useArchives makes a bus have these archives. One that stays takes events all the while.
 func (l *lines) useArchives(want map[string]BusArchive) (refusals []Refusal) {
-	l.mu.RLock()
 	have := l.archives
-	l.mu.RUnlock()
 	next := map[string]BusArchive{}
 	var fresh []pattern.Named
 	for name, a := range want {
@@ -249,12 +243,13 @@ func (l *lines) useArchives(want map[string]BusArchive) (refusals []Refusal) {
 	l.mu.Lock()
 	l.archives = next
 	l.mu.Unlock()
+	var gone []string
 	for name := range have {
 		if _, stays := next[name]; !stays {
-			l.patterns.Remove(archiveMark + name)
+			gone = append(gone, archiveMark+name)
 		}
 	}
-	return append(refusals, l.add(fresh)...)
+	return append(refusals, l.change(fresh, gone)...)
 }
 
 // sorted is where one event has to go.
@@ -291,7 +286,7 @@ func (x *Exchange) sort(ctx context.Context, l *lines, e pattern.Text, id string
 			}
 			continue
 		}
-		r := l.rules[name[1:]]
+		r := l.marked[name]
 		if r == nil || len(c.only) > 0 && !slices.Contains(c.only, r.ARN) {
 			continue // it was removed meanwhile, or is not meant
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func (c *counter) Post(_ context.Context, events []*bus.Posted) error {
 	return nil
 }
 
-func newCounter(t *testing.T) *counter {
+func newCounter(t testing.TB) *counter {
 	t.Helper()
 	return newCounterWith(t, func(*route.ExchangeConfig) {})
 }
@@ -154,6 +155,54 @@ func TestAnEventHasEventBridgesForm(t *testing.T) {
 	}
 	if _, err := c.Put(t.Context(), "default", []route.Entry{entry("shop", `{}`), entry("shop", `{"a":}`)}); !fault.Is(err, fault.Invalid) || len(c.posted) != 1 {
 		t.Errorf("a detail that is no JSON: %v, posted %d", err, len(c.posted))
+	}
+}
+
+// TestARuleChangesInOneStep: an event that meets the pattern of one state of a rule never
+// goes to the target of another.
+func TestARuleChangesInOneStep(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	var others []route.BusRule // make a change take its time
+	for i := range 50 {
+		others = append(others, busRule("default", fmt.Sprint("other-", i), `{"source":["other"]}`, logARN))
+	}
+	stop, changing := make(chan struct{}), sync.WaitGroup{}
+	changing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			r := busRule("default", "a", ofShop, logARN)
+			if i%2 == 0 {
+				r = busRule("default", "a", `{"source":["bank"]}`, playbookARN)
+			}
+			r.Rev = fmt.Sprint(i)
+			for n := range others {
+				others[n].Rev = r.Rev
+			}
+			c.Use([]string{"default"}, append([]route.BusRule{r}, others...), nil)
+		}
+	})
+	logged := 0
+	for range 2000 {
+		if _, err := c.Put(t.Context(), "default", []route.Entry{entry("shop", `{}`)}); err != nil && !fault.Is(err, fault.NotFound) {
+			t.Error(err)
+		}
+		for _, p := range c.posted {
+			logged++
+			if p.Targets[0].Address != logARN {
+				t.Errorf("an event of the shop goes to %s", p.Targets[0].Address)
+			}
+		}
+		c.posted = nil
+	}
+	close(stop)
+	changing.Wait()
+	if logged == 0 {
+		t.Error("nothing was sent")
 	}
 }
 

@@ -69,7 +69,7 @@ func (x *Exchange) force(r BusRule) (*forced, []Refusal) {
 	if r.MaxHops <= 0 {
 		r.MaxHops = DefaultMaxHops
 	}
-	f := &forced{BusRule: r, key: r.Bus + "/" + r.Name}
+	f := &forced{BusRule: r, key: r.Bus + "/" + r.Name, mark: ruleMark + r.Name + "@" + r.Rev}
 	var refusals []Refusal
 	for _, t := range r.Targets {
 		o, err := x.open(f, t)

@@ -77,10 +77,19 @@ type Book struct {
 	mu       sync.Mutex
 	revision int64
 	read     bool
-	objects  map[store.BusKey]store.BusObject
+	leaves   map[store.BusKey]leaf
 }
 
-// fewObjects are read one by one where they changed; more are read with all others.
+// leaf is what an object on the shelf says. It stays as it is while its head does.
+type leaf struct {
+	head    store.BusHead
+	rule    *BusRule // nil: it is none, is disabled, or cannot be read
+	timed   *StoredRule
+	archive *BusArchive
+}
+
+// fewObjects are read one by one where they changed; more, when they are a good part of
+// all, are read with all others.
 const fewObjects = 100
 
 // Refresh puts what is on the shelf in force, unless it has not changed.
@@ -91,36 +100,38 @@ func (b *Book) Refresh(ctx context.Context) error {
 	if err != nil || b.read && revision == b.revision {
 		return err
 	}
-	objects := map[store.BusKey]store.BusObject{}
+	leaves := make(map[store.BusKey]leaf, len(b.leaves))
 	for _, kind := range []store.BusKind{store.BusKindBus, store.BusKindRule, store.BusKindArchive} {
-		if err := b.load(ctx, kind, objects); err != nil {
+		if err := b.load(ctx, kind, leaves); err != nil {
 			return fmt.Errorf("read the rules of the bus: %w", err)
 		}
 	}
-	b.objects = objects
-	b.use(ctx)
+	b.leaves = leaves
+	b.use()
 	// What changed while it was read has another revision, and is read the next time.
 	b.revision, b.read = revision, true
 	return nil
 }
 
 // load reads the objects of a kind, and of those that did not change nothing.
-func (b *Book) load(ctx context.Context, kind store.BusKind, into map[store.BusKey]store.BusObject) error {
+func (b *Book) load(ctx context.Context, kind store.BusKind, into map[store.BusKey]leaf) error {
 	heads, err := b.Shelf.BusHeads(ctx, kind)
 	if err != nil {
 		return err
 	}
 	var changed []store.BusKey
 	for _, h := range heads {
-		if have, ok := b.objects[h.BusKey]; ok && have.BusHead == h {
+		if have, ok := b.leaves[h.BusKey]; ok && have.head == h {
 			into[h.BusKey] = have
 		} else {
 			changed = append(changed, h.BusKey)
 		}
 	}
-	if len(changed) > fewObjects {
+	if len(changed) > max(fewObjects, len(heads)/8) {
 		return b.Shelf.AllBusObjects(ctx, kind, func(o store.BusObject) error {
-			into[o.BusKey] = o
+			if have, ok := into[o.BusKey]; !ok || have.head != o.BusHead {
+				into[o.BusKey] = b.leaf(ctx, o)
+			}
 			return nil
 		})
 	}
@@ -132,43 +143,58 @@ func (b *Book) load(ctx context.Context, kind store.BusKind, into map[store.BusK
 		if err != nil {
 			return err
 		}
-		into[key] = o
+		into[key] = b.leaf(ctx, o)
 	}
 	return nil
 }
 
-// use puts the objects in force.
-func (b *Book) use(ctx context.Context) {
+// leaf reads an object. One that cannot be read is out of force.
+func (b *Book) leaf(ctx context.Context, o store.BusObject) leaf {
+	out := leaf{head: o.BusHead}
+	switch o.Kind {
+	case store.BusKindRule:
+		r, err := ReadRule(o)
+		if err != nil {
+			b.Logger.ErrorContext(ctx, "rule disabled", "rule", o.Bus+"/"+o.Name, "error", err)
+			break
+		}
+		if !r.Enabled() {
+			break
+		}
+		out.rule = &BusRule{Bus: r.Bus, Name: r.Name, ARN: r.ARN, Rev: revOf(o), Pattern: r.Pattern, Targets: r.Targets, Owners: r.Owners}
+		if r.Schedule != "" {
+			out.timed = &r
+		}
+	case store.BusKindArchive:
+		a, err := ReadArchive(o)
+		if err != nil {
+			b.Logger.ErrorContext(ctx, "archive disabled", "archive", o.Name, "error", err)
+			break
+		}
+		out.archive = &BusArchive{Bus: a.Bus, Name: a.Name, Rev: revOf(o), Pattern: a.Pattern}
+	case store.BusKindBus, store.BusKindReplay, store.BusKindConnection, store.BusKindDestination:
+	}
+	return out
+}
+
+// use puts what was read in force.
+func (b *Book) use() {
 	buses := []string{store.DefaultBus}
-	var rules []BusRule
+	rules := make([]BusRule, 0, len(b.leaves))
 	var archives []BusArchive
 	var timed []StoredRule
-	for key, o := range b.objects {
-		switch key.Kind {
-		case store.BusKindBus:
-			if key.Name != store.DefaultBus {
-				buses = append(buses, key.Name)
-			}
-		case store.BusKindRule:
-			r, err := ReadRule(o)
-			if err != nil {
-				b.Logger.ErrorContext(ctx, "rule disabled", "rule", o.Bus+"/"+o.Name, "error", err)
-				continue
-			}
-			if r.Enabled() {
-				rules = append(rules, BusRule{Bus: r.Bus, Name: r.Name, ARN: r.ARN, Rev: revOf(o), Pattern: r.Pattern, Targets: r.Targets, Owners: r.Owners})
-			}
-			if r.Enabled() && r.Schedule != "" {
-				timed = append(timed, r)
-			}
-		case store.BusKindArchive:
-			a, err := ReadArchive(o)
-			if err != nil {
-				b.Logger.ErrorContext(ctx, "archive disabled", "archive", o.Name, "error", err)
-				continue
-			}
-			archives = append(archives, BusArchive{Bus: a.Bus, Name: a.Name, Rev: revOf(o), Pattern: a.Pattern})
-		case store.BusKindReplay, store.BusKindConnection, store.BusKindDestination:
+	for key, l := range b.leaves {
+		if key.Kind == store.BusKindBus && key.Name != store.DefaultBus {
+			buses = append(buses, key.Name)
+		}
+		if l.rule != nil {
+			rules = append(rules, *l.rule)
+		}
+		if l.timed != nil {
+			timed = append(timed, *l.timed)
+		}
+		if l.archive != nil {
+			archives = append(archives, *l.archive)
 		}
 	}
 	b.Exchange.Use(buses, rules, archives)
