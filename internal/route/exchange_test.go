@@ -38,7 +38,7 @@ func newCounter(t testing.TB) *counter {
 	return newCounterWith(t, func(*route.ExchangeConfig) {})
 }
 
-func newCounterWith(t *testing.T, edit func(*route.ExchangeConfig)) *counter {
+func newCounterWith(t testing.TB, edit func(*route.ExchangeConfig)) *counter {
 	t.Helper()
 	c := &counter{clock: service.NewFixedClock(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC))}
 	n := 0
