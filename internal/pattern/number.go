@@ -40,21 +40,25 @@ func parseNumber(text string) number {
 	return number{f: f, exact: d == short}
 }
 
-// decimal is a number as 0.digits * 10^exponent, digits without zeros at either
-// end. Two literals denote the same number exactly when their decimals are equal.
+// decimal is a number as 0.whole * 10^exponent, whole without zeros at either end, n its
+// digits. Two literals denote the same number exactly when their decimals are equal.
 type decimal struct {
 	negative bool
 	n        int
-	digits   [maxDigits]byte
+	whole    uint64
 	exponent int
 }
 
+// tens are the powers of ten that zeros between digits may be.
+var tens = [maxDigits]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16}
+
 // decimalOf reads a literal, false when it has more digits than a double can mean.
-func decimalOf[T string | []byte](text T) (d decimal, ok bool) {
-	if text[0] == '-' {
-		d.negative, text = true, text[1:]
+func decimalOf[T string | []byte](text T) (decimal, bool) {
+	negative := text[0] == '-'
+	if negative {
+		text = text[1:]
 	}
-	zeros, fraction := 0, false
+	n, zeros, exponent, whole, fraction := 0, 0, 0, uint64(0), false
 	for i := range len(text) {
 		c := text[i]
 		if c == '.' {
@@ -62,36 +66,37 @@ func decimalOf[T string | []byte](text T) (d decimal, ok bool) {
 			continue
 		}
 		if c == 'e' || c == 'E' {
-			d.exponent += exponentOf(text[i+1:])
+			exponent += exponentOf(text[i+1:])
 			break
 		}
-		if c == '0' && d.n == 0 {
+		if c == '0' && n == 0 {
 			if fraction {
-				d.exponent--
+				exponent--
 			}
 			continue
 		}
 		if !fraction {
-			d.exponent++
+			exponent++
 		}
 		if c == '0' {
 			zeros++
 			continue
 		}
-		if d.n+zeros >= maxDigits {
-			return d, false
+		if n+zeros >= maxDigits {
+			return decimal{}, false
 		}
-		for ; zeros > 0; zeros-- {
-			d.digits[d.n] = '0'
-			d.n++
+		if zeros > 0 {
+			whole *= tens[zeros]
+			n += zeros
+			zeros = 0
 		}
-		d.digits[d.n] = c
-		d.n++
+		whole = whole*10 + uint64(c-'0')
+		n++
 	}
-	if d.n == 0 {
+	if n == 0 {
 		return decimal{}, true // -0 is 0
 	}
-	return d, true
+	return decimal{negative, n, whole, exponent}, true
 }
 
 // exponentOf reads an exponent. One that is cut off belongs to what ParseFloat
@@ -116,11 +121,7 @@ func (d *decimal) short() (float64, bool) {
 	if d.n > sureDigits || e < -22 || e > 22 {
 		return 0, false
 	}
-	var whole int64
-	for _, c := range d.digits[:d.n] {
-		whole = whole*10 + int64(c-'0')
-	}
-	f := float64(whole)
+	f := float64(d.whole)
 	if e < 0 {
 		f /= powersOfTen[-e]
 	} else {
