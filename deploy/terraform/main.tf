@@ -11,7 +11,7 @@
 #   S3.1    Block public access to S3 for an account (Parry-BlockS3AccountPublicAccess)
 #   S3.2    Close an S3 bucket that the public can read (Parry-RemoveS3BucketPublicAccess)
 #   S3.3    Close an S3 bucket that the public can write (Parry-RemoveS3BucketPublicAccess)
-#   S3.8    Close an S3 bucket to the public (Parry-RemoveS3BucketPublicAccess)
+#   S3.8    Block public access to an S3 bucket (Parry-BlockS3BucketPublicAccess)
 
 terraform {
   required_version = ">= 1.3"

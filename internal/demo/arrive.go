@@ -12,10 +12,10 @@ import (
 
 // What the story is about, by the keys of test/py/controls.py.
 const (
-	publicBucket = "web-prod/us-east-1/S3.8/bad"   // shown, approved, fixed, undone
+	publicBucket = "web-prod/us-east-1/S3.8/bad"   // raised to CRITICAL, approved, fixed
 	bastion      = "web-prod/us-east-1/EC2.13/bad" // the accepted risk
 	remoteDesk   = "web-prod/eu-west-1/EC2.14/bad" // whose fix AWS denies
-	openBucket   = "data-prod/eu-west-1/S3.3/bad"
+	openBucket   = "data-prod/eu-west-1/S3.3/bad"  // shown, approved, fixed, undone
 	defaultGroup = "data-prod/us-east-1/EC2.2/bad"
 	password     = "data-prod/us-east-1/IAM.7/bad" // by hand, on the command line
 	accountBlock = "data-prod/us-east-1/S3.1/bad"  // by hand, in AWS's console

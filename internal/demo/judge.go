@@ -50,7 +50,7 @@ func (s *story) judgeFixed(ctx context.Context) (string, error) {
 // judgeUndone looks at the state, and at every changing call in the wall's log.
 func (s *story) judgeUndone(ctx context.Context) (string, error) {
 	fixed := fixedKeys()
-	if err := s.expect(ctx, slices.DeleteFunc(slices.Clone(fixed), func(k string) bool { return k == publicBucket })); err != nil {
+	if err := s.expect(ctx, slices.DeleteFunc(slices.Clone(fixed), func(k string) bool { return k == openBucket })); err != nil {
 		return "", err
 	}
 	out, err := s.env.Run(ctx, "controls.py", append([]string{"log", s.env.EstateFile(), s.resourcesFile, s.env.WallLog(), "--after", fmt.Sprint(s.worldSeq), "--fixed"}, fixed...)...)

@@ -19,7 +19,7 @@ func (s *story) approveProd(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	plan, err := s.parry(ctx, "alice", "plan", "show", string(waiting[publicBucket].ID))
+	plan, err := s.parry(ctx, "alice", "plan", "show", string(waiting[openBucket].ID))
 	if err != nil {
 		return "", err
 	}
@@ -28,7 +28,7 @@ func (s *story) approveProd(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("parry plan show does not name %s", want)
 		}
 	}
-	s.show("parry plan show "+string(waiting[publicBucket].ID), clip(plan, 118))
+	s.show("parry plan show "+string(waiting[openBucket].ID), clip(plan, 118))
 	for _, k := range prodKeys {
 		if err := s.grant(ctx, waiting[k].ID); err != nil {
 			return "", err

@@ -31,10 +31,10 @@ func TestARequestIsSentOnceWithItsAuditRecord(t *testing.T) {
 	}{
 		"fix": {func(d *plan.Desk) (remediation.ID, error) {
 			return d.RequestFix(t.Context(), w.finding.ID, "", "alice")
-		}, remediation.Request{ID: "rem-new", Kind: remediation.KindFix, Finding: w.finding.ID, Playbook: "S3.8", RequestedBy: "alice"}},
+		}, remediation.Request{ID: "rem-new", Kind: remediation.KindFix, Finding: w.finding.ID, Playbook: "S3.2", RequestedBy: "alice"}},
 		"fix by a playbook": {func(d *plan.Desk) (remediation.ID, error) {
-			return d.RequestFix(t.Context(), w.finding.ID, "S3.8", "alice")
-		}, remediation.Request{ID: "rem-new", Kind: remediation.KindFix, Finding: w.finding.ID, Playbook: "S3.8", RequestedBy: "alice"}},
+			return d.RequestFix(t.Context(), w.finding.ID, "S3.2", "alice")
+		}, remediation.Request{ID: "rem-new", Kind: remediation.KindFix, Finding: w.finding.ID, Playbook: "S3.2", RequestedBy: "alice"}},
 		"undo": {func(d *plan.Desk) (remediation.ID, error) {
 			return d.RequestUndo(t.Context(), "rem-1", "alice")
 		}, remediation.Request{ID: "rem-new", Kind: remediation.KindUndo, Finding: w.finding.ID, UndoOf: "rem-1", RequestedBy: "alice"}},

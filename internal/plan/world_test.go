@@ -229,7 +229,7 @@ type shelf struct {
 func (s shelf) Playbook(id string) (playbook.Playbook, bool) { return s.book, id == s.book.ID }
 
 func (s shelf) PlaybookFor(control string) (playbook.Playbook, bool) {
-	return s.book, control == "S3.8"
+	return s.book, control == "S3.2"
 }
 
 func (s shelf) Runbook(name string) (remediation.Runbook, *runbook.Document, bool) {
@@ -245,7 +245,7 @@ func newShelf(t *testing.T) *shelf {
 		}
 		return raw
 	}
-	book, err := playbook.Parse(read("playbooks/S3.8.yaml"))
+	book, err := playbook.Parse(read("playbooks/S3.2.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func setup(t *testing.T) *world {
 	t.Helper()
 	m := &memory{
 		finding: &store.FindingRecord{
-			ID: finding.ID{ProductArn: "arn:aws:securityhub:::product/x/y", Id: "f-1"}, Account: account, Region: region, Control: "S3.8",
+			ID: finding.ID{ProductArn: "arn:aws:securityhub:::product/x/y", Id: "f-1"}, Account: account, Region: region, Control: "S3.2",
 			ResourceID: bucket, ResourceType: "AwsS3Bucket", Workflow: "NEW", RecordState: "ACTIVE", Title: "a public bucket",
 		},
 		remediations: map[remediation.ID]remediation.Remediation{}, plans: map[remediation.ID]remediation.Plan{},
@@ -321,7 +321,7 @@ func (w *world) handle(t *testing.T, req remediation.Request) error {
 }
 
 func (w *world) fix() remediation.Request {
-	return remediation.Request{ID: "rem-1", Kind: remediation.KindFix, Finding: w.finding.ID, Playbook: "S3.8", RequestedBy: "rule/s3"}
+	return remediation.Request{ID: "rem-1", Kind: remediation.KindFix, Finding: w.finding.ID, Playbook: "S3.2", RequestedBy: "rule/s3"}
 }
 
 func undo() remediation.Request {

@@ -252,7 +252,7 @@ func (s *sideBySide) runParry(ctx context.Context, w *sideWorld) (sideRun, error
 	return r, nil
 }
 
-func sideControls() []string { return []string{"S3.8", "EC2.13"} }
+func sideControls() []string { return []string{"S3.2", "EC2.13"} }
 
 // sweep runs `parry sweep` and gives what fails. The command's own processor time counts.
 func (s *sideBySide) sweep(ctx context.Context, n *node, owner, control string, r *sideRun) ([]string, error) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// fakeAWS answers the calls of the S3.8 playbook and STS, fast enough that what
+// fakeAWS answers the calls of the S3.2 playbook and STS, fast enough that what
 // is measured is Parry. Each bucket is public three times over when it is first
 // asked about. It checks no signature: moto behind the wall does.
 type fakeAWS struct {
@@ -121,6 +121,10 @@ const (
 
 // bucket answers a call of S3.
 func (f *fakeAWS) bucket(call *fakeCall, method string, query url.Values, body string) (int, string) {
+	if strings.HasSuffix(call.Bucket, "configuration/publicAccessBlock") { // of an account: there is none
+		call.Operation = "GetPublicAccessBlock"
+		return http.StatusNotFound, "<Error><Code>NoSuchPublicAccessBlockConfiguration</Code><Message>there is none</Message></Error>"
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b := f.buckets[call.Bucket]

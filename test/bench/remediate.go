@@ -32,7 +32,7 @@ func remediations() measurement {
 			atMost("fix/p95", "finding accepted -> verified, one S3 bucket, p95", 500, "ms"),
 			atMost("fix/calls", "AWS calls for one verified S3 fix, an account's setting (S3.1)", 3, "calls"),
 			atMost("fix/calls/bucket", "  a bucket that lacks that setting only (S3.8)", 3, "calls"),
-			atMost("fix/calls/three", "  a bucket that is public three times over (S3.8)", 9, "calls"),
+			atMost("fix/calls/three", "  a bucket that is public three times over (S3.2)", 9, "calls"),
 		},
 		limit: 3 * time.Minute,
 		run:   measureFixes,
@@ -51,8 +51,8 @@ func measureFixes(ctx context.Context, b *bench, rows map[string]*Row) error {
 	defer env.Stop()
 	dev := env.Estate.Members["dev"]
 	cfg := organization([]string{dev.Account}, "automatic")
-	cfg["bus_rules"] = append(cfg["bus_rules"].([]any), map[string]any{"name": "accounts", "playbooks": []string{"S3.1"}, "pattern": map[string]any{
-		"detail": map[string]any{"findings": map[string]any{"GeneratorId": []any{map[string]any{"suffix": "/S3.1"}}}},
+	cfg["bus_rules"] = append(cfg["bus_rules"].([]any), map[string]any{"name": "settings", "playbooks": []string{"*"}, "pattern": map[string]any{
+		"detail": map[string]any{"findings": map[string]any{"GeneratorId": []any{map[string]any{"suffix": "/S3.1"}, map[string]any{"suffix": "/S3.8"}}}},
 	}})
 	org, _ := cfg["organization"].(map[string]any)
 	org["external_id"], org["hub_account"], org["management_account"] = env.Estate.ExternalID, env.Estate.Security.Account, env.Estate.Management.Account
@@ -72,7 +72,7 @@ func measureFixes(ctx context.Context, b *bench, rows map[string]*Row) error {
 	calls := map[bool][]int{}
 	text := map[bool]string{}
 	for i, bucket := range buckets {
-		own, made, err := fixOne(ctx, env, n, s38(dev.Account, bucket), "arn:aws:s3:::"+bucket)
+		own, made, err := fixOne(ctx, env, n, claimOf(i, dev.Account, bucket), "arn:aws:s3:::"+bucket)
 		if err != nil {
 			return fmt.Errorf("fix %s: %w", bucket, err)
 		}
@@ -159,10 +159,18 @@ func fixOne(ctx context.Context, env *testenv.Env, n *node, finding, resource st
 	return r.UpdatedAt.Sub(began) - inFlight(made, began, r.UpdatedAt), made, nil
 }
 
-// s38 is the finding of S3.8 for a bucket.
-func s38(owner, bucket string) string {
+// claimOf is the finding of the i-th bucket: S3.2 has three things to change, S3.8 one.
+func claimOf(i int, owner, bucket string) string {
+	if i < fixes {
+		return bucketFinding("S3.2", owner, bucket)
+	}
+	return bucketFinding("S3.8", owner, bucket)
+}
+
+// bucketFinding is the finding of a control for a bucket.
+func bucketFinding(control, owner, bucket string) string {
 	return asff(claim{
-		Account: owner, Region: "us-east-1", Control: "S3.8", ID: bucket, Severity: "HIGH", Normalized: 70, Status: "FAILED",
+		Account: owner, Region: "us-east-1", Control: control, ID: bucket, Severity: "HIGH", Normalized: 70, Status: "FAILED",
 		At: time.Now().UTC().Format(stamp), Bucket: bucket,
 	})
 }

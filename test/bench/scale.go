@@ -82,7 +82,7 @@ func measurePlanning(ctx context.Context, b *bench, rows map[string]*Row) error 
 	if err != nil {
 		return err
 	}
-	rows["plan/time"].set(took, "findings accepted by HTTP, each planned (3 reads, 3 changes) and stored; %s; %.0f s of processor by then; SQLite; AWS in the measuring process", how, used.Seconds())
+	rows["plan/time"].set(took, "findings accepted by HTTP, each planned (4 reads, 3 changes) and stored; %s; %.0f s of processor by then; SQLite; AWS in the measuring process", how, used.Seconds())
 	rows["plan/memory"].set(peak, "of parry serve")
 	if rows["plan/queued"] == nil {
 		return nil
@@ -139,7 +139,7 @@ func sendOrganization(ctx context.Context, n *node, accounts []string, each int)
 	var findings []json.RawMessage
 	for i := range each {
 		for _, owner := range accounts {
-			findings = append(findings, json.RawMessage(s38(owner, fmt.Sprintf("bench-%d-%s", i, owner))))
+			findings = append(findings, json.RawMessage(bucketFinding("S3.2", owner, fmt.Sprintf("bench-%d-%s", i, owner))))
 		}
 	}
 	for at := 0; at < len(findings); at += 100 {

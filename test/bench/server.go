@@ -45,10 +45,10 @@ func organization(accounts []string, mode string) settings {
 			"member_role": "ParryMemberRole", "external_id": "bench", "accounts": list,
 		},
 		"policies": []any{policy},
-		"bus_rules": []any{map[string]any{"name": "public-buckets", "playbooks": []string{"S3.8"}, "pattern": map[string]any{
+		"bus_rules": []any{map[string]any{"name": "public-buckets", "playbooks": []string{"S3.2"}, "pattern": map[string]any{
 			"source": []string{"aws.securityhub"}, "detail-type": []string{"Security Hub Findings - Imported"},
 			"detail": map[string]any{"findings": map[string]any{
-				"GeneratorId": []any{map[string]any{"suffix": "/S3.8"}}, "Compliance": map[string]any{"Status": []string{"FAILED"}},
+				"GeneratorId": []any{map[string]any{"suffix": "/S3.2"}}, "Compliance": map[string]any{"Status": []string{"FAILED"}},
 				"Workflow": map[string]any{"Status": []string{"NEW"}}, "RecordState": []string{"ACTIVE"},
 			}},
 		}}},

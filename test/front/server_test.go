@@ -235,7 +235,7 @@ func (s *server) seed(t *testing.T, file string) {
 		for _, state := range []remediation.State{remediation.AwaitingApproval, remediation.Verified} {
 			r := remediation.Remediation{
 				ID: remediation.ID("rem_" + name + "_" + string(state)), Kind: remediation.KindFix, Finding: finding.ID{ProductArn: product, Id: "seed-" + name},
-				Control: "S3.8", Playbook: "S3.8", Runbook: "Parry-RemoveS3BucketPublicAccess", Account: account, Region: "us-east-1",
+				Control: "S3.8", Playbook: "S3.8", Runbook: "Parry-BlockS3BucketPublicAccess", Account: account, Region: "us-east-1",
 				Resource: "arn:aws:s3:::seed-" + name, State: state, RequestedBy: "test", CreatedAt: now, UpdatedAt: now,
 			}
 			p := remediation.Plan{

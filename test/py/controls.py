@@ -282,6 +282,8 @@ def fixed(r):
     was, control = copy.deepcopy(r["state"]), r["control"]
     if r["good"]:
         return was
+    if control == "S3.8":  # what is public stays, without effect
+        return {**was, "block": ALL_ON}
     if r["type"] == "AwsS3Bucket":
         was["policy"]["Statement"] = [s for s in was["policy"]["Statement"] if s["Principal"] != "*"]
         was["grants"] = [g for g in was["grants"] if g[0] not in EVERYONE]

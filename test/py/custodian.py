@@ -27,7 +27,7 @@ def make_bucket(member, number, good):
     s3 = member.client("s3")
     name = f"side-{'good' if good else 'bad'}-{number}-{member.account}"
     (organization.make_private_bucket if good else organization.make_public_bucket)(s3, name, member.security)
-    return {"type": "AwsS3Bucket", "id": f"arn:aws:s3:::{name}", "control": "S3.8"}
+    return {"type": "AwsS3Bucket", "id": f"arn:aws:s3:::{name}", "control": "S3.2"}
 
 
 def make_group(member, vpc, number, good):

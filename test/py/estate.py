@@ -39,7 +39,7 @@ FIREWALLS_LOCKED = "web-prod"
 HUB_USER = "parry"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 
-# What the runbook of S3.8, its reads and its undo need, what coverage asks, and nothing else.
+# What the runbook of S3.2, its reads and its undo need, what coverage asks, and nothing else.
 MEMBER_ACTIONS = [
     "ec2:DescribeRegions",
     "s3:GetBucketPublicAccessBlock",

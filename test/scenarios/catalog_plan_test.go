@@ -45,6 +45,10 @@ var makeFor = map[string]func(t *testing.T, w *world, c runbookCase) *strings.Re
 		b := w.bucket(t, "dev")
 		return strings.NewReplacer("open-{{ unique }}", b.name, "example", b.name, "111122223333", b.account())
 	},
+	"Parry-BlockS3BucketPublicAccess": func(t *testing.T, w *world, _ runbookCase) *strings.Replacer {
+		b := w.bucket(t, "dev")
+		return strings.NewReplacer("open-{{ unique }}", b.name, "half-{{ unique }}", b.name, "good-{{ unique }}", b.name, "example", b.name)
+	},
 	"Parry-EnableKmsKeyRotation": func(t *testing.T, w *world, _ runbookCase) *strings.Replacer {
 		made := w.asOwner(t, "kms", "CreateKey", nil)
 		key, _ := made["KeyMetadata"].(map[string]any)["KeyId"].(string)

@@ -97,7 +97,7 @@ func (w *world) onPostgres(t *testing.T) func(document) {
 	return func(cfg document) { cfg["database"] = url }
 }
 
-// configuration is that of the story: S3.8 is fixed automatically in dev and by
+// configuration is that of the story: S3.2 is fixed automatically in dev and by
 // people in prod, and mail says so.
 func (w *world) configuration() document {
 	e := w.env.Estate
@@ -112,10 +112,10 @@ func (w *world) configuration() document {
 			},
 		},
 		"bus_rules": []document{
-			{"name": "public-buckets", "playbooks": []string{"S3.8"}, "pattern": document{
+			{"name": "public-buckets", "playbooks": []string{"S3.2"}, "pattern": document{
 				"source": []string{"aws.securityhub"}, "detail-type": []string{"Security Hub Findings - Imported"},
 				"detail": document{"findings": document{
-					"GeneratorId": []document{{"suffix": "/S3.8"}}, "Compliance": document{"Status": []string{"FAILED"}},
+					"GeneratorId": []document{{"suffix": "/S3.2"}}, "Compliance": document{"Status": []string{"FAILED"}},
 					"Workflow": document{"Status": []string{"NEW"}}, "RecordState": []string{"ACTIVE"},
 				}},
 			}},

@@ -103,7 +103,7 @@ func TestAGroupSurvivesAKill(t *testing.T) {
 			n.start()
 			poll(t, patience, func() string { return "the message did not come again" }, func(context.Context) bool { got, _ := hook.all(); return len(got) > 1 })
 			got, raw := hook.all()
-			if got[0].Event.DetailType != notify.GroupEvent || !strings.Contains(got[0].Subject, "3 remediations awaiting approval: S3.8 in ") {
+			if got[0].Event.DetailType != notify.GroupEvent || !strings.Contains(got[0].Subject, "3 remediations awaiting approval: S3.2 in ") {
 				t.Fatalf("%s\n%s", got[0].Subject, got[0].Text)
 			}
 			if diff := cmp.Diff(raw[0], raw[1]); diff != "" {

@@ -42,7 +42,7 @@ func TestAWSDiesAndForgets(t *testing.T) {
 	n.write(t, w.configuration()) // the new estate has another external id
 	n.start()
 	r := n.await(b, remediation.KindFix, remediation.Unverified)
-	says(t, "reason", r.Reason, "the bucket policy is not public")
+	says(t, "reason", r.Reason, "no statement of the bucket policy is public")
 	says(t, "hint", r.Hint, "parry remediation show ")
 	if diff := cmp.Diff([]string{"PutBucketAcl", "PutPublicAccessBlock"}, b.changed(back)); diff != "" {
 		t.Errorf("changes after AWS came back (-want +got):\n%s", diff)

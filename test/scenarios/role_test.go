@@ -63,11 +63,12 @@ func (w *world) roleIn(t *testing.T, member string, denied ...string) (name stri
 	}}}
 	actions := []string{
 		"s3:GetBucketPublicAccessBlock", "s3:PutBucketPublicAccessBlock", "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketAcl", "s3:PutBucketAcl",
+		"s3:GetAccountPublicAccessBlock", // which is about no bucket
 	}
 	actions = slices.DeleteFunc(actions, func(a string) bool { return slices.Contains(denied, a) })
 	account := e.Members[member].Account
 	w.iam(t, account, url.Values{"Action": {"CreateRole"}, "RoleName": {name}, "AssumeRolePolicyDocument": {text(t, trust)}})
-	w.iam(t, account, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"s3"}, "PolicyDocument": {text(t, allow(actions, "arn:aws:s3:::*"))}})
+	w.iam(t, account, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"s3"}, "PolicyDocument": {text(t, allow(actions, "*"))}})
 	w.iam(t, e.Security.Account, url.Values{"Action": {"PutUserPolicy"}, "UserName": {"parry"}, "PolicyName": {"scenarios"}, "PolicyDocument": {text(t, allow("sts:*", "arn:aws:iam::*:role/Scenario*"))}})
 	return name
 }

@@ -38,16 +38,16 @@ func asff(b *bucket, compliance string, at time.Time) document {
 	now := at.UTC().Format("2006-01-02T15:04:05.000Z")
 	return document{
 		"SchemaVersion": "2018-10-08",
-		"Id":            fmt.Sprintf("arn:aws:securityhub:%s:%s:subscription/%s/S3.8/finding/%s", region, account, standard, b.name),
+		"Id":            fmt.Sprintf("arn:aws:securityhub:%s:%s:subscription/%s/S3.2/finding/%s", region, account, standard, b.name),
 		"ProductArn":    fmt.Sprintf("arn:aws:securityhub:%s::product/aws/securityhub", region),
-		"ProductName":   "Security Hub", "CompanyName": "AWS", "Region": region, "GeneratorId": standard + "/S3.8", "AwsAccountId": account,
+		"ProductName":   "Security Hub", "CompanyName": "AWS", "Region": region, "GeneratorId": standard + "/S3.2", "AwsAccountId": account,
 		"Types":     []string{"Software and Configuration Checks/Industry and Regulatory Standards/AWS-Foundational-Security-Best-Practices"},
 		"CreatedAt": now, "UpdatedAt": now, "FirstObservedAt": now, "LastObservedAt": now,
 		"Severity":    document{"Label": "HIGH", "Normalized": 70, "Original": "HIGH"},
-		"Title":       "S3.8 S3 Block Public Access setting should be enabled at the bucket-level",
+		"Title":       "S3.2 S3 general purpose buckets should block public read access",
 		"Description": "This control checks if Amazon S3 buckets have bucket level public access blocks applied.",
 		"Resources":   []document{{"Type": "AwsS3Bucket", "Id": b.arn(), "Partition": "aws", "Region": region}},
-		"Compliance":  document{"Status": compliance, "SecurityControlId": "S3.8"},
+		"Compliance":  document{"Status": compliance, "SecurityControlId": "S3.2"},
 		"Workflow":    document{"Status": "NEW"}, "WorkflowState": "NEW", "RecordState": "ACTIVE",
 	}
 }

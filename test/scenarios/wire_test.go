@@ -33,10 +33,10 @@ func TestChangeThatAWSDidNotMake(t *testing.T) {
 	if lost.Count() != 1 {
 		t.Errorf("the change was sent %d times", lost.Count())
 	}
-	says(t, "reason", r.Reason, "the bucket policy is not public")
+	says(t, "reason", r.Reason, "no statement of the bucket policy is public")
 	says(t, "hint", r.Hint, "parry remediation show "+string(r.ID))
 	m := n.mail(r.ID, "unverified")
-	says(t, "mail", plain(m), "the bucket policy is not public", "parry remediation ")
+	says(t, "mail", plain(m), "no statement of the bucket policy is public", "parry remediation ")
 	if f, err := n.as("olga").Finding(t.Context(), b.finding()); err != nil || f.Workflow == "RESOLVED" {
 		t.Errorf("the finding is %s (%v)", f.Workflow, err)
 	}

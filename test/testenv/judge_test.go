@@ -57,7 +57,7 @@ func (v verdict) whats() []string {
 	return out
 }
 
-// fix closes a member's bucket as the runbook of S3.8 does, with c.
+// fix closes a member's bucket as the runbook of S3.2 does, with c.
 func fix(t *testing.T, env *testenv.Env, c envtest.Creds, m testenv.Member) {
 	t.Helper()
 	path := "/" + m.PublicBucket
