@@ -88,10 +88,10 @@ func (w *world) configure(t *testing.T) {
 			"Actions":  []document{{"Type": "FINDING_FIELDS_UPDATE", "FindingFieldsUpdate": document{"Severity": document{"Label": "CRITICAL"}}}},
 		}},
 		"bus_rules": []document{
-			{"name": "dev-buckets", "playbooks": []string{"S3.8"}, "pattern": document{
+			{"name": "dev-buckets", "playbooks": []string{"S3.2"}, "pattern": document{
 				"source": []string{"aws.securityhub"}, "detail-type": []string{"Security Hub Findings - Imported"},
 				"detail": document{"findings": document{
-					"AwsAccountId": []string{e.Members["dev"].Account}, "GeneratorId": []document{{"suffix": "/S3.8"}}, "Compliance": document{"Status": []string{"FAILED"}},
+					"AwsAccountId": []string{e.Members["dev"].Account}, "GeneratorId": []document{{"suffix": "/S3.2"}}, "Compliance": document{"Status": []string{"FAILED"}},
 					"Workflow": document{"Status": []string{"NEW"}}, "RecordState": []string{"ACTIVE"},
 				}},
 			}},
@@ -180,9 +180,9 @@ func (w *world) serve(t *testing.T) {
 	t.Fatal("parry serve is not ready")
 }
 
-// controls are what the findings of this world are about, beside S3.8.
+// controls are what the findings of this world are about, beside S3.2.
 var controls = []struct{ id, kind, title, severity string }{
-	{"S3.8", "AwsS3Bucket", "S3 Block Public Access setting should be enabled at the bucket-level", "HIGH"},
+	{"S3.2", "AwsS3Bucket", "S3 general purpose buckets should block public read access", "HIGH"},
 	{"EC2.2", "AwsEc2SecurityGroup", "VPC default security groups should not allow inbound or outbound traffic", "HIGH"},
 	{"EC2.7", "AwsAccount", "EBS default encryption should be enabled", "MEDIUM"},
 	{"KMS.4", "AwsKmsKey", "AWS KMS key rotation should be enabled", "MEDIUM"},
@@ -224,8 +224,8 @@ func (w *world) seed(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, name := range []string{"dev", "prod"} {
 		m := w.env.Estate.Members[name]
-		add(m.Account, "S3.8", "AwsS3Bucket", "arn:aws:s3:::"+m.PublicBucket, controls[0].title, "HIGH", time.Hour)
-		add(m.Account, "S3.8", "AwsS3Bucket", "arn:aws:s3:::"+m.PrivateBucket, controls[0].title, "HIGH", 2*time.Hour)["Workflow"] = document{"Status": "NOTIFIED"}
+		add(m.Account, "S3.2", "AwsS3Bucket", "arn:aws:s3:::"+m.PublicBucket, controls[0].title, "HIGH", time.Hour)
+		add(m.Account, "S3.2", "AwsS3Bucket", "arn:aws:s3:::"+m.PrivateBucket, controls[0].title, "HIGH", 2*time.Hour)["Workflow"] = document{"Status": "NOTIFIED"}
 		for i := range 36 {
 			c := controls[1+i%(len(controls)-1)]
 			add(m.Account, c.id, c.kind, fmt.Sprintf("arn:aws:example:%s:%s:%s/%s-%02d", region, m.Account, strings.ToLower(c.kind), name, i), c.title, c.severity, time.Duration(i*3)*day)

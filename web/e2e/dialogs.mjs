@@ -92,7 +92,7 @@ export async function dialogs({ browser, order, begin, must, toast }) {
   await toast(olga, "2 findings are notified.");
 
   begin("a plan for what is selected, which another person rejects");
-  await olga.goto(`${endpoint}/findings?f=control=S3.8&f=resource=arn:aws:s3:::${bucket}&${open}`);
+  await olga.goto(`${endpoint}/findings?f=control=S3.2&f=resource=arn:aws:s3:::${bucket}&${open}`);
   await settled(olga);
   await olga.getByRole("checkbox", { name: /^Select (?!all )/ }).first().check({ force: true });
   await olga.getByRole("button", { name: "Actions", exact: true }).click();

@@ -63,11 +63,11 @@ async function story() {
   await signIn(alice, endpoint, "alice", password);
 
   begin("the critical finding of the public bucket is found by the filter");
-  await olga.goto(`${endpoint}/findings?f=severity=CRITICAL&f=control=S3.8&f=resource=arn:aws:s3:::${bucket}&sort=priority`);
+  await olga.goto(`${endpoint}/findings?f=severity=CRITICAL&f=control=S3.2&f=resource=arn:aws:s3:::${bucket}&sort=priority`);
   await settled(olga);
-  await olga.getByRole("link", { name: /S3\.8 S3 Block Public Access/ }).first().click();
-  await olga.getByRole("heading", { level: 1, name: /S3\.8 S3 Block Public Access/ }).waitFor();
-  await toast(olga, "No rule of the bus sent it to its playbook S3.8, and nobody asked.");
+  await olga.getByRole("link", { name: /S3\.2 S3 general purpose buckets/ }).first().click();
+  await olga.getByRole("heading", { level: 1, name: /S3\.2 S3 general purpose buckets/ }).waitFor();
+  await toast(olga, "No rule of the bus sent it to its playbook S3.2, and nobody asked.");
   const finding = olga.url();
 
   begin("Actions, Remediate");
@@ -190,7 +190,7 @@ async function pages() {
     const found = await page.evaluate(async () => {
       const findings = (await (await fetch("/v1/findings?sort=priority&limit=200")).json()).items;
       const remediations = (await (await fetch("/v1/remediations?limit=50")).json()).items;
-      return { hostile: findings.find((f) => f.title.startsWith("<img")).key, prod: findings.find((f) => f.control === "S3.8" && f.severity === "CRITICAL").key, fix: remediations.find((r) => r.kind === "fix" && r.state === "verified").id };
+      return { hostile: findings.find((f) => f.title.startsWith("<img")).key, prod: findings.find((f) => f.control === "S3.2" && f.severity === "CRITICAL").key, fix: remediations.find((r) => r.kind === "fix" && r.state === "verified").id };
     });
     const all = {
       overview: "/",

@@ -58,7 +58,7 @@ export async function whole({ browser, order, begin, must, toast }) {
             { path: "BlockPublicAcls", before: "false", after: "true" },
           ];
           const n = body.plan.calls.filter((c) => c.class !== "read").length;
-          body.alike = [{ remediation: "rem-other", control: "S3.2", shared: n, changes: n }];
+          body.alike = [{ remediation: "rem-other", control: "S3.3", shared: n, changes: n }];
         }),
       );
       await page.goto(`${endpoint}/remediations/${fix}?tab=plan`);
