@@ -144,6 +144,8 @@ type Config struct {
 	Streams *Streams
 	// Joiner lets in who was invited.
 	Joiner Joiner
+	// Passwords lets people change their own.
+	Passwords PasswordChanger
 	// People signs people in and out.
 	People   People
 	Attacher Attacher
@@ -190,7 +192,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "remover": c.Remover == nil, "people": c.People == nil, "joiner": c.Joiner == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "remover": c.Remover == nil, "people": c.People == nil, "joiner": c.Joiner == nil, "passwords": c.Passwords == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil, "bus": c.Bus.Letters == nil || c.Bus.Shelf == nil || c.Bus.Backtest == nil || c.Bus.Preview == nil || c.Bus.Tail == nil,
 	} {
 		if missing {
@@ -264,6 +266,7 @@ func build(cfg Config) *API {
 	a.registerKeys()
 	a.registerPeople()
 	a.registerInvitation()
+	a.registerOwnPassword()
 	a.registerDocuments()
 	a.registerRules()
 	a.registerExceptions()

@@ -349,7 +349,7 @@ func setup(t *testing.T) bench {
 	t.Helper()
 	v := newVault()
 	handler, err := api.New(api.Config{
-		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Persons: noPersons{}, Remover: noPersons{}, People: nobody{}, Joiner: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Channels: channelVault{v}, Bus: noBus(), Followed: true, Accounts: orgAccounts,
+		Findings: v, Ranker: v, Remediations: v, Journal: v, Redact: redact, Approvals: v, Approver: v, Requester: v, Work: v, Audit: v, Switch: v, Keys: v, Persons: noPersons{}, Remover: noPersons{}, People: nobody{}, Joiner: nobody{}, Passwords: nobody{}, Streams: noStreams(), Views: noViews{}, Attacher: v, Rules: ruleVault{v}, Exceptions: exceptionVault{v}, Insights: unasked{}, Counter: unasked{}, Executions: v, Sources: v, Guards: v.guards, Controls: v, Follower: orgVault{v}, Directory: orgVault{v}, Sweeper: v, Channels: channelVault{v}, Bus: noBus(), Followed: true, Accounts: orgAccounts,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -399,6 +399,10 @@ func (nobody) Invited(context.Context, store.Secret, auth.Attempt) (store.Person
 
 func (nobody) Join(context.Context, store.Secret, auth.Attempt) (auth.SignedIn, store.Secret, error) {
 	return auth.SignedIn{}, "", auth.ErrInvitation
+}
+
+func (nobody) ChangePassword(context.Context, auth.Attempt, store.Secret) (auth.SignedIn, store.Secret, error) {
+	return auth.SignedIn{}, "", auth.ErrOwnPassword
 }
 
 func (nobody) SignOut(context.Context, store.Secret) error { return nil }

@@ -44,6 +44,7 @@ type Shelf interface {
 type Bus struct {
 	Letters  Letters
 	Shelf    Shelf
+	Rules    RuleShelf
 	Backtest func(ctx context.Context, q route.BacktestRequest) (route.Backtest, error)
 	Preview  func(ctx context.Context, one route.Replay) (route.ReplayPreview, error)
 	Tail     func(on string, p *pattern.Pattern) (<-chan route.Seen, func(), error)
@@ -100,6 +101,7 @@ func (a *API) registerBus() {
 	register(a, operation{id: "backtest-rule", method: http.MethodPost, path: "/v1/bus/backtests", summary: "Tell what a draft rule would have done to archived events; nothing is done", tag: tag}, auth.EventRuleRead, a.backtest)
 	register(a, operation{id: "tail-bus", method: http.MethodGet, path: "/v1/bus/events", summary: "Follow the events that this node puts on its buses, as JSON lines", tag: tag}, auth.EventRuleRead, a.tail)
 	a.registerArchives(tag)
+	a.registerBusRules(tag)
 }
 
 func (a *API) deadLetters(ctx context.Context, p auth.Principal, in *deadLettersInput) (*page[DeadLetter], error) {

@@ -11,12 +11,13 @@ import (
 	"github.com/parry-security/parry/internal/pattern"
 	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/store"
+	"github.com/parry-security/parry/internal/target"
 )
 
 // noBus is a bus on which there is nothing.
 func noBus() api.Bus {
 	return api.Bus{
-		Letters: emptyBus{}, Shelf: emptyBus{},
+		Letters: emptyBus{}, Shelf: emptyBus{}, Rules: emptyBus{},
 		Backtest: func(context.Context, route.BacktestRequest) (route.Backtest, error) {
 			return route.Backtest{}, errNoBus
 		},
@@ -37,6 +38,20 @@ func (emptyBus) DeadDeliveries(context.Context, store.DeadFilter, int, string) (
 
 func (emptyBus) Redrive(context.Context, store.DeadFilter, []int64, int, store.Effects) (int64, error) {
 	return 0, nil
+}
+
+func (emptyBus) Buses(context.Context, route.Paging) ([]route.EventBus, string, error) {
+	return []route.EventBus{{Name: "default", ARN: "arn:aws:events:us-east-1:111122223333:event-bus/default"}}, "", nil
+}
+
+func (emptyBus) Rules(_ context.Context, bus string, p route.Paging, _ func(route.StoredRule) bool) ([]route.StoredRule, string, error) {
+	if bus != "default" {
+		return nil, "", errNoBus
+	}
+	return []route.StoredRule{
+		{Bus: bus, Name: "orders", Pattern: `{"source":["a"]}`, State: route.StateDisabled, Targets: []target.Target{{ID: "1", ARN: "arn:aws:parry:us-east-1:111122223333:playbook/S3.8", Input: "{}"}}},
+		{Bus: bus, Name: "settings", Configured: true, Schedule: "rate(1 day)"},
+	}[:min(2, p.Limit)], "", nil
 }
 
 func (emptyBus) BusARN(name string) string {

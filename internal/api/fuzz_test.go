@@ -174,7 +174,7 @@ func FuzzREST(f *testing.F) {
 		f.Fatal(err)
 	}
 	h, err := api.New(api.Config{
-		Findings: db, Ranker: tr, Remediations: db, Journal: db, Redact: redact, Approvals: db, Approver: v, Requester: v, Work: v, People: nobody{}, Joiner: nobody{}, Streams: noStreams(), Views: db, Audit: v, Switch: db, Keys: db, Persons: db, Remover: db, Attacher: v, Rules: rules,
+		Findings: db, Ranker: tr, Remediations: db, Journal: db, Redact: redact, Approvals: db, Approver: v, Requester: v, Work: v, People: nobody{}, Joiner: nobody{}, Passwords: nobody{}, Streams: noStreams(), Views: db, Audit: v, Switch: db, Keys: db, Persons: db, Remover: db, Attacher: v, Rules: rules,
 		Exceptions: exceptions, Insights: insights, Counter: db, Executions: v, Sources: v, Guards: v.guards, Controls: db, Follower: orgVault{v}, Directory: db, Sweeper: v, Channels: channelVault{v}, Bus: noBus(), Followed: true, Covered: true,
 		Accounts: func() []org.Account { return []org.Account{{ID: dev, Unit: "work/dev"}, {ID: prod}} }, Clock: clock,
 	})

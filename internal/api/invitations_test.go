@@ -40,7 +40,7 @@ func peopleBench(t *testing.T, edit func(*api.Config)) (bench, *client.Client, *
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Persons, cfg.Remover, cfg.People, cfg.Joiner, cfg.Clock = db, db, people, people, db.Clock()
+		cfg.Persons, cfg.Remover, cfg.People, cfg.Joiner, cfg.Passwords, cfg.Clock = db, db, people, people, people, db.Clock()
 		if edit != nil {
 			edit(cfg)
 		}

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -73,11 +74,14 @@ func (h *house) EndSession(_ context.Context, digest []byte, eff store.Effects) 
 	return nil
 }
 
-func (h *house) UpdatePerson(_ context.Context, p store.Person, _ bool, eff store.Effects) error {
+func (h *house) UpdatePerson(_ context.Context, p store.Person, signOut bool, eff store.Effects) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.people[p.Name].Rev != p.Rev {
 		return fault.E(fault.Conflict, "update person", store.ErrConflict)
+	}
+	if signOut {
+		maps.DeleteFunc(h.sessions, func(_ string, s store.Session) bool { return s.Name == p.Name })
 	}
 	p.Rev++
 	h.people[p.Name], h.audit = p, append(h.audit, eff.Audit...)

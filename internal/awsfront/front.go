@@ -121,7 +121,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			", which Parry does not answer. It answers " + f.served() + "."}, log)
 		return
 	}
-	f.pass(w, r, svc, authorization, log)
+	visit.Token = "" // a signed request has no session, whatever cookie it carries
+	f.pass(w, r.WithContext(auth.WithVisit(r.Context(), visit)), svc, authorization, log)
 }
 
 // pass verifies r and serves it.

@@ -17,11 +17,11 @@ import (
 func (s *shared) peopleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "people", Short: "Invite people to the console, change what they may do, remove them",
-		Long: "Asks the server, for administrators of all accounts. Whoever is added gets an invitation: a link that works once, for three days,\n" +
+		Long: "Asks the server, for administrators of all accounts; password is for everybody. Whoever is added gets an invitation: a link that works once, for three days,\n" +
 			"where they choose a password. No password is on the command line, and no administrator knows one.\n" +
 			"For the first administrator, and when nobody can sign in any more, there is parry user, on the server itself.",
 	}
-	c.AddCommand(s.peopleListCommand(), s.peopleAddCommand(), s.peopleRoleCommand(), s.peopleResetCommand(),
+	c.AddCommand(s.peopleListCommand(), s.peopleAddCommand(), s.peopleRoleCommand(), s.peopleResetCommand(), s.peoplePasswordCommand(),
 		s.peopleSwitchCommand("disable", "Sign a person out and let them in no more", true),
 		s.peopleSwitchCommand("enable", "Let a person who was disabled in again", false),
 		s.peopleRemoveCommand())

@@ -138,3 +138,19 @@ func (c *Client) Tail(ctx context.Context, on, pattern string, tell func(api.Tai
 		}
 	}
 }
+
+// EventBuses lists the event buses by name.
+func (c *Client) EventBuses(ctx context.Context, p Paging) (api.Page[api.EventBus], error) {
+	var out api.Page[api.EventBus]
+	err := c.call(ctx, http.MethodGet, "/v1/bus/buses", p.values(), nil, &out)
+	return out, err
+}
+
+// BusRules lists the rules of a bus by name.
+func (c *Client) BusRules(ctx context.Context, bus string, p Paging) (api.Page[api.BusRule], error) {
+	v := p.values()
+	set(v, "bus", bus)
+	var out api.Page[api.BusRule]
+	err := c.call(ctx, http.MethodGet, "/v1/bus/rules", v, nil, &out)
+	return out, err
+}

@@ -50,6 +50,18 @@ func (c *Client) ChangePerson(ctx context.Context, name string, change api.Perso
 	return out, err
 }
 
+// Session says who the key is of, and what they may do.
+func (c *Client) Session(ctx context.Context) (api.Session, error) {
+	var out api.Session
+	err := c.call(ctx, http.MethodGet, api.SignInPath, nil, nil, &out)
+	return out, err
+}
+
+// ChangePassword gives the person that the key is of another password.
+func (c *Client) ChangePassword(ctx context.Context, old, next store.Secret) error {
+	return c.call(ctx, http.MethodPut, api.OwnPasswordPath, nil, map[string]any{"old": old.Reveal(), "new": next.Reveal()}, nil)
+}
+
 // SetPassword sets a person's password.
 func (c *Client) SetPassword(ctx context.Context, name string, password store.Secret) error {
 	return c.on(ctx, http.MethodPut, "/v1/people/", name, "/password", map[string]any{"password": password.Reveal()}, nil)
