@@ -268,10 +268,8 @@ func (d *Desk) newReplay(ctx context.Context, s StartReplay) (Replay, error) {
 	if !s.From.Before(s.To) {
 		return Replay{}, wrong("Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime.")
 	}
-	for _, arn := range s.Rules {
-		if bus, rule, err := d.tagged(arn); err != nil || rule == "" || bus != a.Bus {
-			return Replay{}, wrong("Parameter Destination.FilterArns is not valid. Reason: %s is not a rule of event bus %s.", arn, a.Bus)
-		}
+	if err := d.checkReplayed(ctx, a.Bus, s.Rules); err != nil {
+		return Replay{}, err
 	}
 	now := d.now()
 	return Replay{
@@ -280,6 +278,32 @@ func (d *Desk) newReplay(ctx context.Context, s StartReplay) (Replay, error) {
 			Archive: a.Name, Bus: a.Bus, Description: s.Description, From: s.From.UTC(), To: s.To.UTC(), Rules: s.Rules, State: ReplayStarting, StartedAt: now, By: s.By,
 		},
 	}, nil
+}
+
+// maxReplayRules bounds the rules that a replay is for: each event is held against them.
+const maxReplayRules = 100
+
+// checkReplayed refuses what would be replayed to nobody.
+func (d *Desk) checkReplayed(ctx context.Context, on string, rules []string) error {
+	const filterWrong = "Parameter Destination.FilterArns is not valid. Reason: "
+	if len(rules) > maxReplayRules {
+		return wrong(filterWrong+"it names %d rules, and a replay is for at most %d, or for all.", len(rules), maxReplayRules)
+	}
+	for _, arn := range rules {
+		bus, name, err := d.tagged(arn)
+		if err != nil || name == "" || bus != on {
+			return wrong(filterWrong+"%s is not a rule of event bus %s.", arn, on)
+		}
+		switch r, err := d.Rule(ctx, bus, name); {
+		case errors.Is(err, store.ErrNotFound):
+			return wrong(filterWrong+"Rule %s does not exist on EventBus %s.", name, on)
+		case err != nil:
+			return err
+		case r.Configured:
+			return wrong(filterWrong+"Rule %s is managed by %s; such rules get replayed events only when no rules are named.", name, ManagedBy)
+		}
+	}
+	return nil
 }
 
 // makeRoom forgets replays that ended long ago, and refuses another where as many as may

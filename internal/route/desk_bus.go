@@ -206,7 +206,7 @@ func (d *Desk) tagged(arn string) (bus, rule string, err error) {
 	resource, ok := d.ours(arn)
 	kind, name, _ := strings.Cut(resource, "/")
 	switch {
-	case ok && kind == "event-bus":
+	case ok && kind == "event-bus" && name != "":
 		return name, "", nil
 	case ok && kind == "rule" && strings.Contains(name, "/"):
 		bus, rule, _ = cutLast(name)

@@ -450,7 +450,7 @@ func TestTagsOfBusesAndRules(t *testing.T) {
 	if err != nil || got["x"] != "y" {
 		t.Errorf("%v, %v", got, err)
 	}
-	for _, arn := range []string{eventsARN + "archive/a", eventsARN + "rule/", "arn:aws:events:eu-west-1:999999999999:rule/r", eventsARN + "rule/none", eventsARN + "event-bus/none", "x"} {
+	for _, arn := range []string{eventsARN + "event-bus/", eventsARN + "archive/a", eventsARN + "rule/", "arn:aws:events:eu-west-1:999999999999:rule/r", eventsARN + "rule/none", eventsARN + "event-bus/none", "x"} {
 		_, err := d.Tags(ctx, arn)
 		refused(t, err, store.ErrNotFound, "does not exist")
 	}
@@ -512,6 +512,9 @@ func TestReplays(t *testing.T) {
 		"EventStartTime must be before":             func(s *route.StartReplay) { s.To = s.From },
 		"is not a rule of event bus default":        func(s *route.StartReplay) { s.Rules = []string{eventsARN + "rule/x/r"} },
 		"Destination.FilterArns is not valid. Reas": func(s *route.StartReplay) { s.Rules = []string{"x"} },
+		"Rule typo does not exist on EventBus":      func(s *route.StartReplay) { s.Rules = []string{eventsARN + "rule/typo"} },
+		"only when no rules are named":              func(s *route.StartReplay) { s.Rules = []string{eventsARN + "rule/of-file"} },
+		"a replay is for at most 100":               func(s *route.StartReplay) { s.Rules = slices.Repeat([]string{eventsARN + "rule/of-file"}, 101) },
 	} {
 		bad := start
 		spoil(&bad)

@@ -218,13 +218,14 @@ func TestArchivesAndReplays(t *testing.T) {
 	if got := ask(t, h, "ListArchives", `{"State":"DISABLED"}`); len(got["Archives"].([]any)) != 0 {
 		t.Errorf("%v", got)
 	}
-	body := `{"ReplayName":"p","EventSourceArn":"` + arns + `archive/a","EventStartTime":1772362800,"EventEndTime":1772366400.5,"Destination":{"Arn":"` + arns + `event-bus/default","FilterArns":["` + arns + `rule/of-file"]}}`
+	ask(t, h, "PutRule", `{"Name":"again","EventPattern":"{\"source\":[\"shop\"]}"}`)
+	body := `{"ReplayName":"p","EventSourceArn":"` + arns + `archive/a","EventStartTime":1772362800,"EventEndTime":1772366400.5,"Destination":{"Arn":"` + arns + `event-bus/default","FilterArns":["` + arns + `rule/again"]}}`
 	if got := ask(t, h, "StartReplay", body); got["State"] != "STARTING" || got["ReplayArn"] != arns+"replay/p" {
 		t.Errorf("%v", got)
 	}
 	wrong(t, h, admin(), "StartReplay", body, "ResourceAlreadyExistsException", "Replay p already exists.")
 	got = ask(t, h, "DescribeReplay", `{"ReplayName":"p"}`)
-	if got["EventEndTime"] != 1772366400.5 || fmt.Sprint(got["Destination"]) != "map[Arn:"+arns+"event-bus/default FilterArns:["+arns+"rule/of-file]]" {
+	if got["EventEndTime"] != 1772366400.5 || fmt.Sprint(got["Destination"]) != "map[Arn:"+arns+"event-bus/default FilterArns:["+arns+"rule/again]]" {
 		t.Errorf("%v", got)
 	}
 	if got := ask(t, h, "ListReplays", `{"State":"STARTING","EventSourceArn":"`+arns+`archive/a"}`); len(got["Replays"].([]any)) != 1 {

@@ -254,7 +254,7 @@ func (p *putting) put(ctx context.Context) putOutput {
 				p.fail(i, "InternalFailure", "The event could not be stored. Try again.")
 			}
 		}
-		if err != nil {
+		if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Invalid) { // which is the caller's affair
 			p.h.log.ErrorContext(ctx, "events not taken", "bus", bus, "entries", len(at), "error", err)
 		}
 	}
