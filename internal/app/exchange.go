@@ -7,6 +7,7 @@ import (
 	"github.com/parry-security/parry/internal/awsapi"
 	"github.com/parry-security/parry/internal/bus"
 	"github.com/parry-security/parry/internal/config"
+	"github.com/parry-security/parry/internal/notify/destination"
 	"github.com/parry-security/parry/internal/notify/webhook"
 	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/target"
@@ -23,6 +24,14 @@ func (s *Server) buildExchange(t *stages) error {
 			}
 		}
 	}
+	guard, err := webhook.NewGuard(s.cfg.Webhooks.Hosts, s.cfg.Webhooks.AllowPrivate)
+	if err != nil {
+		return err
+	}
+	sender, err := destination.New(destination.Config{Guard: guard, Clock: s.clock})
+	if err != nil {
+		return err
+	}
 	limits := map[string]bus.Limits{}
 	for _, l := range s.cfg.EventLimits {
 		limits[l.Target] = bus.Limits{Concurrency: l.Concurrency, Rate: l.Rate, Timeout: l.Timeout}
@@ -32,9 +41,9 @@ func (s *Server) buildExchange(t *stages) error {
 		account: s.cfg.Organization.HubAccount, allowed: s.cfg.EventTargets, route: t.route, known: s.routeTargets(), webhooks: hooks,
 		session:  s.gate.OwnTraffic(awsapi.Identity{SessionName: "parry-bus"}, t.grants),
 		exchange: func() *route.Exchange { return t.exchange }, start: s.loop.start, log: s.log.With("component", "bus.log"),
+		outside: &outside{Sender: sender},
 	}
 	ledger := busLedger{s.store}
-	var err error
 	if t.courier, err = bus.NewCourier(bus.CourierConfig{
 		Events: ledger, Deliveries: ledger, Owner: s.node, Clock: s.clock, Logger: s.log,
 		Target: func(r bus.Ref) (bus.Target, bool) { return t.exchange.Target(r) },
@@ -45,7 +54,7 @@ func (s *Server) buildExchange(t *stages) error {
 		return err
 	}
 	t.timetable = &route.Timetable{Store: s.store, Exchange: t.exchange, Node: s.node, Clock: s.clock, Logger: s.log.With("component", "route.timetable")}
-	t.book = &route.Book{Shelf: s.store, Exchange: t.exchange, Schedules: t.timetable.Use, Logger: s.log.With("component", "route.book")}
+	t.book = &route.Book{Shelf: s.store, Exchange: t.exchange, Schedules: t.timetable.Use, Endpoints: o.outside.use, Logger: s.log.With("component", "route.book")}
 	return s.buildBusDesk(t, o)
 }
 
@@ -67,11 +76,12 @@ func (s *Server) buildBusDesk(t *stages, o *outlets) error {
 			_, err := t.buses.Bus(ctx, name)
 			return err
 		},
+		Destination: func(ctx context.Context, to target.Target) error { return t.buses.TakesTarget(ctx, to) },
 	}
 	var err error
 	t.buses, err = route.NewDesk(route.DeskConfig{
 		Store: s.store, Pages: s.store, Archives: s.store, Configured: s.configuredRules(),
-		Account: organization.HubAccount, Partition: organization.Partition, Region: organization.HomeRegion, Clock: s.clock,
+		Account: organization.HubAccount, Partition: organization.Partition, Region: organization.HomeRegion, Outside: o.outside, Clock: s.clock,
 		Allow: func(ctx context.Context, on string, to target.Target) error {
 			if err := allowance.Check(ctx, on, to); err != nil {
 				return err

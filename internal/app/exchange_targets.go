@@ -31,6 +31,7 @@ type outlets struct {
 	webhooks map[string]*webhook.Sender // of channels, by name
 	exchange func() *route.Exchange
 	start    func(context.Context, ruleRun) error
+	outside  *outside // API destinations
 	log      *slog.Logger
 }
 
@@ -68,6 +69,8 @@ func (o *outlets) find(r route.BusRule, t target.Target, arn target.ARN) (route.
 		return route.Outlet{Send: func(ctx context.Context, p route.Parcel) error {
 			return o.exchange().Forward(ctx, name, p.Ref.Rule, p.Text)
 		}}, nil
+	case arn.Service == "events" && kind == "api-destination" && arn.Account == o.account:
+		return o.outside.outlet(t), nil
 	}
 	if err := o.grants(t.ARN); err != nil {
 		return route.Outlet{}, err

@@ -24,9 +24,9 @@ type Allowance struct {
 	Runbook func(ctx context.Context, name, version string) error
 	// Bus fails where there is no such bus. Required.
 	Bus func(ctx context.Context, name string) error
-	// Destination fails where there is no such API destination, by its ARN. Default: there
-	// is none.
-	Destination func(ctx context.Context, arn string) error
+	// Destination fails where there is no API destination of the target's ARN, or the target
+	// does not go with it. Default: there is none.
+	Destination func(ctx context.Context, t target.Target) error
 }
 
 // KindLog and KindWebhook are targets of rules that are made by the API: the program's
@@ -72,7 +72,7 @@ func (a Allowance) Check(ctx context.Context, bus string, t target.Target) error
 		if a.Destination == nil {
 			return noTarget(t.ARN)
 		}
-		return a.Destination(ctx, t.ARN)
+		return a.Destination(ctx, t)
 	case !slices.Contains(TargetServices(), arn.Service):
 		return wrong("Parry does not call %s as a target", arn.Service).
 			WithHint("targets are Parry's own, event buses, API destinations, runbooks, and queues, topics, functions and state machines in AWS")

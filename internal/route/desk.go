@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
@@ -36,6 +38,9 @@ const (
 	MaxReplays  = 10_000  // records of replays: those that ended go after ReplaysKept
 	MaxRunning  = 10      // replays at a time, as AWS
 	MaxTags     = 50      // of an object, as AWS
+	// MaxConnections and MaxDestinations are AWS's.
+	MaxConnections  = 3000
+	MaxDestinations = 3000
 	maxTargets  = 1 << 20 // bytes of all targets of a rule: they are read together
 	maxTagKey   = 128
 	maxTagValue = 256
@@ -82,10 +87,30 @@ type DeskConfig struct {
 	// "" where that is not known: then no condition on it lets anybody in. Default: it is
 	// known of none.
 	Membership func(account string) (organization, path string)
-	Clock      service.Clock // default: the system's
+	// Outside is what connections and API destinations reach. Default: nothing may be reached.
+	Outside Outside
+	IDs     func() string // the last parts of their ARNs; default: random UUIDs
+	Clock   service.Clock // default: the system's
 }
 
-// Desk keeps buses, rules with their targets, archives and replays. Who may ask for what is for its callers to check; every change is
+// Outside says what may be called outside AWS, and tries to.
+type Outside interface {
+	// Allowed refuses an address that the configuration does not let be called.
+	Allowed(address string) error
+	// Authorize tries what a connection authorizes with, where that can be tried.
+	Authorize(ctx context.Context, c target.Connection) error
+}
+
+// nowhere lets nothing be reached.
+type nowhere struct{}
+
+func (nowhere) Allowed(string) error {
+	return fault.Errorf(fault.Denied, "", "no address outside AWS may be called").WithHint("list hosts under webhooks.hosts in parry.yaml")
+}
+
+func (nowhere) Authorize(context.Context, target.Connection) error { return nowhere{}.Allowed("") }
+
+// Desk keeps buses, rules with their targets, archives, replays, connections and API destinations. Who may ask for what is for its callers to check; every change is
 // audited in its transaction. It is safe for concurrent use.
 type Desk struct {
 	cfg        DeskConfig
@@ -103,6 +128,12 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = service.SystemClock{}
+	}
+	if cfg.Outside == nil {
+		cfg.Outside = nowhere{}
+	}
+	if cfg.IDs == nil {
+		cfg.IDs = uuid.NewString
 	}
 	if cfg.Changed != nil {
 		cfg.Store = telling{cfg.Store, cfg.Changed}

@@ -24,6 +24,9 @@ type Outlet struct {
 	Send    func(ctx context.Context, p Parcel) error
 	GivenUp func(ctx context.Context, p Parcel, d Death) error
 	bus.Limits
+	// Pace is how many deliveries a second the address takes now, beside Limits; nil or 0:
+	// it says nothing.
+	Pace func() float64
 }
 
 // Parcel is one delivery with what the target's input makes of the event.
@@ -120,6 +123,18 @@ func (x *Exchange) open(f *forced, t target.Target) (*outlet, error) {
 	return o, nil
 }
 
+// paced is what makes deliveries at the pace that the address takes now.
+func (o *outlet) paced() bus.Target {
+	made := o.made
+	if o.outlet.Pace == nil {
+		return made
+	}
+	if pace := o.outlet.Pace(); pace > 0 && (made.Rate <= 0 || pace < made.Rate) {
+		made.Rate = pace
+	}
+	return made
+}
+
 // Target finds what makes a delivery, false when rule or target are gone.
 func (x *Exchange) Target(ref bus.Ref) (bus.Target, bool) {
 	if ref.Rule == configured {
@@ -141,7 +156,7 @@ func (x *Exchange) Target(ref bus.Ref) (bus.Target, bool) {
 	}
 	for _, o := range r.outlets {
 		if o.ID == ref.Target {
-			return o.made, true
+			return o.paced(), true
 		}
 	}
 	return bus.Target{}, false

@@ -73,6 +73,9 @@ type Book struct {
 	Logger   *slog.Logger
 	// Schedules is given all enabled rules that have a schedule; nil: nobody asks.
 	Schedules func(rules []StoredRule)
+	// Endpoints is given all API destinations by their ARNs, with their connections; nil:
+	// nobody asks.
+	Endpoints func(endpoints map[string]Endpoint)
 
 	mu       sync.Mutex
 	revision int64
@@ -86,6 +89,8 @@ type leaf struct {
 	rule    *BusRule // nil: it is none, is disabled, or cannot be read
 	timed   *StoredRule
 	archive *BusArchive
+	by      *target.Connection
+	to      *target.Destination
 }
 
 // fewObjects are read one by one where they changed; more, when they are a good part of
@@ -101,7 +106,7 @@ func (b *Book) Refresh(ctx context.Context) error {
 		return err
 	}
 	leaves := make(map[store.BusKey]leaf, len(b.leaves))
-	for _, kind := range []store.BusKind{store.BusKindBus, store.BusKindRule, store.BusKindArchive} {
+	for _, kind := range []store.BusKind{store.BusKindBus, store.BusKindRule, store.BusKindArchive, store.BusKindConnection, store.BusKindDestination} {
 		if err := b.load(ctx, kind, leaves); err != nil {
 			return fmt.Errorf("read the rules of the bus: %w", err)
 		}
@@ -172,7 +177,21 @@ func (b *Book) leaf(ctx context.Context, o store.BusObject) leaf {
 			break
 		}
 		out.archive = &BusArchive{Bus: a.Bus, Name: a.Name, Rev: revOf(o), Pattern: a.Pattern}
-	case store.BusKindBus, store.BusKindReplay, store.BusKindConnection, store.BusKindDestination:
+	case store.BusKindConnection:
+		c, err := ReadConnection(o)
+		if err != nil {
+			b.Logger.ErrorContext(ctx, "connection disabled", "connection", o.Name, "error", err)
+			break
+		}
+		out.by = &c
+	case store.BusKindDestination:
+		d, err := ReadDestination(o)
+		if err != nil {
+			b.Logger.ErrorContext(ctx, "API destination disabled", "destination", o.Name, "error", err)
+			break
+		}
+		out.to = &d
+	case store.BusKindBus, store.BusKindReplay:
 	}
 	return out
 }
@@ -197,10 +216,29 @@ func (b *Book) use() {
 			archives = append(archives, *l.archive)
 		}
 	}
+	if b.Endpoints != nil {
+		b.Endpoints(b.endpoints())
+	}
 	b.Exchange.Use(buses, rules, archives)
 	if b.Schedules != nil {
 		b.Schedules(timed)
 	}
+}
+
+// endpoints puts API destinations and connections together.
+func (b *Book) endpoints() map[string]Endpoint {
+	connections, out := map[string]target.Connection{}, map[string]Endpoint{}
+	for _, l := range b.leaves {
+		if l.by != nil {
+			connections[l.by.ARN] = *l.by
+		}
+	}
+	for _, l := range b.leaves {
+		if l.to != nil {
+			out[l.to.ARN] = Endpoint{*l.to, connections[l.to.ConnectionARN]}
+		}
+	}
+	return out
 }
 
 // revOf tells a state of an object from every other of its name, also from those of one

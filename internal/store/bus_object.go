@@ -26,10 +26,9 @@ const (
 // DefaultBus is the bus that is always there, with or without a row of its own.
 const DefaultBus = "default"
 
-// moves reports whether events are held against objects of k.
-func (k BusKind) moves() bool {
-	return k == BusKindBus || k == BusKindRule || k == BusKindArchive
-}
+// moves reports whether nodes keep objects of k at hand: what events are held against and
+// delivered by.
+func (k BusKind) moves() bool { return k != BusKindReplay }
 
 // BusKey names a BusObject.
 type BusKey struct {
@@ -83,7 +82,7 @@ func (s *Store) sealBusObject(o BusObject) ([]byte, error) {
 
 func busAAD(k BusKey) []byte { return aad(busTable, string(k.Kind), k.Bus, k.Name) }
 
-// moveBus tells all nodes that what events are held against changes, and keeps others
+// moveBus tells all nodes that what they keep at hand changes, and keeps others
 // who change it waiting until this transaction ends.
 func (t *tx) moveBus(ctx context.Context, k BusKind) error {
 	if !k.moves() {
@@ -283,7 +282,7 @@ func (s *Store) BusHeads(ctx context.Context, kind BusKind) ([]BusHead, error) {
 	return out, s.fail("read the names of every "+string(kind), err)
 }
 
-// BusRevision is a number that moves with every change of buses, rules and archives.
+// BusRevision is a number that moves with every change of what nodes keep at hand: all but replays.
 func (s *Store) BusRevision(ctx context.Context) (int64, error) {
 	n, err := one(ctx, s.execution.Read, s.q.BusRevision, nil, scanInt)
 	return n, s.fail("read the revision of the bus", err)

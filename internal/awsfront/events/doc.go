@@ -1,5 +1,5 @@
 // Package events answers Amazon EventBridge's API for event buses, rules, targets,
-// permissions, archives, replays and events, in AWS JSON 1.1.
+// permissions, archives, replays, connections, API destinations and events, in AWS JSON 1.1.
 //
 // It checks the form of a request against AWS's own model and what its caller may do, and
 // hands on to route's desk, which keeps what people make, and to the exchange, which

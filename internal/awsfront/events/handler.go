@@ -103,6 +103,10 @@ func (h *Handler) register() error {
 		add(h, "DescribeArchive", reads, h.describeArchive), add(h, "ListArchives", reads, h.listArchives),
 		add(h, "StartReplay", changes, h.startReplay), add(h, "CancelReplay", changes, h.cancelReplay),
 		add(h, "DescribeReplay", reads, h.describeReplay), add(h, "ListReplays", reads, h.listReplays),
+		add(h, "CreateConnection", changes, h.createConnection), add(h, "UpdateConnection", changes, h.updateConnection), add(h, "DeleteConnection", changes, h.deleteConnection),
+		add(h, "DeauthorizeConnection", changes, h.deauthorizeConnection), add(h, "DescribeConnection", reads, h.describeConnection), add(h, "ListConnections", reads, h.listConnections),
+		add(h, "CreateApiDestination", changes, h.createDestination), add(h, "UpdateApiDestination", changes, h.updateDestination),
+		add(h, "DeleteApiDestination", changes, h.deleteDestination), add(h, "DescribeApiDestination", reads, h.describeDestination), add(h, "ListApiDestinations", reads, h.listDestinations),
 		add(h, "TagResource", changes, h.tag), add(h, "UntagResource", changes, h.untag), add(h, "ListTagsForResource", reads, h.listTags),
 		add(h, "TestEventPattern", reads, h.testPattern),
 	} {

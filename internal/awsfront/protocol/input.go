@@ -292,6 +292,9 @@ func (c *inputCheck) timestamp(v any, path string) any {
 
 func (c *inputCheck) text(shape *apimodel.Shape, s, path string) any {
 	shown := "'" + Clip(s) + "'"
+	if shape.Sensitive {
+		shown = "'[redacted]'" // An error must not repeat it to whoever keeps a log.
+	}
 	if strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
 		c.fail(path, "''", "Member must be text without zero characters")
 		return s

@@ -2,18 +2,14 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/textproto"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -42,12 +38,10 @@ type PostConfig struct {
 	Transport *http.Transport
 }
 
-// Poster posts what runbooks send to addresses that Parry's operator allows. It
-// uses no proxy, which would hide where a name leads to.
+// Poster posts what runbooks send to addresses that Parry's operator allows.
 type Poster struct {
-	hosts   []string
-	timeout time.Duration
-	client  *http.Client
+	guard  *Guard
+	client *http.Client
 }
 
 // Post is one request. URL and headers may be secret: no error names them, but
@@ -67,62 +61,18 @@ type Answer struct {
 	Again time.Duration
 }
 
-var (
-	hostName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
-	headerName = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~` + "`" + `-]+$`)
-)
+var headerName = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~` + "`" + `-]+$`)
 
 // NewPoster checks cfg; it opens no connection.
 func NewPoster(cfg PostConfig) (*Poster, error) {
-	p := &Poster{timeout: cfg.Timeout}
-	for _, h := range cfg.Hosts {
-		h = strings.ToLower(strings.TrimSuffix(h, "."))
-		name := strings.TrimPrefix(h, "*.")
-		if !hostName.MatchString(name) {
-			return nil, fault.Errorf(fault.Invalid, "configure webhooks", "%.100q is no host name", h).WithHint("write names such as hooks.example.com or *.example.com under webhooks.hosts")
-		}
-		p.hosts = append(p.hosts, h)
-	}
-	if p.timeout <= 0 {
-		p.timeout = 30 * time.Second
-	}
-	t := cfg.Transport
-	if t == nil {
-		t = &http.Transport{
-			ForceAttemptHTTP2: true, MaxIdleConns: 4, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: p.timeout,
-			ResponseHeaderTimeout: p.timeout, MaxResponseHeaderBytes: 64 << 10,
-		}
-	}
-	dialer := &net.Dialer{Timeout: p.timeout}
-	if !cfg.AllowPrivate {
-		// Of the address that is connected to, not of one that the name had before.
-		dialer.Control = func(_, address string, _ syscall.RawConn) error { return public(address) }
-	}
-	t.DialContext = dialer.DialContext
-	p.client = &http.Client{
-		Transport: t, Timeout: p.timeout,
-		// A redirect would send the body to an address that nobody allowed.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return p, nil
-}
-
-var errPrivate = errors.New("it is an address of a private network")
-
-// sharedSpace is the space of carrier-grade NAT, which Go does not count as
-// private; AWS uses it inside.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
-
-func public(address string) error {
-	ap, err := netip.ParseAddrPort(address)
+	guard, err := NewGuard(cfg.Hosts, cfg.AllowPrivate)
 	if err != nil {
-		return errPrivate
+		return nil, err
 	}
-	ip := ap.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip) || ip.Zone() != "" {
-		return errPrivate
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 30 * time.Second
 	}
-	return nil
+	return &Poster{guard, guard.Client(cfg.Timeout, cfg.Transport)}, nil
 }
 
 // Do posts once. An address that is not allowed is denied; an answer of any code
@@ -134,23 +84,16 @@ func (p *Poster) Do(ctx context.Context, post Post) (Answer, error) {
 		return Answer{}, err
 	}
 	res, err := p.client.Do(req)
-	if errors.Is(err, errPrivate) {
-		return Answer{}, fault.Errorf(fault.Denied, op, "%s: %w", req.URL.Hostname(), errPrivate).WithHint("set webhooks.allow_private where that is meant")
-	}
 	if err != nil {
-		var with *url.Error
-		if errors.As(err, &with) {
-			err = with.Err // without the url, which may hold a token
-		}
-		return Answer{}, fault.Errorf(fault.Unavailable, op, "%s: %w", req.URL.Hostname(), err)
+		err = Failed(req.URL.Hostname(), err)
+		return Answer{}, fault.E(fault.CodeOf(err), op, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswer))
 	if err != nil {
 		return Answer{}, fault.Errorf(fault.Unavailable, op, "%s: read the answer: %w", req.URL.Hostname(), err)
 	}
-	said, _ := http.ParseTime(res.Header.Get("Date")) // the receiver's clock, by which its dates count
-	return Answer{Code: res.StatusCode, Body: strings.ToValidUTF8(string(raw), "\uFFFD"), Again: retryAfter(res.Header.Get("Retry-After"), said)}, nil
+	return Answer{Code: res.StatusCode, Body: strings.ToValidUTF8(string(raw), "\uFFFD"), Again: Wait(res.Header, time.Time{})}, nil
 }
 
 func (p *Poster) request(ctx context.Context, post Post) (*http.Request, error) {
@@ -161,11 +104,11 @@ func (p *Poster) request(ctx context.Context, post Post) (*http.Request, error) 
 		return nil, fault.Errorf(fault.Invalid, op, "the url is no address")
 	case u.Scheme != "https" || u.User != nil:
 		return nil, fault.Errorf(fault.Denied, op, "the url to %.253s has to be https, without a user name", u.Hostname())
-	case !p.allows(u.Hostname()):
-		return nil, fault.Errorf(fault.Denied, op, "%.253s is not among the hosts that runbooks may post to", u.Hostname()).
-			WithHint("list it under webhooks.hosts in parry.yaml")
 	case len(post.Body) > MaxPost:
 		return nil, fault.Errorf(fault.Invalid, op, "the body has %d bytes, the limit is %d", len(post.Body), MaxPost)
+	}
+	if err := p.guard.Check(u); err != nil {
+		return nil, fault.E(fault.Denied, op, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(post.Body))
 	if err != nil {
@@ -180,14 +123,6 @@ func (p *Poster) request(ctx context.Context, post Post) (*http.Request, error) 
 		req.Header.Set(HeaderPost, post.ID)
 	}
 	return req, nil
-}
-
-func (p *Poster) allows(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return slices.ContainsFunc(p.hosts, func(h string) bool {
-		below, wild := strings.CutPrefix(h, "*")
-		return h == host || wild && strings.HasSuffix(host, below) && len(host) > len(below)
-	})
 }
 
 // framing are the headers that say how a request is sent, which is ours to say.
