@@ -62,7 +62,7 @@ func setup(t testing.TB) (*taken, *events.Handler) {
 	}
 	s := storetest.SQLite(t)
 	desk, err := route.NewDesk(route.DeskConfig{
-		Store: s, Pages: s, Archives: s, Account: hub, Region: "eu-west-1", Clock: s.Clock(),
+		Store: s, Pages: s, Archives: s, Account: hub, Region: "eu-west-1", Clock: s.Clock(), Outside: reach{},
 		Configured: []route.Rule{{ID: "of-file", Name: "of-file", Pattern: json.RawMessage(`{"source":["aws.s3"]}`), Enabled: true}},
 		Allow: func(_ context.Context, _ string, t target.Target) error {
 			if strings.Contains(t.ARN, ":sqs:") {
