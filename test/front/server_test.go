@@ -56,6 +56,7 @@ type key struct{ ID, Secret string }
 // server is parry serve as a process of its own.
 type server struct {
 	url  string
+	data string // the data directory
 	keys map[string]key
 	log  *buffer
 	hook *hook
@@ -124,6 +125,7 @@ bus_rules:
     playbooks: [S3.8]
     pattern: {detail-type: [Security Hub Findings - Custom Action], resources: ["arn:aws:securityhub:us-east-1:` + hubAccount + `:action/custom/Fix"]}
 event_targets: ["arn:aws:sqs:us-east-1:` + hubAccount + `:listed"]
+webhooks: {hosts: [127.0.0.1], allow_private: true}
 channels:
   - {name: hook, kind: webhook, url: %q, secret_env: FRONT_HOOK_SECRET}
 `
@@ -166,6 +168,7 @@ func start(t *testing.T, database string) *server {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.data = filepath.Join(dir, "data")
 	s.seed(t, file)
 	s.serve(t, path, file)
 	return s

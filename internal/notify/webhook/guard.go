@@ -126,6 +126,9 @@ func Failed(host string, err error) error {
 	}
 	var with *url.Error
 	if errors.As(err, &with) {
+		if with.Timeout() {
+			return fault.Errorf(fault.Unavailable, "call", "%s: timeout: it did not answer in time", host)
+		}
 		err = with.Err
 	}
 	return fault.Errorf(fault.Unavailable, "call", "%s: %w", host, err)
