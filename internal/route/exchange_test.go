@@ -399,3 +399,30 @@ func TestATargetGetsItsInput(t *testing.T) {
 		t.Errorf("id %q", id)
 	}
 }
+
+// TestPace: what an address takes now counts for the next delivery, without a new rule.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	pace, limit := 0.0, 0.0
+	x, err := route.NewExchange(route.ExchangeConfig{
+		Poster: newCounter(t), Clock: service.NewFixedClock(time.Unix(0, 0)),
+		Open: func(route.BusRule, target.Target) (route.Outlet, error) {
+			return route.Outlet{Limits: bus.Limits{Rate: limit, Concurrency: 3}, Pace: func() float64 { return pace }}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct{ limit, pace, want float64 }{{0, 0, 0}, {0, 5, 5}, {2, 5, 2}, {9, 5, 5}, {9, 0, 9}} {
+		limit, pace = c.limit, 1000
+		r := busRule("default", "r", ofShop, logARN)
+		r.Rev = fmt.Sprint(i)
+		if refusals := x.Use([]string{"default"}, []route.BusRule{r}, nil); len(refusals) > 0 {
+			t.Fatal(refusals)
+		}
+		pace = c.pace
+		if got, ok := x.Target(bus.Ref{Rule: "default/r", Target: "t0"}); !ok || got.Rate != c.want || got.Concurrency != 3 {
+			t.Errorf("%+v: %v a second", c, got.Rate)
+		}
+	}
+}
