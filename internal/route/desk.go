@@ -33,17 +33,17 @@ var (
 
 // The limits, raised over AWS's defaults where those are for many tenants.
 const (
-	MaxBuses    = 100     // as AWS; each has an index of its own
-	MaxArchives = 100     // each is asked for every event of its bus
-	MaxReplays  = 10_000  // records of replays: those that ended go after ReplaysKept
-	MaxRunning  = 10      // replays at a time, as AWS
-	MaxTags     = 50      // of an object, as AWS
+	MaxBuses    = 100    // as AWS; each has an index of its own
+	MaxArchives = 100    // each is asked for every event of its bus
+	MaxReplays  = 10_000 // records of replays: those that ended go after ReplaysKept
+	MaxRunning  = 10     // replays at a time, as AWS
+	MaxTags     = 50     // of an object, as AWS
 	// MaxConnections and MaxDestinations are AWS's.
 	MaxConnections  = 3000
 	MaxDestinations = 3000
-	maxTargets  = 1 << 20 // bytes of all targets of a rule: they are read together
-	maxTagKey   = 128
-	maxTagValue = 256
+	maxTargets      = 1 << 20 // bytes of all targets of a rule: they are read together
+	maxTagKey       = 128
+	maxTagValue     = 256
 )
 
 // ReplaysKept is how long the record of a replay is kept after its end, as in AWS.

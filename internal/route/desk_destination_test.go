@@ -148,12 +148,14 @@ func TestDestinations(t *testing.T) {
 	ok(t, err)
 	put := route.PutDestination{Name: "orders", ConnectionARN: c.ARN, Endpoint: "https://a.example.com/*/t?key=hush", Method: "POST", By: "ada"}
 	for words, spoil := range map[string]func(*route.PutDestination){
-		"does not exist.":   func(p *route.PutDestination) { p.ConnectionARN = eventsARN + "connection/shop/other" },
-		"no address":        func(*route.PutDestination) {},
-		"not a host that":   func(p *route.PutDestination) { p.Endpoint = "https://other.example/" },
-		"outside 1 to 300":  func(p *route.PutDestination) { p.Rate = 301 },
-		"not an address":    func(p *route.PutDestination) { p.Endpoint = "orders" },
-		"connection/x/y": func(p *route.PutDestination) { p.ConnectionARN = "arn:aws:events:us-east-1:" + deskAccount + ":connection/x/y" },
+		"does not exist.":  func(p *route.PutDestination) { p.ConnectionARN = eventsARN + "connection/shop/other" },
+		"no address":       func(*route.PutDestination) {},
+		"not a host that":  func(p *route.PutDestination) { p.Endpoint = "https://other.example/" },
+		"outside 1 to 300": func(p *route.PutDestination) { p.Rate = 301 },
+		"not an address":   func(p *route.PutDestination) { p.Endpoint = "orders" },
+		"connection/x/y": func(p *route.PutDestination) {
+			p.ConnectionARN = "arn:aws:events:us-east-1:" + deskAccount + ":connection/x/y"
+		},
 	} {
 		bad, on := put, d
 		spoil(&bad)

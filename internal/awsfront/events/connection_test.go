@@ -139,7 +139,9 @@ func TestDestinations(t *testing.T) {
 func TestConnectionsRefused(t *testing.T) {
 	t.Parallel()
 	_, h := setup(t)
-	basic := func(auth string) string { return `{"Name":"c","AuthorizationType":"BASIC","AuthParameters":` + auth + `}` }
+	basic := func(auth string) string {
+		return `{"Name":"c","AuthorizationType":"BASIC","AuthParameters":` + auth + `}`
+	}
 	arn := arns + "connection/c/00000000-0000-0000-0000-000000000000"
 	for _, c := range []struct{ operation, body, code, words string }{
 		{"CreateConnection", basic(`{}`), "ValidationException", "needs BasicAuthParameters"},
