@@ -175,7 +175,7 @@ func TestDestinations(t *testing.T) {
 	}
 	_, err = d.CreateDestination(ctx, put)
 	refused(t, err, store.ErrExists, "already exists")
-	e, err = d.UpdateDestination(ctx, route.PutDestination{Name: "orders", Rate: 5, By: "ada"})
+	_, err = d.UpdateDestination(ctx, route.PutDestination{Name: "orders", Rate: 5, By: "ada"})
 	ok(t, err)
 	e, err = d.Destination(ctx, "orders")
 	ok(t, err)

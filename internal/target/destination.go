@@ -17,6 +17,9 @@ const (
 	maxDynamic            = 8 << 10 // bytes of a header
 )
 
+// Requests of these methods have no body: RFC 9110 gives it no meaning there.
+const methodGet, methodHead = "GET", "HEAD"
+
 // Destination is an HTTP endpoint that events are sent to. In its path * stands for the
 // path parameters of whichever target it is.
 type Destination struct {
@@ -85,7 +88,7 @@ func (d Destination) Request(c Connection, p *HTTPParameters, event, input []byt
 	if err = r.headers(c.Auth, p, event); err != nil {
 		return r, err
 	}
-	if d.Method != "GET" && d.Method != "HEAD" {
+	if d.Method != methodGet && d.Method != methodHead {
 		r.Body, err = withBody(input, c.Auth.Invocation)
 	}
 	return r, err

@@ -75,7 +75,7 @@ func (h *Handler) listDestinations(ctx context.Context, _ Caller, in *destinatio
 	}
 	all, next, err := h.cfg.Desk.Destinations(ctx, in.ConnectionARN, p)
 	out := struct {
-		ApiDestinations []destinationOutput //nolint:revive,staticcheck // AWS's name
+		ApiDestinations []destinationOutput //nolint:revive // AWS's name
 		NextToken       string              `json:",omitempty"`
 	}{ApiDestinations: []destinationOutput{}, NextToken: in.token(next, question...)}
 	for _, e := range all {

@@ -77,7 +77,7 @@ func (s *Sender) token(ctx context.Context, c target.Connection, stale target.Se
 	a := &asking{done: make(chan struct{})}
 	h.asking = a
 	s.mu.Unlock()
-	life := time.Duration(0)
+	var life time.Duration
 	a.value, life, a.err = s.ask(ctx, c)
 	s.mu.Lock()
 	h.value, h.until, h.asking = a.value, s.clock.Now().Add(life), nil
