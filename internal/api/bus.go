@@ -42,12 +42,15 @@ type Shelf interface {
 
 // Bus is the event bus as the API shows it.
 type Bus struct {
-	Letters  Letters
-	Shelf    Shelf
-	Rules    RuleShelf
-	Backtest func(ctx context.Context, q route.BacktestRequest) (route.Backtest, error)
-	Preview  func(ctx context.Context, one route.Replay) (route.ReplayPreview, error)
-	Tail     func(on string, p *pattern.Pattern) (<-chan route.Seen, func(), error)
+	Letters Letters
+	Shelf   Shelf
+	Rules   RuleShelf
+	Drops   func(bus, name string) route.Drops
+	// Transformers is how input transformers fill in: parry or aws.
+	Transformers string
+	Backtest     func(ctx context.Context, q route.BacktestRequest) (route.Backtest, error)
+	Preview      func(ctx context.Context, one route.Replay) (route.ReplayPreview, error)
+	Tail         func(on string, p *pattern.Pattern) (<-chan route.Seen, func(), error)
 }
 
 // DeadLetter is a delivery of the bus that was given up. Reason and event are untrusted.

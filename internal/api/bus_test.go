@@ -17,7 +17,7 @@ import (
 // noBus is a bus on which there is nothing.
 func noBus() api.Bus {
 	return api.Bus{
-		Letters: emptyBus{}, Shelf: emptyBus{}, Rules: emptyBus{},
+		Letters: emptyBus{}, Shelf: emptyBus{}, Rules: emptyBus{}, Drops: func(string, string) route.Drops { return route.Drops{Events: 3, Reason: "a loop"} }, Transformers: "parry",
 		Backtest: func(context.Context, route.BacktestRequest) (route.Backtest, error) {
 			return route.Backtest{}, errNoBus
 		},

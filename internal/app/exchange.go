@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/parry-security/parry/internal/api"
@@ -107,7 +108,7 @@ func (s *Server) buildBusDesk(t *stages, o *outlets) error {
 func (s *Server) busAPI() api.Bus {
 	t := s.stages
 	return api.Bus{
-		Letters: s.store, Shelf: t.buses, Rules: t.buses, Preview: t.replayer.Preview, Tail: t.exchange.Tail,
+		Letters: s.store, Shelf: t.buses, Rules: t.buses, Drops: t.exchange.Drops, Transformers: cmp.Or(s.cfg.EventTransformers, config.TransformersParry), Preview: t.replayer.Preview, Tail: t.exchange.Tail,
 		Backtest: func(ctx context.Context, q route.BacktestRequest) (route.Backtest, error) {
 			return t.route.Backtest(ctx, s.store, q)
 		},

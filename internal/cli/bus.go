@@ -20,7 +20,29 @@ func (s *shared) busCommand() *cobra.Command {
 		Long: "Everything that happens passes the event bus. Buses, rules and targets are made as in AWS: aws events put-rule --endpoint-url …\n" +
 			"(docs/events.md).",
 	}
-	c.AddCommand(s.busTailCommand())
+	c.AddCommand(s.busRulesCommand(), s.busTailCommand())
+	return c
+}
+
+func (s *shared) busRulesCommand() *cobra.Command {
+	var on string
+	c := listCommand(s, &cobra.Command{
+		Use: "rules", Short: "List the rules of a bus, with what they dropped",
+		Long: "Dropped are events that a rule matched and did not take, since it last changed or the server started: they had passed too many\n" +
+			"rules, or were of a loop. With several servers: those of the one that answers.",
+		Example: "  parry bus rules\n  parry bus rules --bus orders -o json",
+	}, func(c *client.Client, ctx context.Context, p client.Paging) (api.Page[api.BusRule], error) {
+		return c.BusRules(ctx, on, "", p)
+	}, func(items []api.BusRule) grid {
+		g := grid{header: []string{"Rule", "Enabled", "Targets", "Dropped", "Last", "Why"}}
+		for _, r := range items {
+			g.rows = append(g.rows, []string{
+				r.Bus + "/" + r.Name, yesNo(r.Enabled), strconv.Itoa(len(r.Targets)), strconv.FormatInt(r.Dropped, 10), moment(r.DroppedAt), short(r.DroppedWhy, 80),
+			})
+		}
+		return g
+	})
+	c.Flags().StringVar(&on, "bus", "", "the `bus` (default: default)")
 	return c
 }
 

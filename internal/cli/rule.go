@@ -26,7 +26,7 @@ func (s *shared) ruleCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		s.ruleListCommand(), s.ruleShowCommand(), s.ruleCreateCommand(), s.ruleUpdateCommand(), s.ruleDeleteCommand(),
-		s.rulePreviewCommand(), s.ruleBacktestCommand(), s.ruleExplainCommand(), s.ruleRunCommand(), s.ruleRunsCommand(), s.ruleCancelCommand(),
+		s.rulePreviewCommand(), s.ruleTestCommand(), s.ruleBacktestCommand(), s.ruleExplainCommand(), s.ruleRunCommand(), s.ruleRunsCommand(), s.ruleCancelCommand(),
 	)
 	return c
 }

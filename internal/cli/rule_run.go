@@ -57,43 +57,42 @@ func (s *shared) rulePreviewCommand() *cobra.Command {
 	return c
 }
 
-func (s *shared) ruleExplainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "explain RULE FINDING", Short: "Show why a rule applies to a finding or not, clause by clause", Args: cobra.ExactArgs(2),
-		Long: "Shows which of the rule's criteria the finding meets, as its provider sent it last, and what the action would change. The rule\n" +
-			"is taken as enabled and alone.",
-		Example: "  parry rule explain 'Suppress the sandbox' FINDING",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withRule(cmd.Context(), args[0], func(c *client.Client, r api.AutomationRuleDetail) error {
-				f, err := findFinding(cmd.Context(), c, args[1])
-				if err != nil {
-					return err
-				}
-				answer, err := c.ExplainFinding(cmd.Context(), finding.ID{ProductArn: f.ProductArn, Id: f.ID}, api.FilterQuestion{Rule: r.Key})
-				if err != nil {
-					return err
-				}
-				if err := s.print(s.Out, answer, func() grid { return explainGrid(answer) }); err != nil {
-					return err
-				}
-				if !answer.Matched {
-					fmt.Fprintln(s.Err, "the rule does not apply to the finding")
-					return nil
-				}
-				what := "nothing that is not so already"
-				switch n := len(answer.Updates); {
-				case n == 1:
-					what = "1 field"
-				case n > 1:
-					what = fmt.Sprintf("%d fields", n)
-				}
-				fmt.Fprintf(s.Err, "the rule applies to the finding and would change %s; it is %s\n", what, r.Status)
-				for _, u := range answer.Updates {
-					fmt.Fprintf(s.Err, "  %s: %s -> %s\n", u.UpdatedField, short(printable(u.OldValue), 40), short(printable(u.NewValue), 40))
-				}
-				return nil
-			})
-		},
+// explainStored shows why an automation rule applies to a stored finding or not.
+func (s *shared) explainStored(ctx context.Context, rule, subject string) (matched bool, err error) {
+	err = s.withRule(ctx, rule, func(c *client.Client, r api.AutomationRuleDetail) error {
+		f, err := findFinding(ctx, c, subject)
+		if err != nil {
+			return err
+		}
+		answer, err := c.ExplainFinding(ctx, finding.ID{ProductArn: f.ProductArn, Id: f.ID}, api.FilterQuestion{Rule: r.Key})
+		if err != nil {
+			return err
+		}
+		matched = answer.Matched
+		if err := s.print(s.Out, answer, func() grid { return explainGrid(answer) }); err != nil {
+			return err
+		}
+		s.sumExplained(r, answer)
+		return nil
+	})
+	return matched, err
+}
+
+func (s *shared) sumExplained(r api.AutomationRuleDetail, answer api.FilterAnswer) {
+	if !answer.Matched {
+		fmt.Fprintln(s.Err, "the rule does not apply to the finding")
+		return
+	}
+	what := "nothing that is not so already"
+	switch n := len(answer.Updates); {
+	case n == 1:
+		what = "1 field"
+	case n > 1:
+		what = fmt.Sprintf("%d fields", n)
+	}
+	fmt.Fprintf(s.Err, "the rule applies to the finding and would change %s; it is %s\n", what, r.Status)
+	for _, u := range answer.Updates {
+		fmt.Fprintf(s.Err, "  %s: %s -> %s\n", u.UpdatedField, short(printable(u.OldValue), 40), short(printable(u.NewValue), 40))
 	}
 }
 

@@ -40,6 +40,16 @@ func (c *Client) Redrive(ctx context.Context, r api.RedriveRequest) (api.Redrive
 	return out, err
 }
 
+// BusRules lists rules of a bus by name, those whose name begins with prefix.
+func (c *Client) BusRules(ctx context.Context, bus, prefix string, p Paging) (api.Page[api.BusRule], error) {
+	v := p.values()
+	set(v, "bus", bus)
+	set(v, "prefix", prefix)
+	var out api.Page[api.BusRule]
+	err := c.call(ctx, http.MethodGet, "/v1/bus/rules", v, nil, &out)
+	return out, err
+}
+
 // Backtest tells what a draft would have done to archived events.
 func (c *Client) Backtest(ctx context.Context, q api.BacktestQuestion) (route.Backtest, error) {
 	var out route.Backtest
@@ -143,14 +153,5 @@ func (c *Client) Tail(ctx context.Context, on, pattern string, tell func(api.Tai
 func (c *Client) EventBuses(ctx context.Context, p Paging) (api.Page[api.EventBus], error) {
 	var out api.Page[api.EventBus]
 	err := c.call(ctx, http.MethodGet, "/v1/bus/buses", p.values(), nil, &out)
-	return out, err
-}
-
-// BusRules lists the rules of a bus by name.
-func (c *Client) BusRules(ctx context.Context, bus string, p Paging) (api.Page[api.BusRule], error) {
-	v := p.values()
-	set(v, "bus", bus)
-	var out api.Page[api.BusRule]
-	err := c.call(ctx, http.MethodGet, "/v1/bus/rules", v, nil, &out)
 	return out, err
 }

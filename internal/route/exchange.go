@@ -102,6 +102,32 @@ type forced struct {
 	mu    sync.Mutex
 	since time.Time // of the window in which caused events are counted
 	loops int
+	drops Drops
+}
+
+// Drops are events that a rule matched and did not take, since it came into force on this
+// node: they had passed too many rules, or were of a loop.
+type Drops struct {
+	Events int64
+	At     time.Time // of the last
+	Reason string    // of the last
+}
+
+// Drops gives what a rule did not take.
+func (x *Exchange) Drops(on, name string) Drops {
+	l := (*x.buses.Load())[on]
+	if l == nil {
+		return Drops{}
+	}
+	l.mu.RLock()
+	r := l.rules[name]
+	l.mu.RUnlock()
+	if r == nil {
+		return Drops{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drops
 }
 
 // NewExchange makes an exchange in which nothing is in force.
@@ -307,14 +333,26 @@ func (x *Exchange) sort(ctx context.Context, l *lines, e pattern.Text, id string
 
 // refuses says why the rule does not take an event that it matches, "" when it does.
 func (r *forced) refuses(c cause, now time.Time) string {
+	if !c.looped && c.hops == 0 {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	why := r.limits(c, now)
+	if why != "" {
+		r.drops = Drops{Events: r.drops.Events + 1, At: now, Reason: why}
+	}
+	return why
+}
+
+// limits counts an event against the rule's limits; r.mu is held.
+func (r *forced) limits(c cause, now time.Time) string {
 	if c.hops > r.MaxHops {
 		return fmt.Sprintf("it has passed %d rules, and the rule takes events that passed %d", c.hops, r.MaxHops)
 	}
 	if !c.looped {
 		return ""
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if now.Sub(r.since) >= loopWindow {
 		r.since, r.loops = now, 0
 	}

@@ -303,6 +303,12 @@ func TestARuleThatAnswersItselfRests(t *testing.T) {
 	if n := publish(1000); n != 600 {
 		t.Errorf("%d of 1,000 events in a minute were taken", n)
 	}
+	if d := c.Drops("default", "all"); d.Events != 400 || !d.At.Equal(c.clock.Now()) || !strings.Contains(d.Reason, "a loop") {
+		t.Errorf("dropped: %+v", d)
+	}
+	if d := c.Drops("default", "none"); d != (route.Drops{}) || c.Drops("none", "all") != d {
+		t.Errorf("a rule that is not there dropped %+v", d)
+	}
 	c.clock.Advance(time.Minute)
 	if n := publish(10); n != 10 {
 		t.Errorf("%d of 10 events of the next minute were taken", n)
