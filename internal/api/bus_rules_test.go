@@ -23,7 +23,7 @@ func TestBusRulesAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []api.BusRule{
-		{Name: "orders", Bus: "default", Pattern: `{"source":["a"]}`, Targets: []api.BusRuleTarget{{ID: "1", ARN: "arn:aws:parry:us-east-1:111122223333:playbook/S3.8"}}, Transformers: "parry", Dropped: 3, DroppedWhy: "a loop"},
+		{Name: "orders", Bus: "default", Pattern: `{"source":["a"]}`, Targets: []api.BusRuleTarget{{ID: "1", ARN: "arn:aws:parry:us-east-1:111122223333:playbook/S3.8", Input: "{}"}}, Transformers: "parry", Dropped: 3, DroppedWhy: "a loop"},
 		{Name: "settings", Bus: "default", Enabled: true, Configured: true, Schedule: "rate(1 day)", Targets: []api.BusRuleTarget{}, Transformers: "parry", Dropped: 3, DroppedWhy: "a loop"},
 	}
 	if diff := cmp.Diff(want, rules.Items); diff != "" {
