@@ -152,7 +152,9 @@ type Config struct {
 	Rules    Rules
 	// Exceptions are accepted risks.
 	Exceptions Exceptions
-	Insights   Insights
+	// Cases are what people do about incidents.
+	Cases    Cases
+	Insights Insights
 	// Counter counts findings.
 	Counter Counter
 	// Executions are those of Systems Manager's API.
@@ -192,7 +194,7 @@ type Config struct {
 func (c Config) check() error {
 	for name, missing := range map[string]bool{
 		"findings": c.Findings == nil, "ranker": c.Ranker == nil, "remediations": c.Remediations == nil, "journal": c.Journal == nil, "redact": c.Redact == nil, "approvals": c.Approvals == nil,
-		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "remover": c.Remover == nil, "people": c.People == nil, "joiner": c.Joiner == nil, "passwords": c.Passwords == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
+		"approver": c.Approver == nil, "requester": c.Requester == nil, "work": c.Work == nil, "audit": c.Audit == nil, "switch": c.Switch == nil, "keys": c.Keys == nil, "persons": c.Persons == nil, "remover": c.Remover == nil, "people": c.People == nil, "joiner": c.Joiner == nil, "passwords": c.Passwords == nil, "streams": c.Streams == nil, "views": c.Views == nil, "attacher": c.Attacher == nil, "rules": c.Rules == nil, "exceptions": c.Exceptions == nil, "cases": c.Cases == nil, "insights": c.Insights == nil, "counter": c.Counter == nil, "executions": c.Executions == nil, "guards": c.Guards == nil, "controls": c.Controls == nil, "sources": c.Sources == nil,
 		"follower": c.Follower == nil, "directory": c.Directory == nil, "sweeper": c.Sweeper == nil, "channels": c.Channels == nil, "bus": c.Bus.Letters == nil || c.Bus.Shelf == nil || c.Bus.Backtest == nil || c.Bus.Preview == nil || c.Bus.Tail == nil,
 	} {
 		if missing {
@@ -270,6 +272,7 @@ func build(cfg Config) *API {
 	a.registerDocuments()
 	a.registerRules()
 	a.registerExceptions()
+	a.registerCases()
 	a.registerInsights()
 	a.registerActions()
 	a.registerCounts()

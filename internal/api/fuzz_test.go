@@ -19,6 +19,7 @@ import (
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/insight"
 	"github.com/parry-security/parry/internal/org"
+	"github.com/parry-security/parry/internal/respond"
 	"github.com/parry-security/parry/internal/service"
 	"github.com/parry-security/parry/internal/store"
 	"github.com/parry-security/parry/internal/store/storetest"
@@ -165,6 +166,10 @@ func FuzzREST(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	cases, err := respond.New(respond.Config{Store: db, Account: "999988887777", Region: "us-east-1", Partition: "aws", Clock: clock})
+	if err != nil {
+		f.Fatal(err)
+	}
 	managed, err := insight.LoadManaged(catalog.FS, "aws")
 	if err != nil {
 		f.Fatal(err)
@@ -175,7 +180,7 @@ func FuzzREST(f *testing.F) {
 	}
 	h, err := api.New(api.Config{
 		Findings: db, Ranker: tr, Remediations: db, Journal: db, Redact: redact, Approvals: db, Approver: v, Requester: v, Work: v, People: nobody{}, Joiner: nobody{}, Passwords: nobody{}, Streams: noStreams(), Views: db, Audit: v, Switch: db, Keys: db, Persons: db, Remover: db, Attacher: v, Rules: rules,
-		Exceptions: exceptions, Insights: insights, Counter: db, Executions: v, Sources: v, Guards: v.guards, Controls: db, Follower: orgVault{v}, Directory: db, Sweeper: v, Channels: channelVault{v}, Bus: noBus(), Followed: true, Covered: true,
+		Exceptions: exceptions, Cases: cases, Insights: insights, Counter: db, Executions: v, Sources: v, Guards: v.guards, Controls: db, Follower: orgVault{v}, Directory: db, Sweeper: v, Channels: channelVault{v}, Bus: noBus(), Followed: true, Covered: true,
 		Accounts: func() []org.Account { return []org.Account{{ID: dev, Unit: "work/dev"}, {ID: prod}} }, Clock: clock,
 	})
 	if err != nil {

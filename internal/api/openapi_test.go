@@ -65,7 +65,7 @@ func TestOpenAPISaysWhatClientsNeed(t *testing.T) {
 			}
 		}
 	}
-	if n != 111 {
+	if n != 118 {
 		t.Errorf("%d operations", n)
 	}
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} {

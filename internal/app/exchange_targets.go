@@ -112,11 +112,11 @@ func lasting(err error) error {
 // ours opens a target of Parry's own.
 func (o *outlets) ours(r route.BusRule, t target.Target, kind, name string) (route.Outlet, error) {
 	const op = "open target"
-	if (kind == string(route.Playbook) || kind == string(route.Channel)) && (t.Input != "" || t.InputPath != "" || t.InputTransformer != nil) {
+	if (kind == string(route.Playbook) || kind == string(route.Channel) || kind == string(route.Case)) && (t.Input != "" || t.InputPath != "" || t.InputTransformer != nil) {
 		return route.Outlet{}, fault.Errorf(fault.Invalid, op, "a %s takes the event as it is", kind).WithHint("leave Input, InputPath and InputTransformer out")
 	}
 	switch kind {
-	case string(route.Playbook), string(route.Channel):
+	case string(route.Playbook), string(route.Channel), string(route.Case):
 		table := route.Compile([]route.Rule{{
 			ID: r.Bus + "/" + r.Name, Name: r.Name, Pattern: json.RawMessage(r.Pattern), Enabled: true, MaxHops: r.MaxHops,
 			Targets: []route.Target{{Kind: route.Kind(kind), Name: name}},
@@ -141,7 +141,7 @@ func (o *outlets) ours(r route.BusRule, t target.Target, kind, name string) (rou
 			return nil
 		}}, nil
 	}
-	return route.Outlet{}, fault.Errorf(fault.Invalid, op, "Parry has no targets of kind %q", kind).WithHint("kinds are playbook, channel, webhook and log")
+	return route.Outlet{}, fault.Errorf(fault.Invalid, op, "Parry has no targets of kind %q", kind).WithHint("kinds are playbook, channel, case, webhook and log")
 }
 
 // maxLogged bounds what of an event stands in the log.

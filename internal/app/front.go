@@ -85,7 +85,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 		Inviter: inviter, ConsoleURL: s.cfg.Invitations.ConsoleURL(),
 		People: people, Joiner: people, Passwords: people, Streams: s.streams, Views: s.store,
 		Findings: s.store, Ranker: s.stages.triage, Remediations: s.store, Journal: s.store, Redact: s.gate.Redacted, Approvals: s.store, Approver: s.stages.approve, Requester: s.stages.desk, Work: work{s.stages.triage, s.stages.approve, s.stages.execute, s.content},
-		Audit: auditLog{s.store, s.stages.audit}, Switch: s.store, Keys: s.store, Persons: s.store, Remover: s.store, Attacher: manager, Rules: s.stages.rules, Exceptions: s.stages.exceptions, Insights: s.stages.insight, Counter: s.store, Executions: executions{s.store}, Sources: s.newSources(), Guards: s.guardReport, Controls: s.store, Detective: s.cfg.Sources.Detective, Accounts: s.live.Accounts,
+		Audit: auditLog{s.store, s.stages.audit}, Switch: s.store, Keys: s.store, Persons: s.store, Remover: s.store, Attacher: manager, Rules: s.stages.rules, Exceptions: s.stages.exceptions, Cases: s.stages.respond, Insights: s.stages.insight, Counter: s.store, Executions: executions{s.store}, Sources: s.newSources(), Guards: s.guardReport, Controls: s.store, Detective: s.cfg.Sources.Detective, Accounts: s.live.Accounts,
 		Follower: s.stages.follower, Directory: s.store, Followed: s.cfg.Organization.Sync.Enabled, Covered: s.stages.follower.Covers(),
 		Bus: s.busAPI(), Channels: s.stages.notify, Sweeper: sweeper, Regions: CoveredRegions(s.cfg), Ready: s.store.Ping, Version: s.version, Clock: s.clock, Logger: s.log,
 	})

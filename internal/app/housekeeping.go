@@ -193,7 +193,7 @@ func (h *housekeeping) prune(ctx context.Context) error {
 	}
 	_, err := h.s.store.Prune(ctx, store.Cutoffs{
 		Delivered: now.Add(-keepDelivered), Dead: now.Add(-keepDead), Nodes: now.Add(-keepDelivered), Timers: now.Add(-keepDead), Executions: now.Add(-keepExecutions), Blobs: now.Add(-keepBlobs),
-		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions), Exceptions: now.Add(-keepExecutions), Organization: now.Add(-keepExecutions), Notifications: now.Add(-keepDelivered), Threads: now.Add(-keepThreads),
+		Calls: now.Add(-keepExecutions), MaxCalls: maxCalls, Rejected: now.Add(-keepDead), MaxRejected: maxRejected, RuleRuns: now.Add(-keepExecutions), Exceptions: now.Add(-keepExecutions), Cases: now.Add(-keepExecutions), Organization: now.Add(-keepExecutions), Notifications: now.Add(-keepDelivered), Threads: now.Add(-keepThreads),
 		Active: kept(h.s.cfg.Retention.ActiveDays), Archived: kept(h.s.cfg.Retention.ArchivedDays), Days: kept(h.s.cfg.Retention.TrendDays),
 	})
 	return err

@@ -26,6 +26,7 @@ import (
 	"github.com/parry-security/parry/internal/notify/writeback"
 	"github.com/parry-security/parry/internal/plan"
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/internal/respond"
 	"github.com/parry-security/parry/internal/route"
 	"github.com/parry-security/parry/internal/rule"
 	"github.com/parry-security/parry/internal/service"
@@ -56,6 +57,7 @@ type stages struct {
 	execute   *execute.Stage
 	verify    *verify.Stage
 	notify    *notify.Stage
+	respond   *respond.Desk
 	audit     *audit.Appender
 	grants    []awsapi.Grant
 	// collectors are the sources that read by themselves.
@@ -81,7 +83,7 @@ func (d deskRuns) Resolve(ctx context.Context, name, version string) (remediatio
 
 func (s *Server) newStages() (*stages, error) {
 	t := &stages{grants: s.ownTraffic()}
-	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildExchange, s.buildRemediation, s.buildNotify, s.buildAudit, s.buildSources, s.buildOrganization} {
+	for _, build := range []func(*stages) error{s.buildWriteBack, s.buildIntake, s.buildRoute, s.buildExchange, s.buildRemediation, s.buildNotify, s.buildRespond, s.buildAudit, s.buildSources, s.buildOrganization} {
 		if err := build(t); err != nil {
 			return nil, err
 		}
@@ -175,6 +177,9 @@ func (s *Server) configuredRules() []route.Rule {
 		for _, name := range r.Channels {
 			next.Targets = append(next.Targets, route.Target{Kind: route.Channel, Name: name})
 		}
+		for _, name := range r.Cases {
+			next.Targets = append(next.Targets, route.Target{Kind: route.Case, Name: name})
+		}
 		rules = append(rules, next)
 	}
 	return rules
@@ -183,22 +188,23 @@ func (s *Server) configuredRules() []route.Rule {
 func (s *Server) buildRoute(t *stages) error {
 	table := route.Compile(s.configuredRules(), s.routeTargets())
 	var err error
-	t.route, err = route.New(route.Config{Store: s.store, Table: table, Logger: s.log, Answers: func(control string) (string, bool) {
+	t.route, err = route.New(route.Config{Store: s.store, Table: table, Cases: s.cfg.CaseTemplates(), Logger: s.log, Answers: func(control string) (string, bool) {
 		pb, ok := s.content.PlaybookFor(control)
 		return pb.ID, ok
 	}})
 	return err
 }
 
-// routeTargets says which playbooks and channels there are.
+// routeTargets says which playbooks, channels and case templates there are.
 func (s *Server) routeTargets() route.Known {
-	channels := map[string]bool{}
+	channels, templates := map[string]bool{}, s.cfg.CaseTemplates()
 	for _, c := range s.cfg.Channels {
 		channels[c.Name] = true
 	}
 	return route.Known{
 		Playbook: func(name string) bool { _, ok := s.content.Playbook(name); return ok },
 		Channel:  func(name string) bool { return channels[name] },
+		Case:     func(name string) bool { _, ok := templates[name]; return ok },
 	}
 }
 
@@ -264,6 +270,15 @@ func (s *Server) exceptionOf(ctx context.Context, id finding.ID) (string, error)
 	return found[0].Exception, nil
 }
 
+func (s *Server) buildRespond(t *stages) error {
+	org := s.cfg.Organization
+	var err error
+	t.respond, err = respond.New(respond.Config{
+		Store: s.store, Templates: s.cfg.CaseTemplates(), Account: org.HubAccount, Region: org.HomeRegion, Partition: org.Partition, IDs: s.ids, Clock: s.clock, Logger: s.log,
+	})
+	return err
+}
+
 func (s *Server) buildAudit(t *stages) error {
 	var err error
 	t.audit, err = audit.New(audit.Config{Chain: s.store, Lease: s.store, Node: s.node, Clock: s.clock, Logger: s.log})
@@ -302,6 +317,7 @@ func (s *Server) newDispatchers() ([]service.Service, error) {
 			store.TopicExecute:     func(ctx context.Context, d bus.Delivery) error { return t.execute.Handle(ctx, d.Payload) },
 			store.TopicVerify:      func(ctx context.Context, d bus.Delivery) error { return t.verify.Handle(ctx, d.Payload, d.Attempts) },
 			store.TopicAnnotate:    func(ctx context.Context, d bus.Delivery) error { return t.triage.HandleAnnotate(ctx, d.Payload) },
+			store.TopicCase:        func(ctx context.Context, d bus.Delivery) error { return t.respond.Handle(ctx, d.Payload) },
 			store.TopicNotify:      func(ctx context.Context, d bus.Delivery) error { return t.notify.Handle(ctx, d.Payload) },
 			store.TopicNotifyGroup: func(ctx context.Context, d bus.Delivery) error { return t.notify.HandleGroup(ctx, d.Payload) },
 		},

@@ -21,7 +21,7 @@ func kinds() map[string]string {
 		"noun":    "finding control apimodel filter rule exception pattern schedule target buspolicy runbook playbook remediation org casefile",
 		"machine": "awsapi automation script durable store bus",
 		"base":    "service fault telemetry",
-		"stage":   "ingest normalize triage insight route plan approve execute verify notify audit sweep investigate prevent",
+		"stage":   "ingest normalize triage insight route plan approve execute verify notify audit sweep respond investigate prevent",
 		"edge":    "awsfront api client console auth cli config demo rehearse",
 		"app":     "app",
 		"test":    "archtest",

@@ -27,11 +27,11 @@ func TestRoleTable(t *testing.T) {
 	t.Parallel()
 	read := []auth.Action{
 		auth.FindingRead, auth.RemediationRead, auth.PlanRead, auth.ApprovalRead, auth.SwitchRead, auth.HubRead, auth.AuditRead,
-		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead, auth.ExceptionRead, auth.OrganizationRead, auth.EventRuleRead, auth.ChannelRead,
+		auth.DocumentRead, auth.ExecutionRead, auth.RuleRead, auth.SourceRead, auth.ExceptionRead, auth.CaseRead, auth.OrganizationRead, auth.EventRuleRead, auth.ChannelRead,
 	}
 	want := map[auth.Role][]auth.Action{
 		auth.RoleAdmin:    auth.Actions(),
-		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.FindingAct, auth.InsightWrite, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite, auth.ExceptionRequest, auth.ExceptionEnd, auth.OrganizationSync, auth.EventPut}, read...),
+		auth.RoleOperator: append([]auth.Action{auth.FindingImport, auth.FindingUpdate, auth.FindingAct, auth.InsightWrite, auth.RemediationRequest, auth.RemediationUndo, auth.SwitchOn, auth.ExecutionStart, auth.ExecutionControl, auth.SourceWrite, auth.ExceptionRequest, auth.ExceptionEnd, auth.CaseWrite, auth.OrganizationSync, auth.EventPut}, read...),
 		auth.RoleApprover: append([]auth.Action{auth.ApprovalDecide, auth.SwitchOn, auth.ExceptionDecide, auth.ExceptionEnd}, read...),
 		auth.RoleReader:   read,
 		auth.RoleSource:   {auth.FindingRead, auth.FindingImport, auth.FindingUpdate, auth.HubRead, auth.EventPut},

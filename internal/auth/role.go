@@ -14,7 +14,7 @@ const (
 	// RoleAdmin may do everything.
 	RoleAdmin Role = "admin"
 	// RoleOperator runs the daily work: reads, imports, updates findings, asks
-	// for remediations, undos and exceptions. It cannot approve.
+	// for remediations, undos and exceptions, works on cases. It cannot approve.
 	RoleOperator Role = "operator"
 	// RoleApprover reads and decides on approvals and exceptions.
 	RoleApprover Role = "approver"
@@ -80,6 +80,9 @@ const (
 	ExceptionRequest Action = "exception.request"
 	ExceptionDecide  Action = "exception.decide"
 	ExceptionEnd     Action = "exception.end"
+	// So must whoever reads or changes a case, with all accounts of the case.
+	CaseRead  Action = "case.read"
+	CaseWrite Action = "case.write" // open, note, move, close
 
 	AuditRead Action = "audit.read" // installation
 	SwitchOn  Action = "switch.on"  // installation
@@ -128,7 +131,7 @@ func Actions() []Action {
 		FindingRead, FindingImport, FindingUpdate, FindingAct, InsightWrite, ActionWrite, RemediationRead, RemediationRequest, RemediationUndo, PlanRead,
 		ApprovalRead, ApprovalDecide, SwitchRead, HubRead, AuditRead, SwitchOn, SwitchOff, KeyRead, KeyWrite, HubEnable,
 		DocumentRead, DocumentWrite, ExecutionRead, ExecutionStart, ExecutionControl, RuleRead, RuleWrite, SourceRead, SourceWrite,
-		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd,
+		ExceptionRead, ExceptionRequest, ExceptionDecide, ExceptionEnd, CaseRead, CaseWrite,
 		OrganizationRead, OrganizationSync, OrganizationAccept, EventPut, EventRuleRead, EventRuleWrite, ChannelRead, ChannelTest, PersonRead, PersonWrite,
 	}
 }
@@ -139,7 +142,7 @@ func (r Role) May(action Action) bool {
 	case RoleAdmin:
 		return slices.Contains(Actions(), action)
 	case RoleOperator:
-		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, FindingAct, InsightWrite, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, OrganizationSync, EventPut}, action)
+		return reads(action) || slices.Contains([]Action{FindingImport, FindingUpdate, FindingAct, InsightWrite, RemediationRequest, RemediationUndo, SwitchOn, ExecutionStart, ExecutionControl, SourceWrite, ExceptionRequest, ExceptionEnd, CaseWrite, OrganizationSync, EventPut}, action)
 	case RoleApprover:
 		return reads(action) || slices.Contains([]Action{ApprovalDecide, ExceptionDecide, ExceptionEnd, SwitchOn}, action)
 	case RoleReader:
@@ -152,7 +155,7 @@ func (r Role) May(action Action) bool {
 
 // reads are the actions that every person's role has. Keys are not among them.
 func reads(action Action) bool {
-	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, OrganizationRead, EventRuleRead, ChannelRead}, action)
+	return slices.Contains([]Action{FindingRead, RemediationRead, PlanRead, ApprovalRead, SwitchRead, HubRead, AuditRead, DocumentRead, ExecutionRead, RuleRead, SourceRead, ExceptionRead, CaseRead, OrganizationRead, EventRuleRead, ChannelRead}, action)
 }
 
 // Installation reports whether a concerns the whole installation, so that only a

@@ -80,7 +80,7 @@ func (s *shared) root() *cobra.Command {
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Findings and their remediation:", []*cobra.Command{s.findingCommand(), s.controlCommand(), s.sweepCommand(), s.scoreCommand(), s.resourceCommand(), s.ruleCommand(), s.insightCommand(), s.actionCommand(), s.exceptionCommand(), s.planCommand(), s.approvalCommand(), s.remediationCommand(), s.auditCommand()}},
+		{"Findings and their remediation:", []*cobra.Command{s.findingCommand(), s.controlCommand(), s.sweepCommand(), s.scoreCommand(), s.resourceCommand(), s.ruleCommand(), s.insightCommand(), s.actionCommand(), s.exceptionCommand(), s.caseCommand(), s.planCommand(), s.approvalCommand(), s.remediationCommand(), s.auditCommand()}},
 		{"The installation:", []*cobra.Command{s.tryCommand(), s.initCommand(), s.serveCommand(), s.keyCommand(), s.peopleCommand(), s.userCommand(), s.dbCommand(), s.orgCommand(), s.sourceCommand(), s.notifyCommand(), s.busCommand(), s.dlqCommand(), s.archiveCommand(), s.replayCommand(), s.stopCommand(), s.guardCommand(), s.doctorCommand(), s.demoCommand()}},
 		{"Content and single calls:", []*cobra.Command{s.playbookCommand(), s.runbookCommand(), s.patternCommand(), s.awsCommand()}},
 	} {

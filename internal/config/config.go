@@ -62,6 +62,8 @@ type Config struct {
 	Priority triage.Priority `yaml:"priority"`
 	// BusRules are event patterns with targets.
 	BusRules []BusRule `yaml:"bus_rules"`
+	// Cases are the templates by which rules open cases.
+	Cases []CaseTemplate `yaml:"cases"`
 	// EventTargets are ARNs in AWS that rules of the bus may send events to.
 	EventTargets []string `yaml:"event_targets"`
 	// EventTransformers says how input transformers of rules fill in: parry, or as AWS does.
@@ -188,13 +190,14 @@ func datesAsText(node *yaml.Node) {
 	}
 }
 
-// BusRule routes events to playbooks and channels.
+// BusRule routes events to playbooks, channels and cases.
 type BusRule struct {
 	Name    string   `yaml:"name"`
 	Pattern Document `yaml:"pattern"`
-	// Playbooks and Channels are the targets.
+	// Playbooks, Channels and Cases (by their templates) are the targets.
 	Playbooks []string `yaml:"playbooks"`
 	Channels  []string `yaml:"channels"`
+	Cases     []string `yaml:"cases"`
 	Disabled  bool     `yaml:"disabled"`
 }
 
@@ -396,7 +399,7 @@ func (c *Config) environment(get func(string) string) {
 // Validate checks what can be checked without the network. Rules that do not
 // parse are not an error here: they are disabled loudly when they are compiled.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateEventTargets, c.validateEventLimits, c.validateInvitations, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
+	for _, check := range []func() error{c.validateServer, c.validateOrganization, c.validatePolicies, c.validateDocuments, c.validateChannels, c.validateCases, c.validateEventTargets, c.validateEventLimits, c.validateInvitations, c.validateGuards, c.validateAWS, c.validateScripts, c.validateWebhooks, c.validatePriority, c.validateSources, c.Retention.validate, c.Exceptions.validate} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -53,6 +53,11 @@ func excepted(kind, state, more string) bus.Event {
 		"expires_at":"2026-12-31T00:00:00Z","requested_by":"olga"},"covered":12` + more + `}`)}
 }
 
+func incident(kind, status, more string) bus.Event {
+	return bus.Event{ID: "e", DetailType: kind, Source: "aws.security-ir", Account: "999988887777", Time: at, Detail: json.RawMessage(`{"caseId":"4711081500","title":"Key on a public page",
+		"caseStatus":"` + status + `","severity":"HIGH","engagementType":"Security Incident","impactedAccounts":["111122223333"],"by":"rule/r","text":"Key on a public page"` + more + `}`)}
+}
+
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	imported := bus.Event{ID: "e", DetailType: bus.FindingsImported, Source: bus.SourceSecurityHub, Time: at, Detail: json.RawMessage(`{"findings":[
@@ -71,6 +76,8 @@ func TestMessages(t *testing.T) {
 		"exception_requested": excepted("Parry Exception Requested", "pending", ""),
 		"exception_expiring":  excepted("Parry Exception Expiring", "active", `,"daysLeft":14`),
 		"exception_withdrawn": excepted("Parry Exception Ended", "withdrawn", ""),
+		"case_opened":         incident("Case Created", "Submitted", ""),
+		"case_closed":         incident("Case Closed", "Closed", `,"closureCode":"False Positive"`),
 		"finding":             imported,
 		"other":               {ID: "x", DetailType: "GuardDuty Finding", Source: "aws.guardduty", Account: "1", Time: at, Detail: json.RawMessage(`{"a": [1, 2]}`)},
 	} {
@@ -136,6 +143,13 @@ func TestUntrustedTextIsOnlyText(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m, _, err = notify.Render(bus.Event{ID: "e", DetailType: "Parry Exception Requested", Source: bus.SourceParry, Detail: said}, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	check(t, m)
+	if said, err = json.Marshal(map[string]any{"caseId": evil, "title": evil, "caseStatus": evil, "severity": evil, "engagementType": evil, "impactedAccounts": []string{evil}, "closureCode": evil, "by": evil, "text": evil}); err != nil {
+		t.Fatal(err)
+	}
+	if m, _, err = notify.Render(bus.Event{ID: "e", DetailType: "Case Created", Source: "aws.security-ir", Detail: said}, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	check(t, m)

@@ -38,7 +38,10 @@ func Render(e bus.Event, severity, title string) (Message, bool, error) {
 			return Message{}, false, err
 		}
 	default:
-		if m, ok, err = renderException(e); err != nil {
+		if m, ok, err = renderException(e); err == nil && !ok {
+			m, ok, err = renderCase(e)
+		}
+		if err != nil {
 			return Message{}, false, err
 		}
 		if !ok {

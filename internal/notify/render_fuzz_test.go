@@ -17,6 +17,7 @@ func FuzzRender(f *testing.F) {
 		{bus.SourceSecurityHub, bus.FindingsImported, `{"findings":[{"Id":"a","Title":"x\r\nBcc: y","Severity":{"Label":"HIGH"}}]}`},
 		{bus.SourceParry, bus.RemediationChanged, `{"remediation":{"id":"r","state":"verified","kind":"fix"},"from":"running","to":"verified"}`},
 		{bus.SourceParry, "Parry Exception Ending", `{"exception":{"id":"e","title":"<script>"}}`},
+		{"aws.security-ir", "Case Created", `{"caseId":"1;x","title":"<b>"}`},
 		{"other", "Other", `7`},
 	} {
 		f.Add(e.source, e.kind, []byte(e.detail), "HIGH", "title\n")

@@ -70,6 +70,12 @@ const (
 	CoverageLost     = "Parry Coverage Lost"
 	CoverageRestored = "Parry Coverage Restored"
 
+	// What happens to Parry's cases, in AWS Security Incident Response's words.
+	SourceSecurityIR = "aws.security-ir"
+	CaseCreated      = "Case Created"
+	CaseUpdated      = "Case Updated"
+	CaseClosed       = "Case Closed"
+
 	SourceSSM        = "aws.ssm"
 	ExecutionChanged = "EC2 Automation Execution Status-change Notification"
 	StepChanged      = "EC2 Automation Step Status-change Notification"

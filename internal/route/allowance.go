@@ -96,7 +96,7 @@ func (a Allowance) listed(arn string) error {
 func (a Allowance) ours(t target.Target, kind Kind, name string) error {
 	shaped := t.Input != "" || t.InputPath != "" || t.InputTransformer != nil
 	switch kind {
-	case Playbook, Channel:
+	case Playbook, Channel, Case:
 		if shaped {
 			return wrong("a %s takes the event as it is", kind).WithHint("leave Input, InputPath and InputTransformer out")
 		}
@@ -115,5 +115,5 @@ func (a Allowance) ours(t target.Target, kind Kind, name string) error {
 		}
 		return nil
 	}
-	return wrong("Parry has no targets of the kind %q", kind).WithHint("its kinds are playbook, channel, webhook and log")
+	return wrong("Parry has no targets of the kind %q", kind).WithHint("its kinds are playbook, channel, case, webhook and log")
 }

@@ -25,6 +25,7 @@ type Kind string
 const (
 	Playbook Kind = "playbook"
 	Channel  Kind = "channel"
+	Case     Kind = "case" // by the template of the name
 )
 
 // Answering as the name of a playbook target stands for the playbook that answers the
@@ -71,6 +72,7 @@ func (r Refusal) LogValue() slog.Value {
 type Known struct {
 	Playbook func(name string) bool
 	Channel  func(name string) bool
+	Case     func(name string) bool
 }
 
 func (k Known) has(t Target) bool {
@@ -79,6 +81,8 @@ func (k Known) has(t Target) bool {
 		return t.Name == Answering || k.Playbook == nil || k.Playbook(t.Name)
 	case Channel:
 		return k.Channel == nil || k.Channel(t.Name)
+	case Case:
+		return k.Case == nil || k.Case(t.Name)
 	}
 	return false
 }
@@ -139,17 +143,17 @@ func check(r Rule, known Known) (*pattern.Pattern, error) {
 	case r.ID == "":
 		return nil, fault.Errorf(fault.Invalid, op, "it has no id").WithHint("give every rule a name")
 	case len(r.Targets) == 0:
-		return nil, fault.Errorf(fault.Invalid, op, "it has no targets").WithHint("name a playbook or a channel")
+		return nil, fault.Errorf(fault.Invalid, op, "it has no targets").WithHint("name a playbook, a channel or a case")
 	case len(r.Targets) > MaxTargets:
 		return nil, fault.Errorf(fault.Invalid, op, "%d targets are more than the limit of %d", len(r.Targets), MaxTargets).WithHint("split the rule")
 	}
 	for i, target := range r.Targets {
-		if target.Kind != Playbook && target.Kind != Channel {
-			return nil, fault.Errorf(fault.Invalid, op, "targets[%d].kind %q is not playbook or channel", i, target.Kind)
+		if target.Kind != Playbook && target.Kind != Channel && target.Kind != Case {
+			return nil, fault.Errorf(fault.Invalid, op, "targets[%d].kind %q is not playbook, channel or case", i, target.Kind)
 		}
 		if target.Name == "" || !known.has(target) {
 			return nil, fault.Errorf(fault.NotFound, op, "targets[%d]: there is no %s %q", i, target.Kind, target.Name).
-				WithHint("run: parry playbook list, or look at channels in parry.yaml")
+				WithHint("run: parry playbook list, or look at channels and cases in parry.yaml")
 		}
 	}
 	return pattern.Parse(r.Pattern)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parry-security/parry/internal/bus"
+	"github.com/parry-security/parry/internal/casefile"
 	"github.com/parry-security/parry/internal/fault"
 	"github.com/parry-security/parry/internal/finding"
 	"github.com/parry-security/parry/internal/pattern"
@@ -47,7 +48,9 @@ type Config struct {
 	Quiet time.Duration // default: DefaultQuiet
 	// Answers names the playbook for a control. Default: there is none for any.
 	Answers func(control string) (playbook string, ok bool)
-	Logger  *slog.Logger // default: discard
+	// Cases are the templates by which events open cases, by name. Default: none.
+	Cases  map[string]casefile.Template
+	Logger *slog.Logger // default: discard
 }
 
 // Stage routes.
@@ -219,6 +222,8 @@ func (h *handling) rule(r Rule) error {
 		switch target.Kind {
 		case Channel:
 			err = h.notify(r, target.Name)
+		case Case:
+			err = h.report(r, target.Name, log)
 		case Playbook:
 			if why := h.ownEcho(); why != "" {
 				log.InfoContext(h.ctx, "no remediation", "playbook", target.Name, "reason", why)

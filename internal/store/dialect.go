@@ -111,6 +111,9 @@ type Queries struct {
 
 	CallAppend, CallUpdate, CallPage, CallPrune, CallTrim string
 
+	CaseInsert, CaseUpdate, CaseOpenTotal, CaseRead, CasePage, CaseAccountPut, CaseGroupRead, CaseGroupPut, CaseGroupFree string
+	CaseEntryAppend, CaseOfEvent, CaseEntryPage, CaseExpired, CaseEntryDrop, CaseAccountDrop, CaseDrop                    string
+
 	BusRevision, BusRevisionNext, BusTotal, BusTotalAdd, BusTotalTake, BusTotalDrop string
 	BusInsert, BusUpdate, BusDelete, BusRead, BusHead, BusPage, BusAll, BusHeads    string
 }

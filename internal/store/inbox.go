@@ -164,6 +164,11 @@ func scanInt(r scanner) (n int64, err error) {
 	return n, err
 }
 
+func scanText(r scanner) (v string, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
 // takeInbox removes rows that became findings. One that is gone means that
 // another node worked on the same part of the inbox.
 func (t *tx) takeInbox(ctx context.Context, seqs []int64) error {

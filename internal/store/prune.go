@@ -24,6 +24,7 @@ type Cutoffs struct {
 	Calls      time.Time // calls, by when they were made
 	RuleRuns   time.Time // runs of automation rules that ended
 	Exceptions time.Time // exceptions that ended and hold nothing any more
+	Cases      time.Time // cases that were closed, by when they were
 	Days       time.Time // counters of what changed on a day
 	// Notifications are what was sent, Threads what channels call theirs.
 	Notifications, Threads time.Time
@@ -37,7 +38,7 @@ type Cutoffs struct {
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Rejected, Organization, Days, Sessions, Tries, Notifications, DeadLetters int64
+	Delivered, Dead, Signatures, Budgets, ThrottleCuts, Nodes, Timers, Steps, Executions, Findings, Calls, Blobs, RuleRuns, Exceptions, Cases, Rejected, Organization, Days, Sessions, Tries, Notifications, DeadLetters int64
 }
 
 // PruneDelivered removes messages of both files that were delivered before, and
@@ -129,6 +130,9 @@ func (s *Store) Prune(ctx context.Context, c Cutoffs) (Pruned, error) {
 		if p.Exceptions, err = s.pruneRows(ctx, Findings, s.q.ExceptionPrune, micros(c.Exceptions), int64(pruneChunk)); err != nil {
 			return p, err
 		}
+	}
+	if p.Cases, err = s.pruneCases(ctx, c.Cases); err != nil {
+		return p, err
 	}
 	if p.Notifications, err = s.pruneNotifications(ctx, c); err != nil {
 		return p, err

@@ -42,6 +42,7 @@ const (
 	TopicVerify   = "verify"   // -> verify: remediation id
 	TopicAnnotate = "annotate" // -> triage: finding.Annotation, written back on the finding
 	TopicNotify   = "notify"   // -> notify: notification
+	TopicCase     = "case"     // -> respond: casefile.Report
 	// TopicNotifyGroup is -> notify: GroupDue, a message of a group.
 	TopicNotifyGroup = "notify_group"
 )

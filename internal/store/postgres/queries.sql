@@ -1150,3 +1150,52 @@ UPDATE bus_event SET owner = '' WHERE open = 1;
 
 -- name: BusDeliveryHalt
 UPDATE bus_delivery SET state = 2, claimed_by = '', claimed_until = 0, claims = claims + 1, code = $1, reason = $2, died_at = $3 WHERE state = 0;
+
+-- name: CaseInsert
+INSERT INTO case_file (id, status, created_at, closed_at, rev, sealed) VALUES ($1, $2, $3, 0, 1, $4) ON CONFLICT DO NOTHING;
+
+-- name: CaseUpdate
+UPDATE case_file SET status = $3, closed_at = $4, rev = rev + 1, sealed = $5 WHERE id = $1 AND rev = $2;
+
+-- name: CaseOpenTotal
+SELECT COUNT(*) FROM (SELECT 1 FROM case_file WHERE closed_at = 0 LIMIT $1) o;
+
+-- name: CaseRead
+SELECT id, rev, sealed FROM case_file WHERE id = $1;
+
+-- name: CasePage
+SELECT id, rev, sealed FROM case_file f;
+
+-- name: CaseAccountPut
+INSERT INTO case_account (case_id, account) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: CaseGroupRead
+SELECT case_id, last_at FROM case_group WHERE name = $1;
+
+-- name: CaseGroupPut
+INSERT INTO case_group (name, case_id, last_at) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET case_id = excluded.case_id, last_at = excluded.last_at WHERE case_group.case_id = $4;
+
+-- name: CaseGroupFree
+DELETE FROM case_group WHERE case_id = $1;
+
+-- name: CaseEntryAppend
+INSERT INTO case_entry (case_id, seq, event, sealed) VALUES ($1, $2, $3, $4) ON CONFLICT (event) WHERE event <> '' DO NOTHING;
+
+-- name: CaseOfEvent
+SELECT case_id FROM case_entry WHERE event = $1 AND event <> '';
+
+-- name: CaseEntryPage
+SELECT case_id, seq, sealed FROM case_entry f;
+
+-- name: CaseExpired
+SELECT id FROM case_file WHERE closed_at > 0 AND closed_at < $1 ORDER BY closed_at, id LIMIT $2;
+
+-- name: CaseEntryDrop
+DELETE FROM case_entry WHERE case_id IN (SELECT v FROM jsonb_array_elements_text($1::jsonb) v);
+
+-- name: CaseAccountDrop
+DELETE FROM case_account WHERE case_id IN (SELECT v FROM jsonb_array_elements_text($1::jsonb) v);
+
+-- name: CaseDrop
+DELETE FROM case_file WHERE id IN (SELECT v FROM jsonb_array_elements_text($1::jsonb) v);

@@ -30,7 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	var all []conformance
 	for _, group := range [][]conformance{
 		inboxTests(), findingTests(), controlTests(), queryTests(), filterTests(), rankTests(), keyTests(), peopleTests(), hintTests(), viewTests(), notificationTests(), remediationTests(), approvalTests(), canaryTests(), changeTests(), budgetTests(), callTests(),
-		executionTests(), documentTests(), outboxTests(), auditTests(), leaseTests(), throttleTests(), machineTests(), pruneTests(), effectTests(), ruleTests(), ruleRunTests(), exceptionTests(), sourceTests(), groupTests(), dayTests(), hubTests(), organizationTests(), busEventTests(), busObjectTests(),
+		executionTests(), documentTests(), outboxTests(), auditTests(), leaseTests(), throttleTests(), machineTests(), pruneTests(), effectTests(), ruleTests(), ruleRunTests(), exceptionTests(), caseTests(), sourceTests(), groupTests(), dayTests(), hubTests(), organizationTests(), busEventTests(), busObjectTests(),
 	} {
 		all = append(all, group...)
 	}

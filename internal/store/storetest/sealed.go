@@ -43,7 +43,11 @@ func Sealed(t *testing.T, s *store.Store, raw func() string) {
 	kept := busObject(store.BusKindConnection, "", "sealed-connection", 1)
 	kept.Doc = []byte(`{"secret":"` + marker + `"}`)
 	ok(t, s.CreateBusObject(ctx, kept, 5, store.Effects{}))
+	incident := caseOf(1)
+	incident.Title, incident.Description = marker, marker
+	ok(t, s.CreateCase(ctx, incident, entry(marker), caseMost, store.Effects{}))
 
+	same(t, marker, must(s.Case(ctx, incident.ID))(t).Title)
 	same(t, string(kept.Doc), string(must(s.BusObject(ctx, kept.BusKey))(t).Doc))
 	same(t, marker, must(s.Key(ctx, "PKSEALED"))(t).Secret.Reveal())
 	same(t, marker, must(s.Plan(ctx, r.PlanHash))(t).Runbook.Content)
