@@ -66,7 +66,7 @@ func TestFindingsAreReportedOneByOne(t *testing.T) {
 
 func TestWhichEventsOpenCases(t *testing.T) {
 	t.Parallel()
-	any := json.RawMessage(`{"source":[{"prefix":""}]}`)
+	every := json.RawMessage(`{"source":[{"prefix":""}]}`)
 	for name, c := range map[string]struct {
 		template string
 		change   func(e *bus.Event)
@@ -83,7 +83,7 @@ func TestWhichEventsOpenCases(t *testing.T) {
 	} {
 		s := &fakeStore{}
 		r := opens(c.template)
-		r.Pattern = any
+		r.Pattern = every
 		if err := caseStage(t, s, r).Handle(t.Context(), event(t, c.change, report{})); err != nil {
 			t.Fatal(err)
 		}
