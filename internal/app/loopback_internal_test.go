@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,22 @@ func code(err error) string {
 		return e.Code
 	}
 	return ""
+}
+
+// TestLocalsAreOperations: a name that the gate does not resolve a call to would let the
+// call go to AWS.
+func TestLocalsAreOperations(t *testing.T) {
+	t.Parallel()
+	models, err := apimodel.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range (&loopback{}).locals() {
+		svc, operation, _ := strings.Cut(name, ":")
+		if s, op, err := models.Find(svc, operation); err != nil || s.Name+":"+op.Name != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestLoopbackAnswersWhatParryHas(t *testing.T) {

@@ -95,7 +95,7 @@ type Config struct {
 	// Budgets bound how many changes leave.
 	Budgets Budgets
 	// Local answers, in place of AWS, the operations of which Parry has its own:
-	// "ssm:StartAutomationExecution". Nil: AWS answers everything.
+	// "ssm:StartAutomationExecution", as the model spells it. Nil: AWS answers everything.
 	Local map[string]Local
 	// ReadOnly is the gate's read-only mode: whatever a session may do, nothing but
 	// reads leaves, and EC2 is not asked for a verdict on changes either.
@@ -141,8 +141,6 @@ type Gate struct {
 	log   *slog.Logger
 	creds *credentialCache
 	guard guardSet
-
-	local map[string]Local // by resolved "service:Operation"
 
 	redact *apimodel.Redactor
 	// derive gives the permissions of calls; nil where sessions are not narrowed.
@@ -210,7 +208,7 @@ func New(cfg Config) (*Gate, error) {
 		return nil, fault.E(fault.Invalid, op, err)
 	}
 	g := &Gate{cfg: cfg, log: cfg.Logger.With("component", "gate"), guard: guards, redact: redact}
-	if err := g.compileLocals(cfg.Local); err != nil {
+	if err := checkLocals(cfg.Local); err != nil {
 		return nil, err
 	}
 	g.creds = newCredentialCache(g)

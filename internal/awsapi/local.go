@@ -38,19 +38,16 @@ type LocalCall struct {
 	Change      string // id of the recorded change; "" for reads
 }
 
-// compileLocals keeps Config.Local by resolved names.
-func (g *Gate) compileLocals(given map[string]Local) error {
-	g.local = map[string]Local{}
+// checkLocals checks Config.Local. Whether a service has an operation is not looked up, since
+// its model would be in memory from then on: a test of whoever gives them does.
+func checkLocals(given map[string]Local) error {
 	for name, l := range given {
-		service, operation, _ := strings.Cut(name, ":")
-		svc, op, err := g.cfg.Models.Find(service, operation)
-		if err != nil {
-			return fault.Errorf(fault.Invalid, "open gate", "what Parry answers itself: %q: %w", name, err)
+		if service, operation, _ := strings.Cut(name, ":"); service == "" || operation == "" {
+			return fault.Errorf(fault.Invalid, "open gate", "what Parry answers itself: %q is no service:Operation", name)
 		}
 		if l == nil {
 			return fault.Errorf(fault.Invalid, "open gate", "nothing answers %q", name)
 		}
-		g.local[svc.Name+":"+op.Name] = l
 	}
 	return nil
 }
@@ -58,7 +55,7 @@ func (g *Gate) compileLocals(given map[string]Local) error {
 // localFor gives who answers r; nil means AWS. Where that cannot be told nobody
 // is asked.
 func (g *Gate) localFor(ctx context.Context, id Identity, r request) (Local, LocalCall, error) {
-	l := g.local[r.Service+":"+r.Operation]
+	l := g.cfg.Local[r.Service+":"+r.Operation]
 	// Own traffic is between Parry and AWS by what it is.
 	if l == nil || id.AtAWS || r.by != nil && r.by.mode == ModeOwn {
 		return nil, LocalCall{}, nil

@@ -44,7 +44,7 @@ func localWorld(t *testing.T) (*world, *engine) {
 	t.Helper()
 	e := &engine{started: map[string]string{}}
 	w := newWorld(t, func(c *awsapi.Config) {
-		c.Local = map[string]awsapi.Local{"ssm:start_automation_execution": e, "SSM:GetAutomationExecution": e}
+		c.Local = map[string]awsapi.Local{"ssm:StartAutomationExecution": e, "ssm:GetAutomationExecution": e}
 	})
 	return w, e
 }
@@ -139,7 +139,7 @@ func TestUnknownLocalIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
-	for _, local := range []map[string]awsapi.Local{{"ssm:NoSuch": &engine{}}, {"ssm:GetDocument": nil}} {
+	for _, local := range []map[string]awsapi.Local{{"ssm": &engine{}}, {":GetDocument": &engine{}}, {"ssm:GetDocument": nil}} {
 		if _, err := awsapi.New(awsapi.Config{Sender: w.aws, Models: models, Credentials: w.creds, Local: local}); !fault.Is(err, fault.Invalid) {
 			t.Errorf("got %v", err)
 		}

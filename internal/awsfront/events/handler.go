@@ -65,20 +65,14 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	model, err := cfg.Models.Service(Service)
-	if err != nil {
-		return nil, err
-	}
 	log := cfg.Logger.With("component", "awsfront.events")
 	h := &Handler{cfg: cfg, log: log, Service: protocol.NewService(protocol.ServiceConfig[Caller]{
-		Title: "EventBridge", Prefix: "AWSEvents.", Model: model, MaxBody: MaxBody, Error: ErrorOf, Logger: log,
+		Title: "EventBridge", Prefix: "AWSEvents.", Model: func() (*apimodel.Service, error) { return cfg.Models.Service(Service) }, MaxBody: MaxBody, Error: ErrorOf, Logger: log,
 		Caller: func(ctx context.Context) Caller {
 			return Caller{Principal: auth.PrincipalFrom(ctx), Region: protocol.RegionFrom(ctx)}
 		},
 	})}
-	if err := h.register(); err != nil {
-		return nil, err
-	}
+	h.register()
 	return h, nil
 }
 
@@ -88,40 +82,57 @@ const (
 )
 
 // register enters every operation that is answered.
-func (h *Handler) register() error {
+func (h *Handler) register() {
 	// Its entries are checked one by one, and are too many for two readings.
 	h.AddRaw("PutEvents", changes, h.putEvents)
-	for _, err := range []error{
-		add(h, "CreateEventBus", changes, h.createBus), add(h, "UpdateEventBus", changes, h.updateBus), add(h, "DeleteEventBus", changes, h.deleteBus),
-		add(h, "DescribeEventBus", reads, h.describeBus), add(h, "ListEventBuses", reads, h.listBuses),
-		add(h, "PutPermission", changes, h.putPermission), add(h, "RemovePermission", changes, h.removePermission),
-		add(h, "PutRule", changes, h.putRule), add(h, "DeleteRule", changes, h.deleteRule), add(h, "EnableRule", changes, h.enableRule),
-		add(h, "DisableRule", changes, h.disableRule), add(h, "DescribeRule", reads, h.describeRule), add(h, "ListRules", reads, h.listRules),
-		add(h, "PutTargets", changes, h.putTargets), add(h, "RemoveTargets", changes, h.removeTargets), add(h, "ListTargetsByRule", reads, h.listTargets),
-		add(h, "ListRuleNamesByTarget", reads, h.listRuleNames),
-		add(h, "CreateArchive", changes, h.createArchive), add(h, "UpdateArchive", changes, h.updateArchive), add(h, "DeleteArchive", changes, h.deleteArchive),
-		add(h, "DescribeArchive", reads, h.describeArchive), add(h, "ListArchives", reads, h.listArchives),
-		add(h, "StartReplay", changes, h.startReplay), add(h, "CancelReplay", changes, h.cancelReplay),
-		add(h, "DescribeReplay", reads, h.describeReplay), add(h, "ListReplays", reads, h.listReplays),
-		add(h, "CreateConnection", changes, h.createConnection), add(h, "UpdateConnection", changes, h.updateConnection), add(h, "DeleteConnection", changes, h.deleteConnection),
-		add(h, "DeauthorizeConnection", changes, h.deauthorizeConnection), add(h, "DescribeConnection", reads, h.describeConnection), add(h, "ListConnections", reads, h.listConnections),
-		add(h, "CreateApiDestination", changes, h.createDestination), add(h, "UpdateApiDestination", changes, h.updateDestination),
-		add(h, "DeleteApiDestination", changes, h.deleteDestination), add(h, "DescribeApiDestination", reads, h.describeDestination), add(h, "ListApiDestinations", reads, h.listDestinations),
-		add(h, "TagResource", changes, h.tag), add(h, "UntagResource", changes, h.untag), add(h, "ListTagsForResource", reads, h.listTags),
-		add(h, "TestEventPattern", reads, h.testPattern),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	add(h, "CreateEventBus", changes, h.createBus)
+	add(h, "UpdateEventBus", changes, h.updateBus)
+	add(h, "DeleteEventBus", changes, h.deleteBus)
+	add(h, "DescribeEventBus", reads, h.describeBus)
+	add(h, "ListEventBuses", reads, h.listBuses)
+	add(h, "PutPermission", changes, h.putPermission)
+	add(h, "RemovePermission", changes, h.removePermission)
+	add(h, "PutRule", changes, h.putRule)
+	add(h, "DeleteRule", changes, h.deleteRule)
+	add(h, "EnableRule", changes, h.enableRule)
+	add(h, "DisableRule", changes, h.disableRule)
+	add(h, "DescribeRule", reads, h.describeRule)
+	add(h, "ListRules", reads, h.listRules)
+	add(h, "PutTargets", changes, h.putTargets)
+	add(h, "RemoveTargets", changes, h.removeTargets)
+	add(h, "ListTargetsByRule", reads, h.listTargets)
+	add(h, "ListRuleNamesByTarget", reads, h.listRuleNames)
+	add(h, "CreateArchive", changes, h.createArchive)
+	add(h, "UpdateArchive", changes, h.updateArchive)
+	add(h, "DeleteArchive", changes, h.deleteArchive)
+	add(h, "DescribeArchive", reads, h.describeArchive)
+	add(h, "ListArchives", reads, h.listArchives)
+	add(h, "StartReplay", changes, h.startReplay)
+	add(h, "CancelReplay", changes, h.cancelReplay)
+	add(h, "DescribeReplay", reads, h.describeReplay)
+	add(h, "ListReplays", reads, h.listReplays)
+	add(h, "CreateConnection", changes, h.createConnection)
+	add(h, "UpdateConnection", changes, h.updateConnection)
+	add(h, "DeleteConnection", changes, h.deleteConnection)
+	add(h, "DeauthorizeConnection", changes, h.deauthorizeConnection)
+	add(h, "DescribeConnection", reads, h.describeConnection)
+	add(h, "ListConnections", reads, h.listConnections)
+	add(h, "CreateApiDestination", changes, h.createDestination)
+	add(h, "UpdateApiDestination", changes, h.updateDestination)
+	add(h, "DeleteApiDestination", changes, h.deleteDestination)
+	add(h, "DescribeApiDestination", reads, h.describeDestination)
+	add(h, "ListApiDestinations", reads, h.listDestinations)
+	add(h, "TagResource", changes, h.tag)
+	add(h, "UntagResource", changes, h.untag)
+	add(h, "ListTagsForResource", reads, h.listTags)
+	add(h, "TestEventPattern", reads, h.testPattern)
 }
 
 // add enters an operation. Rules and buses concern the whole installation.
-func add[I any](h *Handler, name string, read bool, answer func(ctx context.Context, c Caller, in *I) (any, error)) error {
+func add[I any](h *Handler, name string, read bool, answer func(ctx context.Context, c Caller, in *I) (any, error)) {
 	action := auth.EventRuleWrite
 	if read {
 		action = auth.EventRuleRead
 	}
-	return protocol.Add(h.Service, name, read, func(c Caller) error { return auth.Authorize(c.Principal, action, auth.All) }, answer)
+	protocol.Add(h.Service, name, read, func(c Caller) error { return auth.Authorize(c.Principal, action, auth.All) }, answer)
 }

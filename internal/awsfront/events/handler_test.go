@@ -340,3 +340,11 @@ func TestErrorsOfTheStore(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryOperationIsInTheModel(t *testing.T) {
+	t.Parallel()
+	_, h := setup(t)
+	if err := h.Check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -24,40 +25,32 @@ const (
 	maxShown = 128
 )
 
-// Patterns are the model's regular expressions, compiled once. Those that Go's
-// engine does not take are left out: what they guard is checked by hand.
-type Patterns map[string]*regexp.Regexp
+// Patterns are a model's regular expressions, each compiled when it is first asked for.
+// Those that Go's engine does not take hold for every text: what they guard is checked by
+// hand. The zero Patterns is ready; it is safe for concurrent use.
+type Patterns struct{ compiled sync.Map } // *regexp.Regexp by its text
 
-func (p Patterns) add(shape *apimodel.Shape) {
-	if shape == nil || shape.Pattern == "" || p[shape.Pattern] != nil {
-		return
+// match reports whether s is as a shape's pattern says.
+func (p *Patterns) match(pattern, s string) bool {
+	if pattern == "" {
+		return true
 	}
-	if re, err := regexp.Compile("^(?:" + shape.Pattern + ")$"); err == nil {
-		p[shape.Pattern] = re
+	v, ok := p.compiled.Load(pattern)
+	if !ok {
+		re, err := regexp.Compile("^(?:" + pattern + ")$")
+		if err != nil {
+			re = nil
+		}
+		v, _ = p.compiled.LoadOrStore(pattern, re)
 	}
-}
-
-// Collect compiles every pattern below shape.
-func (p Patterns) Collect(shape *apimodel.Shape) { p.collect(shape, map[*apimodel.Shape]bool{}) }
-
-func (p Patterns) collect(shape *apimodel.Shape, seen map[*apimodel.Shape]bool) {
-	if shape == nil || seen[shape] {
-		return
-	}
-	seen[shape] = true
-	p.add(shape)
-	for _, m := range shape.Members {
-		p.collect(m.Shape, seen)
-	}
-	p.collect(shape.Elem.Shape, seen)
-	p.collect(shape.Key.Shape, seen)
-	p.collect(shape.Value.Shape, seen)
+	re, _ := v.(*regexp.Regexp)
+	return re == nil || re.MatchString(s)
 }
 
 // ReadInput checks raw against the input shape of an operation and gives it with
 // the members that the model knows, in their exact case: encoding/json would take
 // any case, and AWS ignores what it does not know.
-func ReadInput(raw []byte, shape *apimodel.Shape, known Patterns) ([]byte, error) {
+func ReadInput(raw []byte, shape *apimodel.Shape, known *Patterns) ([]byte, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = []byte("{}")
 	}
@@ -114,7 +107,7 @@ func Clip(s string) string {
 
 // inputCheck walks a body along its shape.
 type inputCheck struct {
-	patterns Patterns
+	patterns *Patterns
 	problems []string
 	mistyped string
 }
@@ -307,7 +300,7 @@ func (c *inputCheck) text(shape *apimodel.Shape, s, path string) any {
 		c.fail(path, shown, "Member must have length less than or equal to "+shape.Max)
 		return s
 	}
-	if re := c.patterns[shape.Pattern]; re != nil && !re.MatchString(s) {
+	if !c.patterns.match(shape.Pattern, s) {
 		c.fail(path, shown, "Member must satisfy regular expression pattern: "+shape.Pattern)
 	}
 	if len(shape.Enum) > 0 && !slices.Contains(shape.Enum, s) {

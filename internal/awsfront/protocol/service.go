@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsfront/sigv4"
@@ -21,7 +22,9 @@ type ServiceConfig[C any] struct {
 	Title string
 	// Prefix stands before the operation in X-Amz-Target.
 	Prefix string
-	Model  *apimodel.Service
+	// Model gives AWS's model of it: when the first operation is asked for that has its
+	// input checked, not before, since a model is a megabyte or two.
+	Model func() (*apimodel.Service, error)
 	// MaxBody is the largest body that is taken, in bytes.
 	MaxBody int64
 	// Caller gives who asks, from a request's context.
@@ -35,6 +38,7 @@ type ServiceConfig[C any] struct {
 type Service[C any] struct {
 	cfg        ServiceConfig[C]
 	operations map[string]operation[C]
+	model      func() (*apimodel.Service, error)
 	patterns   Patterns
 }
 
@@ -45,7 +49,7 @@ type operation[C any] struct {
 
 // NewService makes a service without operations: they are added before it is asked.
 func NewService[C any](cfg ServiceConfig[C]) *Service[C] {
-	return &Service[C]{cfg: cfg, operations: map[string]operation[C]{}, patterns: Patterns{}}
+	return &Service[C]{cfg: cfg, operations: map[string]operation[C]{}, model: sync.OnceValues(cfg.Model)}
 }
 
 // AddRaw enters an operation that permits and reads for itself.
@@ -55,17 +59,16 @@ func (s *Service[C]) AddRaw(name string, reads bool, serve func(ctx context.Cont
 
 // Add enters an operation. Its caller is permitted first; then its input is checked
 // against the model and decoded into an I.
-func Add[C, I any](s *Service[C], name string, reads bool, permit func(c C) error, answer func(ctx context.Context, c C, in *I) (any, error)) error {
-	model, ok := s.cfg.Model.Operation(name)
-	if !ok {
-		return fault.Errorf(fault.Internal, "make "+s.cfg.Title, "the model has no operation %s", name)
-	}
-	s.patterns.Collect(model.Input)
+func Add[C, I any](s *Service[C], name string, reads bool, permit func(c C) error, answer func(ctx context.Context, c C, in *I) (any, error)) {
 	s.AddRaw(name, reads, func(ctx context.Context, c C, body []byte) (any, error) {
 		if err := permit(c); err != nil {
 			return nil, err
 		}
-		clean, err := ReadInput(body, model.Input, s.patterns)
+		model, err := s.input(name)
+		if err != nil {
+			return nil, err
+		}
+		clean, err := ReadInput(body, model, &s.patterns)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +78,30 @@ func Add[C, I any](s *Service[C], name string, reads bool, permit func(c C) erro
 		}
 		return answer(ctx, c, in)
 	})
-	return nil
+}
+
+// input is the shape of an operation's input.
+func (s *Service[C]) input(operation string) (*apimodel.Shape, error) {
+	model, err := s.model()
+	if err != nil {
+		return nil, err
+	}
+	op, ok := model.Operation(operation)
+	if !ok {
+		return nil, fault.Errorf(fault.Internal, "answer "+s.cfg.Title, "the model has no operation %s", operation)
+	}
+	return op.Input, nil
+}
+
+// Check says whether AWS's model has every operation that is answered; for tests.
+func (s *Service[C]) Check() error {
+	var errs []error
+	for _, name := range s.Operations() {
+		if _, err := s.input(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Operations names what is answered.

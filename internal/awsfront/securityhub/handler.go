@@ -151,15 +151,10 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Controls != nil {
 		maps.Copy(operations, h.controlOperations())
 	}
-	rest, err := unservedOperations(operations)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(operations, rest)
-	operations["/"] = h.unserved
 	for pattern, answer := range operations {
 		h.mux.HandleFunc(pattern, h.serve(answer))
 	}
+	h.mux.Handle("/", h.others(slices.Collect(maps.Keys(operations))))
 	return h, nil
 }
 

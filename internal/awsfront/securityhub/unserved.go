@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/awsfront/protocol"
@@ -31,9 +32,34 @@ func elsewhere() [][2]string {
 	}
 }
 
-// unservedOperations answers what AWS's model of Security Hub has beyond served, each
-// by its name.
-func unservedOperations(served map[string]operation) (map[string]operation, error) {
+// others answers everything but what is served. AWS's model, which names the rest, is not
+// in memory before somebody asks for it.
+func (h *Handler) others(served []string) http.Handler {
+	rest := sync.OnceValues(func() (http.Handler, error) {
+		operations, err := unservedOperations(served)
+		if err != nil {
+			return nil, err
+		}
+		mux := http.NewServeMux()
+		for pattern, answer := range operations {
+			mux.HandleFunc(pattern, h.serve(answer))
+		}
+		mux.HandleFunc("/", h.serve(h.unserved))
+		return mux, nil
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mux, err := rest()
+		if err != nil {
+			h.serve(func(*http.Request) (any, error) { return nil, err })(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// unservedOperations answers what AWS's model of Security Hub has beyond the patterns
+// that are served, each by its name.
+func unservedOperations(served []string) (map[string]operation, error) {
 	catalog, err := apimodel.Load()
 	if err != nil {
 		return nil, err
@@ -43,7 +69,7 @@ func unservedOperations(served map[string]operation) (map[string]operation, erro
 		return nil, err
 	}
 	known := map[string]bool{}
-	for pattern := range served {
+	for _, pattern := range served {
 		known[shapeOf(pattern)] = true
 	}
 	out := map[string]operation{}

@@ -106,19 +106,13 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	model, err := cfg.Models.Service(Service)
-	if err != nil {
-		return nil, err
-	}
 	h := &Handler{cfg: cfg, parsed: newParsedDocuments(), Service: protocol.NewService(protocol.ServiceConfig[Caller]{
-		Title: "Systems Manager", Prefix: "AmazonSSM.", Model: model, MaxBody: MaxBody, Error: ErrorOf, Logger: cfg.Logger.With("component", "awsfront.ssm"),
+		Title: "Systems Manager", Prefix: "AmazonSSM.", Model: func() (*apimodel.Service, error) { return cfg.Models.Service(Service) }, MaxBody: MaxBody, Error: ErrorOf, Logger: cfg.Logger.With("component", "awsfront.ssm"),
 		Caller: func(ctx context.Context) Caller {
 			return Caller{Principal: auth.PrincipalFrom(ctx), Region: protocol.RegionFrom(ctx)}
 		},
 	})}
-	if err := h.register(); err != nil {
-		return nil, err
-	}
+	h.register()
 	return h, nil
 }
 
@@ -128,39 +122,32 @@ const (
 )
 
 // register enters every operation that is answered.
-func (h *Handler) register() error {
-	for _, err := range []error{
-		add(h, "CreateDocument", auth.DocumentWrite, changes, h.createDocument),
-		add(h, "UpdateDocument", auth.DocumentWrite, changes, h.updateDocument),
-		add(h, "UpdateDocumentDefaultVersion", auth.DocumentWrite, changes, h.updateDefaultVersion),
-		add(h, "DeleteDocument", auth.DocumentWrite, changes, h.deleteDocument),
-		add(h, "GetDocument", auth.DocumentRead, reads, h.getDocument),
-		add(h, "DescribeDocument", auth.DocumentRead, reads, h.describeDocument),
-		add(h, "ListDocuments", auth.DocumentRead, reads, h.listDocuments),
-		add(h, "ListDocumentVersions", auth.DocumentRead, reads, h.listDocumentVersions),
-		add(h, "ListTagsForResource", auth.DocumentRead, reads, h.listTags),
-		add(h, "AddTagsToResource", auth.DocumentWrite, changes, h.addTags),
-		add(h, "RemoveTagsFromResource", auth.DocumentWrite, changes, h.removeTags),
-		add(h, "StartAutomationExecution", auth.ExecutionStart, changes, h.startExecution),
-		add(h, "GetAutomationExecution", auth.ExecutionRead, reads, h.getExecution),
-		add(h, "DescribeAutomationExecutions", auth.ExecutionRead, reads, h.describeExecutions),
-		add(h, "DescribeAutomationStepExecutions", auth.ExecutionRead, reads, h.describeSteps),
-		add(h, "StopAutomationExecution", auth.ExecutionControl, changes, h.stopExecution),
-		// What a signal asks for decides which right it needs.
-		add(h, "SendAutomationSignal", auth.ExecutionRead, changes, h.sendSignal),
-		add(h, "StartExecutionPreview", auth.ExecutionStart, changes, h.startPreview),
-		add(h, "GetExecutionPreview", auth.ExecutionRead, reads, h.getPreview),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+func (h *Handler) register() {
+	add(h, "CreateDocument", auth.DocumentWrite, changes, h.createDocument)
+	add(h, "UpdateDocument", auth.DocumentWrite, changes, h.updateDocument)
+	add(h, "UpdateDocumentDefaultVersion", auth.DocumentWrite, changes, h.updateDefaultVersion)
+	add(h, "DeleteDocument", auth.DocumentWrite, changes, h.deleteDocument)
+	add(h, "GetDocument", auth.DocumentRead, reads, h.getDocument)
+	add(h, "DescribeDocument", auth.DocumentRead, reads, h.describeDocument)
+	add(h, "ListDocuments", auth.DocumentRead, reads, h.listDocuments)
+	add(h, "ListDocumentVersions", auth.DocumentRead, reads, h.listDocumentVersions)
+	add(h, "ListTagsForResource", auth.DocumentRead, reads, h.listTags)
+	add(h, "AddTagsToResource", auth.DocumentWrite, changes, h.addTags)
+	add(h, "RemoveTagsFromResource", auth.DocumentWrite, changes, h.removeTags)
+	add(h, "StartAutomationExecution", auth.ExecutionStart, changes, h.startExecution)
+	add(h, "GetAutomationExecution", auth.ExecutionRead, reads, h.getExecution)
+	add(h, "DescribeAutomationExecutions", auth.ExecutionRead, reads, h.describeExecutions)
+	add(h, "DescribeAutomationStepExecutions", auth.ExecutionRead, reads, h.describeSteps)
+	add(h, "StopAutomationExecution", auth.ExecutionControl, changes, h.stopExecution)
+	// What a signal asks for decides which right it needs.
+	add(h, "SendAutomationSignal", auth.ExecutionRead, changes, h.sendSignal)
+	add(h, "StartExecutionPreview", auth.ExecutionStart, changes, h.startPreview)
+	add(h, "GetExecutionPreview", auth.ExecutionRead, reads, h.getPreview)
 }
 
 // add enters an operation.
-func add[I any](h *Handler, name string, action auth.Action, read bool, answer func(ctx context.Context, c Caller, in *I) (any, error)) error {
-	return protocol.Add(h.Service, name, read, func(c Caller) error { return permit(c, action) }, answer)
+func add[I any](h *Handler, name string, action auth.Action, read bool, answer func(ctx context.Context, c Caller, in *I) (any, error)) {
+	protocol.Add(h.Service, name, read, func(c Caller) error { return permit(c, action) }, answer)
 }
 
 // permit checks the right to the operation; documents concern the whole

@@ -70,3 +70,11 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryOperationIsInTheModel(t *testing.T) {
+	t.Parallel()
+	_, h := setup(t)
+	if err := h.Check(); err != nil {
+		t.Error(err)
+	}
+}
