@@ -15,7 +15,7 @@ import (
 
 // TestConsole runs web/e2e/story.mjs in a browser. PARRY_CONSOLE_SHOTS names a folder for
 // pictures of every page; PARRY_CONSOLE_STAY=1 leaves the world up instead, until Ctrl-C,
-// for work on the pages. PARRY_CONSOLE_PART names one part: people, story, dialogs, whole or pages.
+// for work on the pages. PARRY_CONSOLE_PART names one part: people, story, dialogs, whole, bus or pages.
 func TestConsole(t *testing.T) {
 	envtest.Needs(t)
 	root, browser := needed(t)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -36,10 +37,13 @@ type world struct {
 	dir, program, config, endpoint string
 	env                            *testenv.Env
 	cmd                            *exec.Cmd
-	source                         struct {
-		ID     string `json:"access_key_id"`
-		Secret string `json:"secret_access_key"`
-	}
+	source, admin                  key
+}
+
+// key is one of Parry's access keys.
+type key struct {
+	ID     string `json:"access_key_id"`
+	Secret string `json:"secret_access_key"`
 }
 
 // start builds the binary with the pages in it, and everything that it needs.
@@ -65,6 +69,7 @@ func start(t *testing.T, root string) *world {
 	w.configure(t)
 	w.serve(t)
 	w.seed(t)
+	w.fillBus(t)
 	return w
 }
 
@@ -87,6 +92,7 @@ func (w *world) configure(t *testing.T) {
 			"Criteria": document{"AwsAccountId": []document{{"Value": e.Members["prod"].Account, "Comparison": "EQUALS"}}, "SeverityLabel": []document{{"Value": "HIGH", "Comparison": "EQUALS"}}},
 			"Actions":  []document{{"Type": "FINDING_FIELDS_UPDATE", "FindingFieldsUpdate": document{"Severity": document{"Label": "CRITICAL"}}}},
 		}},
+		"event_targets": []string{w.orders()},
 		"bus_rules": []document{
 			{"name": "dev-buckets", "playbooks": []string{"S3.2"}, "pattern": document{
 				"source": []string{"aws.securityhub"}, "detail-type": []string{"Security Hub Findings - Imported"},
@@ -115,13 +121,20 @@ func (w *world) configure(t *testing.T) {
 	if err := os.WriteFile(w.config, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := w.parry(t, "", "key", "create", "hub", "--role", "source", "--account", "*", "--product", "*", "--trusted", "-o", "json")
-	if err := json.Unmarshal(out, &w.source); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	w.source = w.key(t, "hub", "--role", "source", "--product", "*", "--trusted")
+	w.admin = w.key(t, "bus", "--role", "admin")
 	for name, role := range people {
 		w.parry(t, password+"\n", "user", "add", name, "--role", role, "--password-stdin")
 	}
+}
+
+func (w *world) key(t *testing.T, name string, args ...string) (k key) {
+	t.Helper()
+	out := w.parry(t, "", append([]string{"key", "create", name, "--account", "*", "-o", "json"}, args...)...)
+	if err := json.Unmarshal(out, &k); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return k
 }
 
 // parry runs the command line beside the database.
@@ -244,34 +257,46 @@ func (w *world) send(t *testing.T, findings []document) {
 	for len(findings) > 0 {
 		part := findings[:min(100, len(findings))]
 		findings = findings[len(part):]
-		body, err := json.Marshal(document{"Findings": part})
-		if err != nil {
-			t.Fatal(err)
-		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.endpoint+"/findings/import", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		sum := sha256.Sum256(body)
-		creds := aws.Credentials{AccessKeyID: w.source.ID, SecretAccessKey: w.source.Secret}
-		if err := v4.NewSigner().SignHTTP(t.Context(), creds, req, hex.EncodeToString(sum[:]), "securityhub", "us-east-1", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var got struct {
 			SuccessCount   int
 			FailedFindings []struct{ ErrorMessage string }
 		}
-		err = json.NewDecoder(resp.Body).Decode(&got)
-		_ = resp.Body.Close()
-		if err != nil || got.SuccessCount != len(part) {
-			t.Fatalf("import: %d %+v %v", resp.StatusCode, got, err)
+		status := w.call(t, w.source, "securityhub", "/findings/import", http.Header{"Content-Type": {"application/json"}}, document{"Findings": part}, &got)
+		if got.SuccessCount != len(part) {
+			t.Fatalf("import: %d %+v", status, got)
 		}
 	}
+}
+
+// call sends one signed request, as AWS's clients do, and reads the answer.
+func (w *world) call(t *testing.T, k key, service, path string, header http.Header, in, out any) int {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.endpoint+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	sum := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{AccessKeyID: k.ID, SecretAccessKey: k.Secret}, req, hex.EncodeToString(sum[:]), service, w.env.Estate.Region, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		t.Fatalf("%s: %d %s: %v", path, resp.StatusCode, raw, err)
+	}
+	return resp.StatusCode
 }
 
 // mailed waits for a mail whose subject or text has all words.

@@ -6,6 +6,7 @@ import { accessible, fits, person, settled, signIn, theme } from "./browser.mjs"
 
 const chosen = "a sentence of ida's own";
 const another = "another sentence of ida's";
+const third = "the third sentence by ida";
 
 export async function invitations({ browser, order, begin, must, toast }) {
   const { endpoint, password } = order;
@@ -132,6 +133,35 @@ export async function invitations({ browser, order, begin, must, toast }) {
   await ida.getByRole("checkbox", { name: "Show the password" }).click();
   await ida.getByRole("button", { name: "Set the password and sign in" }).click();
   await ida.getByRole("button", { name: "ida, signed in" }).waitFor();
+
+  begin("whoever is signed in changes their own password, and is signed out elsewhere");
+  const elsewhere = await person(browser, endpoint);
+  await signIn(elsewhere, endpoint, "ida", another);
+  await ida.getByRole("button", { name: "ida, signed in" }).click();
+  await ida.getByRole("menuitem", { name: "Change your password" }).click();
+  const own = ida.getByRole("dialog").last();
+  const change = own.getByRole("button", { name: "Change the password" });
+  await change.click();
+  await toast(ida, "Give the password that you have.");
+  await own.getByLabel("Old password").fill(chosen);
+  await own.getByLabel("New password", { exact: true }).fill(third);
+  await own.getByLabel("New password once more").fill(third + "!");
+  await change.click();
+  await toast(ida, "The two passwords differ.");
+  await own.getByLabel("New password once more").fill(third);
+  ida.expected.push("403 (Forbidden)");
+  await change.click();
+  await toast(ida, "the old password is wrong");
+  await own.getByLabel("Old password").fill(another);
+  await own.getByLabel("New password once more").press("Enter");
+  await toast(ida, "Your password is changed. Your other sessions have ended.");
+  await ida.reload();
+  await ida.getByRole("button", { name: "ida, signed in" }).waitFor();
+  elsewhere.expected.push("401 (Unauthorized)");
+  await elsewhere.reload();
+  await elsewhere.getByRole("heading", { name: "Sign in to Parry" }).waitFor();
+  await signIn(elsewhere, endpoint, "ida", third);
+  await elsewhere.context().close();
   await ida.context().close();
 
   begin("disabled, enabled, removed; nobody does it to themselves");
@@ -195,6 +225,12 @@ async function looks({ browser, order, begin, nobody, here }) {
       await ada.goto(`${endpoint}/people`);
       await ada.getByRole("button", { name: "Actions for ada" }).waitFor();
       await see(ada, "people");
+      await ada.getByRole("button", { name: "ada, signed in" }).click();
+      await ada.getByRole("menuitem", { name: "Change your password" }).click();
+      await see(ada, "own-password");
+      await ada.getByRole("dialog").last().getByRole("button", { name: "Change the password" }).click();
+      await see(ada, "own-password-wrong");
+      await ada.getByRole("dialog").last().getByRole("button", { name: "Cancel" }).click();
       await ada.getByRole("button", { name: "Actions for olga" }).click();
       await see(ada, "people-menu");
       await ada.getByRole("menuitem", { name: "Change role and accounts…" }).click();

@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { dialogs } from "./dialogs.mjs";
 import { invitations } from "./people.mjs";
+import { bus } from "./bus.mjs";
 import { whole } from "./whole.mjs";
 import { accessible, fits, launch, person, problems, settled, signIn, theme } from "./browser.mjs";
 
@@ -23,13 +24,14 @@ const toast = (page, text) => page.getByText(text).first().waitFor();
 
 const browser = await launch(order.browser);
 try {
-  const part = process.env.PARRY_CONSOLE_PART; // people, story, dialogs, whole or pages alone, while working on one
+  const part = process.env.PARRY_CONSOLE_PART; // people, story, dialogs, whole, bus or pages alone, while working on one
   const wanted = (name) => !part || part === name;
   const hands = { browser, order, begin, must, toast };
   if (wanted("people")) await invitations(hands);
   if (wanted("story")) await story();
   if (wanted("dialogs")) await dialogs(hands);
   if (wanted("whole")) await whole(hands);
+  if (wanted("bus")) await bus(hands);
   if (wanted("pages")) await pages();
 } catch (e) {
   problems.push(`${step}: ${e.message}`);

@@ -41,6 +41,8 @@ const routes = [
   at("/remediations", lazyRouteComponent(() => import("./pages/remediations"), "RemediationsPage")),
   at("/remediations/$id", lazyRouteComponent(() => import("./pages/remediation"), "RemediationPage")),
   at("/people", lazyRouteComponent(() => import("./pages/people"), "PeoplePage")),
+  at("/coverage", lazyRouteComponent(() => import("./pages/coverage"), "CoveragePage")),
+  at("/events", lazyRouteComponent(() => import("./pages/events"), "EventsPage")),
   at("/approvals", lazyRouteComponent(() => import("./pages/approvals"), "ApprovalsPage")),
 ] as const;
 

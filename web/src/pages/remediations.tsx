@@ -4,12 +4,11 @@ import Pagination from "@cloudscape-design/components/pagination";
 import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Table, { type TableProps } from "@cloudscape-design/components/table";
-import Input from "@cloudscape-design/components/input";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
 import type { Remediation } from "../api/client";
 import { remediationsQuery, type RemediationSelection } from "../api/queries";
 import { Account, Empty, Failure, State, Time, To } from "../parts/basics";
+import { Exact, usePaging } from "../parts/paging";
 import { kindWords, plain, remediationStates, resourceName, stateWords } from "../lib/words";
 import { one } from "../router";
 import { useSearch } from "../shell/navigate";
@@ -57,12 +56,8 @@ export function RemediationsPage() {
   const control = one(search.control);
   const account = one(search.account);
   const selection: RemediationSelection = { state, control, account, finding: one(search.finding), undo_of: one(search.undo_of) };
-  const asked = JSON.stringify(selection);
-  const [paging, setPaging] = useState<{ asked: string; cursors: (string | undefined)[]; page: number }>({ asked, cursors: [undefined], page: 0 });
-  const at = paging.asked === asked ? paging : { asked, cursors: [undefined], page: 0 };
-  const found = useQuery(remediationsQuery(selection, 50, at.cursors[at.page]));
-  const next = found.data?.next;
-  const last = at.page === at.cursors.length - 1;
+  const paging = usePaging(JSON.stringify(selection));
+  const found = useQuery(remediationsQuery(selection, 50, paging.cursor));
   const options = [{ value: "", label: "Any state" }, ...remediationStates.map((value) => ({ value: value as string, label: stateWords(value) }))];
   const filtered = !!(state || control || account || selection.finding || selection.undo_of);
   return (
@@ -90,19 +85,7 @@ export function RemediationsPage() {
           {filtered && <Button onClick={() => set({ state: undefined, control: undefined, account: undefined, finding: undefined, undo_of: undefined })}>Clear the filter</Button>}
         </SpaceBetween>
       }
-      pagination={
-        <Pagination
-          currentPageIndex={at.page + 1}
-          pagesCount={at.cursors.length + (next && last ? 1 : 0)}
-          openEnd={!!next && last}
-          onChange={(e) => {
-            const page = e.detail.currentPageIndex - 1;
-            if (page < at.cursors.length) setPaging({ ...at, page });
-            else if (next) setPaging({ asked, cursors: [...at.cursors, next], page });
-          }}
-          ariaLabels={{ nextPageLabel: "Next page", previousPageLabel: "Previous page", pageLabel: (n) => `Page ${n}` }}
-        />
-      }
+      pagination={<Pagination {...paging.of(found.data?.next)} />}
       empty={
         found.isError ? (
           <Failure error={found.error} what="list of remediations" retry={() => void found.refetch()} />
@@ -114,12 +97,4 @@ export function RemediationsPage() {
       }
     />
   );
-}
-
-/** Exact is a field whose whole text is looked for, once it is left or Enter is pressed. */
-function Exact({ label, value, onChange }: { label: string; value: string | undefined; onChange: (v: string | undefined) => void }) {
-  const [text, setText] = useState(value ?? "");
-  useEffect(() => setText(value ?? ""), [value]);
-  const done = () => text.trim() !== (value ?? "") && onChange(text.trim() || undefined);
-  return <Input ariaLabel={label} placeholder={label} type="search" clearAriaLabel={`Clear ${label.toLowerCase()}`} value={text} onChange={(e) => (setText(e.detail.value), e.detail.value === "" && onChange(undefined))} onBlur={done} onKeyDown={(e) => e.detail.key === "Enter" && done()} />;
 }

@@ -1,20 +1,14 @@
 import Container from "@cloudscape-design/components/container";
 import Header from "@cloudscape-design/components/header";
-import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
+import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { api, ask } from "../api/client";
+import { coverageStates } from "../lib/coverage";
 import { count, plain } from "../lib/words";
-import { Account, Failure, Time } from "./basics";
+import { Account, Failure, Time, To } from "./basics";
 
-/** What the states of coverage mean, what needs somebody first. The server counts those of idle accounts apart. */
-const states: { key: "lost" | "never" | "degraded" | "covered" | "off" | "idle"; type: StatusIndicatorProps.Type; text: string }[] = [
-  { key: "lost", type: "error", text: "Lost: the member role can no longer be taken" },
-  { key: "never", type: "error", text: "Never covered: the member role could not be taken yet" },
-  { key: "degraded", type: "warning", text: "Degraded: a source fails or is silent, or the account does not say whether the Region is on" },
-  { key: "covered", type: "success", text: "Covered" },
-  { key: "off", type: "stopped", text: "Off: the Region is turned off in the account" },
-  { key: "idle", type: "stopped", text: "Of accounts that are suspended or closed" },
-];
+/** The server counts those of accounts that are idle apart. */
+const states = [...coverageStates, { key: "idle", type: "stopped", text: "Of accounts that are suspended or closed" } as const];
 
 const organizationQuery = queryOptions({ queryKey: ["organization"], queryFn: ({ signal }) => ask(api.GET("/v1/organization", { signal })), staleTime: 60_000 });
 
@@ -37,7 +31,7 @@ export function Coverage() {
   return (
     <Container
       header={
-        <Header variant="h2" description={<>Regions of accounts that Parry can see and act in{found.data?.covered_at && <>, found out <Time at={found.data.covered_at} /></>}</>}>
+        <Header variant="h2" description={<>Regions of accounts that Parry can see and act in{found.data?.covered_at && <>, found out <Time at={found.data.covered_at} /></>}</>} actions={<To href="/coverage">All Regions</To>}>
           Coverage
         </Header>
       }

@@ -9,13 +9,14 @@ import { approvalsQuery, exceptionsQuery, stopQuery } from "../api/queries";
 import { startLive } from "../live";
 import { Failure, TroubleText, Waiting } from "../parts/basics";
 import { one, parseSearch, writeSearch } from "../router";
-import { sessionQuery, signOut, useMay } from "../session";
+import { sessionQuery, signOut, useMay, useSession } from "../session";
 import { setCompact, setTheme, useCompact, useNarrow, useTheme, type Theme } from "../theme";
 import { encodeAll, openTokens } from "../lib/filter";
 import type { Session } from "../api/client";
 import icon from "../styles/icon.svg";
 import { Flashes, useFlash } from "./flash";
 import { useFollow, useGo } from "./navigate";
+import { PasswordModal } from "./password";
 import { StopModal } from "./stop";
 
 /** backTo gives where to go after signing in: within the console, whatever an address says. */
@@ -74,6 +75,7 @@ function Frame({ session }: { session: Session }) {
   const { pathname } = useLocation();
   const [open, setOpen] = useState(!narrow);
   const [stopping, setStopping] = useState(false);
+  const [changing, setChanging] = useState(false);
   const stop = useQuery(stopQuery);
   const page = useRef<HTMLDivElement>(null);
   const first = useRef(true);
@@ -92,7 +94,7 @@ function Frame({ session }: { session: Session }) {
         Skip to the page
       </a>
       <div id="parry-bar" className="parry-bar">
-        <Bar session={session} stopped={stop.data?.on ?? false} onStop={() => setStopping(true)} />
+        <Bar session={session} stopped={stop.data?.on ?? false} onStop={() => setStopping(true)} onPassword={() => setChanging(true)} />
       </div>
       <AppLayoutToolbar
         headerSelector="#parry-bar"
@@ -110,11 +112,12 @@ function Frame({ session }: { session: Session }) {
         }
       />
       {stopping && <StopModal now={stop.data} onClose={() => setStopping(false)} />}
+      {changing && <PasswordModal name={session.name} onClose={() => setChanging(false)} />}
     </>
   );
 }
 
-function Bar({ session, stopped, onStop }: { session: Session; stopped: boolean; onStop: () => void }) {
+function Bar({ session, stopped, onStop, onPassword }: { session: Session; stopped: boolean; onStop: () => void; onPassword: () => void }) {
   const client = useQueryClient();
   const flash = useFlash();
   const theme = useTheme();
@@ -159,8 +162,11 @@ function Bar({ session, stopped, onStop }: { session: Session; stopped: boolean;
       text: session.name,
       description: `${session.role}, ${scope}`,
       ariaLabel: `${session.name}, signed in`,
-      items: [{ id: "out", text: "Sign out" }],
-      onItemClick: (e) => e.detail.id === "out" && void leave(),
+      items: [
+        { id: "password", text: "Change your password" },
+        { id: "out", text: "Sign out" },
+      ],
+      onItemClick: (e) => (e.detail.id === "out" ? void leave() : onPassword()),
     },
   ];
   return <TopNavigation identity={{ href: "/", title: "Parry", logo: { src: icon, alt: "" }, onFollow: follow as never }} utilities={utilities} />;
@@ -179,7 +185,12 @@ function Navigation() {
     { type: "link", text: "Remediations", href: "/remediations" },
     { type: "link", text: "Approvals", href: "/approvals", info: waiting > 0 ? <Badge color="blue">{waiting}</Badge> : undefined },
   ];
-  if (may("person.read").ok) items.push({ type: "divider" }, { type: "link", text: "People", href: "/people" });
+  const whole = useSession()?.accounts.includes("*") ?? false; // the bus is the installation's
+  const second: SideNavigationProps.Item[] = [];
+  if (may("organization.read").ok) second.push({ type: "link", text: "Coverage", href: "/coverage" });
+  if (may("event_rule.read").ok && whole) second.push({ type: "link", text: "Events", href: "/events" });
+  if (may("person.read").ok) second.push({ type: "link", text: "People", href: "/people" });
+  if (second.length > 0) items.push({ type: "divider" }, ...second);
   const active = items.findLast((i) => i.type === "link" && (i.href === "/" ? pathname === "/" : pathname.startsWith(i.href.split("?")[0] ?? "")));
   return <SideNavigation header={{ text: "Respond", href: "/" }} items={items} activeHref={active?.type === "link" ? active.href : undefined} onFollow={follow as never} />;
 }
