@@ -31,7 +31,7 @@ const (
 	maxReply = 4 << 10          // bytes of the reply that are read
 	// writeBuffer holds a request with an event of usual size, so that it goes in one packet.
 	writeBuffer = 16 << 10
-	maxIdle     = 16 // connections that are kept: as many as the bus posts at a time
+	maxIdle     = 256 // connections that are kept: as many as event_limits lets the bus post at a time
 )
 
 // Config is a channel.
