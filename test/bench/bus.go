@@ -18,10 +18,14 @@ import (
 )
 
 const (
-	busEntries = 10   // of a PutEvents
-	busSenders = 32   // a request waits for two commits: fewer do not use both cores
-	busOffered = 5000 // events a second at which latency is measured
-	busSeconds = 8
+	busEntries = 10 // of a PutEvents
+	busSenders = 32 // a request waits for two commits: fewer do not use both cores
+	busTarget  = "arn:aws:parry:us-east-1:222222222222:webhook/sink"
+	// busConcurrency is how many deliveries are under way: sixteen wait for a receiver that
+	// has a part of the same cores.
+	busConcurrency = 32
+	busOffered     = 5000 // events a second at which latency is measured
+	busSeconds     = 8
 )
 
 // busEvents measures the event bus from PutEvents to a target that was called: signed
@@ -47,6 +51,7 @@ func busEvents(kind string) measurement {
 			}
 			cfg := organization([]string{account(0)}, "people")
 			cfg["bus_rules"] = []any{}
+			cfg["event_limits"] = []any{map[string]any{"target": busTarget, "concurrency": busConcurrency}}
 			cfg["channels"] = []any{map[string]any{"name": "sink", "kind": "webhook", "url": sink.url, "secret_env": "SINK_KEY"}}
 			if kind == "postgres" {
 				if cfg["database"], err = b.postgres(ctx); err != nil {
@@ -100,7 +105,7 @@ func (n *node) busRule(ctx context.Context) error {
 		}
 	}
 	return n.events(ctx, "PutTargets", map[string]any{"Rule": "sink", "Targets": []any{
-		map[string]any{"Id": "sink", "Arn": "arn:aws:parry:us-east-1:222222222222:webhook/sink"},
+		map[string]any{"Id": "sink", "Arn": busTarget},
 	}})
 }
 
