@@ -86,7 +86,7 @@ func backtestGrid(q api.BacktestQuestion, b route.Backtest) grid {
 }
 
 func (s *shared) sumBacktest(q api.BacktestQuestion, b route.Backtest) {
-	fmt.Fprintf(s.Err, "%d of %d archived events match, in %d accounts\n", b.Matched, b.Scanned, len(b.Accounts))
+	fmt.Fprintf(s.Err, "%d of %d archived events match; accounts: %d\n", b.Matched, b.Scanned, len(b.Accounts))
 	if len(q.Playbooks) > 0 {
 		fmt.Fprintf(s.Err, "%d plans would have been asked for; nothing was\n", b.Plans)
 	}

@@ -189,7 +189,7 @@ func (doc *connectionDoc) audited() map[string]any {
 		out["secrets_sha256"] = hexSum(text)
 	}
 	if doc.Auth.OAuth != nil {
-		out["authorization_endpoint"] = doc.Auth.OAuth.Endpoint
+		out["authorization_endpoint_sha256"] = hexSum(doc.Auth.OAuth.Endpoint) // it may hold a token too
 	}
 	return out
 }

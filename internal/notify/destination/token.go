@@ -77,12 +77,15 @@ func (s *Sender) token(ctx context.Context, c target.Connection, stale target.Se
 	a := &asking{done: make(chan struct{})}
 	h.asking = a
 	s.mu.Unlock()
+	a.err = fault.Transient(fault.Errorf(fault.Internal, opToken, "asking broke off"), 0) // unless it ends
 	var life time.Duration
+	defer func() { // also when it panics: nobody may wait for ever
+		s.mu.Lock()
+		h.value, h.until, h.asking = a.value, s.clock.Now().Add(life), nil
+		s.mu.Unlock()
+		close(a.done)
+	}()
 	a.value, life, a.err = s.ask(ctx, c)
-	s.mu.Lock()
-	h.value, h.until, h.asking = a.value, s.clock.Now().Add(life), nil
-	s.mu.Unlock()
-	close(a.done)
 	return a.value, true, a.err
 }
 
