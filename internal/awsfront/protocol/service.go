@@ -93,17 +93,6 @@ func (s *Service[C]) input(operation string) (*apimodel.Shape, error) {
 	return op.Input, nil
 }
 
-// Check says whether AWS's model has every operation that is answered; for tests.
-func (s *Service[C]) Check() error {
-	var errs []error
-	for _, name := range s.Operations() {
-		if _, err := s.input(name); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Operations names what is answered.
 func (s *Service[C]) Operations() []string { return slices.Sorted(maps.Keys(s.operations)) }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parry-security/parry/internal/awsfront/protocol/protocoltest"
 	"github.com/parry-security/parry/internal/awsfront/ssm"
 )
 
@@ -74,7 +75,9 @@ func FuzzAnswer(f *testing.F) {
 func TestEveryOperationIsInTheModel(t *testing.T) {
 	t.Parallel()
 	_, h := setup(t)
-	if err := h.Check(); err != nil {
-		t.Error(err)
+	catalog, err := models()
+	if err != nil {
+		t.Fatal(err)
 	}
+	protocoltest.Known(t, catalog, ssm.Service, h.Operations())
 }

@@ -126,3 +126,18 @@ func outside(shape *apimodel.Shape, n int, path string) []string {
 	}
 	return nil
 }
+
+// Known holds the names of operations against AWS's model of a service, which is not looked
+// into before one of them is asked for.
+func Known(t testing.TB, models *apimodel.Catalog, service string, operations []string) {
+	t.Helper()
+	model, err := models.Service(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range operations {
+		if _, ok := model.Operation(name); !ok {
+			t.Errorf("the model of %s has no operation %s", service, name)
+		}
+	}
+}
