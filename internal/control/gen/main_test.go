@@ -23,7 +23,8 @@ func TestGenerate(t *testing.T) {
 	for name, text := range map[string]string{
 		"securityhub-controls-reference.md": page("" +
 			`|  [S3.1](s3-controls.md#s3-1)  | Buckets should   be<br>closed \*always\* | CIS AWS Foundations Benchmark v5.0.0, CIS AWS Foundations Benchmark v1.4.0 AWS Foundational Security Best Practices v1.0.0, NIST<br>SP 800-53 Rev. 5, PCI DSS v4.0.1, | MEDIUM | ![](icon-yes.png) Yes | Periodic |` + "\n" +
-			"| [ELB.1](elb-controls.md#elb-1) | Redirect | PCI DSS v3.2.1 | LOW | No | Change triggered |\n"),
+			"| [ELB.1](elb-controls.md#elb-1) | Redirect | PCI DSS v3.2.1 | LOW | No | Change triggered |\n" +
+			"| [ELB.4](elb-controls.md#elb-4) | Drop http headers | NIST SP 800-53 Rev. 5 | LOW | No | Change triggered |\n"),
 		"cis-aws-foundations-benchmark.md": "| [[S3.1] Buckets](s3-controls.md#s3-1) | 2.1.4 | 2.1.4 | Not supported – manual check | Not supported |\n",
 		"asff-changes-consolidation.md": "| service-managed-aws-control-tower/v/1.0.0/ELBv2.1 | security-control/ELBv2.1 |\n" +
 			"| service-managed-aws-control-tower/v/1.0.0/CodeBuild.5 | security-control/CodeBuild.5 |\n",
@@ -49,6 +50,7 @@ func TestGenerate(t *testing.T) {
 	for _, want := range []string{
 		"S3.1\tMEDIUM\tPeriodic\tdays|Integer|min=1|max=365|default=30 mode|Enum|allowed=A,B on|Boolean|default=true requiredTagKeys|StringList|items=6 kinds|EnumList|allowed=A,B,C|default=A,B ports|IntegerList|min=1|max=65535|items=32|default=80,443\tfsbp cis-5.0=2.1.4 cis-3.0=2.1.4 cis-1.4 nist-800-53=AC-21;AC-3(7);SI-2(5) pci-4.0.1=1.4.4;6.3.3 ai\tBuckets should be closed *always*\n",
 		"ELB.1\tLOW\tChange triggered\t-\tpci-3.2.1 control-tower\tRedirect\n",
+		"ELB.4\tLOW\tChange triggered\t-\tnist-800-53\tApplication Load Balancer should be configured to drop invalid http headers\n",
 	} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("there is no line\n%s", want)
