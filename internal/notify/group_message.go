@@ -78,7 +78,8 @@ func groupMessage(d store.GroupDue, a about, took store.GroupMessage, most int) 
 		if err != nil || !ok {
 			return only, fmt.Errorf("render notification %s: told %t, %w", held.ID, ok, err)
 		}
-		m.ID, only = held.ID, m
+		m.ID = held.ID
+		only = m
 		items = append(items, m.Items...)
 	}
 	if took.Notifications == 1 {

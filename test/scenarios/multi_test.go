@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parry-security/parry/internal/client"
 	"github.com/parry-security/parry/internal/remediation"
 	"github.com/parry-security/parry/test/awswall"
 	"github.com/parry-security/parry/test/testenv/envtest"
@@ -37,7 +38,8 @@ const (
 
 var wideRegions = []string{"us-east-1", "us-west-2"}
 
-// wide is an organizational unit of three accounts with a role in each.
+// wide is an organizational unit of three accounts with a role in each. Nobody else works
+// in these accounts.
 type wide struct {
 	*node
 	accounts []string
@@ -83,9 +85,8 @@ var encrypting = []string{"ec2:GetEbsEncryptionByDefault", "ec2:EnableEbsEncrypt
 func widely(t *testing.T) *wide {
 	t.Helper()
 	w := earth(t)
-	e := w.env.Estate
-	x := &wide{accounts: []string{e.Members["dev"].Account, e.Members["prod"].Account, w.member(t, "wide")}, role: fmt.Sprintf("Scenario%d", w.buckets.Add(1))}
-	slices.Sort(x.accounts) // the order in which a unit's accounts begin; one has an id of chance
+	x := &wide{accounts: []string{w.member(t, "wide-a"), w.member(t, "wide-b"), w.member(t, "wide-c")}, role: fmt.Sprintf("Scenario%d", w.buckets.Add(1))}
+	slices.Sort(x.accounts) // the order in which a unit's accounts begin; their ids are of chance
 	for _, account := range x.accounts {
 		w.runner(t, account, x.role, encrypting...)
 	}
@@ -184,16 +185,26 @@ func (x *wide) children(execution string) []shown {
 	return list
 }
 
-// made lists the changes since the last call, by account and region.
+// made lists the changes since the last call, by account and region: in the scenario's
+// accounts whoever made them, and what this installation made in any other.
 func (x *wide) made() []string {
+	x.t.Helper()
+	page, err := x.as("olga").Remediations(x.t.Context(), client.RemediationFilter{}, client.Paging{Limit: 200})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	mine := func(session string) bool {
+		return slices.ContainsFunc(page.Items, func(r remediation.Remediation) bool { return strings.HasSuffix(session, string(r.ID)) })
+	}
 	var out []string
+	since := x.since
 	for _, e := range x.w.env.Wall.Log() {
-		if e.Seq <= x.since || e.Service != "ec2" || !e.Changed() || !slices.Contains(x.accounts, e.Account) {
+		x.since = e.Seq
+		if e.Seq <= since || !e.Changed() || e.Session == sceneSession || !slices.Contains(x.accounts, e.Account) && !mine(e.Session) {
 			continue
 		}
 		out = append(out, e.Operation+" "+e.Account+"/"+e.Region+x.asRole(e))
 	}
-	x.since = x.w.now()
 	slices.Sort(out)
 	return out
 }

@@ -112,13 +112,7 @@ func (w *world) configuration() document {
 			},
 		},
 		"bus_rules": []document{
-			{"name": "public-buckets", "playbooks": []string{"S3.2"}, "pattern": document{
-				"source": []string{"aws.securityhub"}, "detail-type": []string{"Security Hub Findings - Imported"},
-				"detail": document{"findings": document{
-					"GeneratorId": []document{{"suffix": "/S3.2"}}, "Compliance": document{"Status": []string{"FAILED"}},
-					"Workflow": document{"Status": []string{"NEW"}}, "RecordState": []string{"ACTIVE"},
-				}},
-			}},
+			fixes("S3.2"),
 			{"name": "tell-people", "channels": []string{"mail"}, "pattern": document{
 				"source": []string{"parry"}, "detail-type": []string{"Parry Remediation State Change"},
 				"detail": document{"to": []string{"verified", "unverified", "failed", "superseded", "undone"}},
@@ -130,6 +124,17 @@ func (w *world) configuration() document {
 		},
 		"channels": []document{{"name": "mail", "kind": "email", "smtp": w.env.SMTP.Addr(), "tls": "none", "from": "parry@example.com", "to": []string{"security@example.com"}}},
 	}
+}
+
+// fixes is a rule that has the resources fixed that a control of a standard fails for.
+func fixes(control string) document {
+	return document{"name": "fix-" + control, "playbooks": []string{control}, "pattern": document{
+		"source": []string{"aws.securityhub"}, "detail-type": []string{"Security Hub Findings - Imported"},
+		"detail": document{"findings": document{
+			"GeneratorId": []document{{"suffix": "/" + control}}, "Compliance": document{"Status": []string{"FAILED"}},
+			"Workflow": document{"Status": []string{"NEW"}}, "RecordState": []string{"ACTIVE"},
+		}},
+	}}
 }
 
 // parry runs the command line beside the database, without a server.

@@ -20,7 +20,7 @@ func TestAWSDiesAndForgets(t *testing.T) {
 	w := &world{dir: here.dir, program: here.program, owner: map[string]string{}}
 	w.env = envtest.For(t) // of its own: the others' must live
 	n := w.install(t).serve(t)
-	b := &bucket{w: w, member: "dev", name: w.env.Estate.Members["dev"].PublicBucket, since: w.now()}
+	b := &bucket{w: w, member: "dev", name: w.env.Estate.Members["dev"].PublicBucket, control: "S3.2", since: w.now()}
 	hold := b.disturb(t, awswall.Fault{Kind: awswall.HoldBefore, Operation: "PutBucketAcl", Times: 1})
 	n.report(b)
 	select {

@@ -14,13 +14,16 @@ import (
 	"github.com/parry-security/parry/test/testenv/envtest"
 )
 
+// sceneSession is the name under which a scenario sets its scene in an account.
+const sceneSession = "scenario"
+
 // iam makes one call in an account, as the management account's administrator
 // may.
 func (w *world) iam(t *testing.T, account string, form url.Values) {
 	t.Helper()
 	e := w.env.Estate
 	creds, a := envtest.Assume(t, w.env, envtest.Of(e.Management.Administrator), url.Values{
-		"RoleArn": {"arn:aws:iam::" + account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {"scenario"},
+		"RoleArn": {"arn:aws:iam::" + account + ":role/OrganizationAccountAccessRole"}, "RoleSessionName": {sceneSession},
 	})
 	if a.Status != http.StatusOK {
 		t.Fatalf("enter %s: %d %s", account, a.Status, a.Body)

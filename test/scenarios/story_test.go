@@ -31,23 +31,29 @@ import (
 	"github.com/parry-security/parry/test/testenv"
 )
 
+// controlTitles are those of the controls that are reported about buckets.
+var controlTitles = map[string]string{
+	"S3.2": "S3 general purpose buckets should block public read access",
+	"S3.8": "S3 general purpose buckets should block public access",
+}
+
 // asff writes the finding for b as Security Hub has it, reported at a time.
 func asff(b *bucket, compliance string, at time.Time) document {
-	region, account := b.w.env.Estate.Region, b.account()
+	region, account, title := b.w.env.Estate.Region, b.account(), controlTitles[b.control]
 	standard := "aws-foundational-security-best-practices/v/1.0.0"
 	now := at.UTC().Format("2006-01-02T15:04:05.000Z")
 	return document{
 		"SchemaVersion": "2018-10-08",
-		"Id":            fmt.Sprintf("arn:aws:securityhub:%s:%s:subscription/%s/S3.2/finding/%s", region, account, standard, b.name),
+		"Id":            fmt.Sprintf("arn:aws:securityhub:%s:%s:subscription/%s/%s/finding/%s", region, account, standard, b.control, b.name),
 		"ProductArn":    fmt.Sprintf("arn:aws:securityhub:%s::product/aws/securityhub", region),
-		"ProductName":   "Security Hub", "CompanyName": "AWS", "Region": region, "GeneratorId": standard + "/S3.2", "AwsAccountId": account,
+		"ProductName":   "Security Hub", "CompanyName": "AWS", "Region": region, "GeneratorId": standard + "/" + b.control, "AwsAccountId": account,
 		"Types":     []string{"Software and Configuration Checks/Industry and Regulatory Standards/AWS-Foundational-Security-Best-Practices"},
 		"CreatedAt": now, "UpdatedAt": now, "FirstObservedAt": now, "LastObservedAt": now,
 		"Severity":    document{"Label": "HIGH", "Normalized": 70, "Original": "HIGH"},
-		"Title":       "S3.2 S3 general purpose buckets should block public read access",
+		"Title":       b.control + " " + title,
 		"Description": "This control checks if Amazon S3 buckets have bucket level public access blocks applied.",
 		"Resources":   []document{{"Type": "AwsS3Bucket", "Id": b.arn(), "Partition": "aws", "Region": region}},
-		"Compliance":  document{"Status": compliance, "SecurityControlId": "S3.2"},
+		"Compliance":  document{"Status": compliance, "SecurityControlId": b.control},
 		"Workflow":    document{"Status": "NEW"}, "WorkflowState": "NEW", "RecordState": "ACTIVE",
 	}
 }

@@ -152,15 +152,16 @@ func (w *world) stop() {
 // bucket is a public bucket of a scenario's own, made like the estate's: no
 // Block Public Access, a public statement beside a named one, a public grant.
 type bucket struct {
-	w      *world
-	member string // dev or prod
-	name   string
-	since  int64 // last entry of the log before the scenario
+	w       *world
+	member  string // dev or prod
+	name    string
+	control string // under which it is reported
+	since   int64  // last entry of the log before the scenario
 }
 
 func (w *world) bucket(t *testing.T, member string) *bucket {
 	t.Helper()
-	b := &bucket{w: w, member: member, name: fmt.Sprintf("%s-scenario-%d", member, w.buckets.Add(1))}
+	b := &bucket{w: w, member: member, name: fmt.Sprintf("%s-scenario-%d", member, w.buckets.Add(1)), control: "S3.2"}
 	for _, c := range [][]string{
 		{http.MethodPut, "/" + b.name, "", "X-Amz-Object-Ownership", "ObjectWriter"},
 		{http.MethodDelete, "/" + b.name + "?publicAccessBlock", ""},
