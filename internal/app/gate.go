@@ -22,8 +22,8 @@ type sessions struct {
 	org   org.Organization
 	store sessionStore
 	fence func(ctx context.Context) error
-	// rereadAfter is config.AWS.RereadAfter.
-	rereadAfter time.Duration
+	// reread and rereadShared are config.AWS.RereadAfter and RereadSharedAfter.
+	reread, rereadShared time.Duration
 }
 
 // sessionStore is what sessions take from the store.
@@ -82,13 +82,13 @@ func (s executeSessions) Applier(r remediation.Remediation, p *remediation.Plan,
 		if s.org.SessionTags {
 			id.Tags = awsapi.SessionTags{Remediation: string(r.ID), Execution: execution, Plan: string(approval.Plan)}
 		}
-		reread := s.rereadAfter
+		reread, shared := s.reread, s.rereadShared
 		if !approval.Automatic || r.Kind != remediation.KindFix {
-			reread = 0 // people decided on what they saw: it is looked at again
+			reread, shared = 0, 0 // people decided on what they saw: it is looked at again
 		}
 		return s.gate.Applying(id, awsapi.Authority{
 			Remediation: r.ID, Execution: execution, Plan: p, Hash: approval.Plan, Fence: s.fence, Recorder: s.store,
-			CoerceStrings: r.Kind == remediation.KindRun, RereadAfter: reread,
+			CoerceStrings: r.Kind == remediation.KindRun, RereadAfter: reread, RereadSharedAfter: shared,
 		}), nil
 	})
 }

@@ -235,10 +235,10 @@ func (s *Server) buildRemediation(t *stages) error {
 		identity: awsapi.Identity{Role: s.cfg.Organization.MemberRole}, scripts: Scripts(runner), facts: s.scriptFacts,
 	}
 	interpreter := interpreter{engine: engine, partition: s.cfg.Organization.Partition, steps: s.steps, runs: t.runs}
-	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }, rereadAfter: s.cfg.AWS.Reread()}
+	open := &sessions{gate: s.gate, org: s.cfg.Organization, store: crashSessions(s.store), fence: func(ctx context.Context) error { return s.engine.Fence(ctx) }, reread: s.cfg.AWS.Reread(), rereadShared: s.cfg.AWS.RereadShared()}
 	if t.plan, err = plan.New(plan.Config{
 		Store: s.store, Content: s.content, Gate: planSessions{open}, Dry: interpreter, Account: s.live.Account, MemberRole: s.cfg.Organization.MemberRole, Partition: s.cfg.Organization.Partition,
-		Runs: s.store, Rehearse: interpreter, Access: access, Clock: s.clock, Logger: s.log.With("component", "plan"),
+		Runs: s.store, Rehearse: interpreter, Access: access, RereadAfter: s.cfg.AWS.Reread(), Clock: s.clock, Logger: s.log.With("component", "plan"),
 	}); err != nil {
 		return err
 	}

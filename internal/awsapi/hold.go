@@ -35,10 +35,13 @@ const (
 // permitting is the last question before an attempt of a change leaves: it may
 // have waited in the throttle or between attempts for longer than people who
 // turned the stop switch on can be kept waiting. One that leaves right after the
-// caller has asked is not asked about again.
-func (p *applying) permitting(ctx context.Context) context.Context {
+// caller has asked is not asked about again. None leaves after until, if that is set.
+func (p *applying) permitting(ctx context.Context, until time.Time) context.Context {
 	last := p.g.cfg.Clock.Now()
 	return withPermit(ctx, func(ctx context.Context) error {
+		if !until.IsZero() && p.g.cfg.Clock.Now().After(until) {
+			return errOld
+		}
 		if age := p.g.cfg.Clock.Now().Sub(last); age >= 0 && age < permitAge {
 			return nil
 		}

@@ -32,7 +32,12 @@ func (p *applying) change(ctx context.Context, d due, r request) (apimodel.Reply
 		id := p.changeID(d, attempt)
 		rec, err := p.auth.Recorder.Change(ctx, id)
 		if fault.Is(err, fault.NotFound) {
-			return p.fresh(ctx, id, d, r)
+			reply, err := p.fresh(ctx, id, d, r)
+			if errors.Is(err, errOld) {
+				attempt-- // its record, which says that nothing was sent, is what comes next
+				continue
+			}
+			return reply, err
 		}
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(fault.Unavailable, "read change "+id, "nothing was sent: %w", err)
@@ -63,7 +68,7 @@ func (p *applying) fresh(ctx context.Context, id string, d due, r request) (apim
 	}
 	rec.Sending.Digest = p.g.redact.Digest(p.g.shown(r))
 	if spec, ok := apimodel.ImageOf(r.Call); ok {
-		now, err := p.beforeImage(ctx, d, spec, r, id)
+		now, until, err := p.beforeImage(ctx, d, spec, r, id)
 		if err != nil {
 			return apimodel.Reply{}, fault.Errorf(codeOf(err), "apply step "+pc.Step, "read %s before changing it: %w", spec.Resource(), err)
 		}
@@ -75,7 +80,7 @@ func (p *applying) fresh(ctx context.Context, id string, d due, r request) (apim
 		if err := p.unchanged(spec, pc, now); err != nil {
 			return apimodel.Reply{}, err
 		}
-		rec.Before = toImage(now)
+		rec.Before, d.until = toImage(now), until
 	} else if err := p.mayBeFinal(d, pc); err != nil {
 		return apimodel.Reply{}, err
 	}
@@ -136,7 +141,7 @@ func (p *applying) deliver(ctx context.Context, d due, r request, rec remediatio
 	}
 	for range p.g.cfg.MaxSends {
 		var reply apimodel.Reply
-		reply, err = p.g.send(p.permitting(ctx), id, r.as(rec.ID))
+		reply, err = p.g.send(p.permitting(ctx, d.until), id, r.as(rec.ID))
 		rec.Sending = sendingOf(rec.Sending, reply, err)
 		var api *apimodel.APIError
 		switch {
@@ -151,7 +156,7 @@ func (p *applying) deliver(ctx context.Context, d due, r request, rec remediatio
 			rec.NotSent = true
 			return apimodel.Reply{}, joined(err, p.outcome(ctx, rec, remediation.Refused, "", err))
 		}
-		doubt = true
+		doubt, d.until = true, time.Time{} // from here on it is decided by reading back
 		p.g.log.Warn("answer to a change was lost", "change", rec.ID, "operation", r.Service+":"+r.Operation)
 		var done *apimodel.Reply
 		var unread error

@@ -41,6 +41,9 @@ type Authority struct {
 	// RereadAfter is how long after Plan.LookedAt a before-image of the plan counts as
 	// the one read right before the change. Default: each is read again.
 	RereadAfter time.Duration
+	// RereadSharedAfter is the same for what several people write parts of, as policies
+	// and lists, if it is less. Default: each is read again.
+	RereadSharedAfter time.Duration
 	// MaxChanges bounds the changes of the session. Default and upper limit: the
 	// changes that the plan holds, and for an open plan Config.MaxOpenChanges more.
 	MaxChanges int

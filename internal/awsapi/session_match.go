@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -17,6 +18,8 @@ type due struct {
 	scope     int // names its session: the call's Seq, or for an allowance a negative number
 	allowance *remediation.Allowance
 	n         int // for one beyond: its place among those of the step's attempt
+	// until is when the before-image that planning read stops to count; zero where AWS was asked.
+	until time.Time
 }
 
 // match finds what right r has: to be the next planned call of its step, or one

@@ -1,6 +1,7 @@
 package awsapi_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -50,6 +51,95 @@ func TestARecentImageIsNotReadAgain(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, w.aws.state(t)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What several people write parts of has a time of its own, for the runbook's own read of
+// it as well. Seen to fail with that time taken for RereadAfter, and with no reading
+// trusted.
+func TestARecentImageOfWhatIsShared(t *testing.T) {
+	t.Parallel()
+	for after, want := range map[time.Duration][]string{
+		time.Second:                    {"PutPublicAccessBlock", "DeleteBucketPolicy", "PutBucketAcl"},
+		time.Second + time.Millisecond: {"PutPublicAccessBlock", "GetBucketPolicy", "DeleteBucketPolicy", "GetBucketAcl", "GetBucketAcl", "PutBucketAcl"},
+	} {
+		w := newWorld(t)
+		before := w.aws.state(t)
+		calls := append(fix()[:2:2], stepCall{"Grants", s3("GetBucketAcl", nil)}, fix()[2])
+		p := w.lookedAt(calls)
+		w.clock.Advance(after)
+		a := w.authority(p)
+		a.RereadAfter, a.RereadSharedAfter = rereadAfter, time.Second
+		if err := run(t.Context(), w.gate.Applying(as, a), calls); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, w.aws.sent()); diff != "" {
+			t.Errorf("after %s: %s", after, diff)
+		}
+		undo := undoOf(t, w.recorder)
+		w.recorder = newFakeRecorder()
+		if err := run(t.Context(), w.apply(w.plan(undo)), undo); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, w.aws.state(t)); diff != "" {
+			t.Errorf("after %s: %s", after, diff)
+		}
+	}
+}
+
+// queue is AWS behind a throttle: the first change waits for its turn, and meanwhile
+// somebody adds to the bucket policy.
+type queue struct {
+	*fakeAWS
+	wait func()
+}
+
+func (q *queue) Send(ctx context.Context, creds awsapi.Credentials, c apimodel.Call) (apimodel.Reply, error) {
+	if isChange(c) {
+		if q.wait != nil {
+			q.wait()
+			q.wait = nil
+		}
+		if err := awsapi.Permitted(ctx); err != nil {
+			return apimodel.Reply{}, err
+		}
+	}
+	return q.fakeAWS.Send(ctx, creds, c)
+}
+
+// A reading that became too old while the change waited for its turn is none: it is read
+// again, once, and what was added in between supersedes the plan. Seen to fail where the
+// age is not asked when the change leaves.
+func TestAnImageGrowsOldInTheQueue(t *testing.T) {
+	t.Parallel()
+	for _, added := range []bool{false, true} {
+		q := &queue{}
+		w := newWorld(t, func(c *awsapi.Config) { c.Sender = q })
+		q.fakeAWS = w.aws
+		calls := []stepCall{{"Policy", s3("DeleteBucketPolicy", nil)}}
+		p := w.lookedAt(calls)
+		q.wait = func() {
+			w.clock.Advance(time.Second + time.Millisecond)
+			if added {
+				w.aws.set("open", "policy", `{"Statement":[{"Sid":"AddedByHand","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::open/*"}]}`)
+			}
+		}
+		a := w.authority(p)
+		a.RereadAfter, a.RereadSharedAfter = rereadAfter, time.Second
+		err := run(t.Context(), w.gate.Applying(as, a), calls)
+		sent, outcomes := []string{"GetBucketPolicy", "DeleteBucketPolicy"}, []string{"exec-1/Policy/1.1 refused", "exec-1/Policy/1.2 applied"}
+		if added {
+			sent, outcomes = sent[:1], outcomes[:1]
+		}
+		if errors.Is(err, awsapi.ErrSuperseded) != added || err != nil != added {
+			t.Errorf("added is %v: %v", added, err)
+		}
+		if diff := cmp.Diff(sent, w.aws.sent()); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(outcomes, w.recorder.outcomes()); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

@@ -27,6 +27,9 @@ type AWS struct {
 	// what is older is read again right before the change. Nil = DefaultRereadAfter, 0 =
 	// always read again.
 	RereadAfter *time.Duration `yaml:"reread_after"`
+	// RereadSharedAfter is the same for what several people write parts of: policies,
+	// access control lists. Nil = DefaultRereadSharedAfter, at most RereadAfter.
+	RereadSharedAfter *time.Duration `yaml:"reread_shared_after"`
 }
 
 // Reread gives RereadAfter or its default.
@@ -37,9 +40,21 @@ func (a AWS) Reread() time.Duration {
 	return *a.RereadAfter
 }
 
+// RereadShared gives RereadSharedAfter or its default.
+func (a AWS) RereadShared() time.Duration {
+	if a.RereadSharedAfter == nil {
+		return min(DefaultRereadSharedAfter, a.Reread())
+	}
+	return *a.RereadSharedAfter
+}
+
 // DefaultRereadAfter is long enough for a fix that nobody has to approve, and short
 // against the time that people need to change something in between.
 const DefaultRereadAfter = 5 * time.Second
+
+// DefaultRereadSharedAfter is what planning, approval by policy and the change take on a
+// server that is not busy, AWS's own time included.
+const DefaultRereadSharedAfter = time.Second
 
 // maxRereadAfter bounds it: beyond, a plan is no reading of now.
 const maxRereadAfter = time.Minute
@@ -58,6 +73,9 @@ func (c *Config) validateAWS() error {
 	}
 	if d := a.Reread(); d < 0 || d > maxRereadAfter {
 		return fault.Errorf(fault.Invalid, validate, "aws.reread_after is %s, not from 0s to %s", d, maxRereadAfter)
+	}
+	if d := a.RereadShared(); d < 0 || d > a.Reread() {
+		return fault.Errorf(fault.Invalid, validate, "aws.reread_shared_after is %s, not from 0s to aws.reread_after, %s", d, a.Reread())
 	}
 	if len(a.Limits) > maxLimits {
 		return fault.Errorf(fault.Invalid, validate, "aws.limits has %d entries, the limit is %d", len(a.Limits), maxLimits)

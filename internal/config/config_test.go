@@ -180,6 +180,7 @@ func TestLoadNamesThePlaceAndTheNextStep(t *testing.T) {
 		"role of a key":      {least + "documents: [{names: [a], key_roles: [boss]}]", `there is no role "boss"`, "the roles are"},
 		"rate":               {least + "aws: {rate: -1}", "aws.rate is -1", "docs/configuration.md"},
 		"reread too late":    {least + "aws: {reread_after: 2m}", "aws.reread_after is 2m0s, not from 0s to 1m0s", "docs/configuration.md"},
+		"reread shared late": {least + "aws: {reread_after: 2s, reread_shared_after: 3s}", "aws.reread_shared_after is 3s, not from 0s to aws.reread_after, 2s", "docs/configuration.md"},
 		"limit without rate": {least + "aws: {limits: {iam: {burst: 5}}}", "aws.limits.iam is rate 0 and burst 5", "docs/configuration.md"},
 		"limit of nothing":   {least + "aws: {limits: {'I am': {rate: 5, burst: 5}}}", `"I am", which names no service`, "cloudtrail:LookupEvents"},
 		"hub account":        {"organization: {hub_account: '1'}", `hub_account "1" is not a 12-digit`, "docs/configuration.md"},

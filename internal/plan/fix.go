@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/parry-security/parry/internal/apimodel"
 	"github.com/parry-security/parry/internal/fault"
@@ -49,9 +50,7 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 	}
 	r.Resource = resource.ARN
 	planner := s.Gate.Planner(r)
-	readings, violation, err := pb.Look(resource, playbook.Looking{}, func(_ string, c apimodel.Call) (apimodel.Reply, error) {
-		return planner.Look(ctx, c)
-	})
+	readings, violation, err := s.look(ctx, pb, resource, r.CreatedAt, planner)
 	if err != nil {
 		return s.refuse(ctx, r, record.Title, err)
 	}
@@ -66,6 +65,15 @@ func (s *Stage) fix(ctx context.Context, req remediation.Request) error {
 	}
 	p.Violation, p.Standing, p.LookedAt = violation, pb.Standing(readings), r.CreatedAt
 	return s.seal(ctx, r, p, record.Title)
+}
+
+// look reads the resource for a plan that was begun at the time at.
+func (s *Stage) look(ctx context.Context, pb playbook.Playbook, resource playbook.Resource, at time.Time, planner Planner) (playbook.Readings, []remediation.CheckResult, error) {
+	o := playbook.Looking{
+		Recall:   func(c apimodel.Call) (map[string]any, bool) { return s.recall.get(c, at, s.RereadAfter) },
+		Deferred: func(c apimodel.Call, answer map[string]any) { s.recall.put(c, answer, at) },
+	}
+	return pb.Look(resource, o, func(_ string, c apimodel.Call) (apimodel.Reply, error) { return planner.Look(ctx, c) })
 }
 
 // noViolation says why there is nothing to fix.

@@ -83,13 +83,19 @@ type Config struct {
 	Runs     RunStore
 	Rehearse Rehearser
 	Access   Access // which roles documents may run as
-	Clock    service.Clock
-	Logger   *slog.Logger  // default: discard
-	Lifetime time.Duration // default: DefaultLifetime
+	// RereadAfter is how long the answer to a deferred read may confirm what fails in
+	// other plans (recall.go). Default: each plan reads for itself.
+	RereadAfter time.Duration
+	Clock       service.Clock
+	Logger      *slog.Logger  // default: discard
+	Lifetime    time.Duration // default: DefaultLifetime
 }
 
 // Stage makes plans.
-type Stage struct{ Config }
+type Stage struct {
+	Config
+	recall recall
+}
 
 // New checks cfg and fills defaults.
 func New(cfg Config) (*Stage, error) {
@@ -105,7 +111,7 @@ func New(cfg Config) (*Stage, error) {
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
 	}
-	return &Stage{cfg}, nil
+	return &Stage{Config: cfg}, nil
 }
 
 // account gives an account that Parry answers for and that can be worked in.

@@ -27,6 +27,7 @@ import (
 
 const (
 	account = "111122223333"
+	other   = "444455556666"
 	region  = "eu-central-1"
 	bucket  = "arn:aws:s3:::reports"
 )
@@ -172,12 +173,13 @@ func (p *planner) Calls() []remediation.PlannedCall { return p.calls }
 
 type gate struct {
 	cloud  *cloud
-	opened int
+	opened []*planner
 }
 
 func (g *gate) Planner(remediation.Remediation, ...string) plan.Planner {
-	g.opened++
-	return &planner{cloud: g.cloud.clone()}
+	p := &planner{cloud: g.cloud.clone()}
+	g.opened = append(g.opened, p)
+	return p
 }
 
 func (g *gate) GuardsRevision() string { return "guards-1" }
@@ -264,6 +266,7 @@ type world struct {
 	gate  *gate
 	shelf *shelf
 	dry   *dry
+	clock *service.FixedClock
 	stage *plan.Stage
 }
 
@@ -298,12 +301,12 @@ func setup(t *testing.T) *world {
 		},
 		remediations: map[remediation.ID]remediation.Remediation{}, plans: map[remediation.ID]remediation.Plan{},
 	}
-	w := &world{memory: m, cloud: publicBucket(), shelf: newShelf(t), dry: &dry{}}
+	w := &world{memory: m, cloud: publicBucket(), shelf: newShelf(t), dry: &dry{}, clock: service.NewFixedClock(noon)}
 	w.gate = &gate{cloud: w.cloud}
 	var err error
 	w.stage, err = plan.New(plan.Config{
-		Store: m, Content: w.shelf, Gate: w.gate, Dry: w.dry, Clock: service.NewFixedClock(noon),
-		Account: org.NewLive([]org.Account{{ID: account}}).Account, MemberRole: "ParryMemberRole",
+		Store: m, Content: w.shelf, Gate: w.gate, Dry: w.dry, Clock: w.clock,
+		Account: org.NewLive([]org.Account{{ID: account}, {ID: other}}).Account, MemberRole: "ParryMemberRole", RereadAfter: 5 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

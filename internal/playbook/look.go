@@ -18,6 +18,12 @@ type Looking struct {
 	Known Readings
 	// Fixed also runs the checks that only belong to the fix.
 	Fixed bool
+	// Recall gives an answer that a deferred read had a moment ago, for another resource of
+	// the account. It may confirm what fails and not excuse it: where it would, the read is
+	// made. Default: it always is.
+	Recall func(apimodel.Call) (answer map[string]any, ok bool)
+	// Deferred is told what a deferred read answered. Default: nobody is.
+	Deferred func(c apimodel.Call, answer map[string]any)
 }
 
 // Look reads the resource and runs the checks on what it saw: what tells whether the
@@ -48,10 +54,52 @@ func (p Playbook) Look(r Resource, o Looking, call Caller) (Readings, []remediat
 	if len(wanted) == 0 {
 		return readings, results, nil
 	}
+	if recalled, ok, err := p.recalled(r, o, readings, wanted); ok || err != nil {
+		return recalled, results, err
+	}
 	if err := p.gather(r, readings, call, func(read Read) bool { return wanted[read.Name] }); err != nil {
 		return nil, nil, err
 	}
-	return readings, verdict(), nil
+	return readings, verdict(), p.tell(r, o, readings, wanted)
+}
+
+// recalled adds what is remembered of the wanted reads to readings; false where
+// something is not, or where it would change a result.
+func (p Playbook) recalled(r Resource, o Looking, readings Readings, wanted map[string]bool) (Readings, bool, error) {
+	if o.Recall == nil {
+		return nil, false, nil
+	}
+	out := maps.Clone(readings)
+	for _, read := range p.Reads {
+		if !wanted[read.Name] {
+			continue
+		}
+		c, err := read.Call(r)
+		if err != nil {
+			return nil, false, err
+		}
+		answer, ok := o.Recall(c)
+		if !ok {
+			return nil, false, nil
+		}
+		out[read.Name] = answer
+	}
+	return out, slices.Equal(p.evaluate(readings, o.Fixed), p.evaluate(out, o.Fixed)), nil
+}
+
+// tell hands on what the wanted reads answered.
+func (p Playbook) tell(r Resource, o Looking, readings Readings, wanted map[string]bool) error {
+	for _, read := range p.Reads {
+		if o.Deferred == nil || !wanted[read.Name] {
+			continue
+		}
+		c, err := read.Call(r)
+		if err != nil {
+			return err
+		}
+		o.Deferred(c, readings[read.Name])
+	}
+	return nil
 }
 
 // Outside reports whether the control is not about the resource.

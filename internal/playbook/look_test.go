@@ -96,6 +96,51 @@ func TestOnlyWhatIsNeededIsRead(t *testing.T) {
 	}
 }
 
+// What an account's setting was a moment ago confirms that a bucket is public, and never
+// that it is not. Seen to fail where what is recalled may excuse a check.
+func TestWhatIsRecalledConfirmsOnly(t *testing.T) {
+	t.Parallel()
+	public := m{"Policy": `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}]}`}
+	on := m{"PublicAccessBlockConfiguration": m{"IgnorePublicAcls": true, "RestrictPublicBuckets": true}}
+	acls := m{"PublicAccessBlockConfiguration": m{"IgnorePublicAcls": true}}
+	three := []string{"s3:GetPublicAccessBlock", "s3:GetBucketPolicy", "s3:GetBucketAcl"}
+	four := append(three[:3:3], "s3control:GetPublicAccessBlock")
+	for name, c := range map[string]struct {
+		recalled, now m // what the account says; nil = nothing
+		passed        bool
+		asked         []string
+	}{
+		"nothing is remembered":           {nil, on, true, four},
+		"it was open":                     {m{}, on, false, three},
+		"it ignored access control lists": {acls, on, false, three},
+		"it was closed and still is":      {on, on, true, four},
+		"it was closed":                   {on, m{}, false, four},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told []m
+			o := playbook.Looking{
+				Recall:   func(apimodel.Call) (map[string]any, bool) { return c.recalled, c.recalled != nil },
+				Deferred: func(_ apimodel.Call, answer map[string]any) { told = append(told, answer) },
+			}
+			passed, asked := looked(t, shipped(t, "S3.2"), "arn:aws:s3:::reports", o, map[string]m{"s3:GetBucketPolicy": public, "s3:GetBucketAcl": {}, "s3control:GetPublicAccessBlock": c.now})
+			if passed != c.passed {
+				t.Errorf("passed is %v", passed)
+			}
+			if diff := cmp.Diff(c.asked, asked); diff != "" {
+				t.Errorf("reads (-want +got):\n%s", diff)
+			}
+			var want []m
+			if len(c.asked) == 4 {
+				want = []m{c.now}
+			}
+			if diff := cmp.Diff(want, told); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestCandidates(t *testing.T) {
 	t.Parallel()
 	at := playbook.Place{Partition: "aws", Account: account, Region: "eu-west-1"}

@@ -82,7 +82,7 @@ func measureEstate(ctx context.Context, b *bench, rows map[string]*Row) error {
 	}
 	calls, over := spentOf(cloud.log())
 	rows["estate/time"].set(took.Seconds(), "from the first finding sent; three changes each, approved by policy; %.0f/s; %.0f s of processor; SQLite; AWS in the measuring process", all/took.Seconds(), used.Seconds())
-	rows["estate/calls"].set(float64(calls)/all, "S3.2: 4 confirm, a policy and a list are read again before they are written, the list by the runbook too, 3 verify")
+	rows["estate/calls"].set(float64(calls)/all, "S3.2: 3 confirm, the account's own block once in a while, 3 verify; what planning read over a second ago is read again before it is written, the list by the runbook too")
 	rows["estate/over"].set(float64(over), "budgets are set to exactly what the fixes need: %d an execution, %d an account, %d in all", estateChanges, estateEach*estateChanges, all*estateChanges)
 	rows["estate/memory"].set(peak, "of parry serve")
 	return nil

@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/remediation"
+	"github.com/parry-security/parry/test/awswall"
 )
 
 // changedByHand adds a statement to the bucket's policy, as its owner.
@@ -66,6 +68,33 @@ func TestSupersededByAChangeAfterThePlan(t *testing.T) {
 	again := n.awaitAfter(r.ID, b, remediation.KindFix, remediation.AwaitingApproval)
 	n.grant(again.ID)
 	n.await(b, remediation.KindFix, remediation.Verified)
+	says(t, "policy", b.policyNow(t), "AddedByHand")
+	n.settled()
+}
+
+// A fix that policy approves is made on what its plan read for a moment only: somebody
+// who adds a statement after that read is seen, once it is older than a second. Seen to
+// fail with reread_shared_after at 5s.
+func TestSupersededByAChangeDuringThePlan(t *testing.T) {
+	t.Parallel()
+	w := earth(t)
+	n := w.install(t).serve(t)
+	b := w.bucket(t, "dev")
+	hold := b.disturb(t, awswall.Fault{Kind: awswall.HoldBefore, Operation: "GetBucketAcl", Times: 1})
+	n.report(b)
+	select {
+	case <-hold.Hit(): // the policy was read before it
+	case <-time.After(patience):
+		t.Fatal("the access control list was not read")
+	}
+	b.changedByHand(t, b.like(w.policy(t, "dev")))
+	time.Sleep(time.Second + 100*time.Millisecond)
+	hold.Release()
+	r := n.await(b, remediation.KindFix, remediation.Superseded)
+	says(t, "reason", r.Reason, "superseded", "Policy.Statement[AddedByHand]", b.name)
+	if made := b.changed(0); len(made) > 0 {
+		t.Errorf("%v was made", made)
+	}
 	says(t, "policy", b.policyNow(t), "AddedByHand")
 	n.settled()
 }
