@@ -3,7 +3,9 @@ package pattern
 import (
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/parry-security/parry/internal/fault"
 )
@@ -23,11 +25,26 @@ type Text struct {
 // of an event. An error names line and column.
 func Validate(raw []byte) (Text, error) { return ValidateString(string(raw)) }
 
+// scratch is what a validation needs besides the text.
+type scratch struct {
+	masks []masks
+	names []uint64
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
 // ValidateString is Validate for a text that is a string.
 func ValidateString(s string) (Text, error) {
-	v := validator{walk: walk{text: s}}
-	if len(s) <= MaxEventBytes && utf8.ValidString(s) && v.event() {
-		return Text{raw: s, unique: !v.repeated, depth: v.deepest}, nil
+	if len(s) <= MaxEventBytes && utf8.ValidString(s) {
+		room, _ := scratches.Get().(*scratch)
+		v := validator{walk: walk{text: s, masks: room.masks[:0]}, names: room.names[:0]}
+		good := v.event()
+		if room.masks, room.names = v.masks, v.names; cap(v.masks) <= MaxEventBytes/block/4 {
+			scratches.Put(room)
+		}
+		if good {
+			return Text{raw: s, unique: !v.repeated, depth: v.deepest}, nil
+		}
 	}
 	_, err := ParseEvent([]byte(s)) // says what is wrong
 	if err == nil {
@@ -60,6 +77,9 @@ func (t Text) Len() int { return len(t.raw) }
 // String gives the text as it came.
 func (t Text) String() string { return t.raw }
 
+// Bytes gives the text itself: whoever changes a byte changes the Text.
+func (t Text) Bytes() []byte { return unsafe.Slice(unsafe.StringData(t.raw), len(t.raw)) }
+
 // validator walks over a whole text and believes nothing.
 type validator struct {
 	walk
@@ -72,7 +92,7 @@ type validator struct {
 
 func (v *validator) event() bool {
 	v.plain = plainText(v.text)
-	v.masks = maskText(v.text, make([]masks, 0, len(v.text)/block+1), len(v.text)/block+1, &v.carry)
+	v.masks = maskText(v.text, slices.Grow(v.masks, len(v.text)/block+1), len(v.text)/block+1, &v.carry)
 	i := v.space(0)
 	if v.at(i) != '{' {
 		return false

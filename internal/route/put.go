@@ -40,7 +40,7 @@ func (x *Exchange) Put(ctx context.Context, on string, entries []Entry) (ids []s
 		if err != nil {
 			return nil, fault.Errorf(fault.Invalid, op, "entry %d: %w", i, err)
 		}
-		items[i] = item{id: ids[i], at: e.Time, raw: []byte(text.String()), text: text}
+		items[i] = item{id: ids[i], at: e.Time, raw: text.Bytes(), text: text}
 	}
 	return ids, x.post(ctx, on, items, cause{})
 }

@@ -68,7 +68,7 @@ func (s *Store) scanBusDelivery(r scanner) (BusDelivery, error) {
 		return d, err
 	}
 	d.Since, d.Due, d.Died, d.Dead, d.Attempts = fromMicros(since), fromMicros(due), fromMicros(died), state == messageDead, int(attempts)
-	d.Doc, err = s.eventText(doc)
+	d.Doc, err = s.docs.unpackEntry(doc)
 	return d, err
 }
 

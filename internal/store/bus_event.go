@@ -1,11 +1,12 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,12 +33,21 @@ type BusEvent struct {
 	Doc      json.RawMessage
 }
 
+// rooms are for documents while they are written.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
 // AppendEvents stores events whose first deliveries owner makes, and sets their Seq; ""
 // leaves them to whoever claims them. It returns when they are flushed to the disk;
 // events that others append at the same time share the transaction.
 func (s *Store) AppendEvents(ctx context.Context, owner string, events []*BusEvent, eff Effects) error {
 	const op = "store events"
 	rows := make([][]any, len(events))
+	room, _ := rooms.Get().(*[]byte)
+	defer func() {
+		if *room = (*room)[:0]; cap(*room) <= maxBusEvent {
+			rooms.Put(room)
+		}
+	}()
 	for i, e := range events {
 		if err := checkID(op, "bus", e.Bus); err != nil {
 			return err
@@ -53,9 +63,13 @@ func (s *Store) AppendEvents(ctx context.Context, owner string, events []*BusEve
 		if len(e.Targets) > 0 {
 			open = 1
 		}
-		doc := []byte(e.Doc) // most are gone within a second: compressing costs more than it saves
+		var doc []byte
 		if len(e.Archives) > 0 {
 			doc = s.docs.pack(e.Doc)
+		} else { // most are gone within a second
+			at := len(*room)
+			*room = packBrief(*room, e.Doc)
+			doc = (*room)[at:]
 		}
 		rows[i] = []any{e.Bus, micros(e.At), micros(e.Since), text(owner, maxID), open, open + int64(len(e.Archives)), []byte(targets), doc}
 	}
@@ -88,22 +102,36 @@ func (t *tx) numbered(ctx context.Context, query string, rows [][]any) ([]int64,
 		slices.Sort(seqs) // they were given in the order of the rows
 		return seqs, err
 	}
-	stmt, err := t.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = stmt.Close() }() // the statement is the pool's
-	seqs := make([]int64, len(rows))
-	for i, row := range rows {
-		res, err := stmt.ExecContext(context.WithoutCancel(ctx), row...)
+	seqs := make([]int64, 0, len(rows))
+	for len(rows) > 0 {
+		text, n := query, 1
+		if len(rows) >= ten {
+			text, n = tenfold(query), ten
+		}
+		res, err := t.ExecContext(ctx, text, slices.Concat(rows[:n]...)...)
 		if err != nil {
 			return nil, err
 		}
-		if seqs[i], err = res.LastInsertId(); err != nil {
+		last, err := res.LastInsertId()
+		if err != nil {
 			return nil, err
 		}
+		for i := range n { // one writer numbers without gaps
+			seqs = append(seqs, last-int64(n-1-i))
+		}
+		rows = rows[n:]
 	}
 	return seqs, nil
+}
+
+// ten rows go in one statement: as many as a request of PutEvents has.
+const ten = 10
+
+// tenfold gives the insert of ten rows instead of one.
+func tenfold(insert string) string {
+	insert = strings.TrimSuffix(strings.TrimSpace(insert), ";")
+	_, row, _ := strings.Cut(insert, " VALUES ")
+	return insert + strings.Repeat(", "+row, ten-1)
 }
 
 // ClaimEvents gives owner up to n events whose first deliveries nobody makes: those that
@@ -147,16 +175,8 @@ func (s *Store) scanBusEvent(r scanner) (BusEvent, error) {
 		return e, err
 	}
 	var err error
-	e.Doc, err = s.eventText(doc)
+	e.Doc, err = s.docs.unpackEntry(doc)
 	return e, err
-}
-
-// eventText gives the text of an event that is stored as it is, or compressed.
-func (s *Store) eventText(doc []byte) ([]byte, error) {
-	if !bytes.HasPrefix(doc, []byte(frameMark)) { // which no JSON begins with
-		return doc, nil
-	}
-	return s.docs.unpack(doc)
 }
 
 // SettledEvent says that the first deliveries of an event are over, and which of them
@@ -194,9 +214,15 @@ func (s *Store) SettleEvents(ctx context.Context, owner string, settled []Settle
 		}
 	}
 	return s.write(ctx, Execution, op, func(t *tx) error {
-		gone, err := t.those(ctx, s.q.BusEventDone, over, text(owner, maxID))
-		if err != nil || len(gone) == len(all) {
-			return err
+		if len(over) > 0 {
+			arg, err := list(over)
+			if err != nil {
+				return err
+			}
+			gone, err := t.changed(ctx, s.q.BusEventDone, arg, text(owner, maxID))
+			if err != nil || gone == int64(len(all)) {
+				return err
+			}
 		}
 		mine, err := t.those(ctx, s.q.BusEventClose, all, text(owner, maxID))
 		if err != nil {

@@ -4,8 +4,10 @@ import (
 	_ "embed" // the dictionary
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -74,12 +76,29 @@ func (d *documents) packEntry(entry []byte) []byte {
 	return d.pack(entry)
 }
 
-// unpackEntry undoes packEntry: no frame begins as an object does.
+// unpackEntry undoes packEntry and packBrief: no frame begins as an object does.
 func (d *documents) unpackEntry(kept []byte) ([]byte, error) {
-	if len(kept) > 0 && kept[0] == '{' {
+	switch {
+	case len(kept) > 0 && kept[0] == '{':
 		return kept, nil
+	case len(kept) == 0 || kept[0] != briefMark:
+		return d.unpack(kept)
 	}
-	return d.unpack(kept)
+	if n, err := s2.DecodedLen(kept[1:]); err != nil || n > maxDocument {
+		return nil, errors.New("the stored document is damaged")
+	}
+	return s2.Decode(nil, kept[1:])
+}
+
+// briefMark begins a document that is kept for a moment: S2 packs five times as fast as
+// zstd, and less well. Neither JSON nor a frame begins with it.
+const briefMark = 's'
+
+// packBrief appends doc as it is kept for a moment.
+func packBrief(to, doc []byte) []byte {
+	at := len(to) + 1
+	to = append(slices.Grow(to, 1+s2.MaxEncodedLen(len(doc))), briefMark)
+	return to[:at+len(s2.Encode(to[at:cap(to)], doc))]
 }
 
 func (d *documents) unpack(frame []byte) ([]byte, error) {

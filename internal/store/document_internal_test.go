@@ -70,6 +70,11 @@ func TestEntries(t *testing.T) {
 			t.Errorf("%.20s… comes back as %.20s…, %v", entry, again, err)
 		}
 	}
+	if kept := packBrief([]byte("before"), long)[len("before"):]; len(kept) >= len(long)/2 {
+		t.Errorf("%d bytes are kept in %d", len(long), len(kept))
+	} else if again, err := d.unpackEntry(kept); err != nil || !bytes.Equal(again, long) {
+		t.Errorf("kept for a moment, it comes back as %.20s…, %v", again, err)
+	}
 	if kept := d.packEntry(long); len(kept) >= len(long) {
 		t.Error("a long entry is not compressed")
 	}

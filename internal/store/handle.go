@@ -31,7 +31,7 @@ func (h *handle) prepare(ctx context.Context, d Dialect) error {
 	ready := map[string]*sql.Stmt{}
 	var texts []string
 	if d.OneWriter {
-		texts = append(texts, markWrite, unmarkWrite, takeBackMark)
+		texts = append(texts, markWrite, unmarkWrite, takeBackMark, tenfold(d.Queries.BusEventAppend))
 	}
 	fields := reflect.ValueOf(d.Queries)
 	for i := range fields.NumField() {

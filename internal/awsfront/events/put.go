@@ -3,8 +3,10 @@ package events
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -33,10 +35,39 @@ const (
 
 // entry is one of PutEvents' input. Members that the model does not know are ignored.
 type entry struct {
-	Time                                    jsontext.Value
-	Source, DetailType, Detail, TraceHeader string
-	EventBusName                            string
-	Resources                               []string
+	Time                            jsontext.Value
+	Source, DetailType, TraceHeader string
+	EventBusName                    string
+	Resources                       []string
+	Detail                          longText
+}
+
+// longText is a string that is read with one copy less: most of a request is details.
+type longText string
+
+var unquoting = sync.Pool{New: func() any { return new([]byte) }}
+
+// UnmarshalJSONFrom reads a string, or null as none.
+func (t *longText) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	raw, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	switch raw.Kind() {
+	case 'n':
+		*t = ""
+		return nil
+	case '"':
+		room, _ := unquoting.Get().(*[]byte)
+		if *room, err = jsontext.AppendUnquote((*room)[:0], raw); err == nil {
+			*t = longText(*room)
+		}
+		if cap(*room) <= MaxEntriesSize {
+			unquoting.Put(room)
+		}
+		return err
+	}
+	return errors.New("not a string")
 }
 
 type putInput struct {
@@ -185,7 +216,7 @@ func check(e entry) (route.Entry, *putResult) {
 	bad := func(parameter, format string, args ...any) (route.Entry, *putResult) {
 		return made, &putResult{ErrorCode: "InvalidArgument", ErrorMessage: "Parameter " + parameter + " is not valid. Reason: " + fmt.Sprintf(format, args...)}
 	}
-	for _, r := range [][2]string{{"Source", e.Source}, {"DetailType", e.DetailType}, {"Detail", e.Detail}} {
+	for _, r := range [][2]string{{"Source", e.Source}, {"DetailType", e.DetailType}, {"Detail", string(e.Detail)}} {
 		if r[1] == "" {
 			return bad(r[0], "%s is a required argument.", r[0])
 		}
@@ -204,7 +235,7 @@ func check(e entry) (route.Entry, *putResult) {
 	if made.Time, err = timeOf(e.Time); err != nil {
 		return bad("Time", "%v", err)
 	}
-	if made.Detail, err = pattern.ValidateString(e.Detail); err != nil {
+	if made.Detail, err = pattern.ValidateString(string(e.Detail)); err != nil {
 		return made, &putResult{ErrorCode: "MalformedDetail", ErrorMessage: "Detail is malformed: " + err.Error()}
 	}
 	return made, nil

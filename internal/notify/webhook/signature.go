@@ -4,9 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"hash"
+	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -26,13 +28,28 @@ const Tolerance = 5 * time.Minute
 
 // Sign gives the value of HeaderSignature.
 func Sign(secret []byte, at time.Time, body []byte) string {
-	t := strconv.FormatInt(at.Unix(), 10)
-	return "t=" + t + ",v1=" + hex.EncodeToString(sum(secret, t, body))
+	s := newSigner(secret)
+	return s.sign(at, body)
 }
 
-func sum(secret []byte, t string, body []byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	_, _ = fmt.Fprintf(mac, "%s.", t) // a hash never fails
+// signer keeps what signing needs from one body to the next.
+type signer struct{ macs *sync.Pool }
+
+func newSigner(secret []byte) signer {
+	return signer{&sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
+}
+
+func (s signer) sign(at time.Time, body []byte) string {
+	t := strconv.FormatInt(at.Unix(), 10)
+	return "t=" + t + ",v1=" + hex.EncodeToString(s.sum(t, body))
+}
+
+func (s signer) sum(t string, body []byte) []byte {
+	mac, _ := s.macs.Get().(hash.Hash)
+	defer s.macs.Put(mac)
+	mac.Reset()
+	_, _ = io.WriteString(mac, t) // a hash never fails
+	_, _ = io.WriteString(mac, ".")
 	_, _ = mac.Write(body)
 	return mac.Sum(nil)
 }
@@ -52,7 +69,7 @@ func Verify(secret []byte, now time.Time, header string, body []byte) error {
 		return fault.Errorf(fault.Invalid, op, "the time is no number")
 	}
 	given, err := hex.DecodeString(v1)
-	if err != nil || !hmac.Equal(given, sum(secret, t, body)) {
+	if err != nil || !hmac.Equal(given, newSigner(secret).sum(t, body)) {
 		return fault.Errorf(fault.Denied, op, "the signature does not fit the body")
 	}
 	if d := now.Sub(time.Unix(seconds, 0)); d > Tolerance || d < -Tolerance {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,10 +44,13 @@ type Config struct {
 
 // Sender posts.
 type Sender struct {
-	url    *url.URL
-	secret []byte
-	clock  service.Clock
-	client *http.Client
+	url     *url.URL
+	signer  signer
+	clock   service.Clock
+	timeout time.Duration
+	// base makes one request and follows no redirect, which would send the signed body to
+	// an address that nobody configured.
+	base http.RoundTripper
 }
 
 // New checks cfg; it opens no connection.
@@ -74,15 +76,12 @@ func New(cfg Config) (*Sender, error) {
 	if cfg.Base == nil {
 		cfg.Base = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: 30 * time.Second,
-			TLSHandshakeTimeout: cfg.Timeout, ResponseHeaderTimeout: cfg.Timeout, MaxResponseHeaderBytes: 64 << 10,
+			TLSHandshakeTimeout: cfg.Timeout, MaxResponseHeaderBytes: 64 << 10,
 			WriteBufferSize: writeBuffer,
 		}
 	}
-	return &Sender{url: u, secret: []byte(cfg.Secret), clock: cfg.Clock, client: &http.Client{
-		Transport: cfg.Base, Timeout: cfg.Timeout,
-		// A redirect would send the signed body to an address that nobody configured.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	u.Fragment, u.RawFragment = "", "" // which is not sent
+	return &Sender{url: u, signer: newSigner([]byte(cfg.Secret)), clock: cfg.Clock, timeout: cfg.Timeout, base: cfg.Base}, nil
 }
 
 // loopback takes addresses only: a name, even localhost, may resolve anywhere.
@@ -120,25 +119,33 @@ func (s *Sender) Post(ctx context.Context, id string, body []byte) error {
 // post sends raw; least is the least wait before another try.
 func (s *Sender) post(ctx context.Context, id string, raw []byte, least time.Duration) (string, error) {
 	const op = "post webhook"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(raw))
-	if err != nil {
-		return "", fault.Terminal(fault.E(fault.Invalid, op, errors.New("the url cannot be used")))
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > s.timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "parry")
-	req.Header.Set(HeaderID, id)
-	req.Header.Set(HeaderSignature, Sign(s.secret, s.clock.Now(), raw))
-	res, err := s.client.Do(req)
+	res, err := s.base.RoundTrip(s.request(ctx, id, raw))
 	if err != nil {
-		var with *url.Error
-		if errors.As(err, &with) {
-			err = with.Err // without the url, which may hold a token
-		}
 		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), least)
 	}
 	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxReply)) // so that the connection can be used again
 	return "HTTP " + res.Status, s.judge(res, least)
+}
+
+// request is made without http.Client and http.NewRequest, which cost as much as sending
+// it: the address was checked once, and there are no cookies and no redirects.
+func (s *Sender) request(ctx context.Context, id string, raw []byte) *http.Request {
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+	first, _ := body()
+	return (&http.Request{
+		Method: http.MethodPost, URL: s.url, Host: s.url.Host, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type": {"application/json"}, "User-Agent": {"parry"},
+			HeaderID: {id}, HeaderSignature: {s.signer.sign(s.clock.Now(), raw)},
+		},
+		Body: first, GetBody: body, ContentLength: int64(len(raw)),
+	}).WithContext(ctx)
 }
 
 func (s *Sender) judge(res *http.Response, least time.Duration) error {

@@ -1021,7 +1021,7 @@ UPDATE bus_event SET owner = $2 WHERE open = 1 AND seq IN (SELECT v::bigint FROM
 RETURNING seq, bus, at, since, targets, doc;
 
 -- name: BusEventDone
-DELETE FROM bus_event WHERE open = 1 AND owner = $2 AND holds = 1 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v) RETURNING seq;
+DELETE FROM bus_event WHERE open = 1 AND owner = $2 AND holds = 1 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v);
 
 -- name: BusEventClose
 UPDATE bus_event SET open = 0, owner = '' WHERE open = 1 AND owner = $2 AND seq IN (SELECT v::bigint FROM jsonb_array_elements_text($1::text::jsonb) v) RETURNING seq;

@@ -976,7 +976,7 @@ UPDATE bus_event SET owner = $2 WHERE open = 1 AND seq IN (SELECT value FROM jso
 RETURNING seq, bus, at, since, targets, doc;
 
 -- name: BusEventDone
-DELETE FROM bus_event WHERE open = 1 AND owner = $2 AND holds = 1 AND seq IN (SELECT value FROM json_each($1)) RETURNING seq;
+DELETE FROM bus_event WHERE open = 1 AND owner = $2 AND holds = 1 AND seq IN (SELECT value FROM json_each($1));
 
 -- name: BusEventClose
 UPDATE bus_event SET open = 0, owner = '' WHERE open = 1 AND owner = $2 AND seq IN (SELECT value FROM json_each($1)) RETURNING seq;

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ func busEventTests() []conformance {
 	return []conformance{
 		{"bus event/a settled event is gone, one that is archived stays", busEventSettled},
 		{"bus event/open events of dead nodes are claimed, those of the living are not", busEventClaimed},
+		{"bus event/of many at once each has its own number", busEventMany},
 		{"bus event/who lost an event settles nothing", busEventLost},
 		{"bus event/what is no event is refused", busEventRefused},
 		{"bus delivery/it waits, is claimed once, and is made again when the lease ends", busDeliveryClaimed},
@@ -74,6 +76,29 @@ func archive(t testing.TB, s *store.Store, name string) []string {
 		out = append(out, string(e.Doc))
 	}
 	return out
+}
+
+func busEventMany(t *testing.T, s *store.Store) {
+	var events []*store.BusEvent
+	for n := range 23 {
+		e := busEvent(n, "a")
+		e.Doc = json.RawMessage(fmt.Sprintf(`{"id":"event-%03d","text":%q}`, n, strings.Repeat("long ", n*100)))
+		if n%7 == 0 {
+			e.Archives = []string{"all"}
+		}
+		events = append(events, e)
+	}
+	appendEvents(t, s, "node-1", events...)
+	text := map[int64]string{}
+	for _, e := range must(s.ClaimEvents(t.Context(), "node-9", []string{"node-1"}, 100))(t) {
+		text[e.Seq] = string(e.Doc)
+	}
+	for i, e := range events {
+		same(t, string(e.Doc), text[e.Seq])
+		if i > 0 && e.Seq <= events[i-1].Seq {
+			t.Errorf("event %d has number %d after %d", i, e.Seq, events[i-1].Seq)
+		}
+	}
 }
 
 func busEventClaimed(t *testing.T, s *store.Store) {
