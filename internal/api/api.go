@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -206,11 +207,14 @@ func (c Config) check() error {
 
 // API answers the REST API. It is a service of awsfront.
 type API struct {
-	cfg  Config
-	log  *slog.Logger
-	mux  *http.ServeMux
-	huma huma.API
-	ops  []Operation
+	cfg Config
+	log *slog.Logger
+	// built makes the rest with the first request: the schemas of all endpoints are a
+	// good part of the memory of a server that nobody asks.
+	built sync.Once
+	mux   *http.ServeMux
+	huma  huma.API
+	ops   []Operation
 	// hashing lets one password be hashed at a time.
 	hashing chan struct{}
 }
@@ -223,17 +227,20 @@ type Operation struct {
 }
 
 // Operations lists the endpoints.
-func (a *API) Operations() []Operation { return slices.Clone(a.ops) }
+func (a *API) Operations() []Operation {
+	a.built.Do(a.build)
+	return slices.Clone(a.ops)
+}
 
 // New makes an API.
 func New(cfg Config) (*API, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return build(cfg), nil
+	return with(cfg), nil
 }
 
-func build(cfg Config) *API {
+func with(cfg Config) *API {
 	if cfg.Ready == nil {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
@@ -249,8 +256,13 @@ func build(cfg Config) *API {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	a := &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), mux: http.NewServeMux(), hashing: make(chan struct{}, 1)}
-	a.huma = humago.New(a.mux, contract(cfg.Version))
+	return &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), hashing: make(chan struct{}, 1)}
+}
+
+// build registers the endpoints.
+func (a *API) build() {
+	a.mux = http.NewServeMux()
+	a.huma = humago.New(a.mux, contract(a.cfg.Version))
 	a.registerHealth()
 	a.registerSession()
 	a.registerStream()
@@ -290,11 +302,13 @@ func build(cfg Config) *API {
 			Detail: "there is no such endpoint", Hint: "the endpoints are listed in docs/openapi.yaml",
 		})
 	})
-	return a
 }
 
 // ServeHTTP answers one request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.built.Do(a.build)
+	a.mux.ServeHTTP(w, r)
+}
 
 // Reads reports whether r changes nothing.
 func (a *API) Reads(r *http.Request) bool {
@@ -328,7 +342,9 @@ func contract(version string) huma.Config {
 
 // OpenAPI gives the contract as YAML, for docs/openapi.yaml.
 func OpenAPI() ([]byte, error) {
-	raw, err := build(Config{}).huma.OpenAPI().YAML()
+	a := with(Config{})
+	a.built.Do(a.build)
+	raw, err := a.huma.OpenAPI().YAML()
 	if err != nil {
 		return nil, fault.E(fault.Internal, "write OpenAPI document", err)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -26,13 +27,30 @@ type healthOutput struct {
 func (a *API) registerHealth() {
 	op := a.describe(operation{id: "get-health", method: http.MethodGet, path: "/v1/health", summary: "Whether the server can serve; needs no signature", tag: "server"}, "")
 	op.Security = []map[string][]string{{}}
-	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*healthOutput, error) {
-		if err := a.cfg.Ready(ctx); err != nil {
-			a.log.WarnContext(ctx, "not ready", "error", err)
-			return &healthOutput{http.StatusServiceUnavailable, Health{"unavailable"}}, nil
-		}
-		return &healthOutput{http.StatusOK, Health{"ok"}}, nil
-	})
+	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*healthOutput, error) { return a.health(ctx), nil })
+}
+
+func (a *API) health(ctx context.Context) *healthOutput {
+	if err := a.cfg.Ready(ctx); err != nil {
+		a.log.WarnContext(ctx, "not ready", "error", err)
+		return &healthOutput{http.StatusServiceUnavailable, Health{"unavailable"}}
+	}
+	return &healthOutput{http.StatusOK, Health{"ok"}}
+}
+
+// ServeHealth answers GET /v1/health as ServeHTTP does, without the other endpoints: what
+// watches a server does not build them.
+func (a *API) ServeHealth(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery != "" {
+		a.ServeHTTP(w, r) // which knows what is wrong with it
+		return
+	}
+	out := a.health(r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(out.Status)
+	if err := json.NewEncoder(w).Encode(out.Body); err != nil {
+		a.log.DebugContext(r.Context(), "the answer was not read", "error", err)
+	}
 }
 
 // FindingSelection selects findings by what lists show; an empty member does not

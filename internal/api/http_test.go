@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/parry-security/parry/internal/api"
 	"github.com/parry-security/parry/internal/fault"
@@ -166,6 +167,15 @@ func TestHealthSaysNothingElse(t *testing.T) {
 			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/v1/health", nil))
 			if w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.body {
 				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			// So does what answers without the other endpoints.
+			for _, path := range []string{"/v1/health", "/v1/health?verbose=true"} {
+				alone, among := httptest.NewRecorder(), httptest.NewRecorder()
+				h.ServeHealth(alone, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+				h.ServeHTTP(among, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+				if diff := cmp.Diff([]any{among.Code, among.Header(), among.Body.String()}, []any{alone.Code, alone.Header(), alone.Body.String()}); diff != "" {
+					t.Errorf("%s (-endpoint +alone):\n%s", path, diff)
+				}
 			}
 		})
 	}

@@ -73,7 +73,8 @@ type described struct {
 
 func reference(t *testing.T) []byte {
 	t.Helper()
-	a := build(Config{})
+	a := with(Config{})
+	a.built.Do(a.build)
 	raw, err := a.huma.OpenAPI().YAML()
 	if err != nil {
 		t.Fatal(err)

@@ -97,7 +97,7 @@ func (s *Server) newHandler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return awsfront.New(awsfront.Config{
-		Keys: keyring, Signatures: s.store, NotBefore: restored.At, Health: rest, People: people, Pages: pages, Proxies: proxies, Clock: s.clock, IDs: s.ids, Logger: s.log,
+		Keys: keyring, Signatures: s.store, NotBefore: restored.At, Health: http.HandlerFunc(rest.ServeHealth), People: people, Pages: pages, Proxies: proxies, Clock: s.clock, IDs: s.ids, Logger: s.log,
 		Services: map[string]awsfront.Service{"securityhub": hub, ssm.Service: manager, "sts": tokens, events.Service: bus, api.Service: rest},
 	})
 }
