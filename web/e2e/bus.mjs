@@ -1,7 +1,6 @@
 // The pages of coverage and of the event bus. The dead letters are real: their rule sends
 // to a queue that is not there.
-import { join } from "node:path";
-import { accessible, fits, person, settled, signIn, theme } from "./browser.mjs";
+import { person, seen, settled, signIn } from "./browser.mjs";
 
 /** dead reads the dead letters as the page does: what each is, and when it was given up. */
 const dead = (page) => page.evaluate(async () => Object.fromEntries((await (await fetch("/v1/bus/dead-letters?limit=50")).json()).items.map((l) => [l.event["detail-type"], l.given_up_at])));
@@ -19,36 +18,31 @@ export async function bus({ browser, order, begin, must, toast }) {
     const page = await person(browser, endpoint, { viewport: { width, height: 900 }, reducedMotion: "reduce" });
     await signIn(page, endpoint, "ada", password);
     await until(async () => Object.keys(await dead(page)).length === 2, "there are no two dead letters");
-    for (const t of ["light", "dark"]) {
-      await theme(page, t);
-      const see = async (name, address, words) => {
-        begin(`${name} ${t} ${width}`);
-        if (address) await page.goto(endpoint + address);
-        await page.getByText(words).first().waitFor();
-        await settled(page);
-        await accessible(page, `${name} ${t} ${width}`);
-        await fits(page, `${name} ${t} ${width}`);
-        const [tables, cut] = await page.evaluate(() => {
-          const all = [...document.querySelectorAll("table")].map((e) => e.parentElement);
-          return [all.length, all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => `${e.scrollWidth} > ${e.clientWidth}`).join(", ")];
-        });
-        must(tables > 0 && cut === "", `of ${tables} tables columns are cut off: ${cut}`);
-        if (order.shots) await page.screenshot({ path: join(order.shots, `${name}-${t}-${width}.png`) });
-      };
-      await see("coverage", "/coverage", "eu-south-1");
-      await see("coverage-none", "/coverage?state=lost&account=123412341234", "No Region of an account is like this.");
-      await see("events", "/events", "dev-buckets");
-      await page.getByRole("button", { name: "The whole pattern of orders" }).click();
-      await page.getByRole("region", { name: "Pattern of orders" }).scrollIntoViewIfNeeded();
-      await see("events-pattern", "", '"anything-but"');
-      await see("events-archives", "/events?tab=archives", "Completed");
-      await see("events-dead-none", "/events?tab=dead&rule=default/nothing", "No dead letter is like this.");
-      await see("events-dead", "/events?tab=dead", "Order placed");
-      must(await page.getByText(hostile).first().isVisible(), "what an event is called is not shown as it is");
-      await page.getByRole("link", { name: "Order placed: show the whole" }).click();
-      await see("events-dead-one", "", "Accepted");
-      must(!(await page.title()).startsWith("owned") && (await page.locator("img[src=x]").count()) === 0, "an event became markup");
-    }
+    const see = async (name, address, words) => {
+      begin(`${name} ${width}`);
+      if (address) await page.goto(endpoint + address);
+      await page.getByText(words).first().waitFor();
+      await settled(page);
+      await seen(page, `${name}-${width}`, order.shots);
+      const [tables, cut] = await page.evaluate(() => {
+        const all = [...document.querySelectorAll("table")].map((e) => e.parentElement);
+        return [all.length, all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => `${e.scrollWidth} > ${e.clientWidth}`).join(", ")];
+      });
+      must(tables > 0 && cut === "", `of ${tables} tables columns are cut off: ${cut}`);
+    };
+    await see("coverage", "/coverage", "eu-south-1");
+    await see("coverage-none", "/coverage?state=lost&account=123412341234", "No Region of an account is like this.");
+    await see("events", "/events", "dev-buckets");
+    await page.getByRole("button", { name: "The whole pattern of orders" }).click();
+    await page.getByRole("region", { name: "Pattern of orders" }).scrollIntoViewIfNeeded();
+    await see("events-pattern", "", '"anything-but"');
+    await see("events-archives", "/events?tab=archives", "Completed");
+    await see("events-dead-none", "/events?tab=dead&rule=default/nothing", "No dead letter is like this.");
+    await see("events-dead", "/events?tab=dead", "Order placed");
+    must(await page.getByText(hostile).first().isVisible(), "what an event is called is not shown as it is");
+    await page.getByRole("link", { name: "Order placed: show the whole" }).click();
+    await see("events-dead-one", "", "Accepted");
+    must(!(await page.title()).startsWith("owned") && (await page.locator("img[src=x]").count()) === 0, "an event became markup");
 
     begin("a dead letter is sent again, and is back as nothing was mended");
     const again = async (words, kinds, ask) => {

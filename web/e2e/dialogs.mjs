@@ -1,25 +1,21 @@
 // Every dialog in both themes and at two widths, what is done to several findings at once,
 // and views that are saved.
-import { join } from "node:path";
-import { accessible, fits, person, settled, signIn, theme } from "./browser.mjs";
+import { accessible, person, seen, settled, signIn } from "./browser.mjs";
 
 const open = "f=workflow=NEW&f=record=ACTIVE&sort=priority";
 
 /** dialogs opens what asks before it does. The last round does it. */
 export async function dialogs({ browser, order, begin, must, toast }) {
   const { endpoint, password, bucket } = order;
-  const rounds = [1280, 390].flatMap((width) => ["light", "dark"].map((t) => ({ width, t })));
-  for (const { width, t } of rounds) {
-    begin(`every dialog, ${t}, ${width}`);
+  for (const width of [1280, 390]) {
+    begin(`every dialog, ${width}`);
     const at = { viewport: { width, height: 900 }, reducedMotion: "reduce" };
     const olga = await person(browser, endpoint, at);
     const look = async (page, name) => {
       const dialog = page.getByRole("dialog").last();
       await dialog.waitFor();
       await page.waitForTimeout(300);
-      await accessible(page, `${name} ${t} ${width}`);
-      await fits(page, `${name} ${t} ${width}`);
-      if (order.shots) await page.screenshot({ path: join(order.shots, `dialog-${name}-${t}-${width}.png`) });
+      await seen(page, `dialog-${name}-${width}`, order.shots);
       return dialog;
     };
     const shut = async (page) => {
@@ -31,8 +27,6 @@ export async function dialogs({ browser, order, begin, must, toast }) {
       await page.getByRole("menuitem", { name: item }).click();
     };
     await signIn(olga, endpoint, "olga", password, `/findings?${open}`);
-    await theme(olga, t);
-    await olga.goto(`${endpoint}/findings?${open}`);
     await settled(olga);
     const rows = olga.getByRole("checkbox", { name: /^Select (?!all )/ });
     await rows.nth(0).check({ force: true });
@@ -44,7 +38,7 @@ export async function dialogs({ browser, order, begin, must, toast }) {
     }
     await choose(olga, "Views", "Save as a view…");
     await look(olga, "save-view");
-    await olga.getByRole("dialog").last().getByLabel("Name").fill(`Mine, ${t} ${width}`);
+    await olga.getByRole("dialog").last().getByLabel("Name").fill(`Mine, ${width}`);
     await olga.getByRole("dialog").last().getByRole("button", { name: "Save" }).click();
     await toast(olga, "The view is saved.");
 
@@ -64,7 +58,7 @@ export async function dialogs({ browser, order, begin, must, toast }) {
   await signIn(olga, endpoint, "olga", password, "/findings");
   await settled(olga);
   await olga.getByRole("button", { name: "Views", exact: true }).click();
-  await olga.getByRole("menuitem", { name: "Mine, dark 390" }).click();
+  await olga.getByRole("menuitem", { name: "Mine, 390" }).click();
   await settled(olga);
   const asked = new URL(olga.url()).searchParams;
   must(asked.getAll("f").includes("workflow=NEW") && asked.get("sort") !== "updated", `the view asks ${olga.url()}`);
@@ -76,7 +70,7 @@ export async function dialogs({ browser, order, begin, must, toast }) {
   await which.getByRole("button", { name: "Delete" }).click();
   await which.waitFor({ state: "hidden" });
   await olga.getByRole("button", { name: "Views", exact: true }).click();
-  must((await olga.getByRole("menuitem", { name: "Mine, dark 390" }).count()) === 0, "a view that was deleted is offered");
+  must((await olga.getByRole("menuitem", { name: "Mine, 390" }).count()) === 0, "a view that was deleted is offered");
   await olga.keyboard.press("Escape");
 
   begin("two findings at once get a status with a note");
@@ -99,19 +93,15 @@ export async function dialogs({ browser, order, begin, must, toast }) {
   await olga.getByRole("menuitem", { name: "Remediate" }).click();
   await olga.getByRole("dialog").last().getByRole("button", { name: "Make 1 plan" }).click();
   await toast(olga, "1 plan asked for.");
-  const alice = await person(browser, endpoint);
+  const alice = await person(browser, endpoint, { reducedMotion: "reduce" });
   await signIn(alice, endpoint, "alice", password, "/approvals");
   await alice.getByRole("button", { name: "Reject" }).first().waitFor();
   for (const [button, name] of [["Approve", "approve"], ["Reject", "reject"]]) {
-    for (const t of ["dark", "light"]) {
-      await theme(alice, t);
-      await alice.reload();
-      await alice.getByRole("button", { name: button }).first().click();
-      await alice.getByRole("dialog").last().waitFor();
-      await alice.waitForTimeout(500);
-      await accessible(alice, `${name} ${t}`);
-      if (order.shots) await alice.screenshot({ path: join(order.shots, `dialog-${name}-${t}-1280.png`) });
-    }
+    await alice.reload();
+    await alice.getByRole("button", { name: button }).first().click();
+    await alice.getByRole("dialog").last().waitFor();
+    await alice.waitForTimeout(500);
+    await seen(alice, `dialog-${name}-1280`, order.shots);
   }
   await alice.getByRole("dialog").last().getByRole("textbox").fill("not before the release");
   await alice.getByRole("dialog").last().getByRole("button", { name: "Reject" }).click();

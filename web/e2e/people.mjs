@@ -1,8 +1,7 @@
 // Who may sign in: an administrator invites somebody, who chooses a password by the link,
 // once; everybody else is refused. Every page and dialog of it in both themes and at two
 // widths.
-import { join } from "node:path";
-import { accessible, fits, person, settled, signIn, theme } from "./browser.mjs";
+import { person, seen, settled, signIn } from "./browser.mjs";
 
 const chosen = "a sentence of ida's own";
 const another = "another sentence of ida's";
@@ -210,68 +209,60 @@ export async function invitations({ browser, order, begin, must, toast }) {
 async function looks({ browser, order, begin, nobody, here }) {
   const { endpoint, password } = order;
   for (const width of [1280, 390]) {
-    for (const t of ["light", "dark"]) {
-      begin(`people, ${t}, ${width}`);
-      const at = { viewport: { width, height: 900 }, reducedMotion: "reduce" };
-      const see = async (page, name, shot = true) => {
-        await page.waitForTimeout(400);
-        await accessible(page, `${name} ${t} ${width}`);
-        await fits(page, `${name} ${t} ${width}`);
-        if (order.shots && shot) await page.screenshot({ path: join(order.shots, `${name}-${t}-${width}.png`) });
-      };
-      const ada = await person(browser, endpoint, at);
-      await signIn(ada, endpoint, "ada", password, "/people");
-      await theme(ada, t);
-      await ada.goto(`${endpoint}/people`);
-      await ada.getByRole("button", { name: "Actions for ada" }).waitFor();
-      await see(ada, "people");
-      await ada.getByRole("button", { name: "ada, signed in" }).click();
-      await ada.getByRole("menuitem", { name: "Change your password" }).click();
-      await see(ada, "own-password");
-      await ada.getByRole("dialog").last().getByRole("button", { name: "Change the password" }).click();
-      await see(ada, "own-password-wrong");
-      await ada.getByRole("dialog").last().getByRole("button", { name: "Cancel" }).click();
+    begin(`people, ${width}`);
+    const at = { viewport: { width, height: 900 }, reducedMotion: "reduce" };
+    const see = async (page, name) => {
+      await page.waitForTimeout(400);
+      await seen(page, `${name}-${width}`, order.shots);
+    };
+    const ada = await person(browser, endpoint, at);
+    await signIn(ada, endpoint, "ada", password, "/people");
+    await ada.getByRole("button", { name: "Actions for ada" }).waitFor();
+    await see(ada, "people");
+    await ada.getByRole("button", { name: "ada, signed in" }).click();
+    await ada.getByRole("menuitem", { name: "Change your password" }).click();
+    await see(ada, "own-password");
+    await ada.getByRole("dialog").last().getByRole("button", { name: "Change the password" }).click();
+    await see(ada, "own-password-wrong");
+    await ada.getByRole("dialog").last().getByRole("button", { name: "Cancel" }).click();
+    await ada.getByRole("button", { name: "Actions for olga" }).click();
+    await see(ada, "people-menu");
+    await ada.getByRole("menuitem", { name: "Change role and accounts…" }).click();
+    const dialog = () => ada.getByRole("dialog").last();
+    await dialog().getByRole("radio", { name: "Only these" }).click();
+    await see(ada, "people-access");
+    await dialog().getByRole("button", { name: "Cancel" }).click();
+    for (const [item, name] of [["Disable…", "people-disable"], ["Remove…", "people-remove"], ["Reset password…", "people-reset"]]) {
       await ada.getByRole("button", { name: "Actions for olga" }).click();
-      await see(ada, "people-menu");
-      await ada.getByRole("menuitem", { name: "Change role and accounts…" }).click();
-      const dialog = () => ada.getByRole("dialog").last();
-      await dialog().getByRole("radio", { name: "Only these" }).click();
-      await see(ada, "people-access");
-      await dialog().getByRole("button", { name: "Cancel" }).click();
-      for (const [item, name] of [["Disable…", "people-disable"], ["Remove…", "people-remove"], ["Reset password…", "people-reset"]]) {
-        await ada.getByRole("button", { name: "Actions for olga" }).click();
-        await ada.getByRole("menuitem", { name: item }).click();
-        await dialog().waitFor();
-        await see(ada, name);
-        await dialog().getByRole("button", { name: "Cancel" }).click();
-      }
-      await ada.getByRole("button", { name: "Invite somebody" }).click();
+      await ada.getByRole("menuitem", { name: item }).click();
       await dialog().waitFor();
-      await see(ada, "people-invite");
-      await dialog().getByRole("button", { name: "Invite", exact: true }).click();
-      await see(ada, "people-invite-wrong");
-      const name = `guest-${t}-${width}`;
-      await dialog().getByLabel("Name", { exact: true }).fill(name);
-      await dialog().getByRole("button", { name: "Invite", exact: true }).click();
-      await dialog().getByText(`${name} is invited`).first().waitFor();
-      await see(ada, "people-handover");
-      const link = (await dialog().innerText()).match(/https?:\/\/\S+\/invitation#\S+/)[0];
-      await ada.context().close();
-
-      const guest = await person(browser, endpoint, at);
-      guest.expected.push("401 (Unauthorized)", "403 (Forbidden)");
-      await guest.goto(`${endpoint}/sign-in`);
-      await theme(guest, t);
-      await guest.goto(here(link));
-      await guest.getByLabel("New password").waitFor();
-      await see(guest, "invitation");
-      await guest.getByRole("button", { name: "Set the password and sign in" }).click();
-      await see(guest, "invitation-wrong");
-      await guest.goto(`${endpoint}/sign-in`);
-      await guest.goto(`${endpoint}/invitation#nobody.none`);
-      await guest.getByText("This invitation is not valid").waitFor();
-      await see(guest, "invitation-not-valid");
-      await guest.context().close();
+      await see(ada, name);
+      await dialog().getByRole("button", { name: "Cancel" }).click();
     }
+    await ada.getByRole("button", { name: "Invite somebody" }).click();
+    await dialog().waitFor();
+    await see(ada, "people-invite");
+    await dialog().getByRole("button", { name: "Invite", exact: true }).click();
+    await see(ada, "people-invite-wrong");
+    const name = `guest-${width}`;
+    await dialog().getByLabel("Name", { exact: true }).fill(name);
+    await dialog().getByRole("button", { name: "Invite", exact: true }).click();
+    await dialog().getByText(`${name} is invited`).first().waitFor();
+    await see(ada, "people-handover");
+    const link = (await dialog().innerText()).match(/https?:\/\/\S+\/invitation#\S+/)[0];
+    await ada.context().close();
+
+    const guest = await person(browser, endpoint, at);
+    guest.expected.push("401 (Unauthorized)", "403 (Forbidden)");
+    await guest.goto(here(link));
+    await guest.getByLabel("New password").waitFor();
+    await see(guest, "invitation");
+    await guest.getByRole("button", { name: "Set the password and sign in" }).click();
+    await see(guest, "invitation-wrong");
+    await guest.goto(`${endpoint}/sign-in`);
+    await guest.goto(`${endpoint}/invitation#nobody.none`);
+    await guest.getByText("This invitation is not valid").waitFor();
+    await see(guest, "invitation-not-valid");
+    await guest.context().close();
   }
 }
