@@ -139,7 +139,7 @@ func (s *Sender) request(ctx context.Context, id string, raw []byte) *http.Reque
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
 	first, _ := body()
 	return (&http.Request{
-		Method: http.MethodPost, URL: s.url, Host: s.url.Host, ProtoMajor: 1, ProtoMinor: 1,
+		Method: http.MethodPost, URL: s.url, Host: s.url.Host,
 		Header: http.Header{
 			"Content-Type": {"application/json"}, "User-Agent": {"parry"},
 			HeaderID: {id}, HeaderSignature: {s.signer.sign(s.clock.Now(), raw)},
