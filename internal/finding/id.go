@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"cmp"
 	"encoding/base64"
 	"strings"
 )
@@ -15,6 +16,12 @@ type ID struct {
 // String gives the form in which Parry prints and stores the identity and in
 // which EventBridge names the finding: "<ProductArn>/<Id>".
 func (id ID) String() string { return id.ProductArn + "/" + id.Id }
+
+// Compare orders identities by product, then by Id. Batches are sorted by it, so it makes no
+// text of them.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(strings.Compare(id.ProductArn, other.ProductArn), strings.Compare(id.Id, other.Id))
+}
 
 // IsZero reports whether id names no finding.
 func (id ID) IsZero() bool { return id == ID{} }

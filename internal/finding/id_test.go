@@ -1,6 +1,7 @@
 package finding_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -25,4 +26,16 @@ func FuzzID(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestIDsHaveAnOrder(t *testing.T) {
+	t.Parallel()
+	ids := []finding.ID{{}, {Id: "a"}, {ProductArn: "p"}, {ProductArn: "p", Id: "a"}, {ProductArn: "p", Id: "b"}, {ProductArn: "p/a"}, {ProductArn: "p/a", Id: "a"}}
+	for i, a := range ids {
+		for j, b := range ids {
+			if got := a.Compare(b); got != cmp.Compare(i, j) {
+				t.Errorf("%q to %q: %d", a, b, got)
+			}
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/parry-security/parry/internal/fault"
@@ -60,7 +59,7 @@ func (b *batch) subject(id finding.ID) *subject {
 // effects gives the writes of the batch and what it sends: an event for each
 // accepted version of each finding, in the order of identities.
 func (b *batch) effects() ([]store.FindingWrite, store.Effects, error) {
-	ids := slices.SortedFunc(maps.Keys(b.open), func(x, y finding.ID) int { return strings.Compare(x.String(), y.String()) })
+	ids := slices.SortedFunc(maps.Keys(b.open), finding.ID.Compare)
 	ids = slices.DeleteFunc(ids, func(id finding.ID) bool { return len(b.open[id].versions) == 0 })
 	writes, events, errs := make([]store.FindingWrite, len(ids)), make([][]store.Message, len(ids)), make([]error, len(ids))
 	parallel(len(ids), func(i int) {
