@@ -119,11 +119,8 @@ func (s *Sender) Post(ctx context.Context, id string, body []byte) error {
 // post sends raw; least is the least wait before another try.
 func (s *Sender) post(ctx context.Context, id string, raw []byte, least time.Duration) (string, error) {
 	const op = "post webhook"
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) > s.timeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.timeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	res, err := s.base.RoundTrip(s.request(ctx, id, raw))
 	if err != nil {
 		return "", fault.Transient(fault.Errorf(fault.Unavailable, op, "%s: %w", s.url.Host, err), least)
