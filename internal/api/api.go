@@ -210,8 +210,9 @@ type API struct {
 	cfg Config
 	log *slog.Logger
 	// built makes the rest with the first request: the schemas of all endpoints are a
-	// good part of the memory of a server that nobody asks.
-	built sync.Once
+	// good part of the memory of a server that nobody asks. One that cannot be made
+	// panics for every request, and no half of them is served.
+	built func()
 	mux   *http.ServeMux
 	huma  huma.API
 	ops   []Operation
@@ -228,7 +229,7 @@ type Operation struct {
 
 // Operations lists the endpoints.
 func (a *API) Operations() []Operation {
-	a.built.Do(a.build)
+	a.built()
 	return slices.Clone(a.ops)
 }
 
@@ -256,7 +257,9 @@ func with(cfg Config) *API {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	return &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), hashing: make(chan struct{}, 1)}
+	a := &API{cfg: cfg, log: discardLogger(cfg.Logger).With("component", "api"), hashing: make(chan struct{}, 1)}
+	a.built = sync.OnceFunc(a.build)
+	return a
 }
 
 // build registers the endpoints.
@@ -306,7 +309,7 @@ func (a *API) build() {
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.built.Do(a.build)
+	a.built()
 	a.mux.ServeHTTP(w, r)
 }
 
@@ -343,7 +346,7 @@ func contract(version string) huma.Config {
 // OpenAPI gives the contract as YAML, for docs/openapi.yaml.
 func OpenAPI() ([]byte, error) {
 	a := with(Config{})
-	a.built.Do(a.build)
+	a.built()
 	raw, err := a.huma.OpenAPI().YAML()
 	if err != nil {
 		return nil, fault.E(fault.Internal, "write OpenAPI document", err)

@@ -74,7 +74,7 @@ type described struct {
 func reference(t *testing.T) []byte {
 	t.Helper()
 	a := with(Config{})
-	a.built.Do(a.build)
+	a.built()
 	raw, err := a.huma.OpenAPI().YAML()
 	if err != nil {
 		t.Fatal(err)

@@ -63,15 +63,14 @@ export async function settled(page) {
 }
 
 const wcag = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-const colours = ["color-contrast", "link-in-text-block"]; // the rules of them that look at colours
 
 /** accessible holds a page against WCAG 2.2 AA. Axe is run beside the page, not by it: the policy stays. */
-export async function accessible(page, what, runOnly = wcag) {
+export async function accessible(page, what) {
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe);
-  const found = await page.evaluate(async (runOnly) => {
-    const r = await window.axe.run(document, { runOnly, resultTypes: ["violations"] });
+  const found = await page.evaluate(async (wcag) => {
+    const r = await window.axe.run(document, { runOnly: wcag, resultTypes: ["violations"] });
     return r.violations.map((v) => `${v.id}: ${v.help}; ${v.nodes.slice(0, 3).map((n) => `${n.html.slice(0, 160)} [${(n.any[0] ?? n.all[0] ?? n.none[0])?.message ?? ""}]`).join(" | ")}`);
-  }, runOnly);
+  }, wcag);
   for (const f of found) problems.push(`axe, ${what}: ${f}`);
 }
 
@@ -88,14 +87,13 @@ export async function fits(page, what) {
 
 /**
  * seen holds what a page shows, as it is, against WCAG and its window in both themes; the
- * page follows the system's. A theme changes colours and no element: in the dark one only the
- * rules of colours are asked again. A picture of each goes to shots, when that is a folder.
+ * page follows the system's. A picture of each goes to shots, when that is a folder.
  */
 export async function seen(page, name, shots) {
   for (const t of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: t });
     await page.waitForFunction((t) => document.documentElement.style.colorScheme === t, t);
-    await accessible(page, `${name} ${t}`, t === "light" ? wcag : colours);
+    await accessible(page, `${name} ${t}`);
     await fits(page, `${name} ${t}`);
     if (shots) await page.screenshot({ path: join(shots, `${name}-${t}.png`) });
   }
